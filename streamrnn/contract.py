@@ -1,0 +1,105 @@
+"""The contract that every layer, core and model keeps.
+
+A layer maps frames to frames. It runs in two ways that give the same numbers: `step` takes one block and the state,
+`scan` takes many blocks at once. Whatever a layer remembers lies in the state that it is handed and hands back, never
+in the layer. tests/test_contract.py holds the laws and applies them to every layer and model.
+"""
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from streamrnn.shapes import Block, Frames, OutputFrame, State
+
+
+class Constant(nnx.Variable):
+    """A fixed array (filterbank, window): stored with the weights, never trained."""
+
+
+def constant(design, shape: tuple[int, ...], dtype=jnp.float32) -> Constant:
+    """A `Constant` of `shape` that `design()` computes with NumPy when a layer is really built.
+
+    Building a model abstractly (`nnx.eval_shape`, as loading weights does) never calls `design`, so a running model
+    needs no design library: importing librosa for a mel filterbank costs over a second.
+    """
+    return Constant(jax.pure_callback(design, jax.ShapeDtypeStruct(shape, dtype)))
+
+
+class Layer(nnx.Module):
+    """Frames in, frames out, with an explicit state.
+
+    Attributes:
+        stride: input frames consumed per output frame.
+        lookahead: input frames that outputs run behind; the first `lookahead / stride` output frames are warm-up.
+
+    Subclasses write `init_state` and `step`. `scan` is there for all; they override it for speed only.
+    """
+
+    stride: int = 1
+    lookahead: int = 0
+
+    def init_state(self, batch_size: int) -> State:
+        """The state of `batch_size` fresh streams. Every leaf has the stream as axis 0. Stateless layers have ()."""
+        return ()
+
+    def step(self, state: State, x: Block) -> tuple[State, OutputFrame]:
+        """One block: x[batch, stride, in] -> (state, y[batch, 1, out])."""
+        raise NotImplementedError(f"{type(self).__name__} defines no step")
+
+    def scan(self, state: State, x: Frames) -> tuple[State, Frames]:
+        """Many blocks: x[batch, time, in] -> (state, y[batch, time/stride, out]).
+
+        Raises:
+            ValueError: time is not a multiple of stride.
+        """
+        blocks = split_blocks(self, x)
+        state, y = jax.lax.scan(self.step, state, jnp.moveaxis(blocks, 1, 0))
+        return state, jnp.moveaxis(y[:, :, 0], 0, 1)
+
+
+class Stateless(Layer):
+    """A layer that maps each frame by itself: write `__call__`, get `step` and `scan`."""
+
+    def __call__(self, x: Frames) -> Frames:
+        raise NotImplementedError(f"{type(self).__name__} defines no __call__")
+
+    def step(self, state: State, x: Block) -> tuple[State, OutputFrame]:
+        return state, self(x)
+
+    def scan(self, state: State, x: Frames) -> tuple[State, Frames]:
+        return state, self(x)
+
+
+def split_blocks(layer: Layer, x: Frames) -> jax.Array:
+    """x[batch, time, in] -> [batch, time/stride, stride, in].
+
+    Raises:
+        ValueError: time is not a multiple of the layer's stride.
+    """
+    batch, time, features = x.shape
+    if time % layer.stride:
+        raise ValueError(
+            f"{type(layer).__name__}.scan got {time} frames; it consumes {layer.stride} per step. "
+            f"Pass a multiple of {layer.stride}, or let streamrnn.Stream do the chunking."
+        )
+    return x.reshape(batch, time // layer.stride, layer.stride, features)
+
+
+def aligned(layer: Layer, x: Frames, state: State = None) -> Frames:
+    """The layer's outputs for whole recordings, each output frame at the place of its input frames.
+
+    The one offline call: training, whole files and tests use it. It pads `lookahead` zero input frames, scans, and
+    drops the warm-up: x[batch, time, in] -> y[batch, time/stride, out]. `state` continues earlier
+    frames (default: fresh).
+
+    Raises:
+        ValueError: time is not a multiple of the layer's stride.
+    """
+    if state is None:
+        state = layer.init_state(x.shape[0])
+    padded = jnp.pad(x, ((0, 0), (0, layer.lookahead), (0, 0)))
+    _, y = layer.scan(state, padded)
+    return y[:, layer.lookahead // layer.stride :]
+
+
+__all__ = ["Constant", "Layer", "Stateless", "aligned", "constant", "split_blocks"]
