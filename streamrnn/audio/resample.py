@@ -1,0 +1,179 @@
+"""Changing the sample rate: live, chunk by chunk with a short constant delay, and offline for whole recordings."""
+
+import math
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from streamrnn.audio.chunks import AudioError
+
+LOWEST_RATE, HIGHEST_RATE = 8000, 96000
+MAX_DELAY_MS = 4
+STOPBAND_DB = 80
+# Longer chunks are worked off in pieces of this many samples, so that memory stays flat and in the cache.
+PIECE_SAMPLES = 2048
+
+
+class StreamingResampler:
+    """A polyphase FIR resampler with explicit state: output n is the input at time n / target_rate.
+
+    The rates are reduced to up/down = target/source. Each output sample is the dot product of a window of the input
+    with one of `up` filters: a Kaiser-windowed sinc of 80 dB that passes 0.9 of the lower Nyquist frequency, or
+    somewhat less where that would take more than 4 ms (below about 12.5 kHz; from or to 8 kHz it passes 3.37 kHz). The
+    outputs wait for the right half of the window, which is the whole delay. Equal rates pass through untouched, with
+    no delay.
+
+    Any chunking of the same input gives the same output bit for bit, and the position is kept in integers, so days of
+    audio do not drift. N input samples give ceil(N * target_rate / source_rate) output samples, the flush included.
+
+    Filters are shared by all resamplers of a pair of rates. They cost 4 * up * taps bytes: 180 kB for 44100 -> 16000,
+    18 MB for 44101 -> 16000 with its 16000 filters, 40 MB and two seconds of design at worst. Not thread-safe.
+
+    Args:
+        source_rate, target_rate: whole numbers of Hz from 8000 to 96000.
+
+    Raises:
+        AudioError: another rate.
+
+    Source: Crochiere and Rabiner, Multirate Digital Signal Processing, 1983, section 2.3; Kaiser, Nonrecursive digital
+    filter design using the I0-sinh window function, 1974.
+    """
+
+    def __init__(self, source_rate: int, target_rate: int):
+        self.source_rate = _checked_rate(source_rate)
+        self.target_rate = _checked_rate(target_rate)
+        divisor = math.gcd(self.source_rate, self.target_rate)
+        self._up, self._down = self.target_rate // divisor, self.source_rate // divisor
+        self._filters, self._lookahead_samples = _design(self.source_rate, self.target_rate)
+        self.reset()
+
+    @property
+    def delay_s(self) -> float:
+        """How far the output runs behind the input, in seconds; at most 0.004."""
+        return self._lookahead_samples / self.source_rate
+
+    def process(self, samples: np.ndarray) -> np.ndarray:
+        """float32[n] at source_rate -> float32[m], all that is ready at target_rate; n and m may be 0."""
+        pieces = [self._advance(samples[i : i + PIECE_SAMPLES]) for i in range(0, len(samples), PIECE_SAMPLES)]
+        return np.concatenate([np.empty(0, np.float32), *pieces])
+
+    def flush(self) -> np.ndarray:
+        """The outputs still waiting for samples, with zeros in their place, float32[m]. Then a new stream begins."""
+        rest = self.process(np.zeros(self._lookahead_samples, np.float32))
+        self.reset()
+        return rest
+
+    def reset(self) -> None:
+        """Begins a new stream."""
+        history_samples = self._filters.shape[1] - 1 - self._lookahead_samples
+        self._tail = np.zeros(history_samples, np.float32)
+        self._phase = 0
+
+    def snapshot(self) -> dict[str, Any]:
+        """The state, for `restore`: the rates, the last input samples and the phase of the next output."""
+        return {
+            "source_rate": self.source_rate,
+            "target_rate": self.target_rate,
+            "tail": self._tail.copy(),
+            "phase": self._phase,
+        }
+
+    def restore(self, snapshot: Mapping[str, Any]) -> None:
+        """Goes on from a `snapshot`.
+
+        Raises:
+            AudioError: it was taken from a resampler of other rates.
+        """
+        rates = int(snapshot["source_rate"]), int(snapshot["target_rate"])
+        if rates != (self.source_rate, self.target_rate):
+            raise AudioError(
+                f"snapshot is of a resampler {rates[0]} -> {rates[1]} Hz; this one is {self.source_rate} -> "
+                f"{self.target_rate} Hz. Restore it into one of the same rates."
+            )
+        self._tail = np.array(snapshot["tail"], np.float32)
+        self._phase = int(snapshot["phase"])
+
+    def _advance(self, samples: np.ndarray) -> np.ndarray:
+        # The buffer always begins with the window of the next output, so positions never leave a small range.
+        buffer = np.concatenate((self._tail, samples), dtype=np.float32, casting="same_kind")
+        complete_windows = len(buffer) - self._filters.shape[1] + 1
+        count = -((self._phase - complete_windows * self._up) // self._down)
+        if count <= 0:
+            self._tail = buffer
+            return np.empty(0, np.float32)
+        starts, phases = np.divmod(self._phase + self._down * np.arange(count + 1), self._up)
+        windows = sliding_window_view(buffer, self._filters.shape[1])[starts[:-1]]
+        self._tail, self._phase = buffer[starts[-1] :].copy(), int(phases[-1])
+        # Not a matrix product: BLAS blocks rows together, so a row's last bits would depend on how many there are.
+        return np.einsum("nk,nk->n", windows, self._filters[phases[:-1]])
+
+
+def resample(samples: np.ndarray, source_rate: int, target_rate: int) -> np.ndarray:
+    """A whole recording at another rate, for bulk files: float[n] -> float32[ceil(n * target_rate / source_rate)].
+
+    Linear phase, so output n is the input at time n / target_rate. By soxr at its very high quality.
+
+    Raises:
+        AudioError: a rate that is not a positive whole number.
+    """
+    for rate in (source_rate, target_rate):
+        if rate < 1 or rate != int(rate):
+            raise AudioError(f"sample rate is {rate} Hz; it must be a positive whole number.")
+    if source_rate == target_rate:
+        return samples.astype(np.float32, copy=False)
+    length = -(-len(samples) * int(target_rate) // int(source_rate))
+    return resample_to_length(samples, source_rate, target_rate, length)
+
+
+def resample_to_length(samples: np.ndarray, source_rate: float, target_rate: float, length: int) -> np.ndarray:
+    """`resample` for any ratio, with the last sample cut or a zero added to give `length` samples."""
+    import soxr
+
+    resampled = soxr.resample(samples.astype(np.float32, copy=False), source_rate, target_rate, quality="VHQ")[:length]
+    return np.pad(resampled, (0, length - len(resampled)))
+
+
+def _checked_rate(rate: int) -> int:
+    if not LOWEST_RATE <= rate <= HIGHEST_RATE or rate != int(rate):
+        raise AudioError(
+            f"sample rate is {rate} Hz; live resampling takes whole numbers from {LOWEST_RATE} to {HIGHEST_RATE}. "
+            "Convert the audio with streamrnn.audio.resample first."
+        )
+    return int(rate)
+
+
+@lru_cache(maxsize=4)
+def _design(source_rate: int, target_rate: int) -> tuple[np.ndarray, int]:
+    """The filters, float32[up, taps], oldest sample first, and the source samples that they look ahead."""
+    if source_rate == target_rate:
+        return np.ones((1, 1), np.float32), 0
+    nyquist_hz = min(source_rate, target_rate) / 2
+    # Kaiser's formula gives the length for a transition width, and the narrowest transition for the longest delay.
+    length_times_width = (STOPBAND_DB - 7.95) / 14.36
+    transition_hz = max(0.1 * nyquist_hz, length_times_width / (2 * MAX_DELAY_MS / 1000))
+    half = min(math.ceil(length_times_width / transition_hz / 2 * source_rate), MAX_DELAY_MS * source_rate // 1000)
+    bandwidth = (2 * nyquist_hz - transition_hz) / source_rate
+    up = target_rate // math.gcd(source_rate, target_rate)
+    filters = np.empty((up, 2 * half), np.float32)
+    # Design in slices: the float64 intermediates of all filters of an awkward pair of rates would take half a gigabyte.
+    for start in range(0, up, 256):
+        phases = np.arange(start, min(start + 256, up)) / up
+        filters[start : start + 256] = _windowed_sinc(phases, half, bandwidth)
+    filters.flags.writeable = False
+    return filters, half
+
+
+def _windowed_sinc(phases: np.ndarray, half: int, bandwidth: float) -> np.ndarray:
+    """One filter per phase, [phases, 2 * half]: its taps lie at the distances phase + half - 1, ..., phase - half."""
+    beta = 0.1102 * (STOPBAND_DB - 8.7)
+    distance = phases[:, None] + np.arange(half - 1, -half - 1, -1)
+    kaiser = np.i0(beta * np.sqrt(1 - (distance / half) ** 2))
+    # The tap at exactly -half has no partner at +half; without it the prototype filter is symmetric.
+    taps = np.where(distance > -half, kaiser * np.sinc(bandwidth * distance), 0.0)
+    return taps / taps.sum(axis=1, keepdims=True)
+
+
+__all__ = ["StreamingResampler", "resample", "resample_to_length"]
