@@ -1,0 +1,96 @@
+"""Events as text: readable lines, JSON lines, Audacity labels and SubRip subtitles."""
+
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from streamrnn.decisions.events import Event, segments
+
+
+def as_text(event: Event) -> str:
+    """One readable line: `     1.230 s       2.500 s  speech_end    0.91  speech`.
+
+    The columns are start, end ("-" where unknown), kind, score and label.
+    """
+    end = "-" if event.end_s is None else f"{event.end_s:.3f} s"
+    return f"{event.start_s:10.3f} s  {end:>12}  {event.kind:<12}  {event.score:.2f}  {_one_line(event.label)}"
+
+
+def as_json_line(event: Event) -> str:
+    """One JSON object on one line, with the fields of `Event` and no newline at the end.
+
+    Raises:
+        ValueError: a number of the event is NaN or infinite, which JSON cannot hold.
+    """
+    return json.dumps(event.to_dict(), ensure_ascii=False, allow_nan=False)
+
+
+def audacity_labels(events: Iterable[Event], duration_s: float | None = None) -> str:
+    """A label track for Audacity: one line per segment, `start<TAB>end<TAB>label`, times in seconds.
+
+    `events` and `duration_s` are as for `segments`, which also says what is raised.
+    """
+    found = segments(events, duration_s)
+    return "".join(f"{s.start_s:.6f}\t{s.end_s:.6f}\t{_one_line(s.label)}\n" for s in found)
+
+
+def srt(events: Iterable[Event], duration_s: float | None = None) -> str:
+    """SubRip subtitles: one numbered cue per segment, times as `hh:mm:ss,mmm`.
+
+    `events` and `duration_s` are as for `segments`, which also says what is raised.
+    """
+    cues = (
+        f"{number}\n{_srt_time(s.start_s)} --> {_srt_time(s.end_s)}\n{_one_line(s.label)}\n"
+        for number, s in enumerate(segments(events, duration_s), start=1)
+    )
+    return "\n".join(cues)
+
+
+def write_events(path: str | os.PathLike[str], events: Iterable[Event], duration_s: float | None = None) -> None:
+    """Writes the events to a file in the format of its suffix, UTF-8, replacing what was there.
+
+    Args:
+        path: *.txt (Audacity labels), *.srt (subtitles) or *.jsonl (one JSON object per event).
+        events: the events of one stream, in the order in which they were sent.
+        duration_s: length of the stream; in *.txt and *.srt, speech that is still open ends there.
+
+    Raises:
+        ValueError: another suffix, or events that `segments` or `as_json_line` refuses; nothing is written then.
+        OSError: the file cannot be written.
+    """
+    path = Path(path)
+    text = _render(path, events, duration_s)
+    try:
+        path.write_text(text, encoding="utf-8", newline="\n")
+    except OSError as error:
+        message = f"Cannot write events ({error.strerror}). Pass a file path in an existing, writable folder"
+        raise OSError(error.errno, message, str(path)) from error
+
+
+def _render(path: Path, events: Iterable[Event], duration_s: float | None) -> str:
+    match path.suffix.lower():
+        case ".txt":
+            return audacity_labels(events, duration_s)
+        case ".srt":
+            return srt(events, duration_s)
+        case ".jsonl":
+            return "".join(f"{as_json_line(event)}\n" for event in events)
+    raise ValueError(
+        f"write_events got {path.name!r}; its suffix names the format. "
+        "End it in .txt (Audacity labels), .srt (subtitles) or .jsonl (one JSON object per event)."
+    )
+
+
+def _srt_time(time_s: float) -> str:
+    seconds, milliseconds = divmod(round(time_s * 1000), 1000)
+    minutes, seconds = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours:02}:{minutes:02}:{seconds:02},{milliseconds:03}"
+
+
+def _one_line(label: str) -> str:
+    return " ".join(label.split())
+
+
+__all__ = ["as_json_line", "as_text", "audacity_labels", "srt", "write_events"]

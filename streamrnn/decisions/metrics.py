@@ -1,0 +1,142 @@
+"""Detection metrics of scores against truth, each from one sort.
+
+Scores are any real numbers, higher meaning more likely; truth is their right answers as booleans (or 0 and 1); both
+have shape [n]. A score is a detection where it is at or above the threshold, so equal scores are detected together.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float64]
+
+
+def roc_curve(scores: ArrayLike, truth: ArrayLike) -> tuple[Floats, Floats, Floats]:
+    """The receiver operating characteristic: (false positive rates, true positive rates, thresholds).
+
+    All have shape [distinct scores + 1]. Thresholds fall from infinity, where nothing is detected and both rates are 0,
+    to the lowest score, where everything is and both are 1.
+
+    Raises:
+        ValueError: shapes differ, a score is NaN, or truth has only one class.
+    """
+    scores, truth = _checked(scores, truth)
+    _require_both_classes(truth)
+    false_positives, true_positives, thresholds = _detections(scores, truth)
+    return (
+        np.append(0.0, false_positives / false_positives[-1]),
+        np.append(0.0, true_positives / true_positives[-1]),
+        np.append(np.inf, thresholds),
+    )
+
+
+def roc_auc(scores: ArrayLike, truth: ArrayLike) -> float:
+    """The area under the ROC curve, in [0, 1]: how often a positive outscores a negative, ties counting half.
+
+    Computed from mid-ranks (Mann & Whitney, 1947), exactly up to the last division.
+
+    Raises:
+        ValueError: shapes differ, a score is NaN, or truth has only one class.
+    """
+    scores, truth = _checked(scores, truth)
+    _require_both_classes(truth)
+    _, tie_group, group_sizes = np.unique(scores, return_inverse=True, return_counts=True)
+    mid_ranks = np.cumsum(group_sizes) - (group_sizes - 1) / 2
+    positives = int(truth.sum())
+    negatives = truth.size - positives
+    wins = mid_ranks[tie_group][truth].sum() - positives * (positives + 1) / 2
+    return float(wins / (positives * negatives))
+
+
+def equal_error_rate(scores: ArrayLike, truth: ArrayLike) -> float:
+    """The error rate, in [0, 1], at which misses are as frequent as false alarms.
+
+    The ROC curve is taken as linear between its points.
+
+    Raises:
+        ValueError: shapes differ, a score is NaN, or truth has only one class.
+    """
+    false_alarms, hits, _ = roc_curve(scores, truth)
+    gap = (1 - hits) - false_alarms
+    after = int(np.argmax(gap <= 0))
+    before = after - 1
+    weight = gap[before] / (gap[before] - gap[after])
+    return float(false_alarms[before] + weight * (false_alarms[after] - false_alarms[before]))
+
+
+def best_f1(scores: ArrayLike, truth: ArrayLike) -> tuple[float, float]:
+    """The highest F1 that any threshold reaches, in (0, 1], and the threshold (the highest one where several do).
+
+    Raises:
+        ValueError: shapes differ, a score is NaN, or truth has no positive.
+    """
+    scores, truth = _checked(scores, truth)
+    if not truth.any():
+        raise ValueError(f"best_f1 got {truth.size} cells without a positive; F1 needs at least one. Add positives.")
+    false_positives, true_positives, thresholds = _detections(scores, truth)
+    f1 = 2 * true_positives / (true_positives + false_positives + true_positives[-1])
+    best = int(np.argmax(f1))
+    return float(f1[best]), float(thresholds[best])
+
+
+def cell_truth(segments: Sequence[tuple[float, float]], n_cells: int, cell_s: float = 0.01) -> NDArray[np.bool_]:
+    """Labelled stretches as one boolean per cell, shape [n_cells].
+
+    Cell i covers [i x cell_s, (i+1) x cell_s) and is true where its centre lies in a segment.
+
+    Args:
+        segments: pairs (start_s, end_s), half-open, in any order; they may overlap and reach past the last cell.
+        n_cells: how many cells, from time 0 on.
+        cell_s: duration of a cell, in seconds.
+
+    Raises:
+        ValueError: a segment ends before it starts or has a bound that is not a number.
+    """
+    bounds_s = np.asarray(segments, np.float64).reshape(-1, 2)
+    wrong = ~(bounds_s[:, 0] <= bounds_s[:, 1])
+    if wrong.any():
+        raise ValueError(
+            f"cell_truth got the segment {tuple(bounds_s[wrong][0].tolist())}; it needs (start_s, end_s) with "
+            "start_s <= end_s. Swap or drop such bounds."
+        )
+    centres_s = (np.arange(n_cells) + 0.5) * cell_s
+    firsts, ends = np.searchsorted(centres_s, bounds_s.T)
+    # Counting how many segments are open takes one pass, however many there are and however they overlap.
+    opened = np.bincount(firsts, minlength=n_cells + 1) - np.bincount(ends, minlength=n_cells + 1)
+    return np.cumsum(opened)[:n_cells] > 0
+
+
+def _detections(scores: Floats, truth: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp], Floats]:
+    """False positives, true positives and threshold at each distinct score, from the highest score down."""
+    order = np.argsort(-scores, kind="stable")
+    scores, truth = scores[order], truth[order]
+    last_of_ties = np.append(np.flatnonzero(scores[1:] != scores[:-1]), scores.size - 1)
+    true_positives = np.cumsum(truth, dtype=np.intp)[last_of_ties]
+    return last_of_ties + 1 - true_positives, true_positives, scores[last_of_ties]
+
+
+def _checked(scores: ArrayLike, truth: ArrayLike) -> tuple[Floats, NDArray[np.bool_]]:
+    scores, truth = np.asarray(scores, np.float64), np.asarray(truth, bool)
+    if scores.ndim != 1 or scores.shape != truth.shape or not scores.size:
+        raise ValueError(
+            f"Metrics got scores of shape {scores.shape} and truth of shape {truth.shape}; both need the same "
+            "shape [n], n at least 1. Flatten both, and cut them to the same cells."
+        )
+    if np.isnan(scores).any():
+        raise ValueError(
+            f"Metrics got NaN as score {int(np.isnan(scores).argmax())}; scores need to be numbers. "
+            "Look for NaN in the audio or in the model's weights."
+        )
+    return scores, truth
+
+
+def _require_both_classes(truth: NDArray[np.bool_]) -> None:
+    if truth.all() or not truth.any():
+        raise ValueError(
+            f"Metrics got {truth.size} cells that are all {bool(truth[0])}; the ROC curve needs positives and "
+            "negatives. Score recordings that hold both, or several recordings together."
+        )
+
+
+__all__ = ["best_f1", "cell_truth", "equal_error_rate", "roc_auc", "roc_curve"]

@@ -1,0 +1,250 @@
+"""Speech probabilities to speech events: two thresholds (hysteresis), a shortest speech and a hangover."""
+
+import math
+from dataclasses import asdict, dataclass, fields
+
+from numpy import floating
+from numpy.typing import NDArray
+
+from streamrnn.decisions.events import Event
+
+
+@dataclass(frozen=True)
+class SpeechSettings:
+    """When speech starts and ends.
+
+    Attributes:
+        threshold: probability in (0, 1] at which speech may start.
+        off_threshold: probability in (0, threshold] below which a frame is silence inside speech; None takes
+            `threshold` - 0.15, but at least 0.01.
+        min_speech_ms: speech is announced once it has lasted this long.
+        min_silence_ms: speech ends once silence has lasted this long (the hangover).
+        padding_ms: added before the first and after the last frame of speech.
+
+    Raises:
+        ValueError: a value is out of its range.
+    """
+
+    threshold: float = 0.5
+    off_threshold: float | None = None
+    min_speech_ms: float = 60.0
+    min_silence_ms: float = 300.0
+    padding_ms: float = 30.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.threshold <= 1:
+            raise ValueError(
+                f"SpeechSettings got threshold={self.threshold}; it is a probability above 0 and at most 1. "
+                "Lower it to hear more speech, raise it to hear less; 0.5 is the default."
+            )
+        if self.off_threshold is not None and not 0 < self.off_threshold <= self.threshold:
+            raise ValueError(
+                f"SpeechSettings got off_threshold={self.off_threshold} with threshold={self.threshold}; it is above "
+                "0 and at most threshold. Change it, or leave it out to take threshold - 0.15."
+            )
+        for name in ("min_speech_ms", "min_silence_ms", "padding_ms"):
+            _check_duration(f"SpeechSettings got {name}", getattr(self, name), "milliseconds")
+
+    @property
+    def resolved_off_threshold(self) -> float:
+        """The off threshold in force: `off_threshold`, or its default where that is None."""
+        if self.off_threshold is not None:
+            return self.off_threshold
+        return min(self.threshold, max(self.threshold - 0.15, 0.01))
+
+
+@dataclass
+class _State:
+    """All that a decoder remembers of its stream: numbers, so that a snapshot is a dict of them."""
+
+    frames: int = 0
+    onset: int = -1  # first frame of the candidate or of the speech; -1 in silence
+    last_speech: int = -1
+    speech_frames: int = 0
+    probability_sum: float = 0.0
+    speaking: bool = False
+    start_s: float = 0.0
+    previous_end_s: float = 0.0
+
+
+class SpeechDecoder:
+    """Turns the speech probabilities of one stream into speech_start and speech_end events, frame by frame.
+
+    A candidate begins on the first frame at or above `threshold`. Once it and the frames that follow have stayed at or
+    above the off threshold for `min_speech_ms`, speech_start is sent at once, dated back to the candidate's first frame
+    less the padding; a frame below the off threshold before that drops the candidate. Speech ends when every frame of
+    `min_silence_ms` lies below the off threshold; speech_end carries the segment's start, and its end is the end of the
+    last frame of speech plus the padding, at most the end of the frame that decided it. So segments never overlap.
+
+    The score is the mean probability of the segment's speech frames (those at or above the off threshold): for
+    speech_start of those heard so far. Durations are rounded up to whole frames, at least one.
+
+    Frame t covers [t x frame_s, (t+1) x frame_s) seconds; its decisions have decided_s = (t+1) x frame_s + lookahead_s.
+    The same decoder serves live streams and files. It is not thread-safe; separate decoders are independent.
+    """
+
+    def __init__(
+        self, settings: SpeechSettings, frame_s: float, lookahead_s: float = 0.0, label: str = "speech"
+    ) -> None:
+        """Makes the decoder of a fresh stream.
+
+        Args:
+            settings: when speech starts and ends.
+            frame_s: duration of one output frame, in seconds.
+            lookahead_s: how much sound after a frame is heard before its probability is known, in seconds.
+            label: label of the events.
+
+        Raises:
+            ValueError: frame_s is not positive, or lookahead_s is negative.
+        """
+        if not 0 < frame_s < math.inf:
+            raise ValueError(
+                f"SpeechDecoder got frame_s={frame_s}; it needs a positive number of seconds. "
+                "Pass hop x stride / sample_rate of the model."
+            )
+        _check_duration("SpeechDecoder got lookahead_s", lookahead_s, "seconds")
+        self.settings = settings
+        self.frame_s = frame_s
+        self.lookahead_s = lookahead_s
+        self.label = label
+        self._on = settings.threshold
+        self._off = settings.resolved_off_threshold
+        self._min_speech_frames = _whole_frames(settings.min_speech_ms, frame_s)
+        self._min_silence_frames = _whole_frames(settings.min_silence_ms, frame_s)
+        self._padding_s = settings.padding_ms / 1000
+        self._state = _State()
+
+    def push(self, outputs: NDArray[floating]) -> list[Event]:
+        """The events that the next frames decide.
+
+        Args:
+            outputs: speech probabilities in [0, 1], shape [frames] or [frames, 1].
+
+        Raises:
+            ValueError: another shape, or a NaN among the probabilities; the decoder is then as before the call.
+        """
+        events = []
+        for probability in self._probabilities(outputs):
+            event = self._hear(probability)
+            if event is not None:
+                events.append(event)
+        return events
+
+    def finish(self, duration_s: float) -> list[Event]:
+        """The events that the end of the stream decides; the decoder is fresh again afterwards.
+
+        Open speech ends after its last frame of speech plus the padding, at `duration_s` at the latest. A candidate
+        that has not lasted `min_speech_ms` is dropped.
+
+        Args:
+            duration_s: length of the stream, in seconds.
+
+        Raises:
+            ValueError: duration_s is negative or not finite.
+        """
+        _check_duration("SpeechDecoder.finish got duration_s", duration_s, "seconds")
+        events = []
+        if self._state.speaking:
+            events = [self._speech_end(self._padded_end_s(), duration_s).clipped(duration_s)]
+        self.reset()
+        return events
+
+    def reset(self) -> None:
+        """Starts a new stream at time 0."""
+        self._state = _State()
+
+    def snapshot(self) -> dict[str, float]:
+        """All that the decoder remembers of its stream, as a dict of numbers that survives JSON."""
+        return asdict(self._state)
+
+    def restore(self, snapshot: dict[str, float]) -> None:
+        """Goes on where `snapshot` was taken, in this decoder or in another with the same settings.
+
+        Raises:
+            ValueError: the dict is not a snapshot of a SpeechDecoder.
+        """
+        needed = {field.name for field in fields(_State)}
+        if set(snapshot) != needed:
+            raise ValueError(
+                f"SpeechDecoder.restore got the keys {sorted(snapshot)}; it needs {sorted(needed)}. "
+                "Pass what SpeechDecoder.snapshot returned."
+            )
+        self._state = _State(**snapshot)  # pyright: ignore[reportArgumentType]
+
+    def _probabilities(self, outputs: NDArray[floating]) -> list[float]:
+        if outputs.ndim != 1 and outputs.shape[1:] != (1,):
+            raise ValueError(
+                f"SpeechDecoder.push got shape {outputs.shape}; it needs [frames] or [frames, 1]. "
+                "Pass the speech probability alone, of one stream."
+            )
+        # Plain floats: arithmetic on NumPy scalars would cost several times as much per frame.
+        probabilities: list[float] = outputs.ravel().tolist()
+        if any(map(math.isnan, probabilities)):
+            frame = self._state.frames + next(i for i, p in enumerate(probabilities) if math.isnan(p))
+            raise ValueError(
+                f"SpeechDecoder.push got NaN in frame {frame} ({frame * self.frame_s:.3f} s); it needs probabilities "
+                "in [0, 1]. Look for NaN in the audio, then reset the stream: a model's state keeps a NaN that it met."
+            )
+        return probabilities
+
+    def _hear(self, probability: float) -> Event | None:
+        state = self._state
+        frame = state.frames
+        state.frames = frame + 1
+        if probability >= (self._on if state.onset < 0 else self._off):
+            return self._hear_speech(frame, probability)
+        if state.speaking:
+            return self._hear_silence(frame)
+        state.onset = -1
+        return None
+
+    def _hear_speech(self, frame: int, probability: float) -> Event | None:
+        state = self._state
+        if state.onset < 0:
+            state.onset, state.speech_frames, state.probability_sum = frame, 0, 0.0
+        state.last_speech = frame
+        state.speech_frames += 1
+        state.probability_sum += probability
+        if state.speaking or state.speech_frames < self._min_speech_frames:
+            return None
+        return self._speech_start()
+
+    def _hear_silence(self, frame: int) -> Event | None:
+        state = self._state
+        if frame - state.last_speech < self._min_silence_frames:
+            return None
+        frame_end_s = (frame + 1) * self.frame_s
+        event = self._speech_end(min(self._padded_end_s(), frame_end_s), frame_end_s + self.lookahead_s)
+        state.onset, state.speaking = -1, False
+        return event
+
+    def _padded_end_s(self) -> float:
+        return (self._state.last_speech + 1) * self.frame_s + self._padding_s
+
+    def _speech_start(self) -> Event:
+        state = self._state
+        state.speaking = True
+        state.start_s = max(state.onset * self.frame_s - self._padding_s, state.previous_end_s)
+        decided_s = state.frames * self.frame_s + self.lookahead_s
+        return Event("speech_start", self.label, state.start_s, None, self._score(), decided_s)
+
+    def _speech_end(self, end_s: float, decided_s: float) -> Event:
+        state = self._state
+        state.previous_end_s = end_s
+        return Event("speech_end", self.label, state.start_s, end_s, self._score(), decided_s)
+
+    def _score(self) -> float:
+        return self._state.probability_sum / self._state.speech_frames
+
+
+def _whole_frames(duration_ms: float, frame_s: float) -> int:
+    # Rounding first keeps 70 ms at 7 frames of 0.01 s: the quotient is 7.000000000000001.
+    return max(1, math.ceil(round(duration_ms / 1000 / frame_s, 6)))
+
+
+def _check_duration(what: str, value: float, unit: str) -> None:
+    if not 0 <= value < math.inf:
+        raise ValueError(f"{what}={value}; it needs a finite number of {unit}, 0 or more. Pass 0 to do without.")
+
+
+__all__ = ["SpeechDecoder", "SpeechSettings"]
