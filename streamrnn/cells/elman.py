@@ -1,0 +1,40 @@
+"""The Elman network: the plainest recurrence."""
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from streamrnn.cells.cell import Cell, input_projection, recurrent_projection, zeros
+
+
+class Elman(Cell):
+    """Elman 1990, "Finding structure in time", in PyTorch's form (nn.RNN).
+
+        h' = f(W_x x + b_x + W_h h + b_h)        f: tanh (default) or jax.nn.relu
+
+    Args:
+        in_features: numbers per input frame.
+        hidden: numbers of the state, which is also the output: h[batch, hidden].
+        activation: f, a function of one array.
+        dtype: compute dtype (float32 or bfloat16); parameters and state stay float32.
+        rngs: random streams that draw the parameters.
+    """
+
+    def __init__(self, in_features: int, hidden: int, *, activation=jnp.tanh, dtype=jnp.float32, rngs: nnx.Rngs):
+        self.in_features, self.out_features = in_features, hidden
+        self.activation, self.dtype = activation, dtype
+        self.input = input_projection(in_features, hidden, dtype, rngs)
+        self.recurrent = recurrent_projection(hidden, 1, dtype, rngs)
+
+    def init_state(self, batch_size: int) -> jax.Array:
+        return zeros(batch_size, self.out_features)
+
+    def project(self, x):
+        return self.input(x)
+
+    def advance(self, h, z):
+        h = self.activation((z + self.recurrent(h)).astype(jnp.float32))
+        return h, h.astype(self.dtype)
+
+
+__all__ = ["Elman"]

@@ -1,0 +1,48 @@
+"""The gated recurrent unit."""
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from streamrnn.cells.cell import Cell, input_projection, recurrent_projection, zeros
+
+
+class GRU(Cell):
+    """Cho et al. 2014, "Learning phrase representations", in PyTorch's form: the reset gate acts after the matmul.
+
+        r  = sigmoid(W_xr x + b_xr + W_hr h + b_hr)
+        z  = sigmoid(W_xz x + b_xz + W_hz h + b_hz)
+        n  = tanh(W_xn x + b_xn + r * (W_hn h + b_hn))
+        h' = n + z * (h - n)
+
+    Gates lie side by side in the order r, z, n.
+
+    Args:
+        in_features: numbers per input frame.
+        hidden: numbers of the state, which is also the output: h[batch, hidden].
+        dtype: compute dtype (float32 or bfloat16); parameters and state stay float32.
+        rngs: random streams that draw the parameters.
+    """
+
+    def __init__(self, in_features: int, hidden: int, *, dtype=jnp.float32, rngs: nnx.Rngs):
+        self.in_features, self.out_features, self.dtype = in_features, hidden, dtype
+        self.input = input_projection(in_features, 3 * hidden, dtype, rngs)
+        self.recurrent = recurrent_projection(hidden, 3, dtype, rngs)
+
+    def init_state(self, batch_size: int) -> jax.Array:
+        return zeros(batch_size, self.out_features)
+
+    def project(self, x):
+        return self.input(x)
+
+    def advance(self, h, projected):
+        xr, xz, xn = jnp.split(projected.astype(jnp.float32), 3, axis=-1)
+        hr, hz, hn = jnp.split(self.recurrent(h).astype(jnp.float32), 3, axis=-1)
+        r = jax.nn.sigmoid(xr + hr)
+        z = jax.nn.sigmoid(xz + hz)
+        n = jnp.tanh(xn + r * hn)
+        h = n + z * (h - n)
+        return h, h.astype(self.dtype)
+
+
+__all__ = ["GRU"]

@@ -1,0 +1,66 @@
+"""Long short-term memory."""
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from streamrnn.cells.cell import Cell, input_projection, recurrent_projection, zeros
+
+
+class LSTM(Cell):
+    """Hochreiter and Schmidhuber 1997 with the forget gate of Gers et al. 2000, in PyTorch's form.
+
+        i  = sigmoid(W_xi x + b_xi + W_hi h + b_hi)
+        f  = sigmoid(W_xf x + b_xf + W_hf h + b_hf)
+        g  = tanh(W_xg x + b_xg + W_hg h + b_hg)
+        o  = sigmoid(W_xo x + b_xo + W_ho h + b_ho)
+        c' = f * c + i * g
+        h' = o * tanh(c')            with a projection (Sak et al. 2014): h' = W_p (o * tanh(c'))
+
+    Gates lie side by side in the order i, f, g, o. The state is (c[batch, hidden], h[batch, out_features]).
+
+    Args:
+        in_features: numbers per input frame.
+        hidden: numbers of the memory c.
+        projection: numbers of the output h, fewer than hidden; None leaves the projection out.
+        dtype: compute dtype (float32 or bfloat16); parameters and state stay float32.
+        rngs: random streams that draw the parameters.
+
+    Raises:
+        ValueError: projection is not below hidden.
+    """
+
+    def __init__(
+        self, in_features: int, hidden: int, *, projection: int | None = None, dtype=jnp.float32, rngs: nnx.Rngs
+    ):
+        if projection is not None and not 0 < projection < hidden:
+            raise ValueError(f"LSTM got projection={projection} with hidden={hidden}; pass 1 to {hidden - 1}, or None.")
+        self.in_features, self.hidden, self.out_features = in_features, hidden, projection or hidden
+        self.dtype = dtype
+        self.input = input_projection(in_features, 4 * hidden, dtype, rngs)
+        # A forget gate that starts open lets gradients through from the first update on (Jozefowicz et al. 2015).
+        self.input.bias = nnx.Param(jnp.zeros(4 * hidden).at[hidden : 2 * hidden].set(1.0))
+        if projection is None:
+            self.recurrent = recurrent_projection(hidden, 4, dtype, rngs)
+            self.output = None
+        else:
+            self.recurrent = input_projection(projection, 4 * hidden, dtype, rngs)
+            self.output = nnx.Linear(hidden, projection, use_bias=False, dtype=dtype, rngs=rngs)
+
+    def init_state(self, batch_size: int) -> tuple[jax.Array, jax.Array]:
+        return zeros(batch_size, self.hidden), zeros(batch_size, self.out_features)
+
+    def project(self, x):
+        return self.input(x)
+
+    def advance(self, state, z):
+        c, h = state
+        i, f, g, o = jnp.split((z + self.recurrent(h)).astype(jnp.float32), 4, axis=-1)
+        c = jax.nn.sigmoid(f) * c + jax.nn.sigmoid(i) * jnp.tanh(g)
+        h = jax.nn.sigmoid(o) * jnp.tanh(c)
+        if self.output is not None:
+            h = self.output(h).astype(jnp.float32)
+        return (c, h), h.astype(self.dtype)
+
+
+__all__ = ["LSTM"]

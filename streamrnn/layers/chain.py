@@ -1,0 +1,93 @@
+"""Layers composed: one after the other, and around."""
+
+from collections.abc import Callable
+
+from flax import nnx
+
+from streamrnn.contract import Layer
+from streamrnn.layers.delay import Delay
+from streamrnn.shapes import Block, Frames, OutputFrame, State
+
+
+class Chain(Layer):
+    """Layers one after the other. Strides multiply; look-aheads add, each times the stride before it.
+
+    The state is the tuple of the layers' states. `scan` goes layer by layer, so that each keeps its fast form.
+
+    Raises:
+        ValueError: the look-ahead is no multiple of the stride, so that outputs could not be aligned with inputs.
+    """
+
+    def __init__(self, *layers: Layer):
+        self.layers = nnx.List(layers)
+        stride, lookahead = 1, 0
+        for layer in layers:
+            lookahead += layer.lookahead * stride
+            stride *= layer.stride
+        if lookahead % stride:
+            raise ValueError(
+                f"Chain has a look-ahead of {lookahead} input frames and a stride of {stride}; outputs can be "
+                f"aligned with inputs only where it is a multiple of the stride. "
+                f"Put Lookahead({-lookahead % stride}) in front."
+            )
+        self.stride, self.lookahead = stride, lookahead
+
+    def init_state(self, batch_size: int) -> State:
+        return tuple(layer.init_state(batch_size) for layer in self.layers)
+
+    def step(self, state: State, x: Block) -> tuple[State, OutputFrame]:
+        """One block of `stride` frames. A layer that follows a subsampling one sees as many frames as its own share."""
+        states = []
+        for layer, layer_state in zip(self.layers, state, strict=True):
+            run = layer.step if x.shape[1] == layer.stride else layer.scan
+            layer_state, x = run(layer_state, x)
+            states.append(layer_state)
+        return tuple(states), x
+
+    def scan(self, state: State, x: Frames) -> tuple[State, Frames]:
+        states = []
+        for layer, layer_state in zip(self.layers, state, strict=True):
+            layer_state, x = layer.scan(layer_state, x)
+            states.append(layer_state)
+        return tuple(states), x
+
+
+class Residual(Layer):
+    """x + inner(x), the skip delayed by as much as the inner layer runs behind (He et al. 2016).
+
+    Args:
+        inner: a layer of stride 1 whose outputs are as wide as its inputs.
+        features: that width; needed where the inner layer looks ahead, for the delay line.
+
+    Raises:
+        ValueError: the inner layer's stride is not 1.
+    """
+
+    def __init__(self, inner: Layer, features: int):
+        if inner.stride != 1:
+            raise ValueError(
+                f"Residual got a {type(inner).__name__} of stride {inner.stride}; a skip connection needs one output "
+                "frame per input frame. Put the subsampling before or after the Residual."
+            )
+        self.inner = inner
+        self.skip = Delay(inner.lookahead, features)
+        self.lookahead = inner.lookahead
+
+    def init_state(self, batch_size: int) -> State:
+        return self.skip.init_state(batch_size), self.inner.init_state(batch_size)
+
+    def step(self, state: State, x: Block) -> tuple[State, OutputFrame]:
+        return _add(self.skip.step, self.inner.step, state, x)
+
+    def scan(self, state: State, x: Frames) -> tuple[State, Frames]:
+        return _add(self.skip.scan, self.inner.scan, state, x)
+
+
+def _add(skip: Callable, inner: Callable, state: State, x: Frames) -> tuple[State, Frames]:
+    skip_state, inner_state = state
+    skip_state, skipped = skip(skip_state, x)
+    inner_state, y = inner(inner_state, x)
+    return (skip_state, inner_state), skipped + y
+
+
+__all__ = ["Chain", "Residual"]

@@ -1,0 +1,94 @@
+"""Convolutions over time that never look ahead."""
+
+import jax.numpy as jnp
+from flax import nnx
+
+from streamrnn.contract import Layer
+from streamrnn.layers.chain import Chain
+from streamrnn.layers.pointwise import Dense
+from streamrnn.shapes import Block, Frames, OutputFrame, State
+
+
+class CausalConv(Layer):
+    """A convolution over the last frames: y[t] = b + sum_k W_k x[t - (kernel_size - 1 - k) * dilation].
+
+    The state is the frames that later outputs still need, [batch, (kernel_size - 1) * dilation + 1 - stride, in]
+    (van den Oord et al. 2016, "WaveNet").
+
+    Args:
+        in_features, out_features: width of input and output frames.
+        kernel_size: frames that one output sees.
+        stride: input frames per output frame; an output's last frame is the block's last.
+        dilation: distance of the frames seen.
+        groups: channels fall into this many separate groups; in_features makes it depthwise.
+        use_bias: whether b is there.
+        dtype: compute dtype; parameters and state stay float32.
+        rngs: random streams that draw the parameters.
+
+    Raises:
+        ValueError: the kernel is shorter than the stride, so that frames would be skipped.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        kernel_size: int,
+        *,
+        stride: int = 1,
+        dilation: int = 1,
+        groups: int = 1,
+        use_bias: bool = True,
+        dtype=jnp.float32,
+        rngs: nnx.Rngs,
+    ):
+        reach = (kernel_size - 1) * dilation + 1
+        if reach < stride:
+            raise ValueError(
+                f"CausalConv got kernel_size={kernel_size} and dilation={dilation}, which span {reach} frames, with "
+                f"stride={stride}; frames between would never be heard. Use a longer kernel or a smaller stride."
+            )
+        self.in_features, self.stride, self.context = in_features, stride, reach - stride
+        self.conv = nnx.Conv(
+            in_features,
+            out_features,
+            kernel_size,
+            strides=stride,
+            kernel_dilation=dilation,
+            feature_group_count=groups,
+            padding="VALID",
+            use_bias=use_bias,
+            dtype=dtype,
+            rngs=rngs,
+        )
+
+    def init_state(self, batch_size: int) -> State:
+        return jnp.zeros((batch_size, self.context, self.in_features))
+
+    def step(self, state: State, x: Block) -> tuple[State, OutputFrame]:
+        return self.scan(state, x)
+
+    def scan(self, state: State, x: Frames) -> tuple[State, Frames]:
+        if x.shape[1] % self.stride:
+            raise ValueError(
+                f"CausalConv.scan got {x.shape[1]} frames; it consumes {self.stride} per step. "
+                f"Pass a multiple of {self.stride}, or let streamrnn.Stream do the chunking."
+            )
+        heard = jnp.concatenate([state, x.astype(state.dtype)], axis=1)
+        return heard[:, x.shape[1] :], self.conv(heard)
+
+
+def depthwise_separable_conv(
+    in_features: int, out_features: int, kernel_size: int, *, stride: int = 1, dilation: int = 1, rngs: nnx.Rngs
+) -> Chain:
+    """A depthwise CausalConv, then a Dense across channels: kernel_size * in + in * out weights (Howard et al. 2017).
+
+    Arguments as CausalConv's; raises as it does.
+    """
+    depthwise = CausalConv(
+        in_features, in_features, kernel_size, stride=stride, dilation=dilation, groups=in_features, rngs=rngs
+    )
+    return Chain(depthwise, Dense(in_features, out_features, rngs=rngs))
+
+
+__all__ = ["CausalConv", "depthwise_separable_conv"]

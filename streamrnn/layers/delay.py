@@ -1,0 +1,58 @@
+"""Waiting: frames that come later, and outputs that look ahead."""
+
+import jax.numpy as jnp
+
+from streamrnn.contract import Layer, Stateless
+from streamrnn.shapes import Block, Frames, OutputFrame, State
+
+
+class Delay(Layer):
+    """Hands out each frame `frames` steps later; zeros come first. The look-ahead is that delay: aligned() undoes it.
+
+    Args:
+        frames: the delay, 0 or more.
+        features: width of a frame.
+
+    The state is the frames under way, [batch, frames, features], float32.
+
+    Raises:
+        ValueError: frames is negative.
+    """
+
+    def __init__(self, frames: int, features: int):
+        if frames < 0:
+            raise ValueError(f"Delay got frames={frames}; it needs 0 or more: the future cannot be had.")
+        self.lookahead, self.features = frames, features
+
+    def init_state(self, batch_size: int) -> State:
+        return jnp.zeros((batch_size, self.lookahead, self.features))
+
+    def step(self, state: State, x: Block) -> tuple[State, OutputFrame]:
+        return self.scan(state, x)
+
+    def scan(self, state: State, x: Frames) -> tuple[State, Frames]:
+        line = jnp.concatenate([state, x.astype(state.dtype)], axis=1)
+        time = x.shape[1]
+        return line[:, time:], line[:, :time].astype(x.dtype)
+
+
+class Lookahead(Stateless):
+    """Lets what follows hear `frames` further frames before it answers: training with delayed targets.
+
+    Frames pass unchanged; only the declaration changes, and with it which output belongs to which input
+    (Graves and Schmidhuber 2005, "Framewise phoneme classification").
+
+    Raises:
+        ValueError: frames is negative.
+    """
+
+    def __init__(self, frames: int):
+        if frames < 0:
+            raise ValueError(f"Lookahead got frames={frames}; it needs 0 or more.")
+        self.lookahead = frames
+
+    def __call__(self, x: Frames) -> Frames:
+        return x
+
+
+__all__ = ["Delay", "Lookahead"]
