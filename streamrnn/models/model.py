@@ -1,0 +1,90 @@
+"""What a model is: sound in, decisions' raw material out."""
+
+from typing import Any, ClassVar, Protocol, runtime_checkable
+
+import jax
+import numpy as np
+
+from streamrnn.contract import Layer
+from streamrnn.decisions import Event
+from streamrnn.layers import Chain
+from streamrnn.shapes import Block, Frames, OutputFrame, State
+
+
+@runtime_checkable
+class Decoder(Protocol):
+    """Turns a model's outputs into events; plain Python, one per stream. See streamrnn.decisions."""
+
+    def push(self, outputs: np.ndarray) -> list[Event]: ...
+    def finish(self, duration_s: float) -> list[Event]: ...
+    def reset(self) -> None: ...
+    def snapshot(self) -> dict: ...
+    def restore(self, snapshot: dict) -> None: ...
+
+
+class Model(Layer):
+    """Front end, core and head over raw audio: x[batch, time, hop_samples] -> logits y[batch, time/stride, out].
+
+    A task subclasses it, builds the three parts from its frozen dataclass of settings, and says how logits become
+    outputs (`readout`) and outputs become events (`decoder`).
+
+    Attributes:
+        settings: what the model was built from; stored with its weights.
+        decision: default settings of its decoder; stored with its weights.
+        sample_rate: samples per second of the audio that it hears.
+        hop_samples: samples per input frame.
+        out_features: numbers per output frame.
+    """
+
+    Settings: ClassVar[type]
+    Decision: ClassVar[type]
+    sample_rate: int
+    hop_samples: int
+    out_features: int
+
+    def __init__(self, settings: Any, decision: Any, front_end: Layer, core: Layer, head: Layer, out_features: int):
+        self.settings, self.decision = settings, decision
+        self.sample_rate, self.hop_samples = settings.sample_rate, settings.hop_samples
+        self.chain = Chain(front_end, core, head)
+        self.out_features = out_features
+        self.stride, self.lookahead = self.chain.stride, self.chain.lookahead
+
+    @property
+    def block_samples(self) -> int:
+        """Samples that one step consumes."""
+        return self.hop_samples * self.stride
+
+    @property
+    def frame_s(self) -> float:
+        """Seconds of audio per output frame."""
+        return self.block_samples / self.sample_rate
+
+    @property
+    def lookahead_s(self) -> float:
+        """Seconds of later audio that an output waits for."""
+        return self.lookahead * self.hop_samples / self.sample_rate
+
+    @property
+    def algorithmic_latency_ms(self) -> float:
+        """The block being filled plus the look-ahead: what no faster machine can remove."""
+        return 1000 * (self.frame_s + self.lookahead_s)
+
+    def init_state(self, batch_size: int) -> State:
+        return self.chain.init_state(batch_size)
+
+    def step(self, state: State, x: Block) -> tuple[State, OutputFrame]:
+        return self.chain.step(state, x)
+
+    def scan(self, state: State, x: Frames) -> tuple[State, Frames]:
+        return self.chain.scan(state, x)
+
+    def readout(self, logits: jax.Array) -> jax.Array:
+        """Logits -> what users see (probabilities, sound); runs inside the compiled step."""
+        return logits
+
+    def decoder(self, **overrides: Any) -> Decoder:
+        """A fresh decoder for one stream; keyword arguments override the model's decision settings."""
+        raise NotImplementedError(f"{type(self).__name__} defines no decoder")
+
+
+__all__ = ["Decoder", "Model"]

@@ -1,0 +1,74 @@
+"""Is somebody speaking? One probability per 10 ms."""
+
+import dataclasses
+from dataclasses import dataclass
+
+import jax
+from flax import nnx
+
+from streamrnn.cells import GRU
+from streamrnn.decisions import SpeechDecoder, SpeechSettings
+from streamrnn.features import RunningNormalise, log_mel
+from streamrnn.layers import Apply, CausalConv, Chain, Dense, Lookahead, Recurrent
+from streamrnn.models.model import Model
+
+
+@dataclass(frozen=True)
+class VoiceActivitySettings:
+    """The shape of a voice activity model."""
+
+    sample_rate: int = 16_000
+    """Samples per second of the audio that it hears."""
+    hop_samples: int = 160
+    """Samples per frame: one probability each."""
+    window_samples: int = 400
+    """Samples that one spectrum sees."""
+    mels: int = 40
+    """Bands of the log-mel spectrum."""
+    silence: float = 1e-8
+    """Mel power (of full scale 1) below which all is silence: about the noise of 16 bits."""
+    memory_s: float = 5.0
+    """Seconds over which the running normalisation forgets level and colour of the sound."""
+    channels: int = 96
+    """Channels of the convolution over five frames."""
+    hidden: int = 128
+    """State of each of the two GRU layers."""
+    lookahead_frames: int = 3
+    """Later frames that a probability waits for."""
+
+
+class VoiceActivity(Model):
+    """Log-mel -> running normalisation -> convolution -> two GRU layers -> probability of speech, out = 1."""
+
+    Settings = VoiceActivitySettings
+    Decision = SpeechSettings
+
+    def __init__(
+        self,
+        settings: VoiceActivitySettings = VoiceActivitySettings(),
+        decision: SpeechSettings | None = None,
+        *,
+        rngs: nnx.Rngs,
+    ):
+        s = settings
+        front_end = Chain(
+            *log_mel(s.sample_rate, s.window_samples, s.hop_samples, s.mels, amin=s.silence),
+            RunningNormalise(s.mels, round(s.memory_s * s.sample_rate / s.hop_samples)),
+        )
+        core = Chain(
+            CausalConv(s.mels, s.channels, 5, rngs=rngs),
+            Apply(jax.nn.relu),
+            Lookahead(s.lookahead_frames),
+            Recurrent(GRU(s.channels, s.hidden, rngs=rngs)),
+            Recurrent(GRU(s.hidden, s.hidden, rngs=rngs)),
+        )
+        super().__init__(settings, decision or SpeechSettings(), front_end, core, Dense(s.hidden, 1, rngs=rngs), 1)
+
+    def readout(self, logits: jax.Array) -> jax.Array:
+        return jax.nn.sigmoid(logits)
+
+    def decoder(self, **overrides) -> SpeechDecoder:
+        return SpeechDecoder(dataclasses.replace(self.decision, **overrides), self.frame_s, self.lookahead_s)
+
+
+__all__ = ["VoiceActivity", "VoiceActivitySettings"]
