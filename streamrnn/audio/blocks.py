@@ -30,8 +30,13 @@ class BlockBuffer:
         return self._pending
 
     def push(self, samples: np.ndarray) -> np.ndarray:
-        """float32[n] -> the blocks that are now complete, float32[k, block_samples]; k may be 0."""
+        """float32[n] -> the blocks that are now complete, float32[k, block_samples]; k may be 0.
+
+        The blocks may share memory with `samples`: read them, do not write to them.
+        """
         count = (self._pending + len(samples)) // self.block_samples
+        if self._pending == 0 and count * self.block_samples == len(samples):
+            return samples.reshape(count, self.block_samples)
         if count == 0:
             self._hold(samples)
             return np.empty((0, self.block_samples), np.float32)

@@ -92,12 +92,15 @@ class AudioFile:
 
     def _read(self, count: int) -> np.ndarray:
         before = self._file.tell()
-        out = np.empty(count if self.channels == 1 else (count, self.channels), np.float32)
+        out = np.full(count if self.channels == 1 else (count, self.channels), np.nan, np.float32)
         try:
             return self._file.read(out=out)
         except soundfile.LibsndfileError:
-            # soundfile discards the samples that were decoded before the damage; the position tells how many.
-            return out[: max(0, self._file.tell() - before)]
+            # soundfile discards what was decoded before the damage; the position tells how much. A FLAC that a pipe
+            # wrote, its length left open, has no position at its end: there the samples that were written tell.
+            position = self._file.tell()
+            written = ~np.isnan(out.reshape(count, -1)[:, 0])
+            return out[: position - before if position >= before else int(written.sum())]
 
     def _warn_of_early_end(self, decoded: int) -> None:
         if self.frames < UNKNOWN_FRAMES:

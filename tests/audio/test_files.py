@@ -177,3 +177,17 @@ def test_an_array_that_is_no_audio_is_not_written(tmp_path):
     with pytest.raises(AudioError, match="transpose"):
         write_audio(tmp_path / "a.wav", np.zeros((2, 16000)), RATE)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_end_of_a_flac_whose_length_was_left_open_is_not_lost(tmp_path, speech):
+    """Encoders that write to a pipe cannot go back and fill in the length: STREAMINFO says 0 samples."""
+    samples = speech
+    path = tmp_path / "piped.flac"
+    soundfile.write(path, samples, RATE)
+    data = bytearray(path.read_bytes())
+    data[21] &= 0xF0  # the upper 4 of 36 bits of the number of samples
+    data[22:26] = bytes(4)
+    path.write_bytes(data)
+    with AudioFile(path) as file:
+        chunks = list(file.chunks(30_000))
+    np.testing.assert_allclose(np.concatenate(chunks), samples, atol=1e-4)
