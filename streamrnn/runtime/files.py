@@ -1,0 +1,101 @@
+"""Whole recordings: the same numbers as live, as fast as the machine can."""
+
+from collections.abc import Iterator
+from os import PathLike
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from streamrnn.audio import AudioFile, BlockBuffer, StreamingResampler, as_samples
+from streamrnn.decisions import Event, Segment, segments
+from streamrnn.models import Model
+from streamrnn.runtime.compiled import compiled_scan
+
+SEGMENT_S = 30.0
+
+
+def run_file(model: Model, path: str | PathLike[str]) -> Float[np.ndarray, "frames out"]:
+    """The model's outputs for a recording, float32[frames, out], aligned with it; equal to a Stream's to 1e-5.
+
+    Scans segments of 30 s with carried state: one compilation, and memory that grows with the outputs alone.
+
+    Raises:
+        FileNotFoundError, AudioError: the file is missing or no sound.
+    """
+    with AudioFile(path) as file:
+        none = np.zeros((0, model.out_features), np.float32)
+        return np.concatenate([none, *_outputs(model, _Sound(file))])
+
+
+def run_file_events(model: Model, path: str | PathLike[str], **decision: Any) -> list[Event]:
+    """The events of a recording, decided by the live decoder on run_file's outputs; none reaches past its end.
+
+    Keyword arguments override the model's decision settings (threshold, min_silence_ms, ...). Raises as run_file does.
+    """
+    decoder = model.decoder(**decision)
+    with AudioFile(path) as file:
+        sound = _Sound(file)
+        events = [event for outputs in _outputs(model, sound) for event in decoder.push(outputs)]
+    events += decoder.finish(sound.duration_s)
+    return [event.clipped(sound.duration_s) for event in events]
+
+
+def speech_segments(model: Model, path: str | PathLike[str], **decision: Any) -> list[Segment]:
+    """Where somebody speaks in a recording, in order. Arguments and errors as those of run_file_events."""
+    return segments(run_file_events(model, path, **decision))
+
+
+class _Sound:
+    """The samples of a file, counted as they are read: a header may promise more, or not know how many there are."""
+
+    def __init__(self, file: AudioFile):
+        self.file, self.samples = file, 0
+
+    @property
+    def duration_s(self) -> float:
+        """Seconds read so far."""
+        return self.samples / self.file.sample_rate
+
+    def at(self, sample_rate: int) -> Iterator[Float[np.ndarray, " samples"]]:
+        """All samples at another rate, mono, in chunks."""
+        if self.file.sample_rate == sample_rate:
+            yield from self._chunks()
+            return
+        resampler = StreamingResampler(self.file.sample_rate, sample_rate)
+        yield from map(resampler.process, self._chunks())
+        yield resampler.flush()
+
+    def _chunks(self) -> Iterator[Float[np.ndarray, " samples"]]:
+        for chunk in self.file.chunks(round(SEGMENT_S * self.file.sample_rate)):
+            self.samples += len(chunk)
+            yield as_samples(chunk)
+
+
+def _outputs(model: Model, sound: _Sound) -> Iterator[Float[np.ndarray, "frames out"]]:
+    """Aligned outputs, segment by segment."""
+    scan = compiled_scan(model)
+    state, warm_up = scan.fresh_state, model.lookahead // model.stride
+    for blocks, wanted in _segments(model, sound):
+        state, y = scan(state, blocks.reshape(1, -1, model.hop_samples))
+        yield np.asarray(y)[0, warm_up:wanted]
+        warm_up = 0
+
+
+def _segments(model: Model, sound: _Sound) -> Iterator[tuple[Float[np.ndarray, "blocks block_samples"], int]]:
+    """Segments of whole blocks, all of one length, and how many of the blocks count: the last segment is padded."""
+    length = round(SEGMENT_S / model.frame_s)
+    buffer, held = BlockBuffer(model.block_samples), np.zeros((0, model.block_samples), np.float32)
+    for samples in sound.at(model.sample_rate):
+        held = np.concatenate([held, buffer.push(samples)])
+        while len(held) >= length:
+            yield held[:length], length
+            held = held[length:]
+    silence = np.zeros((model.lookahead // model.stride, model.block_samples), np.float32)
+    held = np.concatenate([held, buffer.flush(), silence])
+    for start in range(0, len(held), length):
+        last = held[start : start + length]
+        yield np.pad(last, ((0, length - len(last)), (0, 0))), len(last)
+
+
+__all__ = ["run_file", "run_file_events", "speech_segments"]

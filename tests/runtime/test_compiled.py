@@ -1,0 +1,121 @@
+"""Programs: compiled once, never stale, gone with their model."""
+
+import gc
+import weakref
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from streamrnn.decisions import SpeechSettings
+from streamrnn.layers import Apply, Dense, Dropout
+from streamrnn.models import Model, VoiceActivitySettings
+from streamrnn.runtime import Stream, compiled_scan, compiled_step, run_file
+
+
+class DroppingModel(Model):
+    """A linear map of the samples; in training, nine numbers out of ten are dropped."""
+
+    def __init__(self, settings, decision, *, rngs):
+        dropout, head = Dropout(0.9, rngs=rngs), Dense(settings.hop_samples, 4, rngs=rngs)
+        super().__init__(settings, decision, dropout, Apply(jax.nn.tanh), head, 4)
+
+
+def test_the_first_stream_compiles_before_the_first_block(new_model, bursts, compilations):
+    model = new_model()
+    with compilations() as compiled:
+        stream = Stream(model)
+    assert len(compiled) >= 1
+    with compilations() as compiled:
+        stream.process(bursts(0.1))
+    assert compiled == []
+
+
+def test_warm_up_can_be_left_to_the_first_block(new_model, bursts, compilations):
+    stream = Stream(new_model(), warm_up=False)
+    with compilations() as compiled:
+        stream.process(bursts(0.01))
+    assert len(compiled) == 1
+
+
+def test_a_stream_compiles_nothing_once_its_model_has_streamed(any_model, bursts, compilations, run):
+    Stream(any_model)
+    with compilations() as compiled:
+        stream = Stream(any_model, 44_100)
+        stream.process(bursts(0.2, 44_100))
+        snapshot = stream.snapshot()
+        stream.reset()
+        stream.restore(snapshot)
+        run(stream, [bursts(0.1, 44_100, channels=2)])
+    assert compiled == []
+
+
+def test_recordings_of_any_length_share_one_scan(model, bursts, compilations, recording):
+    run_file(model, recording(bursts(0.1)))
+    with compilations() as compiled:
+        for samples in (0, 1, 16_000, 40_000):
+            run_file(model, recording(bursts(3)[:samples]))
+    assert compiled == []
+
+
+def test_new_streams_run_with_new_weights_and_compile_nothing(new_model, bursts, compilations, run):
+    model, trained = new_model(seed=1), new_model(seed=2)
+    before = run(Stream(model), [bursts(0.3)])
+    old = Stream(model)
+    with compilations() as compiled:
+        nnx.update(model, nnx.state(trained))
+        after = run(Stream(model), [bursts(0.3)])
+    assert compiled == []
+    np.testing.assert_array_equal(after, run(Stream(trained), [bursts(0.3)]))
+    # A stream that was under way keeps to the weights it began with.
+    np.testing.assert_array_equal(run(old, [bursts(0.3)]), before)
+    assert np.abs(after - before).max() > 0.1
+
+
+def test_recordings_run_with_new_weights(new_model, bursts, recording):
+    model, trained, path = new_model(seed=1), new_model(seed=2), recording(bursts(0.3))
+    run_file(model, path)
+    nnx.update(model, nnx.state(trained))
+    np.testing.assert_array_equal(run_file(model, path), run_file(trained, path))
+
+
+@pytest.mark.parametrize("compiled", [compiled_step, compiled_scan])
+def test_programs_go_with_their_model(new_model, compiled):
+    model = new_model()
+    program = compiled(model).program
+    assert compiled(model).program is program
+    remaining = weakref.ref(model), weakref.ref(program)
+    del model, program
+    gc.collect()
+    assert [reference() for reference in remaining] == [None, None]
+
+
+def test_a_program_that_ran_goes_with_its_model(new_model, bursts, run):
+    model = new_model()
+    run(Stream(model), [bursts(0.1)])
+    program = weakref.ref(compiled_step(model).program)
+    del model
+    gc.collect()
+    assert program() is None
+
+
+def test_a_model_in_training_streams_as_in_evaluation_and_goes_on_training(bursts, run):
+    model = DroppingModel(VoiceActivitySettings(), SpeechSettings(), rngs=nnx.Rngs(0))
+    model.train()
+    in_training = run(Stream(model), [bursts(0.2)])
+    x = jnp.ones((1, 1, 160))
+    assert np.abs(model.step(model.init_state(1), x)[1] - model.step(model.init_state(1), x)[1]).max() > 0
+    model.eval()
+    np.testing.assert_array_equal(in_training, run(Stream(model), [bursts(0.2)]))
+
+
+def test_several_streams_run_side_by_side_in_one_step(model, bursts):
+    sounds = np.stack([bursts(0.01), bursts(0.01)[::-1]])[:, None] / np.float32(32768)
+    step = compiled_step(model, batch_size=2)
+    _, together = step(step.fresh_state, sounds)
+    single = compiled_step(model)
+    for sound, output in zip(sounds, together, strict=True):
+        _, alone = single(single.fresh_state, sound[None])
+        np.testing.assert_allclose(output, alone[0], atol=1e-5)
