@@ -1,0 +1,91 @@
+"""Scenes written to disk: a fixed, labelled test set on which any voice activity detector can be judged."""
+
+import csv
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from streamrnn.audio import write_audio
+from streamrnn.recipes.voice_activity import read_scenes
+from streamrnn.training.mixtures import Scene, SceneSettings
+
+MANIFEST_COLUMNS = [
+    "path",
+    "start",
+    "end",
+    "sample_rate",
+    "speaker",
+    "label",
+    "transcript",
+    "source",
+    "split",
+    "snr_db",
+]
+SEGMENT_COLUMNS = ["path", "start", "end", "quality"]
+
+
+def write_scenes(
+    data: Path,
+    out: Path,
+    *,
+    clips: int = 120,
+    duration_s: float = 30.0,
+    split: str = "test",
+    seed: int = 0,
+    sample_rate: int = 16_000,
+    progress: Callable[[int, int], None] | None = None,
+) -> None:
+    """Draws scenes from one split of the recordings in `data` and writes them as a folder that evaluation reads.
+
+    The scenes are those of SceneSettings' defaults, their speech from recordings with labels of quality A alone. `out`
+    gets scene_0000.flac, ... (16 bit mono), manifest.csv (label: what the background is; snr_db: empty where nobody
+    speaks) and vad_segments.csv (start, end of speech in samples; a scene without speech has no row). The same
+    arguments give the same samples; scene k depends on the seed and k alone, so more clips only add to fewer.
+
+    Args:
+        data: a folder of folders of recordings, as VoiceActivityRecipe reads them.
+        out: made where missing; must not hold a manifest.csv yet.
+        clips: how many scenes, at least 1.
+        duration_s: length of each, above 0.
+        split: train, valid or test.
+        seed: chooses the scenes.
+        sample_rate: of the scenes, in Hz.
+        progress: called with (scenes written, clips) after each scene.
+
+    Raises:
+        FileExistsError: `out` holds a manifest.csv.
+        FileNotFoundError: `data` lacks speech, noise or music.
+        ValueError: no scene, or one without a sample, was asked for; `split` lacks speech, noise or music.
+    """
+    if clips < 1 or round(duration_s * sample_rate) < 1:
+        raise ValueError(f"write_scenes got {clips} clips of {duration_s} s; it needs 1 clip or more, longer than 0 s.")
+    if (out / "manifest.csv").exists():
+        raise FileExistsError(f"{out} holds a manifest.csv already; scenes would mix with it. Choose another folder.")
+    scenes = read_scenes(data, split, sample_rate, SceneSettings())
+    out.mkdir(parents=True, exist_ok=True)
+    clip_rows: list[tuple] = []
+    segment_rows: list[tuple] = []
+    for number in range(clips):
+        scene, name = scenes.draw(np.random.default_rng([seed, number]), duration_s), f"scene_{number:04}.flac"
+        write_audio(out / name, scene.samples, sample_rate)
+        clip_rows.append(_clip_row(name, scene, sample_rate, split))
+        segment_rows += [(name, start, end, "A") for start, end in scene.segments]
+        if progress is not None:
+            progress(number + 1, clips)
+    _write_table(out / "vad_segments.csv", SEGMENT_COLUMNS, segment_rows)
+    # Last, as it marks the folder as whole: a run that was cut off can be repeated.
+    _write_table(out / "manifest.csv", MANIFEST_COLUMNS, clip_rows)
+
+
+def _clip_row(name: str, scene: Scene, sample_rate: int, split: str) -> tuple:
+    snr_db = f"{scene.snr_db:.2f}" if scene.segments else ""
+    return name, 0, len(scene.samples), sample_rate, "", scene.description, "", "composed", split, snr_db
+
+
+def _write_table(path: Path, columns: Sequence[str], rows: Sequence[tuple]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file, lineterminator="\n").writerows([columns, *rows])
+
+
+__all__ = ["write_scenes"]

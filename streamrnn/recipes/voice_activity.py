@@ -1,0 +1,253 @@
+"""Training of voice activity models: scenes composed on the fly from clean speech, noise, music and rooms."""
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from streamrnn.audio import AudioFile
+from streamrnn.contract import aligned
+from streamrnn.decisions import cell_truth, roc_auc
+from streamrnn.models import VoiceActivity, VoiceActivitySettings
+from streamrnn.training import Clip, TrainingSettings, prefetch, read_clips, read_manifest, read_table
+from streamrnn.training.losses import frame_binary_cross_entropy
+from streamrnn.training.mixtures import Scene, Scenes, SceneSettings, Utterance
+
+# Share of utterances by quality of their labels. Figures are taken on A alone: B's truth is too rough to judge by.
+TRAINING_QUALITY = {"A": 0.7, "B": 0.3}
+CLEAN_QUALITY = {"A": 1.0}
+
+VALIDATION_SCENES = 60
+VALIDATION_DURATION_S = 20.0
+
+TRAINING_SCENES = SceneSettings(
+    snr_db=(-8.0, 25.0),
+    level_db=(-60.0, -12.0),
+    speed=(0.85, 1.2),
+    second_noise_share=0.25,
+    synthetic_noise_share=0.1,
+    telephone_share=0.25,
+)
+
+
+Segments = tuple[tuple[int, int], ...]
+# At module level: a wrapper made anew at each validation would compile anew.
+_outputs = nnx.jit(aligned)
+
+
+@dataclass(frozen=True)
+class VoiceActivityTraining:
+    """Settings of `streamrnn train vad`.
+
+    Raises:
+        ValueError: no scenes, no threads, or scenes shorter than a frame.
+    """
+
+    model: VoiceActivitySettings = field(default_factory=VoiceActivitySettings)
+    training: TrainingSettings = field(default_factory=TrainingSettings)
+    batch_size: int = 32
+    """Scenes per update."""
+    duration_s: float = 15.0
+    """Length of a scene."""
+    workers: int = 2
+    """Threads that compose scenes."""
+
+    def __post_init__(self):
+        for name in ("batch_size", "workers"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1.")
+        frame_s = self.model.hop_samples / self.model.sample_rate
+        if not self.duration_s >= frame_s:
+            raise ValueError(f"duration_s is {self.duration_s}; a scene needs a frame, {frame_s} s, or more.")
+
+
+class VoiceActivityRecipe:
+    """Frame-wise binary cross-entropy on scenes; validated by ROC-AUC on scenes of the valid split.
+
+    Args:
+        data: a folder of folders with manifest.csv. Those that also have vad_segments.csv (path, start, end in samples,
+            quality A or B) are speech; those named noise*, music* and rir* are noise, music and room responses.
+            Recordings of the splits train and valid are used; recordings are read when they are first needed.
+        settings: see VoiceActivityTraining.
+
+    Raises:
+        FileNotFoundError: there is no folder of speech, of noise or of music.
+        ValueError: a split has no speech, noise or music, or a table is malformed.
+    """
+
+    Settings = VoiceActivityTraining
+
+    def __init__(self, data: Path, settings: VoiceActivityTraining):
+        self.data, self.settings, self.training = data, settings, settings.training
+        # The first validation comes late: what it will lack is said before the first update.
+        for split, qualities in (("train", TRAINING_QUALITY), ("valid", CLEAN_QUALITY)):
+            _find_recordings(data, split, qualities)
+
+    def model(self, rngs: nnx.Rngs) -> VoiceActivity:
+        """A fresh model of settings.model."""
+        return VoiceActivity(self.settings.model, rngs=rngs)
+
+    def batches(self, start: int, stop: int) -> Iterator[dict[str, np.ndarray]]:
+        """samples float32[batch, frames, hop] in [-1, 1]; targets float32[batch, frames], 1 where somebody speaks."""
+        rate, seed = self.settings.model.sample_rate, self.training.seed
+        scenes = read_scenes(self.data, "train", rate, TRAINING_SCENES, TRAINING_QUALITY)
+
+        def make(step: int) -> dict[str, np.ndarray]:
+            rng = np.random.default_rng([seed, step])
+            return self._batch([scenes.draw(rng, self.settings.duration_s) for _ in range(self.settings.batch_size)])
+
+        return prefetch(make, start, stop, self.settings.workers)
+
+    def loss(self, model: VoiceActivity, batch: dict[str, jax.Array]) -> jax.Array:
+        """Binary cross-entropy, in nats per frame."""
+        logits = aligned(model, batch["samples"])[..., 0]
+        return frame_binary_cross_entropy(logits, batch["targets"], jnp.ones_like(logits))
+
+    def validate(self, model: VoiceActivity) -> float:
+        """ROC-AUC over all frames of the validation scenes: 60 of 20 s, always the same, drawn by SceneSettings()."""
+        logits = _outputs(model, jnp.asarray(self._validation["samples"]))
+        return roc_auc(np.asarray(logits).ravel(), self._validation["targets"].ravel() > 0)
+
+    @cached_property
+    def _validation(self) -> dict[str, np.ndarray]:
+        scenes = read_scenes(self.data, "valid", self.settings.model.sample_rate, SceneSettings())
+        rng = np.random.default_rng(1)
+        return self._batch([scenes.draw(rng, VALIDATION_DURATION_S) for _ in range(VALIDATION_SCENES)])
+
+    def _batch(self, scenes: list[Scene]) -> dict[str, np.ndarray]:
+        hop, rate = self.settings.model.hop_samples, self.settings.model.sample_rate
+        frames = len(scenes[0].samples) // hop
+        samples = np.stack([scene.samples[: frames * hop].reshape(frames, hop) for scene in scenes])
+        truth = [
+            cell_truth([(a / rate, b / rate) for a, b in scene.segments], n_cells=frames, cell_s=hop / rate)
+            for scene in scenes
+        ]
+        return {"samples": samples, "targets": np.stack(truth).astype(np.float32)}
+
+
+def read_scenes(
+    data: Path, split: str, sample_rate: int, settings: SceneSettings, quality_shares: dict[str, float] = CLEAN_QUALITY
+) -> Scenes:
+    """Reads the recordings of one split of all folders in `data` into memory, resampled where needed.
+
+    Args:
+        data, split: see VoiceActivityRecipe. A folder of rooms without that split gives those of its valid split.
+        sample_rate: of the scenes, in Hz.
+        settings: how scenes are drawn.
+        quality_shares: qualities of labels to use, each with its share of the utterances.
+
+    Raises:
+        FileNotFoundError, ValueError: see VoiceActivityRecipe.
+        AudioError: no recording of a kind could be read.
+    """
+    found = _find_recordings(data, split, quality_shares)
+    return Scenes(
+        speech=_utterances(found.speech, sample_rate, quality_shares),
+        noise=_samples(found.noise, sample_rate),
+        music=_samples(found.music, sample_rate),
+        rooms=[room.astype(np.float32) / 32768 for room in _samples(found.rooms, sample_rate)],
+        sample_rate=sample_rate,
+        settings=settings,
+    )
+
+
+@dataclass(frozen=True)
+class _Recordings:
+    """What scenes of one split are made of. Speech has its segments and the quality of these labels."""
+
+    speech: list[tuple[Clip, Segments, str]]
+    noise: list[Clip]
+    music: list[Clip]
+    rooms: list[Clip]
+
+
+def _find_recordings(data: Path, split: str, qualities: Collection[str]) -> _Recordings:
+    folders = sorted(path.parent for path in data.glob("*/manifest.csv"))
+    speech = [folder for folder in folders if (folder / "vad_segments.csv").is_file()]
+    named = {name: [f for f in folders if f.name.startswith(name)] for name in ("noise", "music", "rir")}
+    for name, found in {"with vad_segments.csv": speech, "noise*": named["noise"], "music*": named["music"]}.items():
+        if not found:
+            raise FileNotFoundError(f"{data} has no folder {name} with a manifest.csv; add speech, noise and music.")
+    recordings = _Recordings(
+        speech=[labelled for folder in speech for labelled in _labelled_clips(folder, split, qualities)],
+        noise=[clip for folder in named["noise"] for clip in _clips_of(folder, split)],
+        music=[clip for folder in named["music"] for clip in _clips_of(folder, split)],
+        rooms=[clip for folder in named["rir"] for clip in _clips_of(folder, split) or _clips_of(folder, "valid")],
+    )
+    if lacking := [name for name in ("speech", "noise", "music") if not getattr(recordings, name)]:
+        raise ValueError(
+            f"{data} has no {' and no '.join(lacking)} in split {split!r}; scenes need speech with labels of "
+            f"quality {' or '.join(qualities)}, noise and music. Add recordings, or correct the manifests' splits."
+        )
+    return recordings
+
+
+def _clips_of(folder: Path, split: str) -> list[Clip]:
+    return [clip for clip in read_manifest(folder) if clip.split == split]
+
+
+def _labelled_clips(folder: Path, split: str, qualities: Collection[str]) -> list[tuple[Clip, Segments, str]]:
+    segments, quality = read_segments(folder / "vad_segments.csv")
+    wanted = [clip for clip in _clips_of(folder, split) if quality.get(clip.path) in qualities]
+    return [(clip, tuple(segments[clip.path]), quality[clip.path]) for clip in wanted]
+
+
+def _samples(clips: list[Clip], sample_rate: int) -> list[np.ndarray]:
+    return [samples for _, samples in read_clips(clips, sample_rate)]
+
+
+def _utterances(
+    labelled: list[tuple[Clip, Segments, str]], sample_rate: int, quality_shares: dict[str, float]
+) -> list[tuple[float, list[Utterance]]]:
+    labels = {clip: (segments, quality) for clip, segments, quality in labelled}
+    pools: dict[str, list[Utterance]] = {name: [] for name in quality_shares}
+    for clip, samples in read_clips([clip for clip, _, _ in labelled], sample_rate):
+        segments, quality = labels[clip]
+        pools[quality].append(Utterance(samples, _within(segments, clip, len(samples), sample_rate)))
+    return [(quality_shares[name], pool) for name, pool in pools.items() if pool]
+
+
+def _within(segments: Segments, clip: Clip, length_samples: int, sample_rate: int) -> Segments:
+    """Segments of the whole recording, in samples at its own rate -> those of the clip, in samples at `sample_rate`."""
+    with AudioFile(clip.path) as file:
+        scale = sample_rate / file.sample_rate
+    moved = [(round((start - clip.start) * scale), round((end - clip.start) * scale)) for start, end in segments]
+    cut = [(max(start, 0), min(end, length_samples)) for start, end in moved]
+    return tuple((start, end) for start, end in cut if start < end)
+
+
+def read_segments(path: Path) -> tuple[dict[Path, list[tuple[int, int]]], dict[Path, str]]:
+    """vad_segments.csv -> speech (start, end) in samples, and the label quality (default: A), by clip path.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: a column is missing, there are no rows, or not 0 <= start <= end in whole numbers.
+    """
+    segments: dict[Path, list[tuple[int, int]]] = {}
+    quality: dict[Path, str] = {}
+    for line, row in enumerate(read_table(path, ("path", "start", "end")), start=2):
+        clip = path.parent / row["path"]
+        segments.setdefault(clip, []).append(_segment(path, row, line))
+        quality[clip] = row.get("quality") or "A"
+    return segments, quality
+
+
+def _segment(path: Path, row: dict[str, str], line: int) -> tuple[int, int]:
+    try:
+        start, end = int(row["start"]), int(row["end"])
+    except (TypeError, ValueError):
+        start, end = 0, -1
+    if not 0 <= start <= end:
+        raise ValueError(
+            f"{path}, line {line}: start is {row['start']!r} and end is {row['end']!r}; whole samples with "
+            "0 <= start <= end are needed."
+        )
+    return start, end
+
+
+__all__ = ["VoiceActivityRecipe", "VoiceActivityTraining", "read_scenes", "read_segments"]

@@ -1,0 +1,161 @@
+"""Recordings of everyday scenes, composed on the fly: talk with pauses, in rooms, over noise or music."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import numpy as np
+
+from streamrnn.audio import mixing
+
+Segment = tuple[int, int]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """A clean recording, int16[n], and where somebody speaks in it: (start, end) in samples."""
+
+    samples: np.ndarray
+    segments: tuple[Segment, ...]
+
+
+@dataclass(frozen=True)
+class SceneSettings:
+    """How scenes are drawn. Shares are probabilities; ranges are drawn from evenly."""
+
+    snr_db: tuple[float, float] = (-5.0, 20.0)
+    """Speech level, where there is speech, over that of the noise or music."""
+    music_share: float = 0.25
+    """Music instead of noise."""
+    room_share: float = 0.5
+    """Speech heard through a room."""
+    silent_share: float = 0.1
+    """Nobody speaks at all."""
+    long_pause_share: float = 0.2
+    """Pauses of 2 to 8 s among the short ones (exponential, 0.8 s on average)."""
+    level_db: tuple[float, float] = (-45.0, -15.0)
+    """RMS of the whole scene, relative to full scale."""
+    speed: tuple[float, float] = (1.0, 1.0)
+    """Speed, and with it pitch, of each utterance."""
+    second_noise_share: float = 0.0
+    """A second noise on top of the first."""
+    synthetic_noise_share: float = 0.0
+    """Coloured noise instead of a recorded one."""
+    telephone_share: float = 0.0
+    """The whole scene limited to a band like that of a telephone."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A composed recording, float32[n] in [-1, 1], its speech (start, end) in samples, and how it was made.
+
+    Attributes:
+        snr_db: as drawn; without meaning where nobody speaks.
+        description: the background ("noise" or "music"), and " in a room" where speech is heard through one.
+    """
+
+    samples: np.ndarray
+    segments: tuple[Segment, ...]
+    snr_db: float
+    description: str = ""
+
+
+@dataclass(frozen=True)
+class Scenes:
+    """Draws scenes from pools of recordings, all at one sample rate.
+
+    Attributes:
+        speech: pools of utterances, each with the share of utterances drawn from it.
+        noise, music: recordings, int16[n].
+        rooms: impulse responses, float32[n].
+        sample_rate: of all of them.
+        settings: how scenes are drawn.
+    """
+
+    speech: Sequence[tuple[float, Sequence[Utterance]]]
+    noise: Sequence[np.ndarray]
+    music: Sequence[np.ndarray]
+    rooms: Sequence[np.ndarray]
+    sample_rate: int
+    settings: SceneSettings = field(default_factory=SceneSettings)
+
+    def draw(self, rng: np.random.Generator, duration_s: float) -> Scene:
+        """One scene; the same generator state gives the same scene."""
+        s, n = self.settings, round(duration_s * self.sample_rate)
+        silent = rng.random() < s.silent_share
+        speech, segments = (np.zeros(n, np.float32), ()) if silent else self._talk(rng, n)
+        if in_room := bool(rng.random() < s.room_share and self.rooms):
+            speech = mixing.reverberate(speech, _pick(rng, self.rooms))
+        kind, background = self._background(rng, n)
+        snr_db = rng.uniform(*s.snr_db)
+        mixed = background if silent else mixing.mix_at_snr(speech, background, snr_db, _mask(segments, n))
+        mixed = self._colour(rng, _at_level(mixed, rng.uniform(*s.level_db)))
+        where = " in a room" if in_room and segments else ""
+        return Scene(mixing.clip_protect(mixed), segments, snr_db, f"{kind}{where}")
+
+    def _talk(self, rng: np.random.Generator, n: int) -> tuple[np.ndarray, tuple[Segment, ...]]:
+        line, segments = np.zeros(n, np.float32), []
+        position = round(rng.uniform(0, 2) * self.sample_rate)
+        while position < n:
+            samples, spoken = self._utterance(rng)
+            samples = samples[: n - position]
+            line[position : position + len(samples)] = samples
+            segments += [(position + a, min(position + b, n)) for a, b in spoken if position + a < n]
+            position += len(samples) + self._pause(rng)
+        return line, tuple(segments)
+
+    def _utterance(self, rng: np.random.Generator) -> tuple[np.ndarray, list[Segment]]:
+        shares = np.array([share for share, _ in self.speech])
+        pool = self.speech[int(rng.choice(len(shares), p=shares / shares.sum()))][1]
+        utterance = _pick(rng, pool)
+        samples, segments = utterance.samples.astype(np.float32) / 32768, list(utterance.segments)
+        speed = rng.uniform(*self.settings.speed)
+        if speed != 1:
+            samples = mixing.change_speed(samples, speed)
+            segments = [(round(a / speed), min(round(b / speed), len(samples))) for a, b in segments]
+        spoken = samples[_mask(segments, len(samples))]
+        return _at_level(samples, -26 + rng.normal(0, 3), of=spoken), segments
+
+    def _pause(self, rng: np.random.Generator) -> int:
+        long = rng.random() < self.settings.long_pause_share
+        return round((rng.uniform(2, 8) if long else rng.exponential(0.8)) * self.sample_rate)
+
+    def _background(self, rng: np.random.Generator, n: int) -> tuple[str, np.ndarray]:
+        if rng.random() < self.settings.music_share:
+            return "music", self._recorded(rng, self.music, n)
+        if rng.random() < self.settings.synthetic_noise_share:
+            return "noise", mixing.coloured_noise(n, rng.uniform(0, 2), rng)
+        noise = self._recorded(rng, self.noise, n)
+        if rng.random() < self.settings.second_noise_share:
+            noise = noise + mixing.gain(self._recorded(rng, self.noise, n), rng.uniform(-12, 0))
+        return "noise", noise
+
+    def _recorded(self, rng: np.random.Generator, pool: Sequence[np.ndarray], n: int) -> np.ndarray:
+        samples = _pick(rng, pool).astype(np.float32) / 32768
+        return _at_level(mixing.fit_length(samples, n, rng), -26)
+
+    def _colour(self, rng: np.random.Generator, scene: np.ndarray) -> np.ndarray:
+        if rng.random() >= self.settings.telephone_share:
+            return scene
+        return mixing.band_limit(scene, rng.uniform(20, 350), rng.uniform(3000, 4000), self.sample_rate)
+
+
+def _pick(rng: np.random.Generator, pool: Sequence[T]) -> T:
+    return pool[int(rng.integers(len(pool)))]
+
+
+def _mask(segments: Sequence[Segment], n: int) -> np.ndarray:
+    mask = np.zeros(n, bool)
+    for start, end in segments:
+        mask[start:end] = True
+    return mask
+
+
+def _at_level(samples: np.ndarray, level_db: float, of: np.ndarray | None = None) -> np.ndarray:
+    measured = samples if of is None or not len(of) else of
+    rms = float(np.sqrt(np.mean(np.square(measured, dtype=np.float64)))) if len(measured) else 0.0
+    return samples * np.float32(10 ** (level_db / 20) / max(rms, 1e-5))
+
+
+__all__ = ["Scene", "SceneSettings", "Scenes", "Utterance"]

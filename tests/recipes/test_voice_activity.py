@@ -1,0 +1,238 @@
+"""Training of voice activity models, from a folder of recordings to a model that has learned."""
+
+import dataclasses
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from streamrnn.audio import AudioError, AudioWarning, write_audio
+from streamrnn.models import VoiceActivity, VoiceActivitySettings
+from streamrnn.recipes import RECIPES, Recipe
+from streamrnn.recipes.train import train
+from streamrnn.recipes.voice_activity import (
+    TRAINING_QUALITY,
+    VoiceActivityRecipe,
+    VoiceActivityTraining,
+    read_scenes,
+    read_segments,
+)
+from streamrnn.training import TrainingSettings
+from streamrnn.training.mixtures import SceneSettings
+
+RATE = 2000
+SPOKEN = (1000, 3000)
+TINY = VoiceActivitySettings(sample_rate=RATE, hop_samples=100, window_samples=200, mels=8, channels=4, hidden=4)
+SETTINGS = VoiceActivityTraining(
+    model=TINY,
+    training=TrainingSettings(steps=30, learning_rate=0.03, warmup_steps=2, validate_every=15),
+    batch_size=4,
+    duration_s=5.0,
+    workers=1,
+)
+
+
+def write_folder(folder: Path, splits: dict[str, str], samples: np.ndarray, sample_rate: int = RATE) -> None:
+    """A folder whose recordings, name -> split, all sound the same."""
+    folder.mkdir(parents=True)
+    for name in splits:
+        write_audio(folder / name, samples, sample_rate)
+    rows = "".join(f"{name},{split}\n" for name, split in splits.items())
+    (folder / "manifest.csv").write_text(f"path,split\n{rows}")
+
+
+def voice() -> np.ndarray:
+    """Two seconds; from 0.5 to 1.5 s something harmonic that swells and fades, as vowels do."""
+    t = np.arange(2 * RATE) / RATE
+    tones = sum(np.sin(2 * np.pi * 120 * harmonic * t) / harmonic for harmonic in range(1, 6))
+    spoken = (t >= 0.5) & (t < 1.5)
+    return 0.2 * spoken * tones * (0.6 + 0.4 * np.sin(2 * np.pi * 5 * t))
+
+
+def write_data(data: Path) -> Path:
+    rng = np.random.default_rng(0)
+    both = {"a.wav": "train", "b.wav": "valid"}
+    write_folder(data / "talk", {**both, "crowd.wav": "train"}, voice())
+    segments = "a.wav,1000,3000,A\nb.wav,1000,3000,A\ncrowd.wav,1000,3000,B\n"
+    (data / "talk/vad_segments.csv").write_text(f"path,start,end,quality\n{segments}")
+    write_folder(data / "noise_hiss", both, 0.1 * rng.standard_normal(4 * RATE))
+    write_folder(data / "music", both, 0.1 * np.sin(np.arange(4 * RATE) / 3))
+    write_folder(data / "rir", {"far.wav": "train", "near.wav": "valid"}, np.r_[np.zeros(9), 0.9, np.zeros(50), 0.3])
+    return data
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    """Speech of both qualities of labels, noise, music and rooms. Not to be written to."""
+    return write_data(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture
+def own_data(tmp_path) -> Path:
+    """The same, to be changed."""
+    return write_data(tmp_path / "data")
+
+
+@pytest.fixture(scope="module")
+def trained(data, tmp_path_factory) -> tuple[Recipe, VoiceActivity, float, Path]:
+    """The recipe, a model trained for a few updates, its figure, and the run's folder."""
+    out = tmp_path_factory.mktemp("run")
+    recipe = RECIPES["vad"](data, SETTINGS)
+    model, figure = train(recipe, "vad", SETTINGS, out)
+    return recipe, model, figure, out
+
+
+def lines_of(out: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+
+
+def scenes_of(data: Path, split: str = "train", **arguments):
+    return read_scenes(data, split, RATE, SceneSettings(), **arguments)
+
+
+def test_a_model_learns_to_hear_speech(trained):
+    _, model, figure, out = trained
+    first, last = lines_of(out)
+    assert (first["step"], last["step"]) == (15, 30)
+    assert last["loss"] < first["loss"] < 0.75
+    assert isinstance(model, VoiceActivity) and model.settings == TINY
+    assert math.isfinite(figure) and figure == max(first["validation"], last["validation"]) > 0.7
+
+
+def test_the_figure_is_that_of_the_model_that_comes_back(trained):
+    recipe, model, figure, _ = trained
+    assert recipe.validate(model) == pytest.approx(figure, abs=1e-6)
+
+
+def test_the_folder_of_a_run_belongs_to_its_task_model_and_settings(trained):
+    recipe, _, _, out = trained
+    claimed = json.loads((out / "run.json").read_text())
+    assert claimed == {"task": "vad", "model": "VoiceActivity", "settings": dataclasses.asdict(SETTINGS)}
+    other = dataclasses.replace(SETTINGS, batch_size=5)
+    with pytest.raises(ValueError, match=r"holds another run: settings\.batch_size is 4 there and 5 here"):
+        train(recipe, "vad", other, out)
+
+
+def test_a_batch_holds_frames_of_sound_and_a_truth_for_each(data):
+    (batch,) = VoiceActivityRecipe(data, SETTINGS).batches(0, 1)
+    assert {name: (array.shape, array.dtype) for name, array in batch.items()} == {
+        "samples": ((4, 100, 100), np.float32),
+        "targets": ((4, 100), np.float32),
+    }
+    assert set(np.unique(batch["targets"])) == {0.0, 1.0}
+
+
+def test_a_batch_depends_on_the_seed_and_its_step_alone(data):
+    recipe = VoiceActivityRecipe(data, SETTINGS)
+    from_the_start, resumed = list(recipe.batches(0, 4)), list(recipe.batches(2, 4))
+    for whole, part in zip(from_the_start[2:], resumed, strict=True):
+        np.testing.assert_array_equal(whole["samples"], part["samples"])
+        np.testing.assert_array_equal(whole["targets"], part["targets"])
+    assert np.any(from_the_start[0]["samples"] != from_the_start[1]["samples"])
+    reseeded = dataclasses.replace(SETTINGS, training=dataclasses.replace(SETTINGS.training, seed=1))
+    (other,) = VoiceActivityRecipe(data, reseeded).batches(0, 1)
+    assert np.any(other["samples"] != from_the_start[0]["samples"])
+
+
+def test_more_threads_make_the_same_batches(data):
+    threaded = dataclasses.replace(SETTINGS, workers=3)
+    one, three = (list(VoiceActivityRecipe(data, settings).batches(0, 5)) for settings in (SETTINGS, threaded))
+    for batch, same in zip(one, three, strict=True):
+        np.testing.assert_array_equal(batch["samples"], same["samples"])
+
+
+def test_targets_are_true_where_the_speech_is_loud(data, monkeypatch):
+    clear = SceneSettings(snr_db=(60.0, 60.0), room_share=0.0, silent_share=0.0)
+    monkeypatch.setattr("streamrnn.recipes.voice_activity.TRAINING_SCENES", clear)
+    for batch in VoiceActivityRecipe(data, SETTINGS).batches(0, 3):
+        power = np.mean(batch["samples"] ** 2, axis=-1)
+        loud = power > 1e-3 * power.max(axis=-1, keepdims=True)
+        assert np.mean(loud == batch["targets"]) > 0.97
+
+
+def test_each_quality_of_labels_is_a_pool_with_its_share_and_figures_are_taken_on_a_alone(data):
+    assert [(share, len(pool)) for share, pool in scenes_of(data, quality_shares=TRAINING_QUALITY).speech] == [
+        (0.7, 1),
+        (0.3, 1),
+    ]
+    assert [(share, len(pool)) for share, pool in scenes_of(data).speech] == [(1.0, 1)]
+
+
+def test_a_split_gets_its_own_recordings_and_without_rooms_those_of_the_valid_split(own_data):
+    assert [len(pool) for pool in (scenes_of(own_data).noise, scenes_of(own_data).rooms)] == [1, 1]
+    (own_data / "rir/manifest.csv").write_text("path,split\nfar.wav,valid\nnear.wav,valid\n")
+    assert len(scenes_of(own_data).rooms) == 2
+
+
+def test_segments_of_a_recording_at_another_rate_are_moved_to_the_rate_of_the_scenes(own_data):
+    write_audio(own_data / "talk/a.wav", np.repeat(voice(), 4), 4 * RATE)
+    (own_data / "talk/vad_segments.csv").write_text("path,start,end\na.wav,4000,12000\n")
+    ((_, (utterance,)),) = scenes_of(own_data).speech
+    assert (len(utterance.samples), utterance.segments) == (2 * RATE, (SPOKEN,))
+
+
+def test_a_part_of_a_recording_has_that_part_s_segments(own_data):
+    talk = own_data / "talk"
+    rows = "a.wav,500,2500,train\na.wav,2500,,train\na.wav,0,900,train\n"
+    (talk / "manifest.csv").write_text(f"path,start,end,split\n{rows}")
+    (talk / "vad_segments.csv").write_text("path,start,end\na.wav,1000,2000\na.wav,2200,5000\n")
+    ((_, pool),) = scenes_of(own_data).speech
+    assert [utterance.segments for utterance in pool] == [((500, 1500), (1700, 2000)), ((0, 1500),), ()]
+
+
+@pytest.mark.parametrize(("folder", "named"), [("noise_hiss", r"noise\*"), ("music", r"music\*")])
+def test_a_missing_folder_of_backgrounds_is_named(own_data, folder, named):
+    (own_data / folder / "manifest.csv").unlink()
+    with pytest.raises(FileNotFoundError, match=f"has no folder {named} with a manifest.csv"):
+        VoiceActivityRecipe(own_data, SETTINGS)
+
+
+def test_a_folder_without_speech_is_refused(own_data):
+    (own_data / "talk/vad_segments.csv").unlink()
+    with pytest.raises(FileNotFoundError, match=r"has no folder with vad_segments\.csv"):
+        VoiceActivityRecipe(own_data, SETTINGS)
+
+
+def test_a_folder_that_does_not_exist_is_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match="nowhere has no folder"):
+        VoiceActivityRecipe(tmp_path / "nowhere", SETTINGS)
+
+
+def test_what_validation_will_lack_is_said_before_training(own_data):
+    (own_data / "music/manifest.csv").write_text("path,split\na.wav,train\nb.wav,train\n")
+    (own_data / "talk/vad_segments.csv").write_text("path,start,end,quality\na.wav,0,9,A\nb.wav,0,9,B\n")
+    with pytest.raises(ValueError, match=r"no speech and no music in split 'valid'; scenes need .* quality A, noise"):
+        VoiceActivityRecipe(own_data, SETTINGS)
+
+
+def test_recordings_that_cannot_be_read_are_skipped_while_there_are_others(own_data):
+    (own_data / "talk/crowd.wav").write_text("no sound")
+    with pytest.warns(AudioWarning, match=r"1 of 2 clips could not be read.*crowd\.wav"):
+        scenes = scenes_of(own_data, quality_shares=TRAINING_QUALITY)
+    assert [(share, len(pool)) for share, pool in scenes.speech] == [(0.7, 1)]
+    (own_data / "talk/a.wav").unlink()
+    with pytest.raises(AudioError, match="None of 2 clips could be read"):
+        scenes_of(own_data, quality_shares=TRAINING_QUALITY)
+
+
+@pytest.mark.parametrize("row", ["a.wav,1.5,9", "a.wav,-1,9", "a.wav,9,8", "a.wav,,9", "a.wav,9"])
+def test_a_segment_that_is_none_is_named_with_its_line(tmp_path, row):
+    (tmp_path / "vad_segments.csv").write_text(f"path,start,end\na.wav,0,9\n{row}\n")
+    with pytest.raises(ValueError, match=r"vad_segments\.csv, line 3: .*whole samples with 0 <= start <= end"):
+        read_segments(tmp_path / "vad_segments.csv")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"batch_size": 0}, "batch_size is 0; it must be at least 1"),
+        ({"workers": 0}, "workers is 0; it must be at least 1"),
+        ({"duration_s": 0.0}, r"duration_s is 0\.0; a scene needs a frame, 0\.01 s"),
+        ({"duration_s": 0.009}, r"duration_s is 0\.009"),
+    ],
+)
+def test_settings_that_give_no_batch_say_so(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        VoiceActivityTraining(**wrong)

@@ -1,0 +1,278 @@
+"""The training loop: it learns, it stops where it must, and it goes on as if it had never stopped.
+
+Run as a script with a folder, this file trains into it and kills itself in the fifth update.
+"""
+
+import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from streamrnn.contract import Layer
+from streamrnn.layers import Dense, Dropout
+from streamrnn.training import TrainingSettings, fit
+from streamrnn.training.loop import make_optimizer
+
+SETTINGS = TrainingSettings(steps=6, learning_rate=0.3, warmup_steps=1, validate_every=3)
+
+
+def make_batch(step: int) -> np.ndarray:
+    return np.random.default_rng(step).standard_normal((64, 3)).astype(np.float32)
+
+
+def make_batches(start: int, stop: int) -> Iterator[np.ndarray]:
+    return map(make_batch, range(start, stop))
+
+
+def squared_error(model: Any, x: jax.Array) -> jax.Array:
+    """To be learned: the sum of three numbers."""
+    return jnp.mean((model(x)[:, 0] - jnp.sum(x, axis=1)) ** 2)
+
+
+def accuracy(model: Any) -> float:
+    return -float(squared_error(model, jnp.asarray(make_batch(1000))))
+
+
+def train(out: Path, model: Layer | None = None, settings: TrainingSettings = SETTINGS, **parts) -> tuple[Any, float]:
+    model = model or Dense(3, 1, rngs=nnx.Rngs(0))
+    parts = {"loss": squared_error, "batches": make_batches, "validate": accuracy, "identity": {}, **parts}
+    return model, fit(model, settings=settings, out=out, **parts)
+
+
+def batches_that_end_with(end: Callable[[], np.ndarray], step: int) -> Callable[[int, int], Iterator[np.ndarray]]:
+    """Batches of which that of one step is made by `end`."""
+    return lambda start, stop: (end() if number == step else make_batch(number) for number in range(start, stop))
+
+
+def interrupt() -> np.ndarray:
+    raise KeyboardInterrupt
+
+
+def kill() -> np.ndarray:
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError("unreachable")
+
+
+def no_numbers() -> np.ndarray:
+    return np.full((64, 3), np.nan, np.float32)
+
+
+def weights_of(model: Any) -> list[np.ndarray]:
+    return [np.array(leaf) for leaf in jax.tree.leaves(nnx.state(model, nnx.Param))]
+
+
+def lines_of(out: Path) -> list[dict[str, float]]:
+    """metrics.jsonl without the speed, which is never the same."""
+    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    assert all(line.pop("steps_per_s") > 0 for line in lines)
+    return lines
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> tuple[list[np.ndarray], float, list[dict[str, float]]]:
+    """Weights, figure and lines of a run that was never stopped."""
+    out = tmp_path_factory.mktemp("whole")
+    model, figure = train(out)
+    return weights_of(model), figure, lines_of(out)
+
+
+def assert_goes_on_to(whole, out: Path) -> None:
+    """The run in `out`, stopped after its first checkpoint, ends bit for bit as the whole one."""
+    weights, figure, lines = whole
+    assert lines_of(out) == lines[:1]
+    model, resumed_figure = train(out)
+    assert resumed_figure == figure
+    assert lines_of(out) == lines
+    for resumed, expected in zip(weights_of(model), weights, strict=True):
+        np.testing.assert_array_equal(resumed, expected)
+
+
+def test_training_makes_the_loss_smaller_and_returns_the_best_figure(whole):
+    _, figure, lines = whole
+    assert [line["step"] for line in lines] == [3, 6]
+    assert lines[1]["loss"] < lines[0]["loss"]
+    assert figure == max(line["validation"] for line in lines) > accuracy(Dense(3, 1, rngs=nnx.Rngs(0)))
+
+
+def test_an_interrupted_run_goes_on_as_if_it_had_never_stopped(whole, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path, batches=batches_that_end_with(interrupt, 4))
+    assert_goes_on_to(whole, tmp_path)
+
+
+def test_a_killed_run_goes_on_as_if_it_had_never_stopped(whole, tmp_path):
+    killed = subprocess.run([sys.executable, __file__, tmp_path], capture_output=True, text=True, timeout=120)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert_goes_on_to(whole, tmp_path)
+
+
+def test_a_loss_that_is_no_number_stops_training_and_leaves_the_last_checkpoint(whole, tmp_path):
+    with pytest.raises(FloatingPointError, match="loss became nan after 4 updates; the checkpoint of step 3 is kept"):
+        train(tmp_path, batches=batches_that_end_with(no_numbers, 4))
+    assert_goes_on_to(whole, tmp_path)
+
+
+def test_a_loss_that_is_no_number_from_the_start_leaves_no_checkpoint(tmp_path):
+    with pytest.raises(FloatingPointError, match=r"after 0 updates; no checkpoint .* Lower --learning-rate"):
+        train(tmp_path, batches=batches_that_end_with(no_numbers, 0))
+    assert not (tmp_path / "metrics.jsonl").exists()
+
+
+def test_a_validation_that_is_no_number_keeps_the_checkpoint_before(whole, tmp_path):
+    figures = iter([accuracy, lambda model: float("nan")])
+    with pytest.raises(FloatingPointError, match=r"validation became nan after 6 updates; the checkpoint of step 3"):
+        train(tmp_path, validate=lambda model: next(figures)(model))
+    assert_goes_on_to(whole, tmp_path)
+
+
+def test_the_model_ends_with_the_weights_of_the_best_validation(tmp_path):
+    figures, seen = iter([0.7, 0.9, 0.8]), []
+
+    def validate(model: Any) -> float:
+        seen.append(weights_of(model))
+        return next(figures)
+
+    settings = TrainingSettings(steps=3, learning_rate=0.1, warmup_steps=0, validate_every=1)
+    model, figure = train(tmp_path, settings=settings, validate=validate)
+    assert figure == 0.9
+    for ended, best, last in zip(weights_of(model), *seen[1:], strict=True):
+        np.testing.assert_array_equal(ended, best)
+        assert np.any(best != last)
+
+
+def test_the_best_before_an_interruption_stays_the_best(tmp_path):
+    best = []
+
+    def validate_first(model: Any) -> float:
+        best.extend(weights_of(model))
+        return 0.9
+
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path, validate=validate_first, batches=batches_that_end_with(interrupt, 3))
+    model, figure = train(tmp_path, validate=lambda model: 0.8)
+    assert figure == 0.9
+    for ended, expected in zip(weights_of(model), best, strict=True):
+        np.testing.assert_array_equal(ended, expected)
+
+
+def test_a_finished_run_gives_its_model_without_another_update(tmp_path):
+    settings = TrainingSettings(steps=1)
+    model, figure = train(tmp_path, settings=settings)
+    asked: list[tuple[int, int]] = []
+    again, same_figure = train(
+        tmp_path, settings=settings, batches=lambda start, stop: iter(asked.append((start, stop)) or ())
+    )
+    assert asked == [(1, 1)] and same_figure == figure
+    for ended, expected in zip(weights_of(again), weights_of(model), strict=True):
+        np.testing.assert_array_equal(ended, expected)
+
+
+def test_each_line_has_the_mean_loss_since_the_line_before_and_the_last_update_is_validated(tmp_path):
+    figures = itertools.count(10.0)
+    train(
+        tmp_path,
+        settings=TrainingSettings(steps=5, validate_every=3),
+        loss=lambda model, batch: batch + 0 * jnp.sum(model.kernel[...]),
+        batches=lambda start, stop: (np.float32(step) for step in range(start, stop)),
+        validate=lambda model: next(figures),
+    )
+    assert lines_of(tmp_path) == [
+        {"step": 3, "loss": 1.0, "validation": 10.0},
+        {"step": 5, "loss": 3.5, "validation": 11.0},
+    ]
+
+
+def test_another_run_is_refused_before_anything_is_trained(tmp_path):
+    train(tmp_path, settings=TrainingSettings(steps=1), identity={"task": "sum"})
+    with pytest.raises(ValueError, match="task is sum there and product here"):
+        train(tmp_path, identity={"task": "product"}, batches=batches_that_end_with(interrupt, 0))
+
+
+class Forgetful(Dense):
+    """Dense behind dropout."""
+
+    def __init__(self, in_features: int, out_features: int, *, rngs: nnx.Rngs):
+        super().__init__(in_features, out_features, rngs=rngs)
+        self.dropout = Dropout(0.5, rngs=rngs)
+
+    def __call__(self, x):
+        return super().__call__(self.dropout(x))
+
+
+def test_updates_are_made_in_training_mode_and_validations_in_eval_mode(tmp_path):
+    in_updates, in_validations = [], []
+
+    def loss(model: Forgetful, x: jax.Array) -> jax.Array:
+        in_updates.append(model.dropout.deterministic)
+        return squared_error(model, x)
+
+    def validate(model: Forgetful) -> float:
+        in_validations.append(model.dropout.deterministic)
+        return 0.5
+
+    model = Forgetful(3, 1, rngs=nnx.Rngs(0))
+    model.eval()
+    train(tmp_path, model=model, settings=TrainingSettings(steps=1), loss=loss, validate=validate)
+    assert (set(in_updates), in_validations, model.dropout.deterministic) == ({False}, [True], True)
+
+
+@pytest.mark.parametrize("name", ["steps", "learning_rate", "clip_norm", "validate_every"])
+def test_settings_that_must_be_positive_say_so(name):
+    with pytest.raises(ValueError, match=f"{name} is 0; it must be above 0"):
+        TrainingSettings(**{name: 0})
+
+
+@pytest.mark.parametrize("name", ["warmup_steps", "weight_decay"])
+def test_settings_that_must_not_be_negative_say_so(name):
+    with pytest.raises(ValueError, match=f"{name} is -1; it must be 0 or above"):
+        TrainingSettings(**{name: -1})
+
+
+def test_a_learning_rate_that_is_no_number_is_refused():
+    with pytest.raises(ValueError, match="learning_rate is nan"):
+        TrainingSettings(learning_rate=float("nan"))
+
+
+def updates_of(gradients: list[float], **settings) -> list[float]:
+    """How far each gradient moves one weight that stays at 0."""
+    optimizer = make_optimizer(TrainingSettings(**settings))
+    weight = jnp.float32(0)
+    state, moved = optimizer.init(weight), []
+    for gradient in gradients:
+        update, state = optimizer.update(jnp.float32(gradient), state, weight)
+        moved.append(float(update))
+    return moved
+
+
+def test_the_learning_rate_rises_from_zero_to_its_peak_and_falls_to_a_hundredth():
+    # Adam's steps on a constant gradient are as long as the learning rate.
+    rates = -np.array(updates_of([1.0] * 11, steps=10, learning_rate=0.1, warmup_steps=4))
+    np.testing.assert_allclose(rates[:5], [0, 0.025, 0.05, 0.075, 0.1], rtol=1e-4, atol=1e-9)
+    assert np.all(np.diff(rates[4:]) < 0)
+    assert rates[10] == pytest.approx(0.001, rel=1e-3)
+
+
+def test_a_warm_up_longer_than_the_training_ends_in_its_middle():
+    rates = -np.array(updates_of([1.0] * 4, steps=4, learning_rate=0.1, warmup_steps=50))
+    assert np.argmax(rates) == 2
+
+
+def test_long_gradients_are_cut_to_the_given_length():
+    settings = {"steps": 4, "warmup_steps": 0, "clip_norm": 2.0}
+    assert updates_of([1.0, 500.0, 1.0], **settings) == updates_of([1.0, 2.0, 1.0], **settings)
+    assert updates_of([1.0, 1.9, 1.0], **settings) != updates_of([1.0, 2.0, 1.0], **settings)
+
+
+if __name__ == "__main__":
+    train(Path(sys.argv[1]), batches=batches_that_end_with(kill, 4))
