@@ -1,0 +1,5 @@
+"""How well models do: figures on folders of labelled recordings, live and offline."""
+
+from streamrnn.evaluation.evaluate import evaluate
+
+__all__ = ["evaluate"]

@@ -1,0 +1,148 @@
+"""Voice activity against labelled speech, in cells of 10 ms."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import soundfile
+
+from streamrnn.audio import AudioError, AudioFile, read_audio
+from streamrnn.decisions import SpeechSettings, best_f1, cell_truth, equal_error_rate, roc_auc
+from streamrnn.models import Model
+from streamrnn.recipes.voice_activity import read_segments
+from streamrnn.runtime import Stream, run_file
+from streamrnn.training import Clip
+
+CELL_S = 0.01
+CHUNK_S = 0.1
+
+Segments = Sequence[tuple[int, int]]
+
+
+@dataclass(frozen=True)
+class JudgedClip:
+    """A clip's truth, bool[cells], and the scores of both ways of running a model, float32[cells]."""
+
+    truth: np.ndarray
+    streaming: np.ndarray
+    offline: np.ndarray
+
+
+def evaluate_voice_activity(
+    model: Model, data: Path, clips: Sequence[Clip], progress: Callable[[int, int], None] | None = None
+) -> dict[str, Any]:
+    """The clips, streaming, offline and skipped entries of streamrnn.evaluation.evaluate.
+
+    Figures are those of speech_figures over the 10 ms cells of all clips together.
+
+    Raises:
+        FileNotFoundError: `data` has no vad_segments.csv.
+        ValueError: the model is none for speech, or the clips hold only speech, or none.
+        AudioError: no clip could be read.
+    """
+    if not isinstance(model.decision, SpeechSettings):
+        raise ValueError(f"evaluate vad got a {type(model).__name__}; it needs a voice activity model. Pass one.")
+    segments, _ = read_segments(data / "vad_segments.csv")
+    judged: list[JudgedClip] = []
+    errors: list[dict[str, str]] = []
+    for number, clip in enumerate(clips, start=1):
+        try:
+            judged.append(_judge(model, clip, segments.get(clip.path, ())))
+        except (AudioError, OSError) as error:
+            errors.append({"path": str(clip.path), "error": str(error)})
+        if progress is not None:
+            progress(number, len(clips))
+    if not judged:
+        raise AudioError(f"None of {len(clips)} recordings in {data} could be read. The first: {errors[0]['error']}")
+    return _figures(judged) | ({"skipped": {"clips": len(errors), "errors": errors}} if errors else {})
+
+
+def speech_figures(scores: np.ndarray, truth: np.ndarray) -> dict[str, float]:
+    """roc_auc, eer, best_f1 and best_f1_threshold of float[cells] against bool[cells] (see streamrnn.decisions).
+
+    Raises:
+        ValueError: truth has only one class.
+    """
+    if not truth.any() or truth.all():
+        raise ValueError(
+            f"Of {truth.size} cells of 10 ms {'all' if truth.any() else 'none'} are speech; figures need speech and "
+            "non-speech. Add recordings, or check that vad_segments.csv has the paths of manifest.csv."
+        )
+    f1, threshold = best_f1(scores, truth)
+    return {
+        "roc_auc": roc_auc(scores, truth),
+        "eer": equal_error_rate(scores, truth),
+        "best_f1": f1,
+        "best_f1_threshold": threshold,
+    }
+
+
+def speech_truth(clip: Clip, segments: Segments, sample_rate: int, duration_s: float) -> np.ndarray:
+    """Where somebody speaks in a clip, bool[cells]: every cell whose centre lies in the clip's `duration_s`.
+
+    Segments (start, end) are samples of the whole recording at its `sample_rate`; the clip may be a part of it.
+    """
+    spoken_s = [((start - clip.start) / sample_rate, (end - clip.start) / sample_rate) for start, end in segments]
+    n_cells = max(0, int(np.ceil(duration_s / CELL_S - 0.5 - 1e-6)))
+    return cell_truth(spoken_s, n_cells, CELL_S)
+
+
+def cell_scores(scores: np.ndarray, frame_s: float, n_cells: int) -> np.ndarray:
+    """Scores of frames, float[frames], on cells, float[n_cells]: each cell has that of the frame over its centre."""
+    centres_s = (np.arange(n_cells) + 0.5) * CELL_S
+    # A centre on the border of two frames belongs to the later one, whatever the division rounds to.
+    return scores[np.floor(centres_s / frame_s + 1e-6).astype(int)]
+
+
+def stream_clip(model: Model, clip: Clip, chunk_s: float = CHUNK_S) -> tuple[np.ndarray, int, float]:
+    """Runs a model live over a clip: (outputs float32[frames, out], the recording's sample rate, clip's duration_s).
+
+    Raises:
+        FileNotFoundError, AudioError: the clip cannot be read.
+    """
+    with AudioFile(clip.path) as file:
+        stream = Stream(model, file.sample_rate, warm_up=False)
+        chunks = file.chunks(round(chunk_s * file.sample_rate), clip.start, clip.end)
+        outputs = [stream.process(chunk) for chunk in chunks]
+        return np.concatenate([*outputs, stream.flush()]), file.sample_rate, stream.duration_s
+
+
+def _judge(model: Model, clip: Clip, segments: Segments) -> JudgedClip:
+    outputs, sample_rate, duration_s = stream_clip(model, clip)
+    with _as_whole_file(clip) as path:
+        offline = run_file(model, path)
+    truth = speech_truth(clip, segments, sample_rate, duration_s)
+    streaming, offline = (cell_scores(y[:, 0], model.frame_s, len(truth)) for y in (outputs, offline))
+    return JudgedClip(truth, streaming, offline)
+
+
+@contextmanager
+def _as_whole_file(clip: Clip) -> Iterator[Path]:
+    """A file that holds the clip and nothing else: run_file takes whole files."""
+    with AudioFile(clip.path) as file:
+        whole = clip.start == 0 and (clip.end is None or clip.end >= file.frames)
+    if whole:
+        yield clip.path
+        return
+    samples, sample_rate = read_audio(clip.path, start=clip.start, stop=clip.end)
+    with TemporaryDirectory() as folder:
+        part = Path(folder) / "part.wav"
+        # 32 bit floats hold the samples as they are; write_audio's 16 bits would not.
+        soundfile.write(part, samples, sample_rate, subtype="FLOAT")
+        yield part
+
+
+def _figures(judged: Sequence[JudgedClip]) -> dict[str, Any]:
+    truth = np.concatenate([clip.truth for clip in judged])
+    return {
+        "clips": len(judged),
+        "streaming": speech_figures(np.concatenate([clip.streaming for clip in judged]), truth),
+        "offline": speech_figures(np.concatenate([clip.offline for clip in judged]), truth),
+    }
+
+
+__all__ = ["cell_scores", "evaluate_voice_activity", "speech_figures", "speech_truth", "stream_clip"]
