@@ -1,0 +1,63 @@
+"""`streamrnn bench`: speed on this machine, and other programs on the same recordings."""
+
+import json as json_format
+from pathlib import Path
+from typing import Annotated, Literal
+
+from rich.console import Console
+
+from streamrnn.cli.flags import default_is, dispatch
+from streamrnn.runtime import configure
+
+
+def main(args: list[str]) -> None:
+    """Runs `streamrnn bench`. Raises what streamrnn.bench raises."""
+    dispatch({"step": step, "peers": peers}, "bench", args, "Measures speed and peers on this machine.")
+
+
+def step(
+    model: str = "vad", against: Literal["onnxruntime"] | None = None, hour: bool = False, json: bool = False
+) -> None:
+    """Measures a live step, batches of streams, and start-up.
+
+    Args:
+        model: Name of a shipped model, or the path of a .safetensors file.
+        against: Measure the same network in ONNX Runtime too, in turns.
+        hour: Also hear an hour of sound, from a file and live.
+        json: Print one JSON object.
+    """
+    # Each measurement has packages of its own, which the other must not need.
+    from streamrnn.bench.speed import bench_step, print_report
+
+    report = bench_step(model, against, hour=hour)
+    if json:
+        print(json_format.dumps(report, indent=2))
+    else:
+        print_report(report)
+
+
+def peers(
+    data: Path,
+    models: tuple[str, ...] = ("vad",),
+    split: Annotated[str | None, default_is("all")] = None,
+    json: bool = False,
+) -> None:
+    """Compares voice activity models with other detectors on the same recordings; those that are missing are named.
+
+    Args:
+        data: Folder with manifest.csv and vad_segments.csv, such as `streamrnn scenes` writes.
+        models: Names of shipped models, or paths of .safetensors files.
+        split: Take recordings of this split alone.
+        json: Print one JSON object.
+    """
+    from streamrnn.bench.peers import compare_vad_peers, show
+
+    configure()
+    comparison = compare_vad_peers(data, models, split)
+    if json:
+        print(json_format.dumps(comparison, indent=2))
+    else:
+        show(comparison, Console())
+
+
+__all__ = ["main", "peers", "step"]

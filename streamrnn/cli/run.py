@@ -1,0 +1,256 @@
+"""`streamrnn run`: sound in, events out, as they are decided."""
+
+import dataclasses
+import sys
+import time
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+import tyro
+from rich.console import Console
+
+from streamrnn.audio import AudioError, FileSource, Microphone, PipeSource, Source, as_samples
+from streamrnn.cli.display import Display, Lines, Meter
+from streamrnn.cli.flags import default_is, parse
+from streamrnn.cli.interrupt import until_interrupted
+from streamrnn.cli.outputs import check_outputs
+from streamrnn.cli.plot import Picture, check_plot, draw
+from streamrnn.decisions import (
+    Event,
+    SpeechDecoder,
+    SpeechSettings,
+    as_json_line,
+    as_text,
+    audacity_labels,
+    segments,
+    srt,
+)
+
+
+def _left_to_the_model(settings: type) -> type:
+    """The dataclass of decision settings with None for every default: flags that are not given change nothing."""
+    hint = default_is("the model's own")
+    flags = [(f.name, Annotated[f.type | None, hint], field(default=None)) for f in dataclasses.fields(settings)]
+    return dataclasses.make_dataclass("decision", flags, frozen=True, namespace={"__doc__": settings.__doc__})
+
+
+if TYPE_CHECKING:
+    from streamrnn.runtime import Listener
+
+    DecisionFlags = SpeechSettings
+else:
+    DecisionFlags = _left_to_the_model(SpeechSettings)
+
+
+@dataclass(frozen=True)
+class Run:
+    """Hears sound and prints what a model decides, at the moment it is decided.
+
+    examples:
+      streamrnn run vad recording.wav                    where somebody speaks
+      streamrnn run vad recording.wav --plot speech.png  the same, as a picture
+      streamrnn run vad recording.wav --srt speech.srt   the same, as subtitles
+      streamrnn run vad mic                              live; Ctrl-C ends it
+      streamrnn run vad mic --json | your_program        one JSON object per line
+      arecord -f S16_LE -r 16000 | streamrnn run vad -   raw 16 bit sound from a pipe
+
+    Events go to standard output: start, end, kind, score, label. A summary follows on standard error.
+    """
+
+    model: tyro.conf.Positional[str]
+    """Name of a model (`streamrnn models` lists them), or the path of a .safetensors file."""
+    source: tyro.conf.Positional[str]
+    """An audio file, `mic` for the microphone, or `-` for standard input: WAVE, or raw signed 16 bit samples."""
+    json: bool = False
+    """Print events as JSON, one object per line."""
+    srt: Annotated[Path | None, default_is("none")] = None
+    """Write the segments to this file as subtitles (SubRip)."""
+    labels: Annotated[Path | None, default_is("none")] = None
+    """Write the segments to this file as a label track for Audacity."""
+    plot: Annotated[Path | None, default_is("none")] = None
+    """Draw waveform, spectrum, probability and segments into this .png, .svg or .pdf. Keeps the sound in memory."""
+    realtime: bool = False
+    """Hear a file at the speed at which it was spoken."""
+    sample_rate: Annotated[int | None, default_is("the microphone's own; 16000 for standard input")] = None
+    """Samples per second, of the microphone or of raw standard input."""
+    channels: Annotated[int | None, default_is("1")] = None
+    """Interleaved channels of raw standard input."""
+    device: Annotated[str | None, default_is("the system's input")] = None
+    """The microphone: its number, or a part of its name."""
+    decision: DecisionFlags = field(default_factory=DecisionFlags)
+
+    def check_source(self) -> None:
+        """Raises ValueError for a flag that this kind of source would ignore."""
+        kind = self.source if self.source in ("mic", "-") else "a file"
+        for flag, given, kinds in (
+            ("--realtime", self.realtime, ("a file",)),
+            ("--sample-rate", self.sample_rate, ("mic", "-")),
+            ("--channels", self.channels, ("-",)),
+            ("--device", self.device, ("mic",)),
+        ):
+            if given is not None and given is not False and kind not in kinds:
+                raise ValueError(f"{flag} is for the source {' or '.join(kinds)}; this is {kind}. Leave it out.")
+
+    def overrides(self, settings: type) -> dict[str, Any]:
+        """The decision settings that were given, for a model that decides by the dataclass `settings`."""
+        given = {name: value for name, value in dataclasses.asdict(self.decision).items() if value is not None}
+        known = {f.name for f in dataclasses.fields(settings)}
+        if unknown := sorted(given.keys() - known):
+            raise ValueError(
+                f"the model {self.model} has no setting {', '.join(unknown)}; it has {', '.join(sorted(known))}."
+            )
+        return given
+
+
+class Session:
+    """One run: what was heard, and what came of it.
+
+    Args:
+        listener: a fresh Listener.
+        display: where events go.
+        keep: hold samples and outputs for a plot.
+    """
+
+    def __init__(self, listener: "Listener", display: Display, keep: bool):
+        self.listener, self.display, self.keep = listener, display, keep
+        self.events: list[Event] = []
+        self.samples: list[np.ndarray] = []
+        self.outputs: list[np.ndarray] = []
+        self.compute_s = 0.0
+
+    def hear(self, source: Source) -> BaseException | None:
+        """Hears the source to its end. What ended it earlier, if anything, is handed back."""
+        with self.display:
+            ended_by = _ending_of(lambda: self._take_all(source))
+            events = self._timed(self.listener.finish)
+            if isinstance(ended_by, BrokenPipeError):
+                return ended_by
+            return _ending_of(lambda: self.display.show(events)) or ended_by
+
+    @property
+    def duration_s(self) -> float:
+        return self.listener.stream.duration_s
+
+    def summary(self) -> str:
+        """One line: how much was heard, what was found, how fast, how late."""
+        found, latency = segments(self.events), self.listener.latency
+        found_s = sum(segment.end_s - segment.start_s for segment in found)
+        speed = f"{self.compute_s / self.duration_s:.4f}" if self.duration_s else "-"
+        compute = f"{latency.compute_p50_ms:.2f} ms (p99 {latency.compute_p99_ms:.2f} ms)"
+        return (
+            f"{self.duration_s:.1f} s of audio; {found_s:.1f} s in {len(found)} segment{'s' * (len(found) != 1)}; "
+            f"real-time factor {speed}; latency {latency.algorithmic_ms:.0f} ms + compute {compute}"
+        )
+
+    def _take_all(self, source: Source) -> None:
+        with closing(until_interrupted(source)) as chunks:
+            for chunk in chunks:
+                self._take(as_samples(chunk))
+
+    def _take(self, samples: np.ndarray) -> None:
+        events = self._timed(lambda: self.listener.feed(samples))
+        if self.keep:
+            self.samples.append(samples)
+        self.display.move(self.duration_s, samples, self.listener.outputs)
+        self.display.show(events)
+
+    def _timed(self, step: Callable[[], list[Event]]) -> list[Event]:
+        started = time.perf_counter()
+        events = step()
+        self.compute_s += time.perf_counter() - started
+        self.events += events
+        if self.keep:
+            self.outputs.append(self.listener.outputs)
+        return events
+
+
+def _ending_of(work: Callable[[], None]) -> BaseException | None:
+    """Does the work; hands back what ended it too early, unless that is a bug."""
+    try:
+        work()
+    except (AudioError, BrokenPipeError, KeyboardInterrupt) as error:
+        return error
+    return None
+
+
+def main(args: list[str]) -> None:
+    """Runs `streamrnn run`.
+
+    Raises:
+        OSError, ValueError, ImportError: sound, model, settings or outputs cannot be used.
+        KeyboardInterrupt, BrokenPipeError: it was ended; all files are written.
+    """
+    run = parse(Run, "run", args)
+    run.check_source()
+    check_outputs(run.source, [path for path in (run.srt, run.labels, run.plot) if path is not None])
+    if run.plot is not None:
+        check_plot(run.plot)
+    with _open(run) as source:
+        session = _session(run, source)
+        ended_by = session.hear(source)
+    _write(run, session)
+    if not isinstance(ended_by, BrokenPipeError):
+        lost = getattr(source, "dropped_chunks", 0)
+        print(session.summary() + (f"; {lost} chunks of sound lost" if lost else ""), file=sys.stderr)
+    if ended_by is not None:
+        raise ended_by
+
+
+def _open(run: Run) -> Source:
+    match run.source:
+        case "mic":
+            device = int(run.device) if run.device is not None and run.device.isdigit() else run.device
+            return Microphone(run.sample_rate, device=device)
+        case "-":
+            rate = 16_000 if run.sample_rate is None else run.sample_rate
+            return PipeSource(sample_rate=rate, channels=1 if run.channels is None else run.channels)
+    return FileSource(run.source, realtime=run.realtime)
+
+
+def _session(run: Run, source: Source) -> Session:
+    # Here, not above: JAX takes a second to import, and what is wrong with the sound or the outputs is said before.
+    from streamrnn.pretrained import load
+    from streamrnn.runtime import Listener, configure
+
+    configure()
+    model = load(run.model)
+    listener = Listener(model, source.sample_rate, **run.overrides(model.Decision))
+    return Session(listener, _display(run), keep=run.plot is not None)
+
+
+def _display(run: Run) -> Display:
+    if run.json:
+        return Lines(as_json_line)
+    return Meter(Console()) if sys.stdout.isatty() else Lines(as_text)
+
+
+def _write(run: Run, session: Session) -> None:
+    if run.srt is not None:
+        run.srt.write_text(srt(session.events, session.duration_s), encoding="utf-8", newline="\n")
+    if run.labels is not None:
+        run.labels.write_text(audacity_labels(session.events, session.duration_s), encoding="utf-8", newline="\n")
+    if run.plot is not None:
+        draw(_picture(run, session), run.plot)
+
+
+def _picture(run: Run, session: Session) -> Picture:
+    listener, found = session.listener, segments(session.events)
+    found_s = sum(segment.end_s - segment.start_s for segment in found)
+    settings = listener.decoder.settings if isinstance(listener.decoder, SpeechDecoder) else None
+    name = {"mic": "microphone", "-": "standard input"}.get(run.source, Path(run.source).name)
+    return Picture(
+        title=f"{name}: {found_s:.1f} s of speech in {session.duration_s:.1f} s",
+        samples=np.concatenate([np.zeros(0, np.float32), *session.samples]),
+        sample_rate=listener.stream.sample_rate,
+        probabilities=np.concatenate(session.outputs)[:, 0],
+        frame_s=listener.stream.model.frame_s,
+        events=session.events,
+        thresholds={"on": settings.threshold, "off": settings.resolved_off_threshold} if settings else {},
+    )
+
+
+__all__ = ["Run", "Session", "main"]
