@@ -1,0 +1,71 @@
+"""The examples run, and what they print is true. The one with the microphone is run by tests/system."""
+
+import ast
+import re
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+
+import streamrnn
+
+ROOT = Path(__file__).parents[1]
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+SAMPLES = ROOT / "audio_samples"
+LINES_PER_EXAMPLE = 60
+
+
+@pytest.fixture
+def printed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """printed("01_stream_file", *arguments): the lines that the example prints."""
+
+    def run(name: str, *arguments: str) -> list[str]:
+        path = str(ROOT / "examples" / f"{name}.py")
+        monkeypatch.setattr(sys, "argv", [path, *arguments])
+        runpy.run_path(path, run_name="__main__")
+        return capsys.readouterr().out.splitlines()
+
+    return run
+
+
+def numbers(line: str) -> list[float]:
+    return [float(number) for number in re.findall(r"\d+\.\d+|\d+", line)]
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_an_example_is_short_and_says_how_to_run_it(path: Path):
+    text = path.read_text()
+    assert len(text.splitlines()) < LINES_PER_EXAMPLE
+    assert f"\n\npython examples/{path.name}" in (ast.get_docstring(ast.parse(text)) or "")
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["telephone_8k.wav"]], ids=["the conversation by default", "a telephone call"]
+)
+def test_the_streamed_file_shows_the_segments_that_are_found_offline(printed, arguments: list[str]):
+    lines = printed("01_stream_file", *(str(SAMPLES / name) for name in arguments))
+    recording, *_ = [*arguments, "conversation.flac"]
+    found = streamrnn.speech_segments(streamrnn.load("vad"), SAMPLES / recording)
+    assert found
+    assert [numbers(line)[1:] for line in lines[::2]] == [[round(s.start_s, 2)] for s in found]
+    assert [numbers(line)[1:] for line in lines[1::2]] == [[round(s.start_s, 2), round(s.end_s, 2)] for s in found]
+
+
+def test_two_calls_are_heard_at_once_and_a_move_changes_no_event(printed):
+    *lines, verdict = printed("03_chunks_from_anywhere")
+    alice, bob, again = ([line for line in lines if line.startswith(caller)] for caller in ("Alice", "Bob", "again"))
+    (move,) = (line for line in alice if "moved" in line)
+    assert numbers(move)[0] == 1.5
+    assert [line.split()[1:] for line in alice if line != move] == [line.split()[1:] for line in again] != []
+    assert verdict == "The same events with and without the move: True"
+    decided_s = [numbers(line)[0] for line in lines if line in alice + bob]
+    assert bob
+    # In the order in which they are spoken, but for the 20 ms of a packet.
+    assert decided_s == pytest.approx(sorted(decided_s), abs=0.02)
+
+
+def test_a_layer_of_ones_own_learns_and_streams(printed):
+    learned, agreement = printed("04_your_own_layer")
+    assert numbers(learned) == pytest.approx([20, 300], rel=0.05)
+    assert numbers(agreement)[0] < 1e-3
