@@ -1,0 +1,49 @@
+# Every target sets up what it needs in .venv; a fresh machine needs only git, make and Python 3.11 or newer.
+PYTHON ?= python3
+PYTEST_FLAGS ?= -q -n auto --maxprocesses 4 --dist worksteal
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+SYSTEM_PACKAGES := pulseaudio pulseaudio-utils libportaudio2 libasound2-plugins
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-system bench format clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(INSTALLED) ## Make .venv and install the project with its development tools
+
+# The stamp is older than pyproject.toml when dependencies may have changed.
+$(INSTALLED): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "$(PYTHON) is $$($(PYTHON) --version); Python 3.11 or newer is needed. Try: make PYTHON=python3.12 setup"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -c 'import ensurepip' 2>/dev/null || \
+		{ echo "$(PYTHON) cannot make virtual environments. On Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+demo: $(INSTALLED) ## Find the speech in a recording and draw it into demo.png
+	$(BIN)/streamrnn run vad audio_samples/conversation.flac --plot demo.png
+
+test: $(INSTALLED) ## Lint, check types and architecture, run the tests
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest $(PYTEST_FLAGS)
+
+test-system: $(INSTALLED) ## Run the tests that need a sound server (installs Debian packages)
+	scripts/install_debian.sh $(SYSTEM_PACKAGES)
+	$(BIN)/python -m pytest -q -m system
+
+bench: $(INSTALLED) ## Measure speed on this machine
+	$(BIN)/streamrnn bench step
+
+format: $(INSTALLED) ## Sort imports and format the code
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+clean: ## Remove .venv, caches and what the demo wrote
+	rm -rf .venv build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache demo.png
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
