@@ -115,7 +115,7 @@ class _Run:
         self.model, self.validate, self.settings, self.checkpoints = model, validate, settings, checkpoints
         self.log = out / "metrics.jsonl"
         model.train()
-        graph, self.weights, rest = nnx.split(model, nnx.Param, ...)
+        graph, self.weights, keys, rest = nnx.split(model, nnx.Param, nnx.RngKey, ...)
         # Updates go by the split, still in training mode; from here on the model itself is only validated.
         model.eval()
         optimizer = make_optimizer(settings)
@@ -123,9 +123,12 @@ class _Run:
         self.step, self.best = 0, -float("inf")
 
         @jax.jit
-        def update(weights, optimizer_state, batch):
+        def update(weights, optimizer_state, batch, step):
+            # Dropout, too, depends on the step alone: a run that resumes draws what it would have drawn.
+            drawn = jax.tree.map(lambda key: jax.random.fold_in(key, step), keys)
+
             def objective(weights):
-                return loss(nnx.merge(graph, weights, rest, copy=True), batch)
+                return loss(nnx.merge(graph, weights, drawn, rest, copy=True), batch)
 
             value, gradients = jax.value_and_grad(objective)(weights)
             updates, optimizer_state = optimizer.update(gradients, optimizer_state, weights)
@@ -139,7 +142,9 @@ class _Run:
             bar = progress.add_task("training", total=self.settings.steps, completed=self.step, figures="")
             losses, started = [], time.monotonic()
             for batch in batches(self.step, self.settings.steps):
-                self.weights, self.optimizer_state, value = self.update(self.weights, self.optimizer_state, batch)
+                self.weights, self.optimizer_state, value = self.update(
+                    self.weights, self.optimizer_state, batch, self.step
+                )
                 losses.append(float(value))
                 self._require_finite("loss", losses[-1])
                 self.step += 1

@@ -105,6 +105,22 @@ def test_training_makes_the_loss_smaller_and_returns_the_best_figure(whole):
     assert figure == max(line["validation"] for line in lines) > accuracy(Dense(3, 1, rngs=nnx.Rngs(0)))
 
 
+def test_dropout_draws_anew_at_every_step_and_the_same_again_for_the_same_step(tmp_path):
+    """Nothing is learned, so the batches' loss, the share that is kept, tells the mask."""
+
+    def kept_share(model: Any, x: jax.Array) -> jax.Array:
+        return jnp.mean(model(jnp.ones((64, 3)))) + 0 * jnp.sum(x)
+
+    def losses(out: Path) -> list[float]:
+        settings = TrainingSettings(steps=3, validate_every=1)
+        train(out, Dropout(0.5, rngs=nnx.Rngs(0)), settings, loss=kept_share, validate=lambda model: 0.0)
+        return [line["loss"] for line in lines_of(out)]
+
+    drawn = losses(tmp_path / "first")
+    assert len(set(drawn)) == 3
+    assert drawn == losses(tmp_path / "second")
+
+
 def test_an_interrupted_run_goes_on_as_if_it_had_never_stopped(whole, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         train(tmp_path, batches=batches_that_end_with(interrupt, 4))
