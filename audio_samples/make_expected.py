@@ -33,13 +33,8 @@ def parsed_arguments() -> argparse.Namespace:
 
 
 def as_json(events: list[streamrnn.Event]) -> str:
-    """A list of events, one per line; numbers to a millionth."""
-    lines = (json.dumps({name: rounded(entry) for name, entry in event.to_dict().items()}) for event in events)
-    return "[\n" + ",\n".join(lines) + "\n]\n"
-
-
-def rounded(entry: object) -> object:
-    return round(entry, 6) if isinstance(entry, float) else entry
+    """A list of events, one per line."""
+    return "[\n" + ",\n".join(json.dumps(event.to_dict()) for event in events) + "\n]\n"
 
 
 if __name__ == "__main__":

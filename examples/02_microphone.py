@@ -6,15 +6,20 @@ python examples/02_microphone.py [--utterances N] [--seconds S]
 """
 
 import argparse
+import sys
 from contextlib import suppress
 from threading import Timer
 
 import streamrnn
+from streamrnn.audio import AudioError
 
 
 def main(utterances: int | None, seconds: float | None) -> None:
     streamrnn.configure()
-    hearing = streamrnn.listen(streamrnn.load("vad"), "mic")
+    try:
+        hearing = streamrnn.listen(streamrnn.load("vad"), "mic")
+    except (AudioError, ImportError) as error:
+        sys.exit(f"No microphone to listen to: {error}")
     if seconds is not None:
         # While nobody speaks, no event comes and the loop below waits: closing the source ends it from outside.
         timer = Timer(seconds, hearing.source.close)

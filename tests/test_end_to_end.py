@@ -4,8 +4,10 @@ import json
 import pickle
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
+from flax import nnx
 
 import streamrnn
 from streamrnn.audio import AudioFile
@@ -97,3 +99,10 @@ def test_events_come_in_order_and_within_the_recording(sound, events):
 
 def test_scores_lie_between_the_off_threshold_and_1(vad, events):
     assert all(vad.decision.resolved_off_threshold <= event.score <= 1 for event in events)
+
+
+def test_the_shipped_model_is_as_small_and_as_quick_as_promised(vad):
+    parameters = sum(leaf.size for leaf in jax.tree.leaves(nnx.state(vad, nnx.Param)))
+    assert parameters <= 250_000
+    assert vad.algorithmic_latency_ms <= 40
+    assert (vad.frame_s, vad.sample_rate) == (0.01, 16_000)

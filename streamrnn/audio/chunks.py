@@ -85,11 +85,13 @@ def _refuse(array: np.ndarray) -> None:
     if bad.any():
         raise AudioError(
             f"audio holds {np.count_nonzero(bad)} values that are NaN or infinite, the first at sample "
-            f"{np.argwhere(bad)[0, 0]}. Nothing of this chunk was used: repair or leave it out, and go on."
+            f"{np.argwhere(bad)[0, 0]} of this chunk. Nothing of it was used: repair or leave it out, and go on."
         )
+    peak = np.abs(array).max()
+    divisor = 32768 if peak <= 32768 else 2**31
     raise AudioError(
-        f"audio reaches {np.abs(array).max():g}; float audio must be in [-1, 1]. "
-        "These look like 16 bit values stored as floats: divide by 32768."
+        f"audio reaches {peak:g}; float audio must be in [-1, 1]. These look like whole numbers stored as floats: "
+        f"divide by {divisor}."
     )
 
 

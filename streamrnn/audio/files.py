@@ -67,6 +67,7 @@ class AudioFile:
             if len(chunk) == 0:
                 self._warn_of_early_end(position)
                 return
+            self._require_numbers(chunk, position)
             position += len(chunk)
             yield chunk
 
@@ -102,7 +103,18 @@ class AudioFile:
             written = ~np.isnan(out.reshape(count, -1)[:, 0])
             return out[: position - before if position >= before else int(written.sum())]
 
+    def _require_numbers(self, chunk: np.ndarray, position: int) -> None:
+        bad = ~np.isfinite(chunk.reshape(len(chunk), -1)).all(axis=1)
+        if bad.any():
+            first = position + int(bad.argmax())
+            raise AudioError(
+                f"{self.path} holds samples that are NaN or infinite, the first at sample {first} "
+                f"({first / self.sample_rate:.3f} s). Repair the file or cut it there."
+            )
+
     def _warn_of_early_end(self, decoded: int) -> None:
+        if decoded == 0:
+            raise AudioError(f"{self.path} is damaged: none of its {self.duration_s:.2f} s could be decoded.")
         if self.frames < UNKNOWN_FRAMES:
             warnings.warn(
                 f"{self.path} is cut off or damaged: {decoded / self.sample_rate:.2f} s of "

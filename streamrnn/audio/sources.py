@@ -22,6 +22,8 @@ from streamrnn.audio.pcm import PcmFormat, read_wave_header
 
 # A first step is compiled while the microphone already records; this much sound waits for it.
 MICROPHONE_QUEUE_S = 10
+# The first three bytes of files that would be heard as noise if they were taken for samples.
+COMPRESSED = {b"fLa": "FLAC", b"Ogg": "Ogg", b"ID3": "MP3", b"FOR": "AIFF", b"caf": "CAF"}
 
 
 class Source(ABC):
@@ -211,8 +213,8 @@ class PipeSource(Source):
         chunk_ms: longest chunk; shorter ones come when less has arrived.
 
     Raises:
-        AudioError: standard input is a terminal, the header is broken or of another kind of sound, or an argument is
-            not positive.
+        AudioError: standard input is a terminal, it carries compressed sound, the header is broken or of another kind
+            of sound, or an argument is not positive.
     """
 
     def __init__(
@@ -222,6 +224,11 @@ class PipeSource(Source):
         self._read_some = getattr(stream, "read1", stream.read)
         self._format = PcmFormat(sample_rate, channels)
         self._held = self._read(4)
+        if kind := COMPRESSED.get(self._held[:3]):
+            raise AudioError(
+                f"the pipe carries {kind}, which has to be decoded first: ffmpeg -i FILE -f wav - | ... "
+                "Or pass the path of the file."
+            )
         if self._held in (b"RIFF", b"RF64"):
             self._format = read_wave_header(self._read)
             self._held = b""

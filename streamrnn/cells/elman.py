@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jaxtyping import Float, Inexact
 
 from streamrnn.cells.cell import Cell, input_projection, recurrent_projection, zeros
 
@@ -29,10 +30,12 @@ class Elman(Cell):
     def init_state(self, batch_size: int) -> jax.Array:
         return zeros(batch_size, self.out_features)
 
-    def project(self, x):
+    def project(self, x: Inexact[jax.Array, "*time in"]) -> Inexact[jax.Array, "*time gates"]:
         return self.input(x)
 
-    def advance(self, h, z):
+    def advance(
+        self, h: Float[jax.Array, "batch hidden"], z: Inexact[jax.Array, "batch gates"], /
+    ) -> tuple[Float[jax.Array, "batch hidden"], Inexact[jax.Array, "batch hidden"]]:
         h = self.activation((z + self.recurrent(h)).astype(jnp.float32))
         return h, h.astype(self.dtype)
 

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jaxtyping import Float, Inexact
 
 from streamrnn.cells.cell import Cell, input_projection, recurrent_projection, zeros
 
@@ -32,10 +33,12 @@ class GRU(Cell):
     def init_state(self, batch_size: int) -> jax.Array:
         return zeros(batch_size, self.out_features)
 
-    def project(self, x):
+    def project(self, x: Inexact[jax.Array, "*time in"]) -> Inexact[jax.Array, "*time gates"]:
         return self.input(x)
 
-    def advance(self, h, projected):
+    def advance(
+        self, h: Float[jax.Array, "batch hidden"], projected: Inexact[jax.Array, "batch gates"], /
+    ) -> tuple[Float[jax.Array, "batch hidden"], Inexact[jax.Array, "batch hidden"]]:
         xr, xz, xn = jnp.split(projected.astype(jnp.float32), 3, axis=-1)
         hr, hz, hn = jnp.split(self.recurrent(h).astype(jnp.float32), 3, axis=-1)
         r = jax.nn.sigmoid(xr + hr)

@@ -3,8 +3,11 @@
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jaxtyping import Float, Inexact
 
 from streamrnn.cells.cell import Cell, input_projection, recurrent_projection, zeros
+
+Memory = tuple[Float[jax.Array, "batch hidden"], Float[jax.Array, "batch out"]]
 
 
 class LSTM(Cell):
@@ -47,13 +50,15 @@ class LSTM(Cell):
             self.recurrent = input_projection(projection, 4 * hidden, dtype, rngs)
             self.output = nnx.Linear(hidden, projection, use_bias=False, dtype=dtype, rngs=rngs)
 
-    def init_state(self, batch_size: int) -> tuple[jax.Array, jax.Array]:
+    def init_state(self, batch_size: int) -> Memory:
         return zeros(batch_size, self.hidden), zeros(batch_size, self.out_features)
 
-    def project(self, x):
+    def project(self, x: Inexact[jax.Array, "*time in"]) -> Inexact[jax.Array, "*time gates"]:
         return self.input(x)
 
-    def advance(self, state, z):
+    def advance(
+        self, state: Memory, z: Inexact[jax.Array, "batch gates"], /
+    ) -> tuple[Memory, Inexact[jax.Array, "batch out"]]:
         c, h = state
         i, f, g, o = jnp.split((z + self.recurrent(h)).astype(jnp.float32), 4, axis=-1)
         c = jax.nn.sigmoid(f) * c + jax.nn.sigmoid(i) * jnp.tanh(g)

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
 
+from streamrnn.cli.interrupt import Interrupted, ending_at_once
+
 COMMANDS = {
     "run": "hear a file, a microphone or a pipe, and print what is decided, as it is decided",
     "models": "list the models that come with streamrnn",
@@ -31,9 +33,12 @@ def main(args: Sequence[str] | None = None) -> int:
         warnings.simplefilter("default", UserWarning)
         warnings.showwarning = _print_warning
         try:
-            status = _dispatch(args)
+            with ending_at_once():
+                status = _dispatch(args)
             sys.stdout.flush()
             return status
+        except Interrupted as interrupted:
+            return interrupted.status
         except KeyboardInterrupt:
             return INTERRUPTED
         except BrokenPipeError:
@@ -52,7 +57,8 @@ def _dispatch(args: list[str]) -> int:
         case ["--version", *_]:
             print(f"streamrnn {import_module('streamrnn').__version__}")
         case [command, *rest] if command in COMMANDS:
-            import_module(f"streamrnn.cli.{command}").main(rest)
+            module = import_module(f"streamrnn.cli.{command}")
+            module.main(rest)
         case [command, *_]:
             raise ValueError(f"there is no command {command!r}. Commands are: {', '.join(COMMANDS)}.")
     return 0

@@ -1,39 +1,71 @@
-"""Ctrl-C that never hits in the middle of a thought."""
+"""Ctrl-C and SIGTERM that never hit in the middle of a thought."""
 
+import os
 import signal
-from collections.abc import Generator, Iterable
-from typing import TypeVar
+import threading
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
-def until_interrupted(chunks: Iterable[T]) -> Generator[T, None, None]:
-    """The chunks, with Ctrl-C raising KeyboardInterrupt only while the next one is waited for.
 
-    So whoever works on a chunk finishes it, and what stream and decoder remember stays of one piece.
+class Interrupted(KeyboardInterrupt):
+    """The user (SIGINT) or a service manager (SIGTERM) wants the end; `status` is the exit status that tells which."""
+
+    def __init__(self, number: int):
+        super().__init__()
+        self.status = 128 + number
+
+
+@contextmanager
+def ending_at_once() -> Iterator[None]:
+    """Lets signals end the process on the spot, without a word: for the start, when there is nothing to lose yet.
+
+    An exception would do worse: libraries that are being imported, and JAX while it compiles, print or swallow it.
     """
-    waiting = pressed = False
+    with _handled_by(lambda number, _frame: os._exit(128 + number)):
+        yield
 
-    def on_interrupt(*_signal) -> None:
-        nonlocal pressed
-        pressed = True
+
+def until_interrupted(items: Iterable[T]) -> Generator[T, None, None]:
+    """The items, with a signal raising Interrupted only while the next one is waited for.
+
+    So whoever works on an item finishes it, and what it changes stays of one piece.
+    """
+    waiting, received = False, 0
+
+    def on_signal(number: int, _frame: Any) -> None:
+        nonlocal received
+        received = number
         if waiting:
-            raise KeyboardInterrupt
+            raise Interrupted(number)
 
-    previous = signal.signal(signal.SIGINT, on_interrupt)
-    try:
-        iterator = iter(chunks)
+    with _handled_by(on_signal):
+        iterator = iter(items)
         while True:
             waiting = True
-            if pressed:
-                raise KeyboardInterrupt
-            chunk = next(iterator, None)
+            if received:
+                raise Interrupted(received)
+            item = next(iterator, None)
             waiting = False
-            if chunk is None:
+            if item is None:
                 return
-            yield chunk
+            yield item
+
+
+@contextmanager
+def _handled_by(handler: Any) -> Iterator[None]:
+    # Python lets only the main thread handle signals; elsewhere whoever runs it is in charge of them.
+    numbers = SIGNALS if threading.current_thread() is threading.main_thread() else ()
+    previous = {number: signal.signal(number, handler) for number in numbers}
+    try:
+        yield
     finally:
-        signal.signal(signal.SIGINT, previous)
+        for number, old in previous.items():
+            signal.signal(number, old)
 
 
-__all__ = ["until_interrupted"]
+__all__ = ["Interrupted", "ending_at_once", "until_interrupted"]

@@ -195,7 +195,9 @@ def main(args: list[str]) -> None:
     _write(run, session)
     if not isinstance(ended_by, BrokenPipeError):
         lost = getattr(source, "dropped_chunks", 0)
-        print(session.summary() + (f"; {lost} chunks of sound lost" if lost else ""), file=sys.stderr)
+        losses = f"; {lost} chunks of sound lost" if lost else ""
+        wrote = "".join(f"; wrote {path}" for path in (run.srt, run.labels, run.plot) if path is not None)
+        print(f"{session.summary()}{losses}{wrote}", file=sys.stderr)
     if ended_by is not None:
         raise ended_by
 

@@ -1,12 +1,12 @@
 """`streamrnn train`: from a folder of recordings to a model on disk."""
 
-import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from streamrnn.cli.flags import dispatch
+from streamrnn.cli.interrupt import until_interrupted
 from streamrnn.pretrained import save
 from streamrnn.recipes import RECIPES, Recipe
 from streamrnn.recipes.train import train
@@ -21,7 +21,7 @@ def main(args: list[str]) -> None:
 def trainer(task: str, recipe: type[Recipe]) -> Callable[..., None]:
     """The function behind `streamrnn train TASK`: its flags are the fields of the recipe's settings."""
 
-    def run(data: Path, out: Path, settings: Any) -> None:
+    def run(data: Path, settings: Any, out: Path = Path("runs", task)) -> None:
         """Trains a model; goes on where an interrupted run of the same settings ended.
 
         Args:
@@ -39,7 +39,7 @@ def train_into(out: Path, task: str, recipe: Recipe, settings: Any) -> None:
     if (step := last_step(out)) is not None:
         print(f"{out} holds a run at step {step}; going on from there")
     try:
-        model, figure = train(recipe, task, settings, out)
+        model, figure = train(recipe, task, settings, out, watched=until_interrupted)
     except KeyboardInterrupt:
         print(_how_to_go_on(out), file=sys.stderr)
         raise
@@ -49,10 +49,9 @@ def train_into(out: Path, task: str, recipe: Recipe, settings: Any) -> None:
 
 
 def last_step(out: Path) -> int | None:
-    """The step of the last checkpoint in `out`, as metrics.jsonl has it; None where there is none."""
-    metrics = out / "metrics.jsonl"
-    lines = metrics.read_text().splitlines() if metrics.is_file() else []
-    return json.loads(lines[-1])["step"] if lines else None
+    """The step of the last checkpoint in `out`; None where there is none."""
+    steps = [int(folder.name) for folder in (out / "last").glob("*") if folder.name.isdigit()]
+    return max(steps, default=None)
 
 
 def _how_to_go_on(out: Path) -> str:

@@ -17,7 +17,8 @@ class Event:
         start_s: where it begins in the sound; it can lie well before `decided_s`.
         end_s: where it ends, or None while that is unknown (speech_start) or has no meaning (endpoint).
         score: how sure the decoder was, in [0, 1].
-        decided_s: how much of the stream had been heard when the decision was taken.
+        decided_s: how much of the stream had been heard when the decision was taken, but for the up to 4 ms that a
+            resampler adds (see Stream.latency).
     """
 
     kind: EventKind
@@ -28,8 +29,8 @@ class Event:
     decided_s: float
 
     def to_dict(self) -> dict[str, Any]:
-        """The fields by name, ready for JSON."""
-        return asdict(self)
+        """The fields by name, ready for JSON; numbers to a millionth."""
+        return {name: round(value, 6) if isinstance(value, float) else value for name, value in asdict(self).items()}
 
     def clipped(self, duration_s: float) -> "Event":
         """The same event with no time after `duration_s`: the last block of a stream is padded, its events are not."""

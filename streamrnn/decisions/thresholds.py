@@ -224,14 +224,14 @@ class SpeechDecoder:
     def _speech_start(self) -> Event:
         state = self._state
         state.speaking = True
-        state.start_s = max(state.onset * self.frame_s - self._padding_s, state.previous_end_s)
-        decided_s = state.frames * self.frame_s + self.lookahead_s
+        state.start_s = round(max(state.onset * self.frame_s - self._padding_s, state.previous_end_s), 6)
+        decided_s = round(state.frames * self.frame_s + self.lookahead_s, 6)
         return Event("speech_start", self.label, state.start_s, None, self._score(), decided_s)
 
     def _speech_end(self, end_s: float, decided_s: float) -> Event:
         state = self._state
-        state.previous_end_s = end_s
-        return Event("speech_end", self.label, state.start_s, end_s, self._score(), decided_s)
+        state.previous_end_s = round(end_s, 6)
+        return Event("speech_end", self.label, state.start_s, state.previous_end_s, self._score(), round(decided_s, 6))
 
     def _score(self) -> float:
         return self._state.probability_sum / self._state.speech_frames

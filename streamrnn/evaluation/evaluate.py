@@ -32,8 +32,8 @@ def evaluate(
 
     Returns:
         task, model, data and split as given; clips: how many recordings were judged; streaming and offline: the figures
-        of the model run live in chunks of 100 ms, and of run_file (see evaluate_voice_activity). Only where recordings
-        could not be read: skipped, with their number (clips) and each one's path and error (errors).
+        of the model run live in chunks of 100 ms, and of run_file (see evaluate_voice_activity). Recordings that cannot
+        be read are left out, counted and named in an AudioWarning.
 
     Raises:
         FileNotFoundError: no such model, or a table is missing.

@@ -1,5 +1,6 @@
 """Voice activity against labelled speech, in cells of 10 ms."""
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from streamrnn.audio import AudioError, AudioFile, read_audio
+from streamrnn.audio import AudioError, AudioFile, AudioWarning, read_audio
 from streamrnn.decisions import SpeechSettings, best_f1, cell_truth, equal_error_rate, roc_auc
 from streamrnn.models import Model
 from streamrnn.recipes.voice_activity import read_segments
@@ -35,9 +36,10 @@ class JudgedClip:
 def evaluate_voice_activity(
     model: Model, data: Path, clips: Sequence[Clip], progress: Callable[[int, int], None] | None = None
 ) -> dict[str, Any]:
-    """The clips, streaming, offline and skipped entries of streamrnn.evaluation.evaluate.
+    """The clips, streaming and offline entries of streamrnn.evaluation.evaluate.
 
-    Figures are those of speech_figures over the 10 ms cells of all clips together.
+    Figures are those of speech_figures over the 10 ms cells of all clips together. Recordings that cannot be read are
+    left out, counted and named in an AudioWarning.
 
     Raises:
         FileNotFoundError: `data` has no vad_segments.csv.
@@ -48,17 +50,20 @@ def evaluate_voice_activity(
         raise ValueError(f"evaluate vad got a {type(model).__name__}; it needs a voice activity model. Pass one.")
     segments, _ = read_segments(data / "vad_segments.csv")
     judged: list[JudgedClip] = []
-    errors: list[dict[str, str]] = []
+    errors: list[str] = []
     for number, clip in enumerate(clips, start=1):
         try:
             judged.append(_judge(model, clip, segments.get(clip.path, ())))
         except (AudioError, OSError) as error:
-            errors.append({"path": str(clip.path), "error": str(error)})
+            errors.append(str(error))
         if progress is not None:
             progress(number, len(clips))
     if not judged:
-        raise AudioError(f"None of {len(clips)} recordings in {data} could be read. The first: {errors[0]['error']}")
-    return _figures(judged) | ({"skipped": {"clips": len(errors), "errors": errors}} if errors else {})
+        raise AudioError(f"None of {len(clips)} recordings in {data} could be read. The first: {errors[0]}")
+    if errors:
+        told = f"{len(errors)} of {len(clips)} recordings could not be read and are left out: {'; '.join(errors[:3])}"
+        warnings.warn(told, AudioWarning, stacklevel=2)
+    return _figures(judged)
 
 
 def speech_figures(scores: np.ndarray, truth: np.ndarray) -> dict[str, float]:

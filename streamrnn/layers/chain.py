@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import jax.numpy as jnp
 from flax import nnx
 
 from streamrnn.contract import Layer
@@ -58,19 +59,20 @@ class Residual(Layer):
     Args:
         inner: a layer of stride 1 whose outputs are as wide as its inputs.
         features: that width; needed where the inner layer looks ahead, for the delay line.
+        dtype: of the frames, such as complex64 for spectra.
 
     Raises:
         ValueError: the inner layer's stride is not 1.
     """
 
-    def __init__(self, inner: Layer, features: int):
+    def __init__(self, inner: Layer, features: int, *, dtype=jnp.float32):
         if inner.stride != 1:
             raise ValueError(
                 f"Residual got a {type(inner).__name__} of stride {inner.stride}; a skip connection needs one output "
                 "frame per input frame. Put the subsampling before or after the Residual."
             )
         self.inner = inner
-        self.skip = Delay(inner.lookahead, features)
+        self.skip = Delay(inner.lookahead, features, dtype=dtype)
         self.lookahead = inner.lookahead
 
     def init_state(self, batch_size: int) -> State:

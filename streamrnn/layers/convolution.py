@@ -91,16 +91,30 @@ class CausalConv(Layer):
 
 
 def depthwise_separable_conv(
-    in_features: int, out_features: int, kernel_size: int, *, stride: int = 1, dilation: int = 1, rngs: nnx.Rngs
+    in_features: int,
+    out_features: int,
+    kernel_size: int,
+    *,
+    stride: int = 1,
+    dilation: int = 1,
+    dtype=jnp.float32,
+    rngs: nnx.Rngs,
 ) -> Chain:
     """A depthwise CausalConv, then a Dense across channels: kernel_size * in + in * out weights (Howard et al. 2017).
 
     Arguments as CausalConv's; raises as it does.
     """
     depthwise = CausalConv(
-        in_features, in_features, kernel_size, stride=stride, dilation=dilation, groups=in_features, rngs=rngs
+        in_features,
+        in_features,
+        kernel_size,
+        stride=stride,
+        dilation=dilation,
+        groups=in_features,
+        dtype=dtype,
+        rngs=rngs,
     )
-    return Chain(depthwise, Dense(in_features, out_features, rngs=rngs))
+    return Chain(depthwise, Dense(in_features, out_features, dtype=dtype, rngs=rngs))
 
 
 __all__ = ["CausalConv", "depthwise_separable_conv"]

@@ -12,25 +12,30 @@ class Delay(Layer):
     Args:
         frames: the delay, 0 or more.
         features: width of a frame.
+        dtype: of the frames, such as complex64 for spectra.
 
-    The state is the frames under way, [batch, frames, features], float32.
+    The state is the frames under way, [batch, frames, features], of that dtype.
 
     Raises:
-        ValueError: frames is negative.
+        ValueError: frames is negative; in step and scan, frames are complex and dtype is not.
     """
 
-    def __init__(self, frames: int, features: int):
+    def __init__(self, frames: int, features: int, *, dtype=jnp.float32):
         if frames < 0:
             raise ValueError(f"Delay got frames={frames}; it needs 0 or more: the future cannot be had.")
-        self.lookahead, self.features = frames, features
+        self.lookahead, self.features, self.dtype = frames, features, dtype
 
     def init_state(self, batch_size: int) -> State:
-        return jnp.zeros((batch_size, self.lookahead, self.features))
+        return jnp.zeros((batch_size, self.lookahead, self.features), self.dtype)
 
     def step(self, state: State, x: Block) -> tuple[State, OutputFrame]:
         return self.scan(state, x)
 
     def scan(self, state: State, x: Frames) -> tuple[State, Frames]:
+        if jnp.iscomplexobj(x) and not jnp.iscomplexobj(state):
+            raise ValueError(
+                f"Delay got {x.dtype} frames; it was made for {state.dtype}. Make it with dtype={x.dtype}."
+            )
         line = jnp.concatenate([state, x.astype(state.dtype)], axis=1)
         time = x.shape[1]
         return line[:, time:], line[:, :time].astype(x.dtype)

@@ -24,7 +24,8 @@ class StackFrames(Layer):
 
     def scan(self, state: State, x: Frames) -> tuple[State, Frames]:
         blocks = split_blocks(self, x)
-        return state, blocks.reshape(*blocks.shape[:2], -1)
+        batch, time, stride, features = blocks.shape
+        return state, blocks.reshape(batch, time, stride * features)
 
 
 __all__ = ["StackFrames"]

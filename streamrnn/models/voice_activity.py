@@ -2,8 +2,10 @@
 
 import dataclasses
 from dataclasses import dataclass
+from typing import Literal
 
 import jax
+import jax.numpy as jnp
 from flax import nnx
 
 from streamrnn.cells import GRU
@@ -35,6 +37,8 @@ class VoiceActivitySettings:
     """State of each of the two GRU layers."""
     lookahead_frames: int = 3
     """Later frames that a probability waits for."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Numbers that the core computes in; weights, state and logits are float32 either way."""
 
 
 class VoiceActivity(Model):
@@ -50,19 +54,21 @@ class VoiceActivity(Model):
         *,
         rngs: nnx.Rngs,
     ):
-        s = settings
+        s, dtype = settings, jnp.dtype(settings.dtype)
         front_end = Chain(
             *log_mel(s.sample_rate, s.window_samples, s.hop_samples, s.mels, amin=s.silence),
             RunningNormalise(s.mels, round(s.memory_s * s.sample_rate / s.hop_samples)),
         )
         core = Chain(
-            CausalConv(s.mels, s.channels, 5, rngs=rngs),
+            CausalConv(s.mels, s.channels, 5, dtype=dtype, rngs=rngs),
             Apply(jax.nn.relu),
             Lookahead(s.lookahead_frames),
-            Recurrent(GRU(s.channels, s.hidden, rngs=rngs)),
-            Recurrent(GRU(s.hidden, s.hidden, rngs=rngs)),
+            Recurrent(GRU(s.channels, s.hidden, dtype=dtype, rngs=rngs)),
+            Recurrent(GRU(s.hidden, s.hidden, dtype=dtype, rngs=rngs)),
         )
-        super().__init__(settings, decision or SpeechSettings(), front_end, core, Dense(s.hidden, 1, rngs=rngs), 1)
+        super().__init__(
+            settings, decision or SpeechSettings(), front_end, core, Dense(s.hidden, 1, dtype=jnp.float32, rngs=rngs), 1
+        )
 
     def readout(self, logits: jax.Array) -> jax.Array:
         return jax.nn.sigmoid(logits)

@@ -1,4 +1,4 @@
-"""One recipe per task. RECIPES is the one table of tasks."""
+"""One recipe per task. RECIPES is the table of tasks that can be trained."""
 
 from streamrnn.recipes.recipe import Recipe
 from streamrnn.recipes.voice_activity import VoiceActivityRecipe

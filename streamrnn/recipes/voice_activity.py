@@ -54,7 +54,7 @@ class VoiceActivityTraining:
     """Scenes per update."""
     duration_s: float = 15.0
     """Length of a scene."""
-    workers: int = 2
+    workers: int = field(default=2, metadata={"identity": False})
     """Threads that compose scenes."""
 
     def __post_init__(self):
@@ -170,9 +170,14 @@ def _find_recordings(data: Path, split: str, qualities: Collection[str]) -> _Rec
     folders = sorted(path.parent for path in data.glob("*/manifest.csv"))
     speech = [folder for folder in folders if (folder / "vad_segments.csv").is_file()]
     named = {name: [f for f in folders if f.name.startswith(name)] for name in ("noise", "music", "rir")}
-    for name, found in {"with vad_segments.csv": speech, "noise*": named["noise"], "music*": named["music"]}.items():
-        if not found:
-            raise FileNotFoundError(f"{data} has no folder {name} with a manifest.csv; add speech, noise and music.")
+    if not data.is_dir():
+        raise FileNotFoundError(f"{data} is no folder. Pass the folder that holds the folders of recordings.")
+    kinds = {"speech (manifest.csv and vad_segments.csv)": speech, "noise*": named["noise"], "music*": named["music"]}
+    if missing := [kind for kind, found in kinds.items() if not found]:
+        raise FileNotFoundError(
+            f"{data} has no folder of {', of '.join(missing)}. Each kind is a folder with a manifest.csv; "
+            "speech, noise and music are needed, rir* (rooms) is optional."
+        )
     recordings = _Recordings(
         speech=[labelled for folder in speech for labelled in _labelled_clips(folder, split, qualities)],
         noise=[clip for folder in named["noise"] for clip in _clips_of(folder, split)],

@@ -1,6 +1,7 @@
 """One compiled step per model and batch size, and one compiled scan per model and length."""
 
 import hashlib
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,6 +16,8 @@ from flax import nnx
 from streamrnn.models import Model
 from streamrnn.runtime.packing import Packed, pack, unpack
 
+# An nnx.GraphDef, by its hash; at run time Flax's own name is no plain class.
+Graph = Any
 Weights = tuple[tuple[jax.Array, ...], Packed]
 Program = Callable[[Weights, Packed, np.ndarray], tuple[Packed, jax.Array]]
 
@@ -33,7 +36,8 @@ class Compiled:
     program: Program
     weights: Weights
     fresh_state: Packed
-    settings: Any
+    leaves: list[jax.Array]
+    description: str
 
     def __call__(self, state: Packed, x: np.ndarray) -> tuple[Packed, jax.Array]:
         """(state, x[batch, frames, hop_samples]) -> (state, outputs[batch, frames / stride, out])."""
@@ -41,19 +45,28 @@ class Compiled:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Tells models apart by their settings and weights: 16 hexadecimal digits."""
-        digest = hashlib.blake2b(repr(self.settings).encode(), digest_size=8)
-        for leaf in jax.tree.leaves(self.weights):
-            is_key = jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
-            digest.update(np.asarray(jax.random.key_data(leaf) if is_key else leaf).tobytes())
+        """Tells models apart by class, timing, state and weights: 16 hexadecimal digits."""
+        digest = hashlib.blake2b(self.description.encode(), digest_size=8)
+        for leaf in self.leaves:
+            if not _is_key(leaf):
+                digest.update(np.asarray(leaf).tobytes())
         return digest.hexdigest()
+
+
+class _Programs:
+    """The programs of one model, by way, batch size and structure, and what was last made of each."""
+
+    def __init__(self) -> None:
+        self.programs: dict[tuple[str, Graph], Program] = {}
+        self.compiled: dict[tuple[str, int, Graph], Compiled] = {}
 
 
 # Compiled as a whole: leaf by leaf, a first stream would compile a dozen small programs.
 _pack = jax.jit(pack)
 
 # Weakly by model: a model that nobody holds takes its programs along.
-_programs: WeakKeyDictionary[Model, dict[tuple[str, int], Program]] = WeakKeyDictionary()
+_of_models: WeakKeyDictionary[Model, _Programs] = WeakKeyDictionary()
+_lock = threading.Lock()
 
 
 def compiled_step(model: Model, batch_size: int = 1) -> Compiled:
@@ -67,28 +80,23 @@ def compiled_scan(model: Model, batch_size: int = 1) -> Compiled:
 
 
 def _compiled(model: Model, way: str, batch_size: int) -> Compiled:
-    programs = _programs.setdefault(model, {})
-    if (way, batch_size) not in programs:
-        programs[way, batch_size] = _program(model, way)
-    fresh_state = _pack(model.init_state(batch_size))
-    return Compiled(programs[way, batch_size], _gathered(model), fresh_state, model.settings)
-
-
-def _gathered(model: Model) -> Weights:
-    leaves = jax.tree.leaves(nnx.state(model))
-    large = tuple(leaf for leaf in leaves if not _is_small(leaf))
-    return large, _pack([leaf[None] for leaf in leaves if _is_small(leaf)])
-
-
-def _is_small(leaf: Any) -> bool:
-    return leaf.size <= SMALL and jnp.issubdtype(leaf.dtype, jnp.floating)
-
-
-def _program(model: Model, way: str) -> Program:
-    frozen = nnx.clone(model)
-    frozen.eval()
-    graph, variables = nnx.split(frozen)
+    # The structure is part of the key: a model whose layers were exchanged is another program.
+    graph, variables = nnx.split(model)
     leaves, structure = jax.tree.flatten(variables)
+    with _lock:
+        of_model = _of_models.setdefault(model, _Programs())
+        found = of_model.compiled.get((way, batch_size, graph))
+        if found is not None and all(a is b for a, b in zip(found.leaves, leaves, strict=True)):
+            return found
+        program = of_model.programs.get((way, graph)) or _program(graph, structure, leaves, way)
+        state = model.init_state(batch_size)
+        made = Compiled(program, _gathered(leaves), _pack(state), leaves, _described(model, state))
+        of_model.programs[way, graph] = program
+        of_model.compiled[way, batch_size, graph] = made
+        return made
+
+
+def _program(graph: Graph, structure: Any, leaves: list[jax.Array], way: str) -> Program:
     is_small = [_is_small(leaf) for leaf in leaves]
     rows = [jax.ShapeDtypeStruct((1, *leaf.shape), leaf.dtype) for leaf in leaves if _is_small(leaf)]
 
@@ -97,11 +105,31 @@ def _program(model: Model, way: str) -> Program:
         large, small = iter(weights[0]), iter(unpack(weights[1], like=rows))
         every = [next(small)[0] if is_small_one else next(large) for is_small_one in is_small]
         model = nnx.merge(graph, jax.tree.unflatten(structure, every))
+        model.eval()
         state = unpack(packed, like=jax.eval_shape(lambda: model.init_state(x.shape[0])))
         state, logits = getattr(model, way)(state, x)
         return pack(state), model.readout(logits)
 
     return program
+
+
+def _gathered(leaves: list[jax.Array]) -> Weights:
+    large = tuple(leaf for leaf in leaves if not _is_small(leaf))
+    return large, _pack([leaf[None] for leaf in leaves if _is_small(leaf)])
+
+
+def _is_small(leaf: Any) -> bool:
+    return leaf.size <= SMALL and jnp.issubdtype(leaf.dtype, jnp.floating)
+
+
+def _is_key(leaf: Any) -> bool:
+    return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+def _described(model: Model, state: Any) -> str:
+    timing = model.sample_rate, model.hop_samples, model.stride, model.lookahead
+    shapes = [(leaf.shape[1:], leaf.dtype.name) for leaf in jax.tree.leaves(state)]
+    return repr((type(model).__name__, timing, shapes))
 
 
 __all__ = ["Compiled", "compiled_scan", "compiled_step"]

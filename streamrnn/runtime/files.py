@@ -2,74 +2,96 @@
 
 from collections.abc import Iterator
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
-from streamrnn.audio import AudioFile, BlockBuffer, StreamingResampler, as_samples
+from streamrnn.audio import BlockBuffer, Source, StreamingResampler, as_samples, open_source
 from streamrnn.decisions import Event, Segment, segments
 from streamrnn.models import Model
 from streamrnn.runtime.compiled import compiled_scan
+from streamrnn.runtime.stream import require_model
 
 SEGMENT_S = 30.0
 
 
-def run_file(model: Model, path: str | PathLike[str]) -> Float[np.ndarray, "frames out"]:
+Recording = str | PathLike[str] | np.ndarray
+
+
+def run_file(model: Model, recording: Recording, sample_rate: int | None = None) -> Float[np.ndarray, "frames out"]:
     """The model's outputs for a recording, float32[frames, out], aligned with it; equal to a Stream's to 1e-5.
 
     Scans segments of 30 s with carried state: one compilation, and memory that grows with the outputs alone.
 
+    Args:
+        model: any Model.
+        recording: the path of an audio file, or samples, [n] or [n, channels], as Stream.process takes them.
+        sample_rate: of samples; files know theirs.
+
     Raises:
-        FileNotFoundError, AudioError: the file is missing or no sound.
+        FileNotFoundError, AudioError: the file is missing or no sound, or samples came without their rate.
+        TypeError: it is no Model.
     """
-    with AudioFile(path) as file:
+    require_model(model)
+    with _source(recording, sample_rate) as source:
         none = np.zeros((0, model.out_features), np.float32)
-        return np.concatenate([none, *_outputs(model, _Sound(file))])
+        return np.concatenate([none, *_outputs(model, _Sound(source))])
 
 
-def run_file_events(model: Model, path: str | PathLike[str], **decision: Any) -> list[Event]:
+def run_file_events(model: Model, recording: Recording, sample_rate: int | None = None, **decision: Any) -> list[Event]:
     """The events of a recording, decided by the live decoder on run_file's outputs; none reaches past its end.
 
-    Keyword arguments override the model's decision settings (threshold, min_silence_ms, ...). Raises as run_file does.
+    Further keyword arguments override the model's decision settings (threshold, min_silence_ms, ...). Arguments and
+    errors otherwise as those of run_file.
     """
+    require_model(model)
     decoder = model.decoder(**decision)
-    with AudioFile(path) as file:
-        sound = _Sound(file)
+    with _source(recording, sample_rate) as source:
+        sound = _Sound(source)
         events = [event for outputs in _outputs(model, sound) for event in decoder.push(outputs)]
     events += decoder.finish(sound.duration_s)
     return [event.clipped(sound.duration_s) for event in events]
 
 
-def speech_segments(model: Model, path: str | PathLike[str], **decision: Any) -> list[Segment]:
+def speech_segments(
+    model: Model, recording: Recording, sample_rate: int | None = None, **decision: Any
+) -> list[Segment]:
     """Where somebody speaks in a recording, in order. Arguments and errors as those of run_file_events."""
-    return segments(run_file_events(model, path, **decision))
+    return segments(run_file_events(model, recording, sample_rate, **decision))
+
+
+def _source(recording: Recording, sample_rate: int | None) -> Source:
+    # As a path, a file named "mic" is a file.
+    recording = Path(recording) if isinstance(recording, str) else recording
+    return open_source(recording, sample_rate=sample_rate, chunk_ms=1000 * SEGMENT_S)
 
 
 class _Sound:
-    """The samples of a file, counted as they are read: a header may promise more, or not know how many there are."""
+    """The samples of a source, counted as they are read: a header may promise more, or not know how many there are."""
 
-    def __init__(self, file: AudioFile):
-        self.file, self.samples = file, 0
+    def __init__(self, source: Source):
+        self.source, self.samples = source, 0
 
     @property
     def duration_s(self) -> float:
         """Seconds read so far."""
-        return self.samples / self.file.sample_rate
+        return self.samples / self.source.sample_rate
 
     def at(self, sample_rate: int) -> Iterator[Float[np.ndarray, " samples"]]:
         """All samples at another rate, mono, in chunks."""
-        if self.file.sample_rate == sample_rate:
+        if self.source.sample_rate == sample_rate:
             yield from self._chunks()
             return
-        resampler = StreamingResampler(self.file.sample_rate, sample_rate)
+        resampler = StreamingResampler(self.source.sample_rate, sample_rate)
         yield from map(resampler.process, self._chunks())
         yield resampler.flush()
 
     def _chunks(self) -> Iterator[Float[np.ndarray, " samples"]]:
-        for chunk in self.file.chunks(round(SEGMENT_S * self.file.sample_rate)):
+        for chunk in map(as_samples, self.source):
             self.samples += len(chunk)
-            yield as_samples(chunk)
+            yield chunk
 
 
 def _outputs(model: Model, sound: _Sound) -> Iterator[Float[np.ndarray, "frames out"]]:
@@ -79,7 +101,7 @@ def _outputs(model: Model, sound: _Sound) -> Iterator[Float[np.ndarray, "frames 
     for blocks, wanted in _segments(model, sound):
         state, y = scan(state, blocks.reshape(1, -1, model.hop_samples))
         yield np.asarray(y)[0, warm_up:wanted]
-        warm_up = 0
+        warm_up = max(0, warm_up - wanted)
 
 
 def _segments(model: Model, sound: _Sound) -> Iterator[tuple[Float[np.ndarray, "blocks block_samples"], int]]:

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from streamrnn.audio import open_source
 from streamrnn.decisions import Event
 from streamrnn.models import Model
-from streamrnn.runtime.stream import Latency, Snapshot, Stream
+from streamrnn.runtime.stream import Latency, Snapshot, Stream, require_model
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,7 @@ class Listener:
     """
 
     def __init__(self, model: Model, sample_rate: int | None = None, *, warm_up: bool = True, **decision: Any):
+        require_model(model)
         self.decoder = model.decoder(**decision)
         self.stream = Stream(model, sample_rate, warm_up=warm_up)
         self.outputs: Float[np.ndarray, "frames out"] = np.zeros((0, model.out_features), np.float32)
@@ -78,13 +79,28 @@ class Listener:
         return ListenerSnapshot(self.stream.snapshot(), self.decoder.snapshot())
 
     def restore(self, snapshot: ListenerSnapshot) -> None:
-        """Goes on where the snapshot was taken. Raises ValueError for another model's or another sample rate's."""
-        self.stream.restore(snapshot.stream)
+        """Goes on where the snapshot was taken, with this listener's own decision settings.
+
+        Raises:
+            TypeError: it is no listener's snapshot.
+            ValueError: it is another model's, or of another sample rate.
+        """
+        if not isinstance(snapshot, ListenerSnapshot):
+            raise TypeError(
+                f"Listener.restore got a {type(snapshot).__name__}; pass what Listener.snapshot() returned."
+            )
+        before = self.decoder.snapshot()
         self.decoder.restore(snapshot.decoder)
+        try:
+            self.stream.restore(snapshot.stream)
+        except Exception:
+            self.decoder.restore(before)
+            raise
+        self.outputs = self.outputs[:0]
 
 
 class listen:
-    """The events of a source, as they are decided: `for event in listen(model, "mic")`, or `async for`.
+    """The events of a source, as they are decided: `for event in listen(model, "mic")`, or `async for`; one pass.
 
     Args:
         model: any Model.
@@ -92,19 +108,25 @@ class listen:
             need sample_rate.
         sample_rate: where the source does not know its own.
         decision: settings of the decoder that override the model's.
+
+    Iterating raises RuntimeError the second time, and what the source and Listener.feed raise.
     """
 
     def __init__(self, model: Model, source: Any, sample_rate: int | None = None, **decision: Any):
+        require_model(model)
         self.source = open_source(source, sample_rate=sample_rate)
         self.listener = Listener(model, self.source.sample_rate, **decision)
+        self._begun = False
 
     def __iter__(self) -> Iterator[Event]:
+        self._begin()
         with self.source:
             for chunk in self.source:
                 yield from self.listener.feed(chunk)
             yield from self.listener.finish()
 
     async def __aiter__(self) -> AsyncIterator[Event]:
+        self._begin()
         with self.source:
             chunks = iter(self.source)
             # Sources block; a thread waits for them, so that other tasks go on.
@@ -113,6 +135,11 @@ class listen:
                     yield event
             for event in self.listener.finish():
                 yield event
+
+    def _begin(self) -> None:
+        if self._begun:
+            raise RuntimeError("This source was heard already. Call listen() again to hear it anew.")
+        self._begun = True
 
 
 __all__ = ["Listener", "ListenerSnapshot", "listen"]

@@ -13,7 +13,7 @@ from streamrnn.audio import BlockBuffer, StreamingResampler, as_samples
 from streamrnn.models import Model
 from streamrnn.runtime.compiled import compiled_step
 
-LEDGER_BLOCKS = 10_000
+LEDGER_BLOCKS = 1000
 
 
 @dataclass(frozen=True)
@@ -68,9 +68,11 @@ class Stream:
 
     Raises:
         AudioError: the sample rate is out of range.
+        TypeError: it is no Model.
     """
 
     def __init__(self, model: Model, sample_rate: int | None = None, *, warm_up: bool = True):
+        require_model(model)
         self.model = model
         self.sample_rate = model.sample_rate if sample_rate is None else sample_rate
         self._step = compiled_step(model)
@@ -160,8 +162,11 @@ class Stream:
         """Goes on where the snapshot was taken.
 
         Raises:
-            ValueError: the snapshot is another model's, or of another sample rate.
+            TypeError: it is no stream's snapshot.
+            ValueError: it is another model's, of another sample rate, or damaged. The stream is then as before.
         """
+        if not isinstance(snapshot, Snapshot):
+            raise TypeError(f"Stream.restore got a {type(snapshot).__name__}; pass what Stream.snapshot() returned.")
         if snapshot.fingerprint != self._step.fingerprint:
             raise ValueError(
                 f"The snapshot is of a model with fingerprint {snapshot.fingerprint}; this stream's has "
@@ -172,8 +177,11 @@ class Stream:
                 f"The snapshot is of a stream at {snapshot.sample_rate} Hz; this one takes {self.sample_rate} Hz. "
                 f"Make the stream with sample_rate={snapshot.sample_rate}."
             )
+        fresh, structure = jax.tree.flatten(self._step.fresh_state)
+        found, needed = ([(leaf.shape, leaf.dtype.name) for leaf in leaves] for leaves in (snapshot.state, fresh))
+        if found != needed:
+            raise ValueError(f"The snapshot's state is {found}; this stream's is {needed}. It was changed or damaged.")
         self.reset()
-        structure = jax.tree.structure(self._step.fresh_state)
         self._state = jax.tree.unflatten(structure, [jax.device_put(leaf) for leaf in snapshot.state])
         self._blocks.restore(snapshot.pending)
         if self._resampler is not None:
@@ -187,7 +195,8 @@ class Stream:
             self._warm_up -= dropped
             outputs = outputs[dropped:]
         if len(outputs) == 1:
-            return outputs[0]
+            # A copy of its own, as from np.concatenate: the step's array cannot be written to.
+            return outputs[0].copy()
         return np.concatenate(outputs) if outputs else np.zeros((0, self.model.out_features), np.float32)
 
     def _timed_step(self, block: np.ndarray) -> np.ndarray:
@@ -200,4 +209,13 @@ class Stream:
         return y
 
 
-__all__ = ["Latency", "Snapshot", "Stream"]
+def require_model(model: Any) -> None:
+    """Raises TypeError, with advice, for what is no Model."""
+    if not isinstance(model, Model):
+        raise TypeError(
+            f"got a {type(model).__name__} where a Model is needed. Pass streamrnn.load('vad'), or a subclass of "
+            "streamrnn.Model: it adds to layers the sample rate, the readout and the decoder."
+        )
+
+
+__all__ = ["Latency", "Snapshot", "Stream", "require_model"]

@@ -34,6 +34,7 @@ def speech_audio(
     settings, pre_roll_s = model.decoder(**decision).settings, pre_roll_ms / 1000
     backdating_s = (listener.latency.algorithmic_ms + settings.min_speech_ms + settings.padding_ms) / 1000
     start_s: float | None = None
+    previous_end_s = 0.0
     with source:
         for chunk in chain(source, [None]):
             events = listener.finish() if chunk is None else listener.feed(recent.add(as_samples(chunk)))
@@ -41,7 +42,9 @@ def speech_audio(
                 start_s = event.start_s if event.kind == "speech_start" else None
                 if event.kind == "speech_end" and event.end_s is not None:
                     segment = Segment(event.label, event.start_s, event.end_s, event.score)
-                    yield segment, recent.cut(segment.start_s - pre_roll_s, segment.end_s)
+                    # In a short pause the pre-roll gives way, so that no sound comes twice.
+                    yield segment, recent.cut(max(segment.start_s - pre_roll_s, previous_end_s), segment.end_s)
+                    previous_end_s = segment.end_s
             needed_s = listener.stream.duration_s - backdating_s if start_s is None else start_s
             recent.forget(needed_s - pre_roll_s)
 
@@ -55,7 +58,8 @@ class _Recent:
         self.first = 0
 
     def add(self, samples: Samples) -> Samples:
-        self.chunks.append(samples)
+        # A copy: sources may fill one buffer again and again.
+        self.chunks.append(samples.copy())
         return samples
 
     def forget(self, before_s: float) -> None:

@@ -11,9 +11,10 @@ from typing import Any
 import jax
 import optax
 from flax import nnx
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from streamrnn.contract import Layer
+from streamrnn.contract import Constant, Layer
 from streamrnn.training.checkpoints import Checkpoints
 
 Loss = Callable[[Any, Any], jax.Array]
@@ -91,6 +92,7 @@ def fit(
     Raises:
         FloatingPointError: loss or validation is not finite any more; the last checkpoint is left as it was.
         ValueError: `out` holds another run.
+        TypeError: the model has Variables that change in other ways than by gradients.
 
     What `loss`, `batches` and `validate` raise passes through, as does KeyboardInterrupt. The same call then goes on
     from the last checkpoint and ends with the weights of a run that was never stopped.
@@ -113,9 +115,16 @@ class _Run:
         out: Path,
     ):
         self.model, self.validate, self.settings, self.checkpoints = model, validate, settings, checkpoints
-        self.log = out / "metrics.jsonl"
+        self.log, self.console = out / "metrics.jsonl", Console()
         model.train()
-        graph, self.weights, keys, rest = nnx.split(model, nnx.Param, nnx.RngKey, ...)
+        graph, self.weights, keys, rest, lost = nnx.split(
+            model, nnx.Param, nnx.RngKey, nnx.Any(nnx.RngState, Constant), ...
+        )
+        if names := sorted(".".join(map(str, path)) for path, _ in nnx.to_flat_state(lost)):
+            raise TypeError(
+                f"fit trains nnx.Param only, and what {', '.join(names[:5])} learns would be lost. "
+                "Make it a Param, or a Constant if it is fixed."
+            )
         # Updates go by the split, still in training mode; from here on the model itself is only validated.
         model.eval()
         optimizer = make_optimizer(settings)
@@ -138,7 +147,7 @@ class _Run:
 
     def train(self, batches: Batches) -> float:
         self._resume()
-        with _progress() as progress:
+        with _progress(self.console) as progress:
             bar = progress.add_task("training", total=self.settings.steps, completed=self.step, figures="")
             losses, started = [], time.monotonic()
             for batch in batches(self.step, self.settings.steps):
@@ -177,6 +186,8 @@ class _Run:
         line = {"step": self.step, "loss": loss, "validation": figure, "steps_per_s": steps_per_s}
         with self.log.open("a") as log:
             log.write(json.dumps(line) + "\n")
+        if not self.console.is_terminal:
+            print(f"step {self.step}: loss {loss:.4f}, validation {figure:.4f}, best {self.best:.4f}", flush=True)
 
     def _require_finite(self, name: str, value: float) -> None:
         if not math.isfinite(value):
@@ -188,13 +199,16 @@ class _Run:
             )
 
 
-def _progress() -> Progress:
+def _progress(console: Console) -> Progress:
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
         TextColumn("{task.fields[figures]}"),
+        console=console,
+        # In a log, the bar would be lost among the lines of the validations.
+        disable=not console.is_terminal,
     )
 
 

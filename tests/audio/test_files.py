@@ -191,3 +191,23 @@ def test_the_end_of_a_flac_whose_length_was_left_open_is_not_lost(tmp_path, spee
     with AudioFile(path) as file:
         chunks = list(file.chunks(30_000))
     np.testing.assert_allclose(np.concatenate(chunks), samples, atol=1e-4)
+
+
+def test_a_file_with_nan_is_refused_with_its_name_and_the_place(tmp_path, speech):
+    speech[20_000] = np.nan
+    soundfile.write(tmp_path / "nan.wav", speech, RATE, subtype="FLOAT")
+    with (
+        AudioFile(tmp_path / "nan.wav") as file,
+        pytest.raises(AudioError, match=r"nan\.wav .* sample 20000 \(1\.250 s\)"),
+    ):
+        list(file.chunks(1600))
+
+
+def test_a_file_of_which_nothing_can_be_decoded_is_refused(tmp_path, speech):
+    write_audio(tmp_path / "a.flac", speech, RATE)
+    data = bytearray((tmp_path / "a.flac").read_bytes())
+    start = data.index(b"\xff\xf8")
+    data[start:] = bytes(len(data) - start)
+    (tmp_path / "a.flac").write_bytes(data)
+    with pytest.raises(AudioError, match=r"damaged: none of its 3\.00 s"):
+        read_audio(tmp_path / "a.flac")

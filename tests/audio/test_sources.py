@@ -21,6 +21,7 @@ from streamrnn.audio import (
     PipeSource,
     as_samples,
     open_source,
+    write_audio,
 )
 
 RATE = 16000
@@ -384,3 +385,10 @@ def test_sound_without_a_rate_is_refused(what):
 def test_what_is_no_sound_is_refused():
     with pytest.raises(TypeError, match="int is no source"):
         open_source(3)
+
+
+@pytest.mark.parametrize("kind", ["flac", "ogg"])
+def test_a_pipe_of_compressed_sound_is_refused(tmp_path, kind):
+    write_audio(tmp_path / f"a.{kind}", np.zeros(1600, np.float32), 16_000)
+    with pytest.raises(AudioError, match=f"the pipe carries (?i:{kind})"):
+        PipeSource(io.BytesIO((tmp_path / f"a.{kind}").read_bytes()))

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -82,7 +83,7 @@ def test_ctrl_c_ends_a_microphone_with_its_last_events_and_files(streamrnn, caps
     printed = capsys.readouterr()
     assert [line.split()[-3] for line in printed.out.splitlines()] == ["speech_start", "speech_end"]
     assert printed.err.startswith("1.0 s of audio")
-    assert printed.err.endswith("3 chunks of sound lost\n")
+    assert f"3 chunks of sound lost; wrote {tmp_path / 'a.srt'}\n" in printed.err
     assert "00:00:00,000 --> 00:00:01,000" in (tmp_path / "a.srt").read_text()
     assert recorder.closed
 
@@ -162,6 +163,26 @@ def test_ctrl_c_ends_a_run_cleanly(command, minute_path, tmp_path):
     assert last["end_s"] < 60
     assert len((tmp_path / "a.srt").read_text().splitlines()) == 3
     assert b"s of audio" in err and len(err.splitlines()) == 1
+
+
+def test_a_service_manager_s_sigterm_ends_a_run_as_cleanly(command, minute_path):
+    process = command(minute_path, "--realtime", "--json")
+    process.stdout.readline()
+    process.send_signal(signal.SIGTERM)
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 143
+    assert json.loads(out)["kind"] == "speech_end"
+
+
+@pytest.mark.parametrize("after_s", [0.2, 0.7, 1.4])
+def test_ctrl_c_while_it_starts_ends_at_once_without_a_word(after_s, command, minute_path):
+    process = command(minute_path, "--realtime")
+    time.sleep(after_s)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    # Before Python itself has started, the signal ends the process in its own way.
+    assert process.returncode in (130, -signal.SIGINT)
+    assert b"Traceback" not in err or process.returncode == -signal.SIGINT
 
 
 def test_a_reader_that_has_had_enough_ends_the_run_quietly(command, tmp_path):

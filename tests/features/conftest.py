@@ -1,11 +1,16 @@
 """Signals to try the features on, and the ways to run layers over them."""
 
 import functools
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+
+from streamrnn.audio import read_audio
+
+SAMPLES = Path(__file__).parents[2] / "audio_samples"
 
 
 def _speech_like(sample_rate):
@@ -18,7 +23,15 @@ def _speech_like(sample_rate):
     return (0.3 * loudness * voice + 0.003 * noise).astype(np.float32)
 
 
+@functools.cache
+def _recorded(sample_rate):
+    """Two seconds of a sample recording: float32[2 * sample_rate] in [-1, 1]."""
+    name = {8000: "telephone_8k.wav", 16000: "conversation.flac"}[sample_rate]
+    return read_audio(SAMPLES / name, start=sample_rate // 2, stop=5 * sample_rate // 2)[0]
+
+
 SIGNALS = {
+    "a recording": _recorded,
     "speech": _speech_like,
     "silence": lambda sample_rate: np.zeros(sample_rate, np.float32),
     "clipped speech": lambda sample_rate: np.clip(50 * _speech_like(sample_rate), -1, 1),

@@ -3,9 +3,11 @@
 import json
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
@@ -13,7 +15,8 @@ from safetensors.numpy import load_file, save_file
 
 from streamrnn.contract import aligned
 from streamrnn.decisions import SpeechSettings
-from streamrnn.models import VoiceActivity, VoiceActivitySettings
+from streamrnn.layers import Chain, Dense, Dropout
+from streamrnn.models import Model, VoiceActivity, VoiceActivitySettings
 from streamrnn.pretrained import describe, load, locate, save, shipped, weights
 
 ROOT = Path(__file__).parents[2]
@@ -168,9 +171,9 @@ def test_a_newer_format_asks_for_an_upgrade(path):
 
 
 @pytest.mark.parametrize("name", ["Telepathy", "VoiceActivitySettings", "__doc__", "3"])
-def test_an_unknown_kind_of_model_asks_for_an_upgrade(path, name):
+def test_an_unknown_kind_of_model_asks_for_its_class_or_an_upgrade(path, name):
     change_description(path, model=name)
-    with pytest.raises(ValueError, match=f"names the model '{name}', which this version does not know. Upgrade"):
+    with pytest.raises(ValueError, match=f"names the model '{name}', which is none of streamrnn.models"):
         load(path)
 
 
@@ -227,3 +230,51 @@ def test_settings_that_do_not_fit_the_weights_are_refused(path):
     change_description(path, settings={**describe(path)["settings"], "hidden": 12})
     with pytest.raises(ValueError, match=r"is float32\[24\]; its \.json asks for float32\[36\]\. Save the model again"):
         load(path)
+
+
+@dataclass(frozen=True)
+class NamedSettings:
+    sample_rate: int = 16_000
+    hop_samples: int = 160
+    labels: tuple[str, ...] = ("yes", "no")
+
+
+class Forgetful(Model):
+    """A model of a user, with dropout."""
+
+    Settings, Decision = NamedSettings, SpeechSettings
+
+    def __init__(self, settings, decision, *, rngs):
+        head = Dense(160, len(settings.labels), rngs=rngs)
+        super().__init__(settings, decision, Chain(), Dropout(0.5, rngs=rngs), head, len(settings.labels))
+
+
+@pytest.fixture
+def forgetful():
+    return Forgetful(NamedSettings(), SpeechSettings(), rngs=nnx.Rngs(0))
+
+
+def test_a_model_of_a_user_comes_back_with_its_class_dropout_and_tuples(forgetful, tmp_path):
+    save(forgetful, tmp_path / "mine")
+    loaded = load(tmp_path / "mine", Forgetful)
+    assert loaded.settings == forgetful.settings
+    assert loaded.chain.layers[1].deterministic
+    x = jnp.ones((1, 3, 160))
+    forgetful.eval()
+    np.testing.assert_array_equal(aligned(loaded, x), aligned(forgetful, x))
+    loaded.train()
+    assert np.isfinite(aligned(loaded, x)).all()
+
+
+def test_a_model_of_a_user_is_asked_for_by_its_class(forgetful, tmp_path):
+    save(forgetful, tmp_path / "mine")
+    with pytest.raises(ValueError, match="load\\(path, model_class=Forgetful\\)"):
+        load(tmp_path / "mine")
+
+
+def test_a_dot_in_a_name_is_no_suffix(model, tmp_path):
+    save(model, tmp_path / "v1.2")
+    save(model, tmp_path / "v1.3")
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["v1.2.json", "v1.2.safetensors", "v1.3.json", "v1.3.safetensors"]
+    assert_same_arrays(load(tmp_path / "v1.2"), model)

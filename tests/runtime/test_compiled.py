@@ -119,3 +119,18 @@ def test_several_streams_run_side_by_side_in_one_step(model, bursts):
     for sound, output in zip(sounds, together, strict=True):
         _, alone = single(single.fresh_state, sound[None])
         np.testing.assert_allclose(output, alone[0], atol=1e-5)
+
+
+def test_a_model_whose_layers_were_exchanged_is_another_program(new_model, bursts, run):
+    model = new_model()
+    before = run(Stream(model), [bursts(0.3)])
+    # The exchange keeps the number and the shapes of all weights.
+    model.chain.layers[1].layers[1] = Apply(jnp.tanh)
+    after = run(Stream(model), [bursts(0.3)])
+    assert np.abs(after - before).max() > 1e-3
+    np.testing.assert_array_equal(after, run(Stream(nnx.clone(model)), [bursts(0.3)]))
+
+
+def test_streams_of_a_model_that_did_not_change_share_what_was_made(model):
+    assert compiled_step(model) is compiled_step(model)
+    assert compiled_step(model) is not compiled_step(model, 2)

@@ -80,3 +80,16 @@ def test_the_end_of_a_file_that_was_cut_off_is_its_last_sample(loudness, tone_be
     with pytest.warns(AudioWarning, match="cut off"):
         [segment] = speech_segments(loudness, path)
     assert 0.01 * (len(outputs) - 1) < segment.end_s <= 0.01 * len(outputs) < 9
+
+
+def test_samples_in_memory_give_the_outputs_of_their_file(model, bursts, recording):
+    sound = bursts(1.3, 44_100, 2)
+    np.testing.assert_array_equal(run_file(model, sound, 44_100), run_file(model, recording(sound, 44_100)))
+    assert speech_segments(model, sound, 44_100) == speech_segments(model, recording(sound, 44_100))
+    with pytest.raises(AudioError, match="Pass sample_rate"):
+        run_file(model, sound)
+
+
+def test_a_file_named_like_a_source_is_a_file(model):
+    with pytest.raises(FileNotFoundError, match="mic"):
+        run_file(model, "mic")

@@ -235,3 +235,10 @@ def test_listening_closes_its_source_when_a_chunk_is_refused(model, bursts):
 def test_listening_to_chunks_without_a_sample_rate_says_what_to_pass(model, bursts):
     with pytest.raises(AudioError, match="Pass sample_rate"):
         listen(model, [bursts(0.1)])
+
+
+def test_a_source_is_listened_to_once(model, bursts):
+    hearing = listen(model, bursts(0.2), 16_000)
+    list(hearing)
+    with pytest.raises(RuntimeError, match=r"Call listen\(\) again"):
+        list(hearing)

@@ -1,5 +1,6 @@
 """Snapshots: a stream that is put away and taken up again, here or elsewhere, has not been interrupted."""
 
+import dataclasses
 import pickle
 
 import hypothesis
@@ -115,3 +116,13 @@ def test_a_listener_refuses_a_foreign_snapshot_and_leaves_no_trace(model, new_mo
     with pytest.raises(ValueError, match="Restore it into a stream of the model"):
         listener.restore(foreign.snapshot())
     assert before + hear(listener, [sound[7000:]]) == hear(Listener(model), [sound])
+
+
+def test_a_damaged_snapshot_is_refused_and_leaves_no_trace(model, bursts, hear):
+    listener = Listener(model)
+    before = listener.feed(bursts(0.3)[:3000])
+    snapshot = listener.snapshot()
+    cut = dataclasses.replace(snapshot.stream, state=tuple(leaf[:, :1] for leaf in snapshot.stream.state))
+    with pytest.raises(ValueError, match="changed or damaged"):
+        listener.restore(dataclasses.replace(snapshot, stream=cut))
+    assert before + listener.feed(bursts(0.3)[3000:]) + listener.finish() == hear(Listener(model), [bursts(0.3)])

@@ -225,3 +225,17 @@ def test_the_ledger_measures_every_block_and_counts_those_that_took_too_long(mod
     assert latency.compute_p50_ms == pytest.approx(2)
     assert latency.compute_p99_ms == pytest.approx(1000 * np.percentile(compute_s, 99))
     assert latency.deadline_misses == 1
+
+
+@pytest.mark.parametrize("blocks", [1, 2, 5])
+def test_outputs_belong_to_the_caller(model, bursts, blocks):
+    stream = Stream(model)
+    stream.process(bursts(0.1))
+    outputs = stream.process(bursts(0.1)[: blocks * 160])
+    outputs *= 0.5
+    assert outputs.shape == (blocks, 1)
+
+
+def test_digital_silence_gives_finite_outputs_and_no_events(model, run):
+    outputs = run(Stream(model), [np.zeros(32_000, np.float32)])
+    assert outputs.shape == (200, 1) and np.isfinite(outputs).all()

@@ -1,12 +1,10 @@
 """Utterances: the very samples of the source, with what came just before, and nothing kept longer than needed."""
 
-import weakref
-
 import numpy as np
 import pytest
 
 from streamrnn.decisions import segments
-from streamrnn.runtime import Listener, speech_audio
+from streamrnn.runtime import Listener, speech_audio, utterances
 
 
 def in_chunks(sound, chunk_samples):
@@ -81,16 +79,36 @@ def test_a_long_start_of_speech_is_still_held_when_it_is_decided(loudness, tone_
     np.testing.assert_array_equal(samples, sound[first:last])
 
 
-def test_silence_is_not_kept(loudness, tone_between):
-    given, most = [], 0
+def test_silence_is_not_kept(loudness, tone_between, monkeypatch):
+    held = []
+
+    class WatchedRecent(utterances._Recent):
+        def forget(self, before_s):
+            super().forget(before_s)
+            held.append(len(self.chunks))
+
+    monkeypatch.setattr(utterances, "_Recent", WatchedRecent)
+    chunks = in_chunks(tone_between([(4.0, 4.3)], 8.0), 160)
+    assert len(list(speech_audio(loudness, chunks, 16_000, pre_roll_ms=200))) == 1
+    # 0.3 s of speech, 0.33 s until its end is decided and 0.2 s of pre-roll, in chunks of 10 ms; not 8 s.
+    assert 80 < max(held) < 100
+
+
+def test_a_source_may_fill_one_buffer_again_and_again(loudness, tone_between):
+    sound = tone_between([(0.6, 1.0)], 1.6)
 
     def chunks():
-        nonlocal most
-        for chunk in in_chunks(tone_between([(4.0, 4.3)], 8.0), 160):
-            given.append(weakref.ref(chunk))
-            yield chunk
-            most = max(most, sum(reference() is not None for reference in given))
+        buffer = np.zeros(320, np.float32)
+        for start in range(0, len(sound), 320):
+            buffer[:] = sound[start : start + 320]
+            yield buffer
 
-    assert len(list(speech_audio(loudness, chunks(), 16_000, pre_roll_ms=200))) == 1
-    # 0.3 s of speech, 0.33 s until its end is decided and 0.2 s of pre-roll, in chunks of 10 ms; not 8 s.
-    assert 80 < most < 100
+    [(segment, samples)] = speech_audio(loudness, chunks(), 16_000, pre_roll_ms=0)
+    np.testing.assert_array_equal(samples, sound[round(segment.start_s * 16_000) : round(segment.end_s * 16_000)])
+
+
+def test_no_sound_comes_twice_where_pauses_are_short(loudness, tone_between):
+    sound = tone_between([(0.5, 0.8), (0.95, 1.2)], 1.6)
+    found = list(speech_audio(loudness, sound, 16_000, pre_roll_ms=500, min_silence_ms=60))
+    (first, _), (second, samples) = found
+    assert len(samples) == round(second.end_s * 16_000) - round(first.end_s * 16_000)

@@ -292,3 +292,10 @@ def test_long_gradients_are_cut_to_the_given_length():
 
 if __name__ == "__main__":
     train(Path(sys.argv[1]), batches=batches_that_end_with(kill, 4))
+
+
+def test_what_is_learned_in_other_ways_than_by_gradients_is_refused(tmp_path):
+    model = Dense(3, 1, rngs=nnx.Rngs(0))
+    model.mean = nnx.BatchStat(jnp.zeros(3))
+    with pytest.raises(TypeError, match="what mean learns would be lost"):
+        train(tmp_path, model)
