@@ -1,10 +1,9 @@
 """Other voice activity detectors on the same recordings, judged by the same figures.
 
 The peers are no dependency: those that are installed are measured, the others named with the command that installs
-them. Run it by itself with `python -m streamrnn.bench.peers --data DIR`.
+them.
 """
 
-import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +14,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import tyro
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -27,7 +25,7 @@ from streamrnn.evaluation.voice_activity import CELL_S, cell_scores, speech_figu
 from streamrnn.models import Model
 from streamrnn.pretrained import load
 from streamrnn.recipes.voice_activity import read_segments
-from streamrnn.runtime import Stream, configure
+from streamrnn.runtime import Stream
 from streamrnn.training import read_manifest
 
 PEER_RATE = 16_000
@@ -334,25 +332,5 @@ def _version(peer: Peer) -> str:
 def _int16(samples: np.ndarray) -> np.ndarray:
     return np.round(samples * 32768).clip(-32768, 32767).astype(np.int16)
 
-
-def main(data: Path, models: tuple[str, ...] = ("vad",), split: str | None = None, as_json: bool = False) -> None:
-    """Compares our voice activity models with other detectors.
-
-    Args:
-        data: a folder with manifest.csv and vad_segments.csv.
-        models: shipped models by name, or saved ones by path.
-        split: take the recordings of this split alone.
-        as_json: print JSON instead of a table.
-    """
-    configure()
-    comparison = compare_vad_peers(data, models, split)
-    if as_json:
-        print(json.dumps(comparison, indent=2))
-    else:
-        show(comparison, Console())
-
-
-if __name__ == "__main__":
-    tyro.cli(main)
 
 __all__ = ["PEERS", "Detector", "Peer", "away_from_borders", "best_shift", "compare_vad_peers", "shifted", "show"]

@@ -5,7 +5,6 @@ from itertools import cycle
 from typing import Any, Literal
 
 import numpy as np
-import tyro
 from rich.console import Console
 from rich.table import Table
 
@@ -192,6 +191,3 @@ def _cell(value: Any) -> str:
 
 
 __all__ = ["bench_step", "print_report"]
-
-if __name__ == "__main__":
-    print_report(tyro.cli(bench_step))

@@ -195,14 +195,14 @@ class Stream:
             self._warm_up -= dropped
             outputs = outputs[dropped:]
         if len(outputs) == 1:
-            # A copy of its own, as from np.concatenate: the step's array cannot be written to.
-            return outputs[0].copy()
+            return outputs[0]
         return np.concatenate(outputs) if outputs else np.zeros((0, self.model.out_features), np.float32)
 
     def _timed_step(self, block: np.ndarray) -> np.ndarray:
         started = time.perf_counter()
         self._state, y = self._step(self._state, block.reshape(self._shape))
-        y = np.asarray(y)[0]
+        # A copy: the program's own array cannot be written to, and outputs are the caller's.
+        y = np.array(y)[0]
         elapsed = time.perf_counter() - started
         self._compute_s.append(elapsed)
         self._misses += elapsed > self._deadline_s
