@@ -85,20 +85,17 @@ def split_blocks(layer: Layer, x: Frames) -> jax.Array:
     return x.reshape(batch, time // layer.stride, layer.stride, features)
 
 
-def aligned(layer: Layer, x: Frames, state: State = None) -> Frames:
+def aligned(layer: Layer, x: Frames) -> Frames:
     """The layer's outputs for whole recordings, each output frame at the place of its input frames.
 
     The one offline call: training, whole files and tests use it. It pads `lookahead` zero input frames, scans, and
-    drops the warm-up: x[batch, time, in] -> y[batch, time/stride, out]. `state` continues earlier
-    frames (default: fresh).
+    drops the warm-up: x[batch, time, in] -> y[batch, time/stride, out].
 
     Raises:
         ValueError: time is not a multiple of the layer's stride.
     """
-    if state is None:
-        state = layer.init_state(x.shape[0])
     padded = jnp.pad(x, ((0, 0), (0, layer.lookahead), (0, 0)))
-    _, y = layer.scan(state, padded)
+    _, y = layer.scan(layer.init_state(x.shape[0]), padded)
     return y[:, layer.lookahead // layer.stride :]
 
 

@@ -140,7 +140,7 @@ def _checked_rate(rate: int) -> int:
     if not LOWEST_RATE <= rate <= HIGHEST_RATE or rate != int(rate):
         raise AudioError(
             f"sample rate is {rate} Hz; live resampling takes whole numbers from {LOWEST_RATE} to {HIGHEST_RATE}. "
-            "Convert the audio with streamrnn.audio.resample first."
+            "Convert the audio first: ffmpeg -i IN -ar 48000 OUT.wav, or streamrnn.audio.resample."
         )
     return int(rate)
 
