@@ -25,8 +25,8 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 def main(args: Sequence[str] | None = None) -> int:
     """Runs a command line (default: the process's own) and returns its exit status.
 
-    0: done, also when whoever reads the output has had enough. 2: it could not be done, for the reason printed. 130:
-    interrupted.
+    0: done, also when whoever reads the output has had enough. 2: it could not be done, for the reason printed. 130
+    and 143: ended by Ctrl-C and by SIGTERM.
     """
     args = list(sys.argv[1:] if args is None else args)
     with warnings.catch_warnings():

@@ -57,8 +57,6 @@ def _table(result: dict[str, Any]) -> Table:
         table.add_column(way, justify="right")
     for name in result["streaming"]:
         table.add_row(name, *(f"{result[way][name]:.4f}" for way in ("streaming", "offline")))
-    skipped = result.get("skipped")
-    table.caption = f"{skipped['clips']} recordings could not be read; --json names them" if skipped else None
     return table
 
 

@@ -10,6 +10,7 @@ from streamrnn.cli.interrupt import until_interrupted
 from streamrnn.pretrained import save
 from streamrnn.recipes import RECIPES, Recipe
 from streamrnn.recipes.train import train
+from streamrnn.training.checkpoints import last_step
 
 
 def main(args: list[str]) -> None:
@@ -48,12 +49,6 @@ def train_into(out: Path, task: str, recipe: Recipe, settings: Any) -> None:
     print(f"validation {figure:.4f}; wrote {path}. Next: streamrnn run {path} mic")
 
 
-def last_step(out: Path) -> int | None:
-    """The step of the last checkpoint in `out`; None where there is none."""
-    steps = [int(folder.name) for folder in (out / "last").glob("*") if folder.name.isdigit()]
-    return max(steps, default=None)
-
-
 def _how_to_go_on(out: Path) -> str:
     step = last_step(out)
     if step is None:
@@ -61,4 +56,4 @@ def _how_to_go_on(out: Path) -> str:
     return f"streamrnn: stopped; {out} holds step {step}, and the same command goes on from there"
 
 
-__all__ = ["last_step", "main", "train_into", "trainer"]
+__all__ = ["main", "train_into", "trainer"]

@@ -1,17 +1,14 @@
 """Voice activity against labelled speech, in cells of 10 ms."""
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-import soundfile
 
-from streamrnn.audio import AudioError, AudioFile, AudioWarning, read_audio
+from streamrnn.audio import AudioError, AudioFile, AudioWarning, ChunkSource
 from streamrnn.decisions import SpeechSettings, best_f1, cell_truth, equal_error_rate, roc_auc
 from streamrnn.models import Model
 from streamrnn.recipes.voice_activity import read_segments
@@ -118,27 +115,11 @@ def stream_clip(model: Model, clip: Clip, chunk_s: float = CHUNK_S) -> tuple[np.
 
 def _judge(model: Model, clip: Clip, segments: Segments) -> JudgedClip:
     outputs, sample_rate, duration_s = stream_clip(model, clip)
-    with _as_whole_file(clip) as path:
-        offline = run_file(model, path)
+    with AudioFile(clip.path) as file:
+        offline = run_file(model, ChunkSource(file.chunks(file.sample_rate, clip.start, clip.end), file.sample_rate))
     truth = speech_truth(clip, segments, sample_rate, duration_s)
     streaming, offline = (cell_scores(y[:, 0], model.frame_s, len(truth)) for y in (outputs, offline))
     return JudgedClip(truth, streaming, offline)
-
-
-@contextmanager
-def _as_whole_file(clip: Clip) -> Iterator[Path]:
-    """A file that holds the clip and nothing else: run_file takes whole files."""
-    with AudioFile(clip.path) as file:
-        whole = clip.start == 0 and (clip.end is None or clip.end >= file.frames)
-    if whole:
-        yield clip.path
-        return
-    samples, sample_rate = read_audio(clip.path, start=clip.start, stop=clip.end)
-    with TemporaryDirectory() as folder:
-        part = Path(folder) / "part.wav"
-        # 32 bit floats hold the samples as they are; write_audio's 16 bits would not.
-        soundfile.write(part, samples, sample_rate, subtype="FLOAT")
-        yield part
 
 
 def _figures(judged: Sequence[JudgedClip]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from streamrnn.runtime.stream import require_model
 SEGMENT_S = 30.0
 
 
-Recording = str | PathLike[str] | np.ndarray
+Recording = str | PathLike[str] | np.ndarray | Source
 
 
 def run_file(model: Model, recording: Recording, sample_rate: int | None = None) -> Float[np.ndarray, "frames out"]:
@@ -27,8 +27,9 @@ def run_file(model: Model, recording: Recording, sample_rate: int | None = None)
 
     Args:
         model: any Model.
-        recording: the path of an audio file, or samples, [n] or [n, channels], as Stream.process takes them.
-        sample_rate: of samples; files know theirs.
+        recording: the path of an audio file; samples, [n] or [n, channels], as Stream.process takes them; or a source
+            that ends.
+        sample_rate: of samples; files and sources know theirs.
 
     Raises:
         FileNotFoundError, AudioError: the file is missing or no sound, or samples came without their rate.

@@ -55,6 +55,12 @@ class Checkpoints:
         self._best.close()
 
 
+def last_step(folder: Path) -> int | None:
+    """The step of the last checkpoint in a run's folder, whichever run it is; None where there is none."""
+    steps = [int(step.name) for step in (folder / "last").glob("*") if step.name.isdigit()]
+    return max(steps, default=None)
+
+
 def _claim(path: Path, identity: dict[str, Any]) -> None:
     # A trip through JSON, so that tuples equal the lists that come back.
     identity = json.loads(json.dumps(identity))
@@ -78,4 +84,4 @@ def _differences(there: Any, here: Any, name: str = "") -> list[str]:
     return [] if there == here else [f"{name} is {there} there and {here} here"]
 
 
-__all__ = ["Checkpoints"]
+__all__ = ["Checkpoints", "last_step"]
