@@ -43,7 +43,7 @@ class RecurrentPart(Model):
     """
 
     def __init__(self, model: Model):
-        _, core, head = model.chain.layers
+        *_, core, head = getattr(model.network, "layers", (None, None))
         layers = [layer for layer in getattr(core, "layers", ()) if _is_gru(layer)]
         if not layers or not isinstance(head, Dense) or head.bias is None:
             raise ValueError(
@@ -52,7 +52,7 @@ class RecurrentPart(Model):
             )
         # To the runtime an input frame is just some numbers: here features instead of samples.
         settings = dataclasses.replace(model.settings, hop_samples=layers[0].cell.in_features)
-        super().__init__(settings, model.decision, Chain(), Chain(*layers), head, head.out_features)
+        super().__init__(settings, model.decision, Chain(*layers, head), head.out_features)
         self.grus, self.head = nnx.List([layer.cell for layer in layers]), head
 
     def readout(self, logits: jax.Array) -> jax.Array:

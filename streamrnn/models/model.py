@@ -7,7 +7,6 @@ import numpy as np
 
 from streamrnn.contract import Layer
 from streamrnn.decisions import Event
-from streamrnn.layers import Chain
 from streamrnn.shapes import Block, Frames, OutputFrame, State
 
 
@@ -23,12 +22,13 @@ class Decoder(Protocol):
 
 
 class Model(Layer):
-    """Front end, core and head over raw audio: x[batch, time, hop_samples] -> logits y[batch, time/stride, out].
+    """A network over raw audio: x[batch, time, hop_samples] -> logits y[batch, time/stride, out].
 
-    A task subclasses it, builds the three parts from its frozen dataclass of settings, and says how logits become
-    outputs (`readout`) and outputs become events (`decoder`).
+    A task subclasses it, builds the network (front end, core and head, most often in a Chain) from its frozen dataclass
+    of settings, and says how logits become outputs (`readout`) and outputs become events (`decoder`).
 
     Attributes:
+        network: the layer that does the work.
         settings: what the model was built from; stored with its weights.
         decision: default settings of its decoder; stored with its weights.
         sample_rate: samples per second of the audio that it hears.
@@ -42,12 +42,11 @@ class Model(Layer):
     hop_samples: int
     out_features: int
 
-    def __init__(self, settings: Any, decision: Any, front_end: Layer, core: Layer, head: Layer, out_features: int):
+    def __init__(self, settings: Any, decision: Any, network: Layer, out_features: int):
         self.settings, self.decision = settings, decision
         self.sample_rate, self.hop_samples = settings.sample_rate, settings.hop_samples
-        self.chain = Chain(front_end, core, head)
-        self.out_features = out_features
-        self.stride, self.lookahead = self.chain.stride, self.chain.lookahead
+        self.network, self.out_features = network, out_features
+        self.stride, self.lookahead = network.stride, network.lookahead
 
     @property
     def block_samples(self) -> int:
@@ -70,13 +69,13 @@ class Model(Layer):
         return 1000 * (self.frame_s + self.lookahead_s)
 
     def init_state(self, batch_size: int) -> State:
-        return self.chain.init_state(batch_size)
+        return self.network.init_state(batch_size)
 
     def step(self, state: State, x: Block) -> tuple[State, OutputFrame]:
-        return self.chain.step(state, x)
+        return self.network.step(state, x)
 
     def scan(self, state: State, x: Frames) -> tuple[State, Frames]:
-        return self.chain.scan(state, x)
+        return self.network.scan(state, x)
 
     def readout(self, logits: jax.Array) -> jax.Array:
         """Logits -> what users see (probabilities, sound); runs inside the compiled step."""

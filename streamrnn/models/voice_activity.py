@@ -66,9 +66,8 @@ class VoiceActivity(Model):
             Recurrent(GRU(s.channels, s.hidden, dtype=dtype, rngs=rngs)),
             Recurrent(GRU(s.hidden, s.hidden, dtype=dtype, rngs=rngs)),
         )
-        super().__init__(
-            settings, decision or SpeechSettings(), front_end, core, Dense(s.hidden, 1, dtype=jnp.float32, rngs=rngs), 1
-        )
+        head = Dense(s.hidden, 1, dtype=jnp.float32, rngs=rngs)
+        super().__init__(settings, decision or SpeechSettings(), Chain(front_end, core, head), 1)
 
     def readout(self, logits: jax.Array) -> jax.Array:
         return jax.nn.sigmoid(logits)

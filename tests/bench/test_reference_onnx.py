@@ -39,13 +39,13 @@ def test_the_recurrent_part_is_that_of_the_model(model: VoiceActivity):
     assert [(gru.in_features, gru.out_features) for gru in part.grus] == [(96, 128), (128, 128)]
     cells = [module for _, module in nnx.iter_modules(model) if isinstance(module, GRU)]
     assert list(part.grus) == cells
-    assert part.head is model.chain.layers[2]
+    assert part.head is model.network.layers[2]
 
 
 def test_a_model_without_gru_layers_is_refused():
     other = nnx.eval_shape(lambda: VoiceActivity(rngs=nnx.Rngs(0)))
-    front_end, _, head = other.chain.layers
+    front_end, _, head = other.network.layers
     lstm = Recurrent(LSTM(40, 128, rngs=nnx.Rngs(0)))
-    other.chain = Chain(front_end, Chain(lstm), head)
+    other.network = Chain(front_end, Chain(lstm), head)
     with pytest.raises(ValueError, match=r"VoiceActivity has 0 GRU layers .* Leave ONNX Runtime out"):
         RecurrentPart(other)

@@ -21,7 +21,7 @@ from streamrnn.pretrained import describe, load, locate, save, shipped, weights
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = VoiceActivitySettings(hidden=8, channels=8, mels=8, lookahead_frames=2)
-KERNEL = "chain.layers.2.kernel"
+KERNEL = "network.layers.2.kernel"
 
 
 @pytest.fixture(scope="module")
@@ -88,9 +88,9 @@ def test_a_loaded_model_can_be_saved_again_as_the_same_files(path, tmp_path):
 
 def test_scalars_keep_their_shape(tmp_path, model):
     scaled = nnx.clone(model)
-    scaled.chain.layers[2].bias = nnx.Param(jax.numpy.float32(3))
+    scaled.network.layers[2].bias = nnx.Param(jax.numpy.float32(3))
     save(scaled, tmp_path / "model")
-    assert load_file(tmp_path / "model.safetensors")["chain.layers.2.bias"].shape == ()
+    assert load_file(tmp_path / "model.safetensors")["network.layers.2.bias"].shape == ()
 
 
 def test_the_description_holds_the_settings_and_what_was_added(path):
@@ -210,8 +210,8 @@ def test_a_missing_array_is_named(path):
 
 
 def test_an_array_too_many_is_named(path):
-    change_arrays(path, {"chain.layers.7.kernel": np.zeros(3, np.float32)})
-    with pytest.raises(ValueError, match=r"chain\.layers\.7\.kernel is in one but not in the other"):
+    change_arrays(path, {"network.layers.7.kernel": np.zeros(3, np.float32)})
+    with pytest.raises(ValueError, match=r"network\.layers\.7\.kernel is in one but not in the other"):
         load(path)
 
 
@@ -246,7 +246,7 @@ class Forgetful(Model):
 
     def __init__(self, settings, decision, *, rngs):
         head = Dense(160, len(settings.labels), rngs=rngs)
-        super().__init__(settings, decision, Chain(), Dropout(0.5, rngs=rngs), head, len(settings.labels))
+        super().__init__(settings, decision, Chain(Chain(), Dropout(0.5, rngs=rngs), head), len(settings.labels))
 
 
 @pytest.fixture
@@ -258,7 +258,7 @@ def test_a_model_of_a_user_comes_back_with_its_class_dropout_and_tuples(forgetfu
     save(forgetful, tmp_path / "mine")
     loaded = load(tmp_path / "mine", Forgetful)
     assert loaded.settings == forgetful.settings
-    assert loaded.chain.layers[1].deterministic
+    assert loaded.network.layers[1].deterministic
     x = jnp.ones((1, 3, 160))
     forgetful.eval()
     np.testing.assert_array_equal(aligned(loaded, x), aligned(forgetful, x))

@@ -24,7 +24,7 @@ def small_voice_activity(seed=1, lookahead_frames=3, logit_scale=20.0):
     """Untrained: with large logits, its probabilities cross the thresholds wherever noise begins or ends."""
     settings = VoiceActivitySettings(hidden=16, channels=8, mels=16, lookahead_frames=lookahead_frames)
     model = VoiceActivity(settings, QUICK, rngs=nnx.Rngs(seed))
-    head = model.chain.layers[2]
+    head = model.network.layers[2]
     head.kernel[...] *= logit_scale
     return model
 
@@ -48,7 +48,7 @@ class StridedVoiceActivity(Model):
             StackFrames(2),
         )
         core = Chain(Lookahead(2), Recurrent(GRU(2 * mels, hidden, rngs=rngs)))
-        super().__init__(settings, decision, front_end, core, Dense(hidden, 1, rngs=rngs), 1)
+        super().__init__(settings, decision, Chain(front_end, core, Dense(hidden, 1, rngs=rngs)), 1)
 
     def readout(self, logits):
         return jax.nn.sigmoid(20 * logits)

@@ -10,7 +10,7 @@ import pytest
 from flax import nnx
 
 from streamrnn.decisions import SpeechSettings
-from streamrnn.layers import Apply, Dense, Dropout
+from streamrnn.layers import Apply, Chain, Dense, Dropout
 from streamrnn.models import Model, VoiceActivitySettings
 from streamrnn.runtime import Stream, compiled_scan, compiled_step, run_file
 
@@ -20,7 +20,7 @@ class DroppingModel(Model):
 
     def __init__(self, settings, decision, *, rngs):
         dropout, head = Dropout(0.9, rngs=rngs), Dense(settings.hop_samples, 4, rngs=rngs)
-        super().__init__(settings, decision, dropout, Apply(jax.nn.tanh), head, 4)
+        super().__init__(settings, decision, Chain(dropout, Apply(jax.nn.tanh), head), 4)
 
 
 def test_the_first_stream_compiles_before_the_first_block(new_model, bursts, compilations):
@@ -125,7 +125,7 @@ def test_a_model_whose_layers_were_exchanged_is_another_program(new_model, burst
     model = new_model()
     before = run(Stream(model), [bursts(0.3)])
     # The exchange keeps the number and the shapes of all weights.
-    model.chain.layers[1].layers[1] = Apply(jnp.tanh)
+    model.network.layers[1].layers[1] = Apply(jnp.tanh)
     after = run(Stream(model), [bursts(0.3)])
     assert np.abs(after - before).max() > 1e-3
     np.testing.assert_array_equal(after, run(Stream(nnx.clone(model)), [bursts(0.3)]))
