@@ -13,9 +13,9 @@ class Event:
 
     Attributes:
         kind: what was decided.
-        label: "speech", the keyword, or the text.
+        label: "speech", the keyword, the word, or the text of the utterance (partial: so far; endpoint: all of it).
         start_s: where it begins in the sound; it can lie well before `decided_s`.
-        end_s: where it ends, or None while that is unknown (speech_start) or has no meaning (endpoint).
+        end_s: where it ends, or None while that is unknown (speech_start, partial).
         score: how sure the decoder was, in [0, 1].
         decided_s: how much of the stream had been heard when the decision was taken, but for the up to 4 ms that a
             resampler adds (see Stream.latency).
@@ -56,7 +56,7 @@ def segments(events: Iterable[Event], duration_s: float | None = None) -> list[S
     """The stretches that the events of one stream describe, sorted by start.
 
     Each speech_start and its speech_end become one segment; keywords and words become one each (a single moment when
-    their end is unknown). Partial results and endpoints describe no stretch and are passed over.
+    their end is unknown). Partial results, and endpoints, which say the words again, are passed over.
 
     Args:
         events: the events of one stream, in the order in which they were sent.

@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from streamrnn.decisions.events import Event, segments
@@ -38,11 +39,13 @@ def audacity_labels(events: Iterable[Event], duration_s: float | None = None) ->
 def srt(events: Iterable[Event], duration_s: float | None = None) -> str:
     """SubRip subtitles: one numbered cue per segment, times as `hh:mm:ss,mmm`.
 
+    Words of an utterance that has ended are one cue together, since single words flash by.
+
     `events` and `duration_s` are as for `segments`, which also says what is raised.
     """
     cues = (
         f"{number}\n{_srt_time(s.start_s)} --> {_srt_time(s.end_s)}\n{_one_line(s.label)}\n"
-        for number, s in enumerate(segments(events, duration_s), start=1)
+        for number, s in enumerate(segments(_utterances(events), duration_s), start=1)
     )
     return "\n".join(cues)
 
@@ -80,6 +83,22 @@ def _render(path: Path, events: Iterable[Event], duration_s: float | None) -> st
         f"write_events got {path.name!r}; its suffix names the format. "
         "End it in .txt (Audacity labels), .srt (subtitles) or .jsonl (one JSON object per event)."
     )
+
+
+def _utterances(events: Iterable[Event]) -> list[Event]:
+    """The events, but one word for each utterance whose endpoint is among them in the place of its words."""
+    found: list[Event] = []
+    words: list[Event] = []
+    for event in events:
+        match event.kind:
+            case "word":
+                words.append(event)
+            case "endpoint":
+                words = []
+                found.append(replace(event, kind="word"))
+            case _:
+                found.append(event)
+    return found + words
 
 
 def _srt_time(time_s: float) -> str:

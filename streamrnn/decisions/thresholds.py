@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, fields
 from numpy import floating
 from numpy.typing import NDArray
 
+from streamrnn.decisions.checks import check_duration, check_frames, check_snapshot, whole_frames
 from streamrnn.decisions.events import Event
 
 
@@ -43,7 +44,7 @@ class SpeechSettings:
                 "0 and at most threshold. Change it, or leave it out to take threshold - 0.15."
             )
         for name in ("min_speech_ms", "min_silence_ms", "padding_ms"):
-            _check_duration(f"SpeechSettings got {name}", getattr(self, name), "milliseconds")
+            check_duration(f"SpeechSettings got {name}", getattr(self, name), "milliseconds")
 
     @property
     def resolved_off_threshold(self) -> float:
@@ -97,20 +98,15 @@ class SpeechDecoder:
         Raises:
             ValueError: frame_s is not positive, or lookahead_s is negative.
         """
-        if not 0 < frame_s < math.inf:
-            raise ValueError(
-                f"SpeechDecoder got frame_s={frame_s}; it needs a positive number of seconds. "
-                "Pass hop x stride / sample_rate of the model."
-            )
-        _check_duration("SpeechDecoder got lookahead_s", lookahead_s, "seconds")
+        check_frames("SpeechDecoder", frame_s, lookahead_s)
         self.settings = settings
         self.frame_s = frame_s
         self.lookahead_s = lookahead_s
         self.label = label
         self._on = settings.threshold
         self._off = settings.resolved_off_threshold
-        self._min_speech_frames = _whole_frames(settings.min_speech_ms, frame_s)
-        self._min_silence_frames = _whole_frames(settings.min_silence_ms, frame_s)
+        self._min_speech_frames = whole_frames(settings.min_speech_ms, frame_s)
+        self._min_silence_frames = whole_frames(settings.min_silence_ms, frame_s)
         self._padding_s = settings.padding_ms / 1000
         self._state = _State()
 
@@ -142,7 +138,7 @@ class SpeechDecoder:
         Raises:
             ValueError: duration_s is negative or not finite.
         """
-        _check_duration("SpeechDecoder.finish got duration_s", duration_s, "seconds")
+        check_duration("SpeechDecoder.finish got duration_s", duration_s, "seconds")
         events = []
         if self._state.speaking:
             events = [self._speech_end(self._padded_end_s(), duration_s).clipped(duration_s)]
@@ -163,12 +159,7 @@ class SpeechDecoder:
         Raises:
             ValueError: the dict is not a snapshot of a SpeechDecoder.
         """
-        needed = {field.name for field in fields(_State)}
-        if set(snapshot) != needed:
-            raise ValueError(
-                f"SpeechDecoder.restore got the keys {sorted(snapshot)}; it needs {sorted(needed)}. "
-                "Pass what SpeechDecoder.snapshot returned."
-            )
+        check_snapshot("SpeechDecoder", snapshot, (field.name for field in fields(_State)))
         self._state = _State(**snapshot)  # pyright: ignore[reportArgumentType]
 
     def _probabilities(self, outputs: NDArray[floating]) -> list[float]:
@@ -235,16 +226,6 @@ class SpeechDecoder:
 
     def _score(self) -> float:
         return self._state.probability_sum / self._state.speech_frames
-
-
-def _whole_frames(duration_ms: float, frame_s: float) -> int:
-    # Rounding first keeps 70 ms at 7 frames of 0.01 s: the quotient is 7.000000000000001.
-    return max(1, math.ceil(round(duration_ms / 1000 / frame_s, 6)))
-
-
-def _check_duration(what: str, value: float, unit: str) -> None:
-    if not 0 <= value < math.inf:
-        raise ValueError(f"{what}={value}; it needs a finite number of {unit}, 0 or more. Pass 0 to do without.")
 
 
 __all__ = ["SpeechDecoder", "SpeechSettings"]

@@ -50,6 +50,21 @@ def test_subtitles_are_numbered_cues_with_rounded_milliseconds():
     )
 
 
+def test_an_utterance_that_has_ended_is_one_subtitle_but_a_label_for_each_word():
+    zero, one = (Event("word", label, t, t + 0.5, 0.75, t + 0.5) for label, t in (("zero", 1.0), ("one", 2.0)))
+    end = Event("endpoint", "zero one", 1.0, 2.5, 0.75, 3.0)
+    open_word = Event("word", "two", 4.0, 4.5, 0.75, 4.5)
+    events = [Event("partial", "zero", 1.0, None, 0.75, 1.2), zero, one, end, open_word]
+    assert srt(events) == "1\n00:00:01,000 --> 00:00:02,500\nzero one\n\n2\n00:00:04,000 --> 00:00:04,500\ntwo\n"
+    assert [line.split("\t")[2] for line in audacity_labels(events).splitlines()] == ["zero", "one", "two"]
+
+
+def test_keywords_are_subtitles_and_labels_of_their_own():
+    yes = Event("keyword", "yes", 0.5, 0.75, 0.9, 0.8)
+    assert srt([yes, END]).count("-->") == 2
+    assert audacity_labels([yes]) == "0.500000\t0.750000\tyes\n"
+
+
 def test_no_events_give_empty_text():
     assert audacity_labels([]) == srt([]) == ""
 
