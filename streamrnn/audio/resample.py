@@ -128,11 +128,15 @@ def resample(samples: np.ndarray, source_rate: int, target_rate: int) -> np.ndar
     return resample_to_length(samples, source_rate, target_rate, length)
 
 
-def resample_to_length(samples: np.ndarray, source_rate: float, target_rate: float, length: int) -> np.ndarray:
-    """`resample` for any ratio, with the last sample cut or a zero added to give `length` samples."""
+def resample_to_length(
+    samples: np.ndarray, source_rate: float, target_rate: float, length: int, quality: str = "VHQ"
+) -> np.ndarray:
+    """`resample` for any ratio, at one of soxr's qualities, cut or padded by a sample to give `length`."""
     import soxr
 
-    resampled = soxr.resample(samples.astype(np.float32, copy=False), source_rate, target_rate, quality="VHQ")[:length]
+    resampled = soxr.resample(samples.astype(np.float32, copy=False), source_rate, target_rate, quality=quality)[
+        :length
+    ]
     return np.pad(resampled, (0, length - len(resampled)))
 
 

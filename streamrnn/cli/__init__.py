@@ -14,6 +14,7 @@ COMMANDS = {
     "models": "list the models that come with streamrnn",
     "evaluate": "measure a model on a folder of recordings, streaming and offline",
     "scenes": "compose test recordings of speech, noise, music and rooms, for evaluate",
+    "data": "fetch public corpora to train with",
     "train": "train a model on a folder of recordings",
     "bench": "measure speed on this machine, or other programs on the same recordings",
 }

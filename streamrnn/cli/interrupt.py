@@ -3,9 +3,11 @@
 import os
 import signal
 import threading
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
+
+from streamrnn.audio import AudioError
 
 T = TypeVar("T")
 
@@ -56,6 +58,15 @@ def until_interrupted(items: Iterable[T]) -> Generator[T, None, None]:
             yield item
 
 
+def ending_of(work: Callable[[], None]) -> BaseException | None:
+    """Does the work; hands back what ended it too early, unless that is a bug."""
+    try:
+        work()
+    except (AudioError, BrokenPipeError, KeyboardInterrupt) as error:
+        return error
+    return None
+
+
 @contextmanager
 def _handled_by(handler: Any) -> Iterator[None]:
     # Python lets only the main thread handle signals; elsewhere whoever runs it is in charge of them.
@@ -68,4 +79,4 @@ def _handled_by(handler: Any) -> Iterator[None]:
             signal.signal(number, old)
 
 
-__all__ = ["Interrupted", "ending_at_once", "until_interrupted"]
+__all__ = ["Interrupted", "ending_at_once", "ending_of", "until_interrupted"]

@@ -1,52 +1,116 @@
-"""`streamrnn train`: from a folder of recordings to a model on disk."""
+"""`streamrnn train`: from folders of recordings to a model on disk."""
 
+import signal
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from streamrnn.cli.flags import dispatch
-from streamrnn.cli.interrupt import until_interrupted
+from streamrnn.cli.flags import default_is, dispatch
+from streamrnn.cli.interrupt import Interrupted, until_interrupted
+from streamrnn.cli.progress import training_progress
+from streamrnn.models import Model
 from streamrnn.pretrained import save
 from streamrnn.recipes import RECIPES, Recipe
-from streamrnn.recipes.train import train
+from streamrnn.recipes.train import foresee, train
 from streamrnn.training.checkpoints import last_step
+from streamrnn.training.devices import is_main, join_processes
+
+ENDED_BY_SIGTERM = 128 + signal.SIGTERM
+
+
+@dataclass(frozen=True)
+class Processes:
+    """Training by several processes, on one machine or on many: start the same command in each."""
+
+    coordinator: Annotated[str | None, default_is("one process")] = None
+    """HOST:PORT of process 0, any free port."""
+    num_processes: Annotated[int | None, default_is("one process")] = None
+    """How many processes train together."""
+    process_id: Annotated[int | None, default_is("one process")] = None
+    """Which of them this is, from 0."""
+    distributed: bool = False
+    """Find out all three from the cluster (SLURM, Open MPI, Cloud TPU)."""
+
+    def join(self) -> None:
+        """Joins the others, if any are asked for. Raises what join_processes raises."""
+        named = (self.coordinator, self.num_processes, self.process_id)
+        if self.distributed or named != (None, None, None):
+            join_processes(*named)
 
 
 def main(args: list[str]) -> None:
-    """Runs `streamrnn train`. Raises what streamrnn.recipes.train.train raises, and KeyboardInterrupt."""
+    """Runs `streamrnn train`. Raises what streamrnn.recipes.train.train raises, and KeyboardInterrupt on Ctrl-C."""
     trainers = {task: trainer(task, recipe) for task, recipe in RECIPES.items()}
-    dispatch(trainers, "train", args, "Trains a model on a folder of recordings.")
+    dispatch(trainers, "train", args, "Trains a model on folders of recordings.")
 
 
 def trainer(task: str, recipe: type[Recipe]) -> Callable[..., None]:
     """The function behind `streamrnn train TASK`: its flags are the fields of the recipe's settings."""
 
-    def run(data: Path, settings: Any, out: Path = Path("runs", task)) -> None:
+    def run(
+        data: tuple[Path, ...],
+        settings: Any,
+        processes: Processes,
+        out: Path = Path("runs", task),
+        tensorboard: bool = False,
+        dry_run: bool = False,
+    ) -> None:
         """Trains a model; goes on where an interrupted run of the same settings ended.
 
+        Ctrl-C and SIGTERM end it after the update that is being made, with a checkpoint.
+
         Args:
-            data: Folder of the recordings.
+            data: Folders of recordings.
             out: Folder of checkpoints, figures and the finished model. Made where missing.
+            tensorboard: Write OUT/tensorboard, too.
+            dry_run: Print shapes, sizes and steps, and end before the first update.
         """
-        train_into(out, task, recipe(data, settings), settings)
+        if not data:
+            raise ValueError("--data names no folder. Pass one folder of recordings, or more.")
+        processes.join()
+        built = recipe(data, settings)
+        if dry_run:
+            _say(str(foresee(built)))
+        else:
+            train_into(out, task, built, settings, tensorboard=tensorboard)
 
     run.__annotations__["settings"] = recipe.Settings
     return run
 
 
-def train_into(out: Path, task: str, recipe: Recipe, settings: Any) -> None:
+def train_into(out: Path, task: str, recipe: Recipe, settings: Any, *, tensorboard: bool = False) -> None:
     """Trains into the folder `out`, says what happens, and writes OUT/TASK.safetensors and .json."""
-    if (step := last_step(out)) is not None:
-        print(f"{out} holds a run at step {step}; going on from there")
+    _say(_where_it_goes_on(out))
     try:
-        model, figure = train(recipe, task, settings, out, watched=until_interrupted)
-    except KeyboardInterrupt:
-        print(_how_to_go_on(out), file=sys.stderr)
-        raise
-    path = out / f"{task}.safetensors"
+        with training_progress() as watch:
+            trained = train(
+                recipe, task, settings, out, watched=until_interrupted, watch=watch, tensorboard=tensorboard
+            )
+    except KeyboardInterrupt as interrupt:
+        _say(_how_to_go_on(out), file=sys.stderr)
+        # A service manager that ends a training asks for a checkpoint; that it is there is a success.
+        if not (isinstance(interrupt, Interrupted) and interrupt.status == ENDED_BY_SIGTERM):
+            raise
+    else:
+        if is_main():
+            _write(out / f"{task}.safetensors", task, *trained)
+
+
+def _write(path: Path, task: str, model: Model, figure: float) -> None:
     save(model, path, task=task, figures={"validation": figure})
     print(f"validation {figure:.4f}; wrote {path}. Next: streamrnn run {path} mic")
+
+
+def _say(message: str, *, file: Any = None) -> None:
+    if message and is_main():
+        print(message, file=file, flush=True)
+
+
+def _where_it_goes_on(out: Path) -> str:
+    step = last_step(out)
+    return "" if step is None else f"{out} holds a run at step {step}; going on from there"
 
 
 def _how_to_go_on(out: Path) -> str:
@@ -56,4 +120,4 @@ def _how_to_go_on(out: Path) -> str:
     return f"streamrnn: stopped; {out} holds step {step}, and the same command goes on from there"
 
 
-__all__ = ["main", "train_into", "trainer"]
+__all__ = ["Processes", "main", "train_into", "trainer"]

@@ -1,22 +1,19 @@
 """Voice activity against labelled speech, in cells of 10 ms."""
 
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from streamrnn.audio import AudioError, AudioFile, AudioWarning, ChunkSource
 from streamrnn.decisions import SpeechSettings, best_f1, cell_truth, equal_error_rate, roc_auc
+from streamrnn.evaluation.judging import Progress, judge_all, scan_clip, stream_clip
 from streamrnn.models import Model
 from streamrnn.recipes.voice_activity import read_segments
-from streamrnn.runtime import Stream, run_file
 from streamrnn.training import Clip
 
 CELL_S = 0.01
-CHUNK_S = 0.1
 
 Segments = Sequence[tuple[int, int]]
 
@@ -31,7 +28,7 @@ class JudgedClip:
 
 
 def evaluate_voice_activity(
-    model: Model, data: Path, clips: Sequence[Clip], progress: Callable[[int, int], None] | None = None
+    model: Model, folders: Sequence[Path], clips: Sequence[Clip], progress: Progress | None = None
 ) -> dict[str, Any]:
     """The clips, streaming and offline entries of streamrnn.evaluation.evaluate.
 
@@ -39,28 +36,19 @@ def evaluate_voice_activity(
     left out, counted and named in an AudioWarning.
 
     Raises:
-        FileNotFoundError: `data` has no vad_segments.csv.
+        FileNotFoundError: a folder has no vad_segments.csv.
         ValueError: the model is none for speech, or the clips hold only speech, or none.
         AudioError: no clip could be read.
     """
     if not isinstance(model.decision, SpeechSettings):
         raise ValueError(f"evaluate vad got a {type(model).__name__}; it needs a voice activity model. Pass one.")
-    segments, _ = read_segments(data / "vad_segments.csv")
-    judged: list[JudgedClip] = []
-    errors: list[str] = []
-    for number, clip in enumerate(clips, start=1):
-        try:
-            judged.append(_judge(model, clip, segments.get(clip.path, ())))
-        except (AudioError, OSError) as error:
-            errors.append(str(error))
-        if progress is not None:
-            progress(number, len(clips))
-    if not judged:
-        raise AudioError(f"None of {len(clips)} recordings in {data} could be read. The first: {errors[0]}")
-    if errors:
-        told = f"{len(errors)} of {len(clips)} recordings could not be read and are left out: {'; '.join(errors[:3])}"
-        warnings.warn(told, AudioWarning, stacklevel=2)
+    segments = {path: spoken for folder in folders for path, spoken in _segments_of(folder).items()}
+    judged = judge_all(clips, lambda clip: _judge(model, clip, segments.get(clip.path, ())), progress)
     return _figures(judged)
+
+
+def _segments_of(folder: Path) -> dict[Path, list[tuple[int, int]]]:
+    return read_segments(folder / "vad_segments.csv")[0]
 
 
 def speech_figures(scores: np.ndarray, truth: np.ndarray) -> dict[str, float]:
@@ -100,23 +88,9 @@ def cell_scores(scores: np.ndarray, frame_s: float, n_cells: int) -> np.ndarray:
     return scores[np.floor(centres_s / frame_s + 1e-6).astype(int)]
 
 
-def stream_clip(model: Model, clip: Clip, chunk_s: float = CHUNK_S) -> tuple[np.ndarray, int, float]:
-    """Runs a model live over a clip: (outputs float32[frames, out], the recording's sample rate, clip's duration_s).
-
-    Raises:
-        FileNotFoundError, AudioError: the clip cannot be read.
-    """
-    with AudioFile(clip.path) as file:
-        stream = Stream(model, file.sample_rate, warm_up=False)
-        chunks = file.chunks(round(chunk_s * file.sample_rate), clip.start, clip.end)
-        outputs = [stream.process(chunk) for chunk in chunks]
-        return np.concatenate([*outputs, stream.flush()]), file.sample_rate, stream.duration_s
-
-
 def _judge(model: Model, clip: Clip, segments: Segments) -> JudgedClip:
     outputs, sample_rate, duration_s = stream_clip(model, clip)
-    with AudioFile(clip.path) as file:
-        offline = run_file(model, ChunkSource(file.chunks(file.sample_rate, clip.start, clip.end), file.sample_rate))
+    offline = scan_clip(model, clip)
     truth = speech_truth(clip, segments, sample_rate, duration_s)
     streaming, offline = (cell_scores(y[:, 0], model.frame_s, len(truth)) for y in (outputs, offline))
     return JudgedClip(truth, streaming, offline)
@@ -131,4 +105,4 @@ def _figures(judged: Sequence[JudgedClip]) -> dict[str, Any]:
     }
 
 
-__all__ = ["cell_scores", "evaluate_voice_activity", "speech_figures", "speech_truth", "stream_clip"]
+__all__ = ["cell_scores", "evaluate_voice_activity", "speech_figures", "speech_truth"]

@@ -3,6 +3,7 @@
 from streamrnn.layers.chain import Chain, Residual
 from streamrnn.layers.convolution import CausalConv, depthwise_separable_conv
 from streamrnn.layers.delay import Delay, Lookahead
+from streamrnn.layers.masking import SpecAugment
 from streamrnn.layers.pointwise import Apply, Dense, Dropout, LayerNorm, RMSNorm
 from streamrnn.layers.pytorch import from_torch, to_torch
 from streamrnn.layers.recurrent import Recurrent
@@ -20,6 +21,7 @@ __all__ = [
     "RMSNorm",
     "Recurrent",
     "Residual",
+    "SpecAugment",
     "StackFrames",
     "depthwise_separable_conv",
     "from_torch",

@@ -1,10 +1,9 @@
 """What a recipe is: all that training one task takes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-import jax
 from flax import nnx
 
 from streamrnn.models import Model
@@ -13,7 +12,7 @@ from streamrnn.training import TrainingSettings
 
 @runtime_checkable
 class Recipe(Protocol):
-    """Built from a data folder and its settings; read by training and by the command line.
+    """Built from folders of data and its settings; read by training and by the command line.
 
     Attributes:
         Settings: frozen dataclass of the recipe's settings, with a field `training`; the command line's flags.
@@ -22,18 +21,21 @@ class Recipe(Protocol):
     Settings: type
     training: TrainingSettings
 
-    def __init__(self, data: Path, settings: Any): ...
+    def __init__(self, data: Sequence[Path], settings: Any): ...
 
     def model(self, rngs: nnx.Rngs) -> Model:
         """A fresh model."""
         ...
 
     def batches(self, start: int, stop: int) -> Iterator[Any]:
-        """The batches of steps start to stop - 1. A batch depends on its step and the seed alone."""
+        """The batches of steps start to stop - 1: arrays with the row as axis 0, and "names" of the rows, if any.
+
+        A batch depends on its step and the seed alone.
+        """
         ...
 
-    def loss(self, model: Any, batch: Any) -> jax.Array:
-        """What training makes small."""
+    def loss(self, model: Any, batch: Any) -> Any:
+        """What training makes small: a scalar. Recipes that carry state take and give the carry, too."""
         ...
 
     def validate(self, model: Any) -> float:
@@ -41,4 +43,13 @@ class Recipe(Protocol):
         ...
 
 
-__all__ = ["Recipe"]
+@runtime_checkable
+class Carrying(Protocol):
+    """A recipe whose rows go on from batch to batch; its loss is (model, batch, carry) -> (scalar, carry). See fit."""
+
+    def initial_carry(self, model: Any, batch: Any) -> Any:
+        """What fresh streams carry: a pytree whose leaves have the row as axis 0."""
+        ...
+
+
+__all__ = ["Carrying", "Recipe"]

@@ -62,7 +62,7 @@ def write_scenes(
         raise ValueError(f"write_scenes got {clips} clips of {duration_s} s; it needs 1 clip or more, longer than 0 s.")
     if (out / "manifest.csv").exists():
         raise FileExistsError(f"{out} holds a manifest.csv already; scenes would mix with it. Choose another folder.")
-    scenes = read_scenes(data, split, sample_rate, SceneSettings())
+    scenes = read_scenes([data], split, sample_rate, SceneSettings())
     out.mkdir(parents=True, exist_ok=True)
     clip_rows: list[tuple] = []
     segment_rows: list[tuple] = []

@@ -1,4 +1,4 @@
-"""Training a task from a folder of recordings to a model on disk."""
+"""Training a task from folders of recordings to a model on disk."""
 
 import dataclasses
 from collections.abc import Callable, Iterator
@@ -8,12 +8,21 @@ from typing import Any
 from flax import nnx
 
 from streamrnn.models import Model
-from streamrnn.recipes.recipe import Recipe
-from streamrnn.training import fit
+from streamrnn.recipes.recipe import Carrying, Recipe
+from streamrnn.training.dry_run import DryRun, dry_run
+from streamrnn.training.loop import fit
+from streamrnn.training.progress import Watch
 
 
 def train(
-    recipe: Recipe, task: str, settings: Any, out: Path, *, watched: Callable[[Iterator[Any]], Iterator[Any]] = iter
+    recipe: Recipe,
+    task: str,
+    settings: Any,
+    out: Path,
+    *,
+    watched: Callable[[Iterator[Any]], Iterator[Any]] = iter,
+    watch: Watch = lambda progress: None,
+    tensorboard: bool = False,
 ) -> tuple[Model, float]:
     """Trains the recipe's model, or goes on where `out` holds an earlier part of the same run.
 
@@ -24,24 +33,49 @@ def train(
             for fields with metadata {"identity": False}, which change no result.
         out: folder of the checkpoints and figures; made where missing.
         watched: hands the batches through, and may end training between two of them by raising KeyboardInterrupt.
+        watch, tensorboard: see fit.
 
     Returns:
         The model with the weights of the best validation, and the figure that it reached there.
 
-    Raises:
-        ValueError: `out` holds another run.
-        FloatingPointError: training diverged; see fit.
+    Raises what fit raises.
     """
     model = recipe.model(nnx.Rngs(recipe.training.seed))
 
     def batches(start: int, stop: int) -> Iterator[Any]:
         return watched(recipe.batches(start, stop))
 
-    kept = {f.name for f in dataclasses.fields(settings) if f.metadata.get("identity", True)}
-    described = {name: value for name, value in dataclasses.asdict(settings).items() if name in kept}
-    identity = {"task": task, "model": type(model).__name__, "settings": described}
-    figure = fit(model, recipe.loss, batches, recipe.validate, recipe.training, out, identity)
+    identity = {"task": task, "model": type(model).__name__, "settings": _identity(settings)}
+    figure = fit(
+        model,
+        recipe.loss,
+        batches,
+        recipe.validate,
+        recipe.training,
+        out,
+        identity,
+        initial_carry=_initial_carry(recipe),
+        watch=watch,
+        tensorboard=tensorboard,
+    )
     return model, figure
 
 
-__all__ = ["train"]
+def foresee(recipe: Recipe) -> DryRun:
+    """What training with this recipe will take: see dry_run."""
+    model = recipe.model(nnx.Rngs(recipe.training.seed))
+    return dry_run(model, recipe.loss, recipe.batches, recipe.training, initial_carry=_initial_carry(recipe))
+
+
+def _initial_carry(recipe: Recipe) -> Callable[[Any, Any], Any] | None:
+    return recipe.initial_carry if isinstance(recipe, Carrying) else None
+
+
+def _identity(settings: Any) -> Any:
+    if not dataclasses.is_dataclass(settings):
+        return settings
+    kept = [field.name for field in dataclasses.fields(settings) if field.metadata.get("identity", True)]
+    return {name: _identity(getattr(settings, name)) for name in kept}
+
+
+__all__ = ["foresee", "train"]

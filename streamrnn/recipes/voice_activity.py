@@ -1,9 +1,10 @@
 """Training of voice activity models: scenes composed on the fly from clean speech, noise, music and rooms."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +15,8 @@ from streamrnn.audio import AudioFile
 from streamrnn.contract import aligned
 from streamrnn.decisions import cell_truth, roc_auc
 from streamrnn.models import VoiceActivity, VoiceActivitySettings
-from streamrnn.training import Clip, TrainingSettings, prefetch, read_clips, read_manifest, read_table
+from streamrnn.recipes.recordings import Recordings, find_recordings, of_split, samples_of
+from streamrnn.training import Clip, TrainingSettings, prefetch, read_clips, read_table
 from streamrnn.training.losses import frame_binary_cross_entropy
 from streamrnn.training.mixtures import Scene, Scenes, SceneSettings, Utterance
 
@@ -53,12 +55,15 @@ class VoiceActivityTraining:
     batch_size: int = 32
     """Scenes per update."""
     duration_s: float = 15.0
-    """Length of a scene."""
+    """Length of a scene, or of a part of one."""
+    parts: int = 1
+    """Above 1: scenes are so many times as long and come part by part, one per update, the state carried from each part
+    to the next and the gradients ending at the borders (truncated backpropagation through time)."""
     workers: int = field(default=2, metadata={"identity": False})
     """Threads that compose scenes."""
 
     def __post_init__(self):
-        for name in ("batch_size", "workers"):
+        for name in ("batch_size", "parts", "workers"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1.")
         frame_s = self.model.hop_samples / self.model.sample_rate
@@ -70,9 +75,9 @@ class VoiceActivityRecipe:
     """Frame-wise binary cross-entropy on scenes; validated by ROC-AUC on scenes of the valid split.
 
     Args:
-        data: a folder of folders with manifest.csv. Those that also have vad_segments.csv (path, start, end in samples,
-            quality A or B) are speech; those named noise*, music* and rir* are noise, music and room responses.
-            Recordings of the splits train and valid are used; recordings are read when they are first needed.
+        data: folders of recordings, or folders of such folders. Those that have vad_segments.csv (path, start, end in
+            samples, quality A or B) are speech; those named noise*, music* and rir* are noise, music and room
+            responses. Recordings of the splits train and valid are used; they are read when they are first needed.
         settings: see VoiceActivityTraining.
 
     Raises:
@@ -82,7 +87,7 @@ class VoiceActivityRecipe:
 
     Settings = VoiceActivityTraining
 
-    def __init__(self, data: Path, settings: VoiceActivityTraining):
+    def __init__(self, data: Sequence[Path], settings: VoiceActivityTraining):
         self.data, self.settings, self.training = data, settings, settings.training
         # The first validation comes late: what it will lack is said before the first update.
         for split, qualities in (("train", TRAINING_QUALITY), ("valid", CLEAN_QUALITY)):
@@ -93,20 +98,37 @@ class VoiceActivityRecipe:
         return VoiceActivity(self.settings.model, rngs=rngs)
 
     def batches(self, start: int, stop: int) -> Iterator[dict[str, np.ndarray]]:
-        """samples float32[batch, frames, hop] in [-1, 1]; targets float32[batch, frames], 1 where somebody speaks."""
-        rate, seed = self.settings.model.sample_rate, self.training.seed
+        """samples float32[batch, frames, hop] in [-1, 1]; targets float32[batch, frames], 1 where somebody speaks.
+
+        Parts of scenes also have reset, bool[batch], true in the first part, and weights, float32[batch, frames]: their
+        targets are as late as the model's answers, and what would lie before the scene has weight 0.
+        """
+        s, rate = self.settings, self.settings.model.sample_rate
         scenes = read_scenes(self.data, "train", rate, TRAINING_SCENES, TRAINING_QUALITY)
 
+        # The parts of a scene follow each other, and each needs the whole.
+        @lru_cache(maxsize=2)
+        def whole(number: int) -> dict[str, np.ndarray]:
+            rng = np.random.default_rng([self.training.seed, number])
+            return self._batch([scenes.draw(rng, s.duration_s * s.parts) for _ in range(s.batch_size)])
+
         def make(step: int) -> dict[str, np.ndarray]:
-            rng = np.random.default_rng([seed, step])
-            return self._batch([scenes.draw(rng, self.settings.duration_s) for _ in range(self.settings.batch_size)])
+            return whole(step) if s.parts == 1 else _part(whole(step // s.parts), step % s.parts, s)
 
-        return prefetch(make, start, stop, self.settings.workers)
+        return prefetch(make, start, stop, s.workers)
 
-    def loss(self, model: VoiceActivity, batch: dict[str, jax.Array]) -> jax.Array:
-        """Binary cross-entropy, in nats per frame."""
-        logits = aligned(model, batch["samples"])[..., 0]
-        return frame_binary_cross_entropy(logits, batch["targets"], jnp.ones_like(logits))
+    @property
+    def initial_carry(self) -> Callable[[VoiceActivity, dict[str, jax.Array]], Any] | None:
+        """The state of fresh streams, where scenes come in parts; else None."""
+        return None if self.settings.parts == 1 else lambda model, batch: model.init_state(len(batch["samples"]))
+
+    def loss(self, model: VoiceActivity, batch: dict[str, jax.Array], carry: Any = None) -> Any:
+        """Binary cross-entropy, in nats per frame; for parts of scenes (loss, state)."""
+        if carry is None:
+            logits = aligned(model, batch["samples"])[..., 0]
+            return frame_binary_cross_entropy(logits, batch["targets"], jnp.ones_like(logits))
+        carry, logits = model.scan(carry, batch["samples"])
+        return frame_binary_cross_entropy(logits[..., 0], batch["targets"], batch["weights"]), carry
 
     def validate(self, model: VoiceActivity) -> float:
         """ROC-AUC over all frames of the validation scenes: 60 of 20 s, always the same, drawn by SceneSettings()."""
@@ -130,8 +152,24 @@ class VoiceActivityRecipe:
         return {"samples": samples, "targets": np.stack(truth).astype(np.float32)}
 
 
+def _part(whole: dict[str, np.ndarray], part: int, settings: VoiceActivityTraining) -> dict[str, np.ndarray]:
+    """One of the parts of scenes, with targets as late as the model's answers."""
+    batch, frames = whole["targets"].shape
+    late = settings.model.lookahead_frames
+    weights = np.pad(np.ones((batch, frames - late), np.float32), ((0, 0), (late, 0)))
+    targets = np.pad(whole["targets"], ((0, 0), (late, 0)))[:, :frames]
+    length = frames // settings.parts
+    here = slice(part * length, (part + 1) * length)
+    cut = {"samples": whole["samples"], "targets": targets, "weights": weights}
+    return {name: array[:, here] for name, array in cut.items()} | {"reset": np.full(batch, part == 0)}
+
+
 def read_scenes(
-    data: Path, split: str, sample_rate: int, settings: SceneSettings, quality_shares: dict[str, float] = CLEAN_QUALITY
+    data: Sequence[Path],
+    split: str,
+    sample_rate: int,
+    settings: SceneSettings,
+    quality_shares: dict[str, float] = CLEAN_QUALITY,
 ) -> Scenes:
     """Reads the recordings of one split of all folders in `data` into memory, resampled where needed.
 
@@ -148,9 +186,9 @@ def read_scenes(
     found = _find_recordings(data, split, quality_shares)
     return Scenes(
         speech=_utterances(found.speech, sample_rate, quality_shares),
-        noise=_samples(found.noise, sample_rate),
-        music=_samples(found.music, sample_rate),
-        rooms=[room.astype(np.float32) / 32768 for room in _samples(found.rooms, sample_rate)],
+        noise=samples_of(found.noise, sample_rate),
+        music=samples_of(found.music, sample_rate),
+        rooms=[room.astype(np.float32) / 32768 for room in samples_of(found.rooms, sample_rate)],
         sample_rate=sample_rate,
         settings=settings,
     )
@@ -166,44 +204,36 @@ class _Recordings:
     rooms: list[Clip]
 
 
-def _find_recordings(data: Path, split: str, qualities: Collection[str]) -> _Recordings:
-    folders = sorted(path.parent for path in data.glob("*/manifest.csv"))
-    speech = [folder for folder in folders if (folder / "vad_segments.csv").is_file()]
-    named = {name: [f for f in folders if f.name.startswith(name)] for name in ("noise", "music", "rir")}
-    if not data.is_dir():
-        raise FileNotFoundError(f"{data} is no folder. Pass the folder that holds the folders of recordings.")
-    kinds = {"speech (manifest.csv and vad_segments.csv)": speech, "noise*": named["noise"], "music*": named["music"]}
-    if missing := [kind for kind, found in kinds.items() if not found]:
+def _find_recordings(data: Sequence[Path], split: str, qualities: Collection[str]) -> _Recordings:
+    found = find_recordings(data)
+    speech = [folder for folder in found.speech if (folder / "vad_segments.csv").is_file()]
+    places = ", ".join(map(str, data))
+    kinds = {"speech (with vad_segments.csv)": speech, "noise*": found.noise, "music*": found.music}
+    if missing := [kind for kind, there in kinds.items() if not there]:
         raise FileNotFoundError(
-            f"{data} has no folder of {', of '.join(missing)}. Each kind is a folder with a manifest.csv; "
-            "speech, noise and music are needed, rir* (rooms) is optional."
+            f"{places} has no folder of {', of '.join(missing)}. Speech, noise and music are needed; "
+            "rir* (rooms) is optional."
         )
     recordings = _Recordings(
-        speech=[labelled for folder in speech for labelled in _labelled_clips(folder, split, qualities)],
-        noise=[clip for folder in named["noise"] for clip in _clips_of(folder, split)],
-        music=[clip for folder in named["music"] for clip in _clips_of(folder, split)],
-        rooms=[clip for folder in named["rir"] for clip in _clips_of(folder, split) or _clips_of(folder, "valid")],
+        speech=[labelled for folder in speech for labelled in _labelled_clips(folder, found, split, qualities)],
+        noise=of_split(found.noise, split),
+        music=of_split(found.music, split),
+        rooms=of_split(found.rooms, split) or of_split(found.rooms, "valid"),
     )
     if lacking := [name for name in ("speech", "noise", "music") if not getattr(recordings, name)]:
         raise ValueError(
-            f"{data} has no {' and no '.join(lacking)} in split {split!r}; scenes need speech with labels of "
+            f"{places} has no {' and no '.join(lacking)} in split {split!r}; scenes need speech with labels of "
             f"quality {' or '.join(qualities)}, noise and music. Add recordings, or correct the manifests' splits."
         )
     return recordings
 
 
-def _clips_of(folder: Path, split: str) -> list[Clip]:
-    return [clip for clip in read_manifest(folder) if clip.split == split]
-
-
-def _labelled_clips(folder: Path, split: str, qualities: Collection[str]) -> list[tuple[Clip, Segments, str]]:
+def _labelled_clips(
+    folder: Path, found: Recordings, split: str, qualities: Collection[str]
+) -> list[tuple[Clip, Segments, str]]:
     segments, quality = read_segments(folder / "vad_segments.csv")
-    wanted = [clip for clip in _clips_of(folder, split) if quality.get(clip.path) in qualities]
+    wanted = [clip for clip in of_split(found.speech[folder], split) if quality.get(clip.path) in qualities]
     return [(clip, tuple(segments[clip.path]), quality[clip.path]) for clip in wanted]
-
-
-def _samples(clips: list[Clip], sample_rate: int) -> list[np.ndarray]:
-    return [samples for _, samples in read_clips(clips, sample_rate)]
 
 
 def _utterances(

@@ -14,8 +14,9 @@ from streamrnn.models import Model
 from streamrnn.runtime.compiled import compiled_scan
 from streamrnn.runtime.stream import require_model
 
+# As long as one scan is, and as short as the padding of a recording may be.
 SEGMENT_S = 30.0
-
+SHORTEST_S = 1.0
 
 Recording = str | PathLike[str] | np.ndarray | Source
 
@@ -23,7 +24,8 @@ Recording = str | PathLike[str] | np.ndarray | Source
 def run_file(model: Model, recording: Recording, sample_rate: int | None = None) -> Float[np.ndarray, "frames out"]:
     """The model's outputs for a recording, float32[frames, out], aligned with it; equal to a Stream's to 1e-5.
 
-    Scans segments of 30 s with carried state: one compilation, and memory that grows with the outputs alone.
+    Scans segments of 30 s with carried state: one compilation, and memory that grows with the outputs alone. Shorter
+    recordings are padded to 15, 7.5, ... seconds, so that thousands of them take little time and few compilations.
 
     Args:
         model: any Model.
@@ -106,19 +108,30 @@ def _outputs(model: Model, sound: _Sound) -> Iterator[Float[np.ndarray, "frames 
 
 
 def _segments(model: Model, sound: _Sound) -> Iterator[tuple[Float[np.ndarray, "blocks block_samples"], int]]:
-    """Segments of whole blocks, all of one length, and how many of the blocks count: the last segment is padded."""
-    length = round(SEGMENT_S / model.frame_s)
+    """Segments of whole blocks and how many of the blocks count: the last segment is padded.
+
+    All have one length, but for that of a recording which is shorter than a segment.
+    """
+    length, was_long = round(SEGMENT_S / model.frame_s), False
     buffer, held = BlockBuffer(model.block_samples), np.zeros((0, model.block_samples), np.float32)
     for samples in sound.at(model.sample_rate):
         held = np.concatenate([held, buffer.push(samples)])
         while len(held) >= length:
             yield held[:length], length
-            held = held[length:]
+            held, was_long = held[length:], True
     silence = np.zeros((model.lookahead // model.stride, model.block_samples), np.float32)
     held = np.concatenate([held, buffer.flush(), silence])
+    length = length if was_long else _padded_length(len(held), length, model.frame_s)
     for start in range(0, len(held), length):
         last = held[start : start + length]
         yield np.pad(last, ((0, length - len(last)), (0, 0))), len(last)
+
+
+def _padded_length(blocks: int, longest: int, frame_s: float) -> int:
+    length = longest
+    while length // 2 >= max(blocks, SHORTEST_S / frame_s):
+        length //= 2
+    return length
 
 
 __all__ = ["run_file", "run_file_events", "speech_segments"]

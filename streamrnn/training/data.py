@@ -13,6 +13,7 @@ import numpy as np
 from streamrnn.audio import AudioError, AudioWarning, read_audio
 
 Batch = TypeVar("Batch")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -102,23 +103,49 @@ def read_clips(clips: list[Clip], sample_rate: int) -> list[tuple[Clip, np.ndarr
     # Warnings are switched off here, not in the threads: the filters are the process's, and threads would mix them up.
     with warnings.catch_warnings(), ThreadPoolExecutor() as pool:
         warnings.simplefilter("ignore", AudioWarning)
-        samples = list(pool.map(lambda clip: _read_or_error(clip, sample_rate), clips))
-    errors = [s for s in samples if isinstance(s, Exception)]
-    read = [(c, s) for c, s in zip(clips, samples, strict=True) if not isinstance(s, Exception)]
-    if clips and not read:
+        samples = list(pool.map(or_error(lambda clip: read_int16(clip, sample_rate)), clips))
+    return readable(clips, samples)
+
+
+def read_int16(clip: Clip, sample_rate: int) -> np.ndarray:
+    """The clip's samples as they are held in memory, int16[n].
+
+    Raises:
+        FileNotFoundError, AudioError: as Clip.read; also a clip without a sample is an AudioError.
+    """
+    samples = clip.read(sample_rate)
+    if not len(samples):
+        raise AudioError(f"{clip.path} has no samples. Leave it out, or correct its start and end.")
+    return np.round(samples * 32767).clip(-32768, 32767).astype(np.int16)
+
+
+def or_error(read: Callable[[Clip], T]) -> Callable[[Clip], T | Exception]:
+    """`read`, giving back what it raises about a recording that can't be read."""
+
+    def attempt(clip: Clip) -> T | Exception:
+        try:
+            return read(clip)
+        except (AudioError, OSError) as error:
+            return error
+
+    return attempt
+
+
+def readable(clips: list[Clip], results: list[T | Exception]) -> list[tuple[Clip, T]]:
+    """Clips with their results, without those that are errors: an AudioWarning counts them and names the first three.
+
+    Raises:
+        AudioError: all are errors.
+    """
+    errors = [result for result in results if isinstance(result, Exception)]
+    kept = [(c, result) for c, result in zip(clips, results, strict=True) if not isinstance(result, Exception)]
+    if clips and not kept:
         raise AudioError(f"None of {len(clips)} clips could be read. The first: {errors[0]}")
     if errors:
         named = "; ".join(str(e) for e in errors[:3])
         message = f"{len(errors)} of {len(clips)} clips could not be read and are skipped: {named}"
-        warnings.warn(message, AudioWarning, stacklevel=2)
-    return read
-
-
-def _read_or_error(clip: Clip, sample_rate: int) -> np.ndarray | Exception:
-    try:
-        return np.round(clip.read(sample_rate) * 32767).clip(-32768, 32767).astype(np.int16)
-    except (AudioError, OSError) as error:
-        return error
+        warnings.warn(message, AudioWarning, stacklevel=3)
+    return kept
 
 
 def prefetch(make: Callable[[int], Batch], start: int, stop: int, workers: int = 1) -> Iterator[Batch]:
@@ -142,4 +169,4 @@ def prefetch(make: Callable[[int], Batch], start: int, stop: int, workers: int =
                 future.cancel()
 
 
-__all__ = ["Clip", "prefetch", "read_clips", "read_manifest", "read_table"]
+__all__ = ["Clip", "or_error", "prefetch", "read_clips", "read_int16", "read_manifest", "read_table", "readable"]

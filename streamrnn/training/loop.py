@@ -1,68 +1,27 @@
 """The training loop: generic over models, losses and batches."""
 
-import json
 import math
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from contextlib import ExitStack, closing
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import jax
-import optax
 from flax import nnx
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from streamrnn.contract import Constant, Layer
+from streamrnn.contract import Layer
+from streamrnn.training.batches import suspects, without_names
 from streamrnn.training.checkpoints import Checkpoints
+from streamrnn.training.devices import from_main, is_alone, is_main
+from streamrnn.training.learner import InitialCarry, Learned, Learner, Loss
+from streamrnn.training.lock import locked
+from streamrnn.training.logging import MetricsLog
+from streamrnn.training.optimizer import make_schedule
+from streamrnn.training.progress import Progress, Stopwatch, Tally, Watch
+from streamrnn.training.settings import TrainingSettings
 
-Loss = Callable[[Any, Any], jax.Array]
 Batches = Callable[[int, int], Iterator[Any]]
 Validate = Callable[[Any], float]
-
-
-@dataclass(frozen=True)
-class TrainingSettings:
-    """How long and how fast to train.
-
-    Raises:
-        ValueError: a number that must be above 0 is not, or a warm-up or decay is negative.
-    """
-
-    steps: int = 1200
-    """Updates of the weights."""
-    learning_rate: float = 2e-3
-    """Peak learning rate: reached after the warm-up, then down to a hundredth of it along a cosine."""
-    warmup_steps: int = 50
-    """Updates over which the learning rate rises from zero."""
-    weight_decay: float = 1e-4
-    """AdamW's weight decay."""
-    clip_norm: float = 1.0
-    """Gradients longer than this are shortened to it."""
-    validate_every: int = 100
-    """Updates between validations and checkpoints."""
-    seed: int = 0
-    """Seed of the weights and of the batches."""
-
-    def __post_init__(self):
-        for name in ("steps", "learning_rate", "clip_norm", "validate_every"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be above 0.")
-        for name in ("warmup_steps", "weight_decay"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be 0 or above.")
-
-
-def make_optimizer(settings: TrainingSettings) -> optax.GradientTransformation:
-    """AdamW under a warm-up and a cosine (Loshchilov and Hutter 2019), gradients clipped by their global norm."""
-    warmup = min(settings.warmup_steps, settings.steps // 2)
-    schedule = optax.warmup_cosine_decay_schedule(
-        0.0, settings.learning_rate, warmup, settings.steps, settings.learning_rate / 100
-    )
-    return optax.chain(
-        optax.clip_by_global_norm(settings.clip_norm), optax.adamw(schedule, weight_decay=settings.weight_decay)
-    )
 
 
 def fit(
@@ -73,143 +32,172 @@ def fit(
     settings: TrainingSettings,
     out: Path,
     identity: dict[str, Any],
+    *,
+    initial_carry: InitialCarry | None = None,
+    watch: Watch = lambda progress: None,
+    tensorboard: bool = False,
 ) -> float:
     """Trains the model in place, resuming where the folder `out` holds an earlier part of the same run.
 
+    All devices of all processes take part: each batch's rows are shared out among them (see training/devices.py).
+
     Args:
         model: changed in place; at the end it has the weights of the best validation and is in eval mode.
-        loss: (model, batch) -> scalar.
-        batches: (first step, end step) -> the batches of these steps, in order.
+        loss: (model, batch) -> scalar, a mean over the rows of the batch.
+        batches: (first step, end step) -> the batches of these steps, in order, all of the same shapes: pytrees of
+            arrays with the row as axis 0. A dict may also hold "names", a list of str: what the rows are, for errors.
         validate: model -> figure, higher is better; called on the model in eval mode.
         settings: how long and how fast.
-        out: folder of the checkpoints and of metrics.jsonl, one line per validation: step, loss (mean since the line
-            before), validation, steps_per_s.
+        out: folder of the checkpoints and of metrics.jsonl: step, loss and gradient_norm (means since the line before),
+            learning_rate, steps_per_s and, where it was validated, validation.
         identity: what the run is, JSON-friendly; see Checkpoints.
+        initial_carry: for truncated backpropagation through time (Williams and Peng 1990) over recordings longer than a
+            batch: (model, batch) -> the state of fresh streams, a pytree whose leaves have the row as axis 0. The loss
+            is then (model, batch, carry) -> (scalar, carry): each row goes on with the state of that row in the batch
+            before, through which no gradient flows, or begins afresh where batch["reset"], bool[rows], is True.
+        watch: called after every update (in process 0); fit itself prints nothing.
+        tensorboard: write `out`/tensorboard, too.
 
     Returns:
         The best figure of validate.
 
     Raises:
-        FloatingPointError: loss or validation is not finite any more; the last checkpoint is left as it was.
-        ValueError: `out` holds another run.
+        FloatingPointError: loss, gradients or validation are not finite any more; names the rows that were seen last,
+            where they have names. The last checkpoint is left as it was.
+        ValueError: `out` holds another run, or the devices can't share a batch's rows evenly.
+        BlockingIOError: another process is training into `out`.
+        OSError: a checkpoint can't be written; the last good one is kept.
         TypeError: the model has Variables that change in other ways than by gradients.
+        ImportError: TensorBoard is asked for and not installed.
 
     What `loss`, `batches` and `validate` raise passes through, as does KeyboardInterrupt. The same call then goes on
-    from the last checkpoint and ends with the weights of a run that was never stopped.
+    from the last checkpoint and ends with the weights of a run that was never stopped. A KeyboardInterrupt that comes
+    out of `batches`, between two updates, is passed on after a checkpoint was made there, if no other processes take
+    part.
     """
-    checkpoints = Checkpoints(out, identity)
-    try:
-        return _Run(model, loss, validate, settings, checkpoints, out).train(batches)
-    finally:
-        checkpoints.close()
+    learner = Learner(model, loss, settings, initial_carry)
+    with ExitStack() as stack:
+        if is_main():
+            stack.enter_context(locked(out))
+        checkpoints = stack.enter_context(closing(Checkpoints(out, identity)))
+        run = _Run(model, learner, validate, settings, checkpoints, watch)
+        if is_main():
+            run.log = stack.enter_context(closing(MetricsLog(out, run.tally.step, tensorboard)))
+        return run.train(batches)
 
 
 class _Run:
+    log: MetricsLog | None = None
+    # None until the first batch tells the shape of the carry.
+    learned: Any = None
+
     def __init__(
         self,
         model: Layer,
-        loss: Loss,
+        learner: Learner,
         validate: Validate,
         settings: TrainingSettings,
         checkpoints: Checkpoints,
-        out: Path,
+        watch: Watch,
     ):
-        self.model, self.validate, self.settings, self.checkpoints = model, validate, settings, checkpoints
-        self.log, self.console = out / "metrics.jsonl", Console()
-        model.train()
-        graph, self.weights, keys, rest, lost = nnx.split(
-            model, nnx.Param, nnx.RngKey, nnx.Any(nnx.RngState, Constant), ...
-        )
-        if names := sorted(".".join(map(str, path)) for path, _ in nnx.to_flat_state(lost)):
-            raise TypeError(
-                f"fit trains nnx.Param only, and what {', '.join(names[:5])} learns would be lost. "
-                "Make it a Param, or a Constant if it is fixed."
-            )
-        # Updates go by the split, still in training mode; from here on the model itself is only validated.
-        model.eval()
-        optimizer = make_optimizer(settings)
-        self.optimizer_state = optimizer.init(self.weights)
-        self.step, self.best = 0, -float("inf")
-
-        @jax.jit
-        def update(weights, optimizer_state, batch, step):
-            # Dropout, too, depends on the step alone: a run that resumes draws what it would have drawn.
-            drawn = jax.tree.map(lambda key: jax.random.fold_in(key, step), keys)
-
-            def objective(weights):
-                return loss(nnx.merge(graph, weights, drawn, rest, copy=True), batch)
-
-            value, gradients = jax.value_and_grad(objective)(weights)
-            updates, optimizer_state = optimizer.update(gradients, optimizer_state, weights)
-            return optax.apply_updates(weights, updates), optimizer_state, value
-
-        self.update = update
+        self.model, self.learner, self.validate = model, learner, validate
+        self.settings, self.checkpoints, self.watch = settings, checkpoints, watch
+        self.schedule, self.stopwatch = make_schedule(settings), Stopwatch()
+        fresh = checkpoints.last_step is None
+        self.tally = Tally() if fresh else Tally(**checkpoints.restore_counters())
 
     def train(self, batches: Batches) -> float:
-        self._resume()
-        with _progress(self.console) as progress:
-            bar = progress.add_task("training", total=self.settings.steps, completed=self.step, figures="")
-            losses, started = [], time.monotonic()
-            for batch in batches(self.step, self.settings.steps):
-                self.weights, self.optimizer_state, value = self.update(
-                    self.weights, self.optimizer_state, batch, self.step
-                )
-                losses.append(float(value))
-                self._require_finite("loss", losses[-1])
-                self.step += 1
-                if self.step % self.settings.validate_every == 0 or self.step == self.settings.steps:
-                    rate = len(losses) / (time.monotonic() - started)
-                    self._validate(sum(losses) / len(losses), rate)
-                    losses, started = [], time.monotonic()
-                recent = losses[-1] if losses else float(value)
-                progress.update(bar, completed=self.step, figures=f"loss {recent:.4f}  best {self.best:.4f}")
-        nnx.update(self.model, self.checkpoints.restore(self._tree(), best=True)["weights"])
-        return self.best
+        if not self.finished:
+            self._update_all(batches)
+        best = self.checkpoints.restore_best(self.learner.weights)
+        nnx.update(self.model, self.learner.devices.copy_here(best))
+        return self.tally.best
 
-    def _tree(self) -> dict[str, Any]:
-        return {"weights": self.weights, "optimizer": self.optimizer_state, "step": self.step, "best": self.best}
+    @property
+    def finished(self) -> bool:
+        impatient = 0 < self.settings.patience <= self.tally.validations_since_best
+        return impatient or self.tally.step >= self.settings.steps
 
-    def _resume(self) -> None:
-        if self.checkpoints.last_step is None:
-            return
-        tree = self.checkpoints.restore(self._tree())
-        self.weights, self.optimizer_state = tree["weights"], tree["optimizer"]
-        self.step, self.best = tree["step"], tree["best"]
+    def _update_all(self, batches: Batches) -> None:
+        for batch in self._saved_when_interrupted(batches):
+            self._update(batch)
+            if self.finished:
+                return
 
-    def _validate(self, loss: float, steps_per_s: float) -> None:
-        nnx.update(self.model, self.weights)
-        figure = float(self.validate(self.model))
+    def _saved_when_interrupted(self, batches: Batches) -> Iterator[Any]:
+        try:
+            yield from batches(self.tally.step, self.settings.steps)
+        except KeyboardInterrupt:
+            # Processes are interrupted each at another step, and only together they could save one.
+            if is_alone() and self.learned is not None and self.tally.step != self.checkpoints.last_step:
+                self._save(improved=False)
+            raise
+
+    def _update(self, batch: Any) -> None:
+        shared = self.learner.share(without_names(batch)[0])
+        before = self._begin(shared) if self.learned is None else self.learned
+        self.learned, figures = self.learner.update(before, shared, self.tally.step)
+        loss, norm = float(figures.loss), float(figures.gradient_norm)
+        self._require_finite("loss", loss, batch)
+        self._require_finite("gradients' norm", norm, batch)
+        self.tally.add(loss, norm)
+        self.stopwatch.updates += 1
+        self._report()
+
+    def _begin(self, batch: Any) -> Learned:
+        fresh = self.learner.begin(batch)
+        return fresh if self.checkpoints.last_step is None else self.checkpoints.restore(fresh)
+
+    def _report(self) -> None:
+        step, settings, tally = self.tally.step, self.settings, self.tally
+        speed, figure = self.stopwatch.steps_per_s, None
+        if step % settings.validate_every == 0 or step == settings.steps:
+            figure = self._validation()
+        improved = figure is not None and tally.judge(figure)
+        progress = Progress(step, settings.steps, tally.loss, tally.best, figure, speed)
+        if line_is_due := figure is not None or step % settings.log_every == 0:
+            self._write_line(progress)
+        if figure is not None:
+            self._save(improved)
+        if is_main():
+            self.watch(progress)
+        if line_is_due:
+            self.stopwatch.begin()
+
+    def _validation(self) -> float:
+        nnx.update(self.model, self.learner.devices.copy_here(self.learned.shipped))
+        figure = from_main(lambda: float(self.validate(self.model)))
         self._require_finite("validation", figure)
-        improved = figure > self.best
-        self.best = max(self.best, figure)
-        self.checkpoints.save(self.step, self._tree(), best=improved)
-        line = {"step": self.step, "loss": loss, "validation": figure, "steps_per_s": steps_per_s}
-        with self.log.open("a") as log:
-            log.write(json.dumps(line) + "\n")
-        if not self.console.is_terminal:
-            print(f"step {self.step}: loss {loss:.4f}, validation {figure:.4f}, best {self.best:.4f}", flush=True)
+        return figure
 
-    def _require_finite(self, name: str, value: float) -> None:
-        if not math.isfinite(value):
-            last = self.checkpoints.last_step
-            kept = "no checkpoint was written yet" if last is None else f"the checkpoint of step {last} is kept"
-            raise FloatingPointError(
-                f"The {name} became {value} after {self.step} updates; {kept}. "
-                "Lower --learning-rate or --clip-norm, and train into another --out."
-            )
+    def _write_line(self, progress: Progress) -> None:
+        figures = {
+            "loss": progress.loss,
+            "gradient_norm": self.tally.gradient_norm,
+            "learning_rate": float(self.schedule(progress.step - 1)),
+            "steps_per_s": progress.steps_per_s,
+        }
+        validated = {} if progress.validation is None else {"validation": progress.validation}
+        # Before the checkpoint: a run killed between the two resumes before this line, and writes it again.
+        if self.log is not None:
+            self.log.write(progress.step, figures | validated)
+        self.tally.begin_line()
+
+    def _save(self, improved: bool) -> None:
+        if improved:
+            self.checkpoints.save_best(self.tally.step, self.learned.shipped)
+        self.checkpoints.save(self.tally.step, self.learned, asdict(self.tally))
+
+    def _require_finite(self, name: str, value: float, batch: Any = None) -> None:
+        if math.isfinite(value):
+            return
+        step, last = self.tally.step, self.checkpoints.last_step
+        kept = "no checkpoint was written yet" if last is None else f"the checkpoint of step {last} is kept"
+        seen = f" with a batch of {', '.join(names)}" if (names := suspects(batch)) else ""
+        raise FloatingPointError(
+            f"The {name} became {value} after {step} updates{seen}; {kept}. "
+            "Lower --learning-rate or --clip-norm, and train into another --out."
+        )
 
 
-def _progress(console: Console) -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[figures]}"),
-        console=console,
-        # In a log, the bar would be lost among the lines of the validations.
-        disable=not console.is_terminal,
-    )
-
-
-__all__ = ["TrainingSettings", "fit", "make_optimizer"]
+__all__ = ["fit"]

@@ -1,68 +1,15 @@
 """Every other command, and what all of them share."""
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 import soundfile
-from flax import nnx
 
 import streamrnn as package
 from streamrnn.cli import COMMANDS
-from streamrnn.models import VoiceActivity, VoiceActivitySettings
-from streamrnn.pretrained import describe, load
-from streamrnn.training import TrainingSettings
-
-
-@dataclass(frozen=True)
-class TinyTraining:
-    """Settings of the tiny task."""
-
-    training: TrainingSettings = field(default_factory=TrainingSettings)
-    pull: float = 0.5
-    """How much small weights are worth."""
-
-
-class TinyRecipe:
-    """Makes weights small, which compiles fast; the figures of the validations are given beforehand."""
-
-    Settings = TinyTraining
-    figures: Iterator[float | BaseException]
-
-    def __init__(self, data: Path, settings: TinyTraining):
-        self.settings, self.training = settings, settings.training
-
-    def model(self, rngs: nnx.Rngs) -> VoiceActivity:
-        return VoiceActivity(VoiceActivitySettings(mels=20, channels=8, hidden=8), rngs=rngs)
-
-    def batches(self, start: int, stop: int):
-        for _ in range(start, stop):
-            yield np.float32(self.settings.pull)
-
-    def loss(self, model, batch):
-        weights = jax.tree.leaves(nnx.state(model, nnx.Param))
-        return batch * jnp.sum(jnp.stack([jnp.sum(leaf**2) for leaf in weights]))
-
-    def validate(self, model) -> float:
-        figure = next(self.figures)
-        if isinstance(figure, BaseException):
-            raise figure
-        return figure
-
-
-@pytest.fixture
-def train(streamrnn, monkeypatch, tmp_path):
-    """Trains the tiny task: train(*flags) -> exit status; what it writes lies in tmp_path / "run"."""
-    monkeypatch.setattr("streamrnn.recipes.RECIPES", {"tiny": TinyRecipe})
-    monkeypatch.setattr("streamrnn.cli.train.RECIPES", {"tiny": TinyRecipe})
-    where = ("--data", tmp_path, "--out", tmp_path / "run")
-    return lambda *flags: streamrnn("train", "tiny", *where, *flags)
 
 
 @pytest.fixture
@@ -158,41 +105,6 @@ def test_an_unknown_task_and_a_missing_folder_are_one_clear_line(streamrnn, caps
     assert "it knows: vad" in capsys.readouterr().err
     assert streamrnn("evaluate", "vad", "--data", tmp_path / "none", "--model", model_path) == 2
     assert capsys.readouterr().err.startswith("streamrnn: ")
-
-
-def test_training_writes_a_model_and_says_what_to_do_next(train, capsys, tmp_path):
-    TinyRecipe.figures = iter([0.25, 0.75])
-    assert train("--steps", "2", "--validate-every", "1", "--pull", "0.1") == 0
-    weights = tmp_path / "run" / "tiny.safetensors"
-    assert f"validation 0.7500; wrote {weights}. Next: streamrnn run {weights} mic" in capsys.readouterr().out
-    assert isinstance(load(weights), VoiceActivity)
-    card = describe(weights)
-    assert (card["task"], card["figures"]) == ("tiny", {"validation": 0.75})
-
-
-def test_interrupted_training_goes_on_with_the_same_command(train, capsys, tmp_path):
-    flags = ("--steps", "3", "--validate-every", "1")
-    TinyRecipe.figures = iter([0.5, KeyboardInterrupt()])
-    assert train(*flags) == 130
-    assert f"stopped; {tmp_path / 'run'} holds step 1, and the same command goes on" in capsys.readouterr().err
-    TinyRecipe.figures = iter([0.75, 0.625])
-    assert train(*flags) == 0
-    printed = capsys.readouterr().out
-    assert f"{tmp_path / 'run'} holds a run at step 1; going on from there" in printed
-    assert "validation 0.7500" in printed
-
-
-def test_training_that_is_interrupted_before_its_first_checkpoint_says_so(train, capsys):
-    TinyRecipe.figures = iter([KeyboardInterrupt()])
-    assert train("--steps", "1") == 130
-    assert "stopped before the first checkpoint; the same command starts anew" in capsys.readouterr().err
-
-
-def test_training_refuses_the_folder_of_another_run(train, capsys, tmp_path):
-    TinyRecipe.figures = iter([0.5])
-    assert train("--steps", "1") == 0
-    assert train("--steps", "1", "--pull", "0.9") == 2
-    assert "holds another run: settings.pull is 0.5 there and 0.9 here." in capsys.readouterr().err
 
 
 def test_scenes_are_composed_as_asked_for(streamrnn, capsys, monkeypatch, tmp_path):

@@ -79,7 +79,7 @@ def own_data(tmp_path) -> Path:
 def trained(data, tmp_path_factory) -> tuple[Recipe, VoiceActivity, float, Path]:
     """The recipe, a model trained for a few updates, its figure, and the run's folder."""
     out = tmp_path_factory.mktemp("run")
-    recipe = RECIPES["vad"](data, SETTINGS)
+    recipe = RECIPES["vad"]([data], SETTINGS)
     model, figure = train(recipe, "vad", SETTINGS, out)
     return recipe, model, figure, out
 
@@ -89,7 +89,7 @@ def lines_of(out: Path) -> list[dict[str, float]]:
 
 
 def scenes_of(data: Path, split: str = "train", **arguments):
-    return read_scenes(data, split, RATE, SceneSettings(), **arguments)
+    return read_scenes([data], split, RATE, SceneSettings(), **arguments)
 
 
 def test_a_model_learns_to_hear_speech(trained):
@@ -110,7 +110,8 @@ def test_the_folder_of_a_run_belongs_to_its_task_model_and_settings(trained):
     recipe, _, _, out = trained
     claimed = json.loads((out / "run.json").read_text())
     settings = dataclasses.asdict(SETTINGS)
-    del settings["workers"]  # changes how fast scenes are made, not which
+    # What changes no result is no part of what a run is.
+    del settings["workers"], settings["training"]["log_every"]
     assert claimed == {"task": "vad", "model": "VoiceActivity", "settings": settings}
     other = dataclasses.replace(SETTINGS, batch_size=5)
     with pytest.raises(ValueError, match=r"holds another run: settings\.batch_size is 4 there and 5 here"):
@@ -118,7 +119,7 @@ def test_the_folder_of_a_run_belongs_to_its_task_model_and_settings(trained):
 
 
 def test_a_batch_holds_frames_of_sound_and_a_truth_for_each(data):
-    (batch,) = VoiceActivityRecipe(data, SETTINGS).batches(0, 1)
+    (batch,) = VoiceActivityRecipe([data], SETTINGS).batches(0, 1)
     assert {name: (array.shape, array.dtype) for name, array in batch.items()} == {
         "samples": ((4, 100, 100), np.float32),
         "targets": ((4, 100), np.float32),
@@ -127,20 +128,20 @@ def test_a_batch_holds_frames_of_sound_and_a_truth_for_each(data):
 
 
 def test_a_batch_depends_on_the_seed_and_its_step_alone(data):
-    recipe = VoiceActivityRecipe(data, SETTINGS)
+    recipe = VoiceActivityRecipe([data], SETTINGS)
     from_the_start, resumed = list(recipe.batches(0, 4)), list(recipe.batches(2, 4))
     for whole, part in zip(from_the_start[2:], resumed, strict=True):
         np.testing.assert_array_equal(whole["samples"], part["samples"])
         np.testing.assert_array_equal(whole["targets"], part["targets"])
     assert np.any(from_the_start[0]["samples"] != from_the_start[1]["samples"])
     reseeded = dataclasses.replace(SETTINGS, training=dataclasses.replace(SETTINGS.training, seed=1))
-    (other,) = VoiceActivityRecipe(data, reseeded).batches(0, 1)
+    (other,) = VoiceActivityRecipe([data], reseeded).batches(0, 1)
     assert np.any(other["samples"] != from_the_start[0]["samples"])
 
 
 def test_more_threads_make_the_same_batches(data):
     threaded = dataclasses.replace(SETTINGS, workers=3)
-    one, three = (list(VoiceActivityRecipe(data, settings).batches(0, 5)) for settings in (SETTINGS, threaded))
+    one, three = (list(VoiceActivityRecipe([data], settings).batches(0, 5)) for settings in (SETTINGS, threaded))
     for batch, same in zip(one, three, strict=True):
         np.testing.assert_array_equal(batch["samples"], same["samples"])
 
@@ -148,7 +149,7 @@ def test_more_threads_make_the_same_batches(data):
 def test_targets_are_true_where_the_speech_is_loud(data, monkeypatch):
     clear = SceneSettings(snr_db=(60.0, 60.0), room_share=0.0, silent_share=0.0)
     monkeypatch.setattr("streamrnn.recipes.voice_activity.TRAINING_SCENES", clear)
-    for batch in VoiceActivityRecipe(data, SETTINGS).batches(0, 3):
+    for batch in VoiceActivityRecipe([data], SETTINGS).batches(0, 3):
         power = np.mean(batch["samples"] ** 2, axis=-1)
         loud = power > 1e-3 * power.max(axis=-1, keepdims=True)
         assert np.mean(loud == batch["targets"]) > 0.97
@@ -188,25 +189,25 @@ def test_a_part_of_a_recording_has_that_part_s_segments(own_data):
 def test_a_missing_folder_of_backgrounds_is_named(own_data, folder, named):
     (own_data / folder / "manifest.csv").unlink()
     with pytest.raises(FileNotFoundError, match=f"has no folder of {named}"):
-        VoiceActivityRecipe(own_data, SETTINGS)
+        VoiceActivityRecipe([own_data], SETTINGS)
 
 
 def test_a_folder_without_speech_is_refused(own_data):
     (own_data / "talk/vad_segments.csv").unlink()
     with pytest.raises(FileNotFoundError, match=r"has no folder of speech .*vad_segments\.csv"):
-        VoiceActivityRecipe(own_data, SETTINGS)
+        VoiceActivityRecipe([own_data], SETTINGS)
 
 
 def test_a_folder_that_does_not_exist_is_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="nowhere is no folder"):
-        VoiceActivityRecipe(tmp_path / "nowhere", SETTINGS)
+        VoiceActivityRecipe([tmp_path / "nowhere"], SETTINGS)
 
 
 def test_what_validation_will_lack_is_said_before_training(own_data):
     (own_data / "music/manifest.csv").write_text("path,split\na.wav,train\nb.wav,train\n")
     (own_data / "talk/vad_segments.csv").write_text("path,start,end,quality\na.wav,0,9,A\nb.wav,0,9,B\n")
     with pytest.raises(ValueError, match=r"no speech and no music in split 'valid'; scenes need .* quality A, noise"):
-        VoiceActivityRecipe(own_data, SETTINGS)
+        VoiceActivityRecipe([own_data], SETTINGS)
 
 
 def test_recordings_that_cannot_be_read_are_skipped_while_there_are_others(own_data):
@@ -238,3 +239,32 @@ def test_a_segment_that_is_none_is_named_with_its_line(tmp_path, row):
 def test_settings_that_give_no_batch_say_so(wrong, message):
     with pytest.raises(ValueError, match=message):
         VoiceActivityTraining(**wrong)
+
+
+PARTS = dataclasses.replace(SETTINGS, parts=3, duration_s=1.0)
+
+
+def test_parts_of_a_scene_lie_side_by_side_with_targets_as_late_as_the_answers(data):
+    whole = next(VoiceActivityRecipe([data], dataclasses.replace(PARTS, parts=1, duration_s=3.0)).batches(0, 1))
+    parts = list(VoiceActivityRecipe([data], PARTS).batches(0, 3))
+    np.testing.assert_array_equal(np.concatenate([p["samples"] for p in parts], axis=1), whole["samples"])
+    late = TINY.lookahead_frames
+    assert late > 0
+    targets, weights = (np.concatenate([p[name] for p in parts], axis=1) for name in ("targets", "weights"))
+    np.testing.assert_array_equal(targets[:, late:], whole["targets"][:, :-late])
+    assert not weights[:, :late].any() and (weights[:, late:] == 1).all()
+    assert [p["reset"].tolist() for p in parts] == [[True] * 4, [False] * 4, [False] * 4]
+
+
+def test_the_next_scene_starts_afresh_and_any_step_can_be_made_first(data):
+    recipe = VoiceActivityRecipe([data], PARTS)
+    *_, last = recipe.batches(0, 5)
+    (again,) = recipe.batches(4, 5)
+    np.testing.assert_array_equal(last["samples"], again["samples"])
+    assert not last["reset"].any()
+
+
+def test_a_model_learns_on_parts(data, tmp_path):
+    recipe = VoiceActivityRecipe([data], PARTS)
+    _, figure = train(recipe, "vad", PARTS, tmp_path)
+    assert figure > 0.7

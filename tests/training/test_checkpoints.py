@@ -1,5 +1,9 @@
 """Checkpoints: what comes back, what is kept, and whose folder it is."""
 
+import math
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -7,9 +11,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from orbax.checkpoint import CheckpointManager
 
-from streamrnn.training.checkpoints import Checkpoints
+from streamrnn.training.checkpoints import Checkpoints, last_step
 
 RUN = {"task": "vad", "settings": {"steps": 600, "speed": (0.8, 1.2), "training": {"rate": 0.1}}}
 
@@ -28,30 +31,35 @@ def opened(tmp_path):
         checkpoints.close()
 
 
-def tree(value: float) -> dict[str, Any]:
-    return {"weights": jnp.full(3, value), "count": jnp.int32(7), "step": 2, "best": 0.1 + value}
+def arrays(value: float) -> dict[str, Any]:
+    return {"weights": jnp.full(3, value), "count": jnp.int32(7), "nothing": ()}
+
+
+def counters(value: float) -> dict[str, float]:
+    return {"step": 2, "best": 0.1 + value, "worst": -math.inf}
 
 
 def steps_on_disk(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
+    return sorted(path.name for path in folder.iterdir() if path.name.isdigit())
 
 
-def test_a_fresh_folder_has_no_last_step_and_nothing_to_restore(opened):
+def test_a_fresh_folder_has_no_last_step_and_nothing_to_restore(opened, tmp_path):
     checkpoints = opened()
-    assert checkpoints.last_step is None
-    with pytest.raises(FileNotFoundError):
-        checkpoints.restore(tree(0))
+    assert checkpoints.last_step is None and last_step(tmp_path / "run") is None
+    for restore in (lambda: checkpoints.restore(arrays(0)), checkpoints.restore_counters):
+        with pytest.raises(FileNotFoundError):
+            restore()
 
 
-def test_the_last_and_the_best_come_back_each_as_it_was(opened):
+def test_the_last_and_the_best_come_back_each_as_it_was(opened, tmp_path):
     first = opened()
-    first.save(1, tree(1.0), best=True)
-    first.save(2, tree(2.0))
+    first.save_best(1, arrays(1.0))
+    first.save(2, arrays(2.0), counters(2.0))
     again = opened()
-    assert again.last_step == 2
-    for restored, saved in ((again.restore(tree(0)), tree(2.0)), (again.restore(tree(0), best=True), tree(1.0))):
+    assert again.last_step == last_step(tmp_path / "run") == 2
+    assert again.restore_counters() == counters(2.0)
+    for restored, saved in ((again.restore(arrays(0)), arrays(2.0)), (again.restore_best(arrays(0)), arrays(1.0))):
         assert jax.tree.structure(restored) == jax.tree.structure(saved)
-        assert restored["best"] == saved["best"] and restored["step"] == 2
         assert restored["count"].dtype == jnp.int32
         np.testing.assert_array_equal(restored["weights"], saved["weights"])
 
@@ -59,23 +67,61 @@ def test_the_last_and_the_best_come_back_each_as_it_was(opened):
 def test_one_last_and_one_best_checkpoint_are_kept(opened, tmp_path):
     checkpoints = opened()
     for step in (1, 2, 3):
-        checkpoints.save(step, tree(step), best=step < 3)
+        if step < 3:
+            checkpoints.save_best(step, arrays(step))
+        checkpoints.save(step, arrays(step), counters(step))
     assert steps_on_disk(tmp_path / "run/last") == ["3"]
     assert steps_on_disk(tmp_path / "run/best") == ["2"]
 
 
-def test_a_run_killed_between_its_two_checkpoints_resumes_before_them_and_loses_neither(opened, monkeypatch):
+def test_a_run_killed_between_its_two_checkpoints_resumes_before_them_and_loses_neither(opened):
     first = opened()
-    first.save(1, tree(1.0), best=True)
-    saves = iter([CheckpointManager.save])
-    with monkeypatch.context() as patch, pytest.raises(StopIteration):
-        patch.setattr(CheckpointManager, "save", lambda *args, **kwargs: next(saves)(*args, **kwargs))
-        first.save(2, tree(2.0), best=True)
+    first.save_best(1, arrays(1.0))
+    first.save(1, arrays(1.0), counters(1.0))
+    first.save_best(2, arrays(2.0))
     resumed = opened()
     assert resumed.last_step == 1
-    resumed.save(2, tree(2.0), best=True)
+    resumed.save_best(2, arrays(2.0))
+    resumed.save(2, arrays(2.0), counters(2.0))
     assert resumed.last_step == 2
-    assert resumed.restore(tree(0))["best"] == resumed.restore(tree(0), best=True)["best"] == tree(2.0)["best"]
+    np.testing.assert_array_equal(resumed.restore_best(arrays(0))["weights"], arrays(2.0)["weights"])
+
+
+@contextmanager
+def files_up_to(size: int) -> Iterator[None]:
+    """Writing more into a file fails, as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def noise(seed: int) -> dict[str, jax.Array]:
+    """40 kB that can't be compressed."""
+    return {"weights": jax.random.normal(jax.random.key(seed), (100, 100))}
+
+
+def test_a_full_disk_is_named_and_the_last_good_checkpoint_survives(opened, capfd):
+    checkpoints = opened()
+    with files_up_to(20_000), pytest.raises(OSError, match=r"of step 1 could not be .*; none was written before"):
+        checkpoints.save(1, noise(1), {})
+    checkpoints.save(1, noise(1), {"step": 1})
+    for save in (lambda: checkpoints.save(2, noise(2), {}), lambda: checkpoints.save_best(2, noise(2))):
+        with files_up_to(20_000), pytest.raises(OSError, match=r"; that of step 1 is kept\. The cause: File too large"):
+            save()
+    assert capfd.readouterr() == ("", "")
+    again = opened()
+    assert again.restore_counters() == {"step": 1}
+    np.testing.assert_array_equal(again.restore(noise(0))["weights"], noise(1)["weights"])
+    again.save(2, noise(2), {"step": 2})
+    assert again.last_step == 2
+
+
+def test_what_is_no_matter_of_disks_is_not_blamed_on_them(opened):
+    with pytest.raises(ValueError, match="empty"):
+        opened().save_best(1, {})
 
 
 def test_the_folder_of_the_same_run_opens_again(opened):

@@ -1,0 +1,70 @@
+"""`streamrnn data`: public corpora, fetched."""
+
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from streamrnn.cli.flags import default_is, dispatch
+from streamrnn.cli.progress import progress
+from streamrnn.training.corpora import CORPORA, Corpus
+from streamrnn.training.fetch import fetch
+
+NEXT = {
+    "speech-commands": "streamrnn train keywords --data {}",
+    "librispeech": "streamrnn train digits --data {}",
+    "fsdd": "streamrnn train digits --data {}",
+    "musan": "streamrnn train keywords --data YOUR_RECORDINGS {0}/noise {0}/music",
+}
+
+
+def main(args: list[str]) -> None:
+    """Runs `streamrnn data`. Raises what streamrnn.training.fetch.fetch raises, and ValueError for unknown names."""
+    dispatch({"fetch": fetch_corpus}, "data", args, "Fetches public corpora to train with.")
+
+
+def fetch_corpus(
+    corpus: tyro.conf.Positional[str],
+    folder: tyro.conf.Positional[Path],
+    part: Annotated[tuple[str, ...], default_is("what a first training needs")] = (),
+    base_url: Annotated[str | None, default_is("the publisher's")] = None,
+) -> None:
+    """Downloads a corpus, checks its sum and unpacks it; goes on where an interrupted download stopped.
+
+    Args:
+        corpus: speech-commands (2.4 GB), librispeech (0.3 to 31 GB a part), fsdd (16 MB) or musan (11 GB).
+        folder: Folder to put the corpus' own folder into. Made where missing.
+        part: Parts of librispeech, such as dev-clean and train-clean-100.
+        base_url: Folder on a web server that has the archives under the same names.
+    """
+    found = _named(corpus)
+    for name in _parts(found, part):
+        _fetch_part(found, name, folder, base_url)
+    data = folder / found.folder
+    print(f"{data} is ready (licence: {found.licence}). Next: {NEXT[corpus].format(data)}")
+
+
+def _fetch_part(corpus: Corpus, name: str, folder: Path, base_url: str | None) -> None:
+    archive = corpus.parts[name]
+    if (folder / archive.folder).exists():
+        print(f"{folder / archive.folder} is there already")
+        return
+    size = f", {archive.size_bytes / 1e9:.1f} GB" if archive.size_bytes else ""
+    print(f"fetching {archive.name}{size}", flush=True)
+    with progress(archive.name) as moved:
+        fetch(archive, folder, base_url, moved)
+
+
+def _named(corpus: str) -> Corpus:
+    if corpus not in CORPORA:
+        raise ValueError(f"there is no corpus {corpus!r}. Corpora are: {', '.join(CORPORA)}.")
+    return CORPORA[corpus]
+
+
+def _parts(corpus: Corpus, asked: tuple[str, ...]) -> tuple[str, ...]:
+    if unknown := [name for name in asked if name not in corpus.parts]:
+        raise ValueError(f"{corpus.folder} has no part {', '.join(unknown)}. Its parts are: {', '.join(corpus.parts)}.")
+    return asked or corpus.default
+
+
+__all__ = ["fetch_corpus", "main"]

@@ -1,0 +1,67 @@
+"""Features with holes, so that a model learns to do without any one of them."""
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Bool
+
+from streamrnn.contract import Stateless
+from streamrnn.shapes import Frames
+
+
+class SpecAugment(Stateless):
+    """Masks stretches of bands and of frames with zeros while training; changes nothing in eval mode.
+
+    Each row of a batch has its own masks. Widths are drawn evenly from 0 to the greatest, places evenly from where they
+    fit, and masks may overlap. Put it behind the features' normalisation: there, zero is what an average frame has.
+    `model.eval()` switches it off, `model.train()` on again, as with Dropout.
+
+    Args:
+        bands: width of a frame, such as the number of mel bands.
+        band_masks, band_width: how many masks over all frames of some neighbouring bands, and the greatest width.
+        time_masks, time_width_frames: how many masks over all bands of some frames in a row, and the greatest length,
+            which shorter recordings reduce to theirs.
+        rngs: gives the stream "dropout".
+
+    Raises:
+        ValueError: a number is negative, or band_width is above bands.
+
+    Source: Park et al. 2019, "SpecAugment: a simple data augmentation method for automatic speech recognition",
+    without its time warping, of which the paper says that it helps little.
+    """
+
+    def __init__(
+        self, bands: int, band_masks: int, band_width: int, time_masks: int, time_width_frames: int, *, rngs: nnx.Rngs
+    ):
+        if min(bands, band_masks, band_width, time_masks, time_width_frames) < 0 or band_width > bands:
+            raise ValueError(
+                f"SpecAugment got {band_masks} masks of {band_width} of {bands} bands and {time_masks} of "
+                f"{time_width_frames} frames; nothing may be negative, and band_width at most {bands}."
+            )
+        self.bands, self.band_masks, self.band_width = bands, band_masks, band_width
+        self.time_masks, self.time_width_frames = time_masks, time_width_frames
+        self.deterministic = False
+        self.rngs = rngs.dropout.fork()
+
+    def __call__(self, x: Frames) -> Frames:
+        if self.deterministic:
+            return x
+        batch, time, bands = x.shape
+        if bands != self.bands:
+            raise ValueError(f"SpecAugment got frames of {bands} bands; it was built for {self.bands}.")
+        band_key, time_key = jax.random.split(self.rngs())
+        in_bands = _stretches(band_key, batch, self.band_masks, self.band_width, bands)
+        in_time = _stretches(time_key, batch, self.time_masks, min(self.time_width_frames, time), time)
+        return jnp.where(in_time[:, :, None] | in_bands[:, None, :], 0, x)
+
+
+def _stretches(key: jax.Array, batch: int, count: int, greatest: int, length: int) -> Bool[jax.Array, "batch length"]:
+    """Where `count` stretches per row lie, each 0 to `greatest` long, in rows of `length`."""
+    width_key, place_key = jax.random.split(key)
+    width = jax.random.randint(width_key, (batch, count, 1), 0, greatest + 1)
+    start = jax.random.randint(place_key, (batch, count, 1), 0, length - width + 1)
+    position = jnp.arange(length)
+    return jnp.any((start <= position) & (position < start + width), axis=1)
+
+
+__all__ = ["SpecAugment"]

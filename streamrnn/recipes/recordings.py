@@ -1,0 +1,80 @@
+"""What lies in the folders of recordings that a recipe was given: speech, noise, music and rooms."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from streamrnn.training.data import Clip, read_clips
+from streamrnn.training.layouts import find_folders, read_folder
+
+KINDS = ("noise", "music", "rir")
+BACKGROUND_NOISE = "_background_noise_"
+
+
+@dataclass(frozen=True)
+class Recordings:
+    """All clips of some folders, by what they are used as.
+
+    Attributes:
+        speech: clips of each folder that is none of the others, by folder.
+        noise, music, rooms: clips of the folders named noise*, music* and rir*; noise also from classes named
+            _background_noise_, as Speech Commands has one.
+    """
+
+    speech: dict[Path, list[Clip]]
+    noise: list[Clip]
+    music: list[Clip]
+    rooms: list[Clip]
+
+
+def find_recordings(data: Sequence[Path]) -> Recordings:
+    """Reads the tables of all folders of recordings in `data`; no sound yet.
+
+    Raises:
+        FileNotFoundError, ValueError: see find_folders and read_folder.
+    """
+    found = Recordings({}, [], [], [])
+    named = {"noise": found.noise, "music": found.music, "rir": found.rooms}
+    for folder in find_folders(data):
+        clips = read_folder(folder)
+        kind = next((kind for kind in KINDS if folder.name.startswith(kind)), None)
+        if kind is not None:
+            named[kind].extend(clips)
+            continue
+        found.speech[folder] = [clip for clip in clips if clip.label != BACKGROUND_NOISE]
+        found.noise.extend(clip for clip in clips if clip.label == BACKGROUND_NOISE)
+    return found
+
+
+def held_out(clips: Sequence[Clip]) -> list[Clip]:
+    """The same clips, with a valid split: where they have none, every tenth clip of a label joins it.
+
+    A handful of recordings without splits, or whose speakers all fell into train, can then be trained on; the figures
+    are those of speakers who were heard in training.
+    """
+    if any(clip.split == "valid" for clip in clips):
+        return list(clips)
+    numbers: dict[str, int] = defaultdict(int)
+    split = []
+    for clip in clips:
+        if clip.split in ("", "train"):
+            numbers[clip.label] += 1
+            clip = replace(clip, split="valid" if numbers[clip.label] % 10 == 1 else "train")
+        split.append(clip)
+    return split
+
+
+def of_split(clips: Sequence[Clip], split: str) -> list[Clip]:
+    """The clips of one split."""
+    return [clip for clip in clips if clip.split == split]
+
+
+def samples_of(clips: Sequence[Clip], sample_rate: int) -> list[np.ndarray]:
+    """The sound of clips, int16[n] each; those that can't be read are left out with a warning."""
+    return [samples for _, samples in read_clips(list(clips), sample_rate)]
+
+
+__all__ = ["Recordings", "find_recordings", "held_out", "of_split", "samples_of"]

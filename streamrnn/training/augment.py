@@ -1,0 +1,187 @@
+"""Clips made different at every draw: speed, rooms, place, noise, narrow lines and level."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from typing import Literal
+
+import numpy as np
+
+from streamrnn.audio import as_samples, mixing
+
+Background = Literal["noise", "music", "babble"]
+
+ROOM_S, ROOM_FADE_S = 0.3, 0.1
+LEVEL_FRAME_S = 0.02
+ACTIVE_RANGE_DB = 30.0
+
+
+@dataclass(frozen=True)
+class AugmentSettings:
+    """How clips are changed. Shares are probabilities; ranges are drawn from evenly.
+
+    Raises:
+        ValueError: a share is not in [0, 1], noise, music and babble together are above 1, a range is not (lowest,
+            highest), a speed is not positive, shift_ms is negative, or babble has no voices.
+    """
+
+    speed: tuple[float, float] = (0.9, 1.1)
+    """Speed, and with it pitch."""
+    room_share: float = 0.3
+    """Heard through a room."""
+    shift_ms: float = 100.0
+    """How far from the middle of its place a clip may lie, either way; what leaves the place is cut."""
+    noise_share: float = 0.6
+    """Over noise."""
+    music_share: float = 0.1
+    """Over music."""
+    babble_share: float = 0.1
+    """Over several voices at once."""
+    babble_voices: tuple[int, int] = (3, 6)
+    """How many voices these are."""
+    snr_db: tuple[float, float] = (0.0, 25.0)
+    """Level of the clip, where something is heard in it, over that of the noise, music or babble."""
+    band_limit_share: float = 0.1
+    """Limited to a band like that of a telephone."""
+    gain_db: tuple[float, float] = (-12.0, 6.0)
+    """Change of the level of the whole."""
+
+    def __post_init__(self):
+        shares = {f.name: getattr(self, f.name) for f in fields(self) if f.name.endswith("_share")}
+        for name, share in shares.items():
+            _require(0 <= share <= 1, name, share, "a probability from 0 to 1")
+        together = self.noise_share + self.music_share + self.babble_share
+        _require(together <= 1 + 1e-9, "noise_share + music_share + babble_share", together, "at most 1")
+        for name in ("speed", "babble_voices", "snr_db", "gain_db"):
+            low, high = getattr(self, name)
+            _require(low <= high, name, (low, high), "a range (lowest, highest)")
+        _require(self.speed[0] > 0, "speed", self.speed, "positive")
+        _require(self.babble_voices[0] >= 1, "babble_voices", self.babble_voices, "at least one voice")
+        _require(self.shift_ms >= 0, "shift_ms", self.shift_ms, "0 or above")
+
+
+def _require(holds: bool, name: str, value: object, needed: str) -> None:
+    if not holds:
+        raise ValueError(f"{name} is {value}; it must be {needed}.")
+
+
+@dataclass(frozen=True)
+class Augment:
+    """Changes clips at random: speed, room, place, background, band, level, in this order.
+
+    Takes about a millisecond per second of 16 kHz audio, so that a processor can augment while it trains.
+
+    Attributes:
+        noise, music, voices: recordings as int16[n] or float32[n] in [-1, 1], as long or as short as they come.
+        rooms: impulse responses, int16[n] or float32[n]. 0.3 s from the direct sound on are used.
+        sample_rate: of all of them and of the clips, in Hz.
+        settings: how clips are changed.
+
+    Without recordings of noise, it is made: coloured, between white and brown. Without music, voices or rooms, their
+    share of the clips stays without.
+
+    Raises:
+        AudioError: a room's response is empty or silent, when it is drawn.
+    """
+
+    noise: Sequence[np.ndarray]
+    music: Sequence[np.ndarray]
+    rooms: Sequence[np.ndarray]
+    voices: Sequence[np.ndarray]
+    sample_rate: int
+    settings: AugmentSettings = field(default_factory=AugmentSettings)
+
+    def __call__(self, rng: np.random.Generator, samples: np.ndarray, length_samples: int | None = None) -> np.ndarray:
+        """A clip, int16[n] or float32[n] in [-1, 1], as float32[length_samples] in [-1, 1].
+
+        The same generator state gives the same result. A silent clip becomes background alone, at its recorded level.
+
+        Args:
+            length_samples: the clip is laid into the middle of so many samples, shifted, and cut where it is longer;
+                default: as long as it is after its change of speed, and not shifted.
+        """
+        s = self.settings
+        clip = as_samples(samples)
+        if (speed := rng.uniform(*s.speed)) != 1:
+            clip = mixing.change_speed(clip, speed)
+        if rng.random() < s.room_share and self.rooms:
+            clip = mixing.reverberate(clip, self._room(rng))
+        if length_samples is not None:
+            clip = _place(clip, length_samples, self._shift(rng))
+        clip = self._over_background(rng, clip)
+        if rng.random() < s.band_limit_share:
+            clip = mixing.band_limit(clip, rng.uniform(20, 350), rng.uniform(3000, 4000), self.sample_rate)
+        return mixing.clip_protect(mixing.gain(clip, rng.uniform(*s.gain_db)))
+
+    def _room(self, rng: np.random.Generator) -> np.ndarray:
+        response = as_samples(_pick(rng, self.rooms))
+        return _shortened(response, round(ROOM_S * self.sample_rate), round(ROOM_FADE_S * self.sample_rate))
+
+    def _shift(self, rng: np.random.Generator) -> int:
+        return round(rng.uniform(-1, 1) * self.settings.shift_ms / 1000 * self.sample_rate)
+
+    def _over_background(self, rng: np.random.Generator, clip: np.ndarray) -> np.ndarray:
+        background = self._background(rng, len(clip)) if len(clip) else None
+        if background is None:
+            return clip
+        return mixing.mix_at_snr(clip, background, rng.uniform(*self.settings.snr_db), _active(clip, self.sample_rate))
+
+    def _background(self, rng: np.random.Generator, n: int) -> np.ndarray | None:
+        s, drawn = self.settings, rng.random()
+        if drawn < s.noise_share:
+            return self._noise(rng, n)
+        if drawn < s.noise_share + s.music_share:
+            return _recorded(rng, self.music, n) if self.music else None
+        if drawn < s.noise_share + s.music_share + s.babble_share:
+            return self._babble(rng, n) if self.voices else None
+        return None
+
+    def _noise(self, rng: np.random.Generator, n: int) -> np.ndarray:
+        return _recorded(rng, self.noise, n) if self.noise else mixing.coloured_noise(n, rng.uniform(0, 2), rng)
+
+    def _babble(self, rng: np.random.Generator, n: int) -> np.ndarray:
+        low, high = self.settings.babble_voices
+        voices = [_recorded(rng, self.voices, n) for _ in range(rng.integers(low, high + 1))]
+        # Equally loud, or the nearest microphone would leave one voice alone.
+        return np.sum([voice / max(float(np.std(voice)), 1e-4) for voice in voices], axis=0) * np.float32(0.02)
+
+
+def _place(samples: np.ndarray, length_samples: int, shift_samples: int) -> np.ndarray:
+    """samples[n] in the middle of silence, later by `shift_samples`, cut where it sticks out; float32[length]."""
+    start = (length_samples - len(samples)) // 2 + shift_samples
+    placed = np.zeros(length_samples, np.float32)
+    kept = samples[max(0, -start) : max(0, length_samples - start)]
+    first = max(0, start)
+    placed[first : first + len(kept)] = kept
+    return placed
+
+
+def _active(samples: np.ndarray, sample_rate: int) -> np.ndarray:
+    """bool[n]: where float32[n] is within 30 dB of its loudest 20 ms, as speech is and its pauses mostly are not."""
+    frame = round(LEVEL_FRAME_S * sample_rate)
+    whole = np.pad(samples, (0, -len(samples) % frame)).reshape(-1, frame)
+    power = np.einsum("tn,tn->t", whole, whole)
+    loud = power >= power.max(initial=0) * 10 ** (-ACTIVE_RANGE_DB / 10)
+    return np.repeat(loud, frame)[: len(samples)]
+
+
+def _shortened(response: np.ndarray, length_samples: int, fade_samples: int) -> np.ndarray:
+    """An impulse response up to `length_samples` behind its direct sound, faded out: a cut tail would click."""
+    end = int(np.argmax(np.abs(response))) + length_samples if len(response) else 0
+    if len(response) <= end:
+        return response
+    kept = response[:end].copy()
+    kept[-fade_samples:] *= np.linspace(1, 0, fade_samples, dtype=np.float32)
+    return kept
+
+
+def _pick(rng: np.random.Generator, pool: Sequence[np.ndarray]) -> np.ndarray:
+    return pool[int(rng.integers(len(pool)))]
+
+
+def _recorded(rng: np.random.Generator, pool: Sequence[np.ndarray], n: int) -> np.ndarray:
+    recording = _pick(rng, pool)
+    # Cut first: noise may be minutes long.
+    return mixing.fit_length(recording, n, rng) * np.float32(1 / 32768 if recording.dtype == np.int16 else 1)
+
+
+__all__ = ["Augment", "AugmentSettings"]

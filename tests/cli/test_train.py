@@ -1,0 +1,192 @@
+"""`streamrnn train`: a model on disk, interruptions, and what goes wrong."""
+
+import fcntl
+import json
+import os
+import signal
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+from rich.console import Console
+
+from streamrnn.cli.progress import training_progress
+from streamrnn.models import VoiceActivity, VoiceActivitySettings
+from streamrnn.pretrained import describe, load
+from streamrnn.training import TrainingSettings
+from streamrnn.training.progress import Progress
+
+
+@dataclass(frozen=True)
+class TinyTraining:
+    """Settings of the tiny task."""
+
+    training: TrainingSettings = field(default_factory=TrainingSettings)
+    pull: float = 0.5
+    """How much small weights are worth."""
+
+
+class TinyRecipe:
+    """Makes weights small, which compiles fast; the figures of the validations are given beforehand."""
+
+    Settings = TinyTraining
+    data: Sequence[Path] = ()
+    figures: Iterator[float | BaseException]
+    signals: dict[int, int]
+
+    def __init__(self, data: Sequence[Path], settings: TinyTraining):
+        TinyRecipe.data = data
+        self.settings, self.training = settings, settings.training
+
+    def model(self, rngs: nnx.Rngs) -> VoiceActivity:
+        return VoiceActivity(VoiceActivitySettings(mels=20, channels=8, hidden=8), rngs=rngs)
+
+    def batches(self, start: int, stop: int):
+        for step in range(start, stop):
+            if step in self.signals:
+                os.kill(os.getpid(), self.signals.pop(step))
+            yield np.float32(self.settings.pull)
+
+    def loss(self, model, batch):
+        weights = jax.tree.leaves(nnx.state(model, nnx.Param))
+        return batch * jnp.sum(jnp.stack([jnp.sum(leaf**2) for leaf in weights]))
+
+    def validate(self, model) -> float:
+        figure = next(self.figures)
+        if isinstance(figure, BaseException):
+            raise figure
+        return figure
+
+
+@pytest.fixture
+def train(streamrnn, monkeypatch, tmp_path):
+    """Trains the tiny task: train(*flags) -> exit status; what it writes lies in tmp_path / "run"."""
+    monkeypatch.setattr("streamrnn.recipes.RECIPES", {"tiny": TinyRecipe})
+    monkeypatch.setattr("streamrnn.cli.train.RECIPES", {"tiny": TinyRecipe})
+    TinyRecipe.signals = {}
+    where = ("--data", tmp_path, tmp_path / "more", "--out", tmp_path / "run")
+    return lambda *flags: streamrnn("train", "tiny", *where, *flags)
+
+
+def test_training_writes_a_model_and_says_what_to_do_next(train, capsys, tmp_path):
+    TinyRecipe.figures = iter([0.25, 0.75])
+    assert train("--steps", "2", "--validate-every", "1", "--pull", "0.1") == 0
+    weights = tmp_path / "run" / "tiny.safetensors"
+    printed = capsys.readouterr().out
+    assert "step 2: loss " in printed and ", validation 0.7500, best 0.7500\n" in printed
+    assert f"validation 0.7500; wrote {weights}. Next: streamrnn run {weights} mic" in printed
+    assert isinstance(load(weights), VoiceActivity)
+    card = describe(weights)
+    assert (card["task"], card["figures"]) == ("tiny", {"validation": 0.75})
+
+
+def test_data_may_lie_in_several_folders(train, capsys, streamrnn, tmp_path):
+    TinyRecipe.figures = iter([0.5])
+    assert train("--steps", "1") == 0
+    assert list(TinyRecipe.data) == [tmp_path, tmp_path / "more"]
+    assert streamrnn("train", "tiny", "--data", "--out", tmp_path / "run") == 2
+    assert "--data names no folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+def test_training_that_is_ended_by_a_signal_saves_a_checkpoint_and_goes_on_from_there(
+    train, capsys, tmp_path, number, status
+):
+    flags = ("--steps", "3")
+    TinyRecipe.figures, TinyRecipe.signals = iter([0.75]), {2: number}
+    assert train(*flags) == status
+    assert f"stopped; {tmp_path / 'run'} holds step 2, and the same command goes on" in capsys.readouterr().err
+    assert not (tmp_path / "run" / "tiny.safetensors").exists()
+    assert train(*flags) == 0
+    printed = capsys.readouterr().out
+    assert f"{tmp_path / 'run'} holds a run at step 2; going on from there" in printed
+    assert "validation 0.7500" in printed
+
+
+def test_an_interrupted_validation_is_made_again(train, capsys, tmp_path):
+    flags = ("--steps", "3", "--validate-every", "1")
+    TinyRecipe.figures = iter([0.5, KeyboardInterrupt(), 0.75, 0.625])
+    assert train(*flags) == 130
+    assert f"stopped; {tmp_path / 'run'} holds step 1, and the same command goes on" in capsys.readouterr().err
+    assert train(*flags) == 0
+    assert "validation 0.7500" in capsys.readouterr().out
+
+
+def test_training_that_is_interrupted_before_its_first_checkpoint_says_so(train, capsys):
+    TinyRecipe.figures = iter([KeyboardInterrupt()])
+    assert train("--steps", "1") == 130
+    assert "stopped before the first checkpoint; the same command starts anew" in capsys.readouterr().err
+
+
+def test_training_refuses_the_folder_of_another_run(train, capsys):
+    TinyRecipe.figures = iter([0.5])
+    assert train("--steps", "1") == 0
+    assert train("--steps", "1", "--pull", "0.9") == 2
+    assert "holds another run: settings.pull is 0.5 there and 0.9 here." in capsys.readouterr().err
+
+
+def test_how_often_is_logged_makes_no_other_run(train):
+    TinyRecipe.figures = iter([0.5])
+    assert train("--steps", "1") == 0
+    assert train("--steps", "1", "--log-every", "7") == 0
+
+
+def test_training_refuses_a_folder_that_another_process_trains_into(train, capsys, tmp_path):
+    (tmp_path / "run").mkdir()
+    with (tmp_path / "run/.lock").open("w") as lock:
+        lock.write("4711")
+        lock.flush()
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert train() == 2
+    assert f"{tmp_path / 'run'} is being trained into by process 4711. Wait for it" in capsys.readouterr().err
+
+
+def test_a_dry_run_tells_what_it_would_take_and_writes_nothing(train, capsys, tmp_path):
+    assert train("--dry-run", "--steps", "1234") == 0
+    printed = capsys.readouterr().out
+    assert "parameters          1,681\n" in printed and "updates             1,234\n" in printed
+    assert not (tmp_path / "run").exists()
+
+
+def test_tensorboard_is_written_where_it_is_asked_for(train, tmp_path):
+    TinyRecipe.figures = iter([0.5])
+    assert train("--steps", "1", "--tensorboard") == 0
+    assert list((tmp_path / "run/tensorboard").iterdir())
+    assert json.loads((tmp_path / "run/metrics.jsonl").read_text())["validation"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("flags", "joined"),
+    [
+        ((), []),
+        (("--distributed",), [(None, None, None)]),
+        (("--coordinator", "a:1", "--num-processes", "2", "--process-id", "1"), [("a:1", 2, 1)]),
+    ],
+)
+def test_processes_are_joined_as_asked_for(train, monkeypatch, flags, joined):
+    asked: list[tuple] = []
+    monkeypatch.setattr("streamrnn.cli.train.join_processes", lambda *place: asked.append(place))
+    assert train("--dry-run", *flags) == 0
+    assert asked == joined
+
+
+def test_a_process_without_a_place_is_one_clear_line(train, capsys):
+    assert train("--process-id", "1") == 2
+    assert "--coordinator and --num-processes missing. Each process needs" in capsys.readouterr().err
+
+
+def test_on_a_terminal_a_bar_shows_loss_rate_and_time_left(capsys, monkeypatch):
+    monkeypatch.setattr(
+        "streamrnn.cli.progress.Console", lambda stderr: Console(stderr=stderr, force_terminal=True, width=120)
+    )
+    with training_progress() as watch:
+        watch(Progress(step=30, steps=90, loss=0.125, best=0.5, validation=0.5, steps_per_s=0.5))
+    printed = capsys.readouterr()
+    assert "30/90" in printed.err
+    assert "loss 0.1250  best 0.5000  0.50 steps/s  0:02:00 left" in printed.err
+    assert printed.out == ""

@@ -1,0 +1,50 @@
+"""Models are stable for hours: after an hour of mixed sound, a clip gives what it gave at the start."""
+
+from functools import cache
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import streamrnn
+from streamrnn.audio import ChunkSource, fit_length, gain, mix_at_snr, read_audio
+from streamrnn.pretrained import shipped
+from streamrnn.runtime import run_file
+
+SAMPLES = Path(__file__).parents[1] / "audio_samples"
+RATE = 16_000
+HOUR_S = 3600
+# The same minute comes before the clip both times: what a model remembers of the latest seconds is no drift.
+LEAD_S = 60
+
+
+@cache
+def recordings() -> list[np.ndarray]:
+    return [
+        read_audio(path, RATE)[0] for path in sorted(SAMPLES.glob("*.*")) if path.suffix in (".flac", ".ogg", ".wav")
+    ]
+
+
+def mixed_sound(seconds: int, seed: int):
+    """Talk over noise at any level and SNR, silence now and then, in pieces of ten seconds: float32[n] each."""
+    rng = np.random.default_rng(seed)
+    noise = read_audio(SAMPLES / "noise_only.ogg", RATE)[0]
+    for _ in range(seconds // 10):
+        speech, background = (fit_length(x, 10 * RATE, rng) for x in (recordings()[rng.integers(11)], noise))
+        piece = gain(mix_at_snr(speech, background, rng.uniform(-5, 30)), rng.uniform(-30, 0))
+        yield piece if rng.random() > 0.1 else np.zeros_like(piece)
+
+
+def clip_with_lead() -> np.ndarray:
+    speech = read_audio(SAMPLES / "conversation.flac", RATE)[0]
+    return np.concatenate([*mixed_sound(LEAD_S, seed=1), speech])
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_the_scores_of_a_clip_move_less_than_a_hundredth_after_an_hour(name: str):
+    model, again = streamrnn.load(name), clip_with_lead()
+    fresh = run_file(model, again, RATE)
+    frames = round(LEAD_S / model.frame_s)
+    late = run_file(model, ChunkSource(chain(mixed_sound(HOUR_S, seed=2), [again]), RATE))[-len(fresh) :]
+    np.testing.assert_allclose(late[frames:], fresh[frames:], atol=0.01)
