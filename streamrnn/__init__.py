@@ -11,14 +11,34 @@ if TYPE_CHECKING:
     from streamrnn.decisions import Event, Segment, segments
     from streamrnn.models import Model
     from streamrnn.pretrained import load, save
-    from streamrnn.runtime import Listener, Stream, configure, listen, run_file, speech_audio, speech_segments
+    from streamrnn.runtime import (
+        Enhancer,
+        Listener,
+        Stream,
+        configure,
+        enhance_file,
+        listen,
+        run_file,
+        speech_audio,
+        speech_segments,
+    )
 
 _ROOMS = {
     "contract": ("Layer", "aligned"),
     "decisions": ("Event", "Segment", "segments"),
     "models": ("Model",),
     "pretrained": ("load", "save"),
-    "runtime": ("Listener", "Stream", "configure", "listen", "run_file", "speech_audio", "speech_segments"),
+    "runtime": (
+        "Enhancer",
+        "Listener",
+        "Stream",
+        "configure",
+        "enhance_file",
+        "listen",
+        "run_file",
+        "speech_audio",
+        "speech_segments",
+    ),
 }
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
 
@@ -36,6 +56,7 @@ def __dir__() -> list[str]:
 
 
 __all__ = [
+    "Enhancer",
     "Event",
     "Layer",
     "Listener",
@@ -44,6 +65,7 @@ __all__ = [
     "Stream",
     "aligned",
     "configure",
+    "enhance_file",
     "listen",
     "load",
     "run_file",

@@ -3,6 +3,7 @@
 A new layer or model adds one line to LAYERS: its name, how to build it, and the width of its input frames.
 """
 
+import dataclasses
 import itertools
 import pickle
 from collections.abc import Callable
@@ -48,10 +49,21 @@ from streamrnn.layers import (
     Recurrent,
     Residual,
     RMSNorm,
+    SpecAugment,
     StackFrames,
     depthwise_separable_conv,
 )
-from streamrnn.models import Model, VoiceActivity, VoiceActivitySettings
+from streamrnn.models import (
+    CTC,
+    CTCSettings,
+    Denoising,
+    DenoisingSettings,
+    Model,
+    Transducer,
+    TransducerSettings,
+    VoiceActivity,
+    VoiceActivitySettings,
+)
 from streamrnn.pretrained import load
 
 BLOCKS = 7
@@ -89,6 +101,8 @@ def spectrum(key, shape):
 
 
 SMALL = VoiceActivitySettings(mels=8, channels=6, hidden=5)
+SMALL_DENOISING = DenoisingSettings(window_samples=60, hop_samples=20, bands=(3, 2, 1), features=4, across=3)
+SMALL_ENCODER = {"symbols": ("a", "b"), "mels": 8, "channels": 6, "hidden": 5, "lookahead_frames": 1}
 
 LAYERS: dict[str, Case] = {
     "Elman": Case(lambda r: Recurrent(Elman(3, 4, rngs=r)), 3),
@@ -110,6 +124,7 @@ LAYERS: dict[str, Case] = {
     "LayerNorm": Case(lambda r: LayerNorm(3, rngs=r), 3),
     "RMSNorm": Case(lambda r: RMSNorm(3, rngs=r), 3),
     "Dropout": Case(lambda r: Dropout(0.5, rngs=r), 3),
+    "SpecAugment": Case(lambda r: SpecAugment(6, 1, 3, 2, 2, rngs=r), 6),
     "Apply": Case(lambda r: Apply(jnp.tanh), 3),
     "Delay": Case(lambda r: Delay(3, 2), 2),
     "Delay, none": Case(lambda r: Delay(0, 2), 2),
@@ -135,6 +150,12 @@ LAYERS: dict[str, Case] = {
     "RunningNormalise": Case(lambda r: RunningNormalise(3, 4), 3),
     "PCEN": Case(lambda r: PCEN(3, 8000, 80), 3, positive),
     "VoiceActivity": Case(lambda r: VoiceActivity(SMALL, rngs=r), 160),
+    "CTC": Case(lambda r: CTC(CTCSettings(**SMALL_ENCODER), rngs=r), 160),
+    "Transducer": Case(lambda r: Transducer(TransducerSettings(joint=5, **SMALL_ENCODER), rngs=r), 160),
+    "Denoising": Case(lambda r: Denoising(SMALL_DENOISING, rngs=r), 20, quiet_noise),
+    "Denoising that looks ahead": Case(
+        lambda r: Denoising(dataclasses.replace(SMALL_DENOISING, lookahead_frames=1), rngs=r), 20, quiet_noise
+    ),
     "vad, as shipped": Case(lambda r: load("vad"), 160, draw=quiet_noise, tolerance=1e-4),
 }
 

@@ -69,3 +69,25 @@ def test_a_layer_of_ones_own_learns_and_streams(printed):
     learned, agreement = printed("04_your_own_layer")
     assert numbers(learned) == pytest.approx([20, 300], rel=0.05)
     assert numbers(agreement)[0] < 1e-3
+
+
+def test_a_transcript_grows_word_by_word_until_the_utterance_is_over(printed):
+    *growing, end = printed("06_transcribe_digits")
+    words = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
+    assert [line.split(": ")[1] for line in growing] == [f"{' '.join(words[:n])} ..." for n in range(1, 11)]
+    assert end.split(": ")[1].startswith(f"{' '.join(words)}, said from")
+    decided_s = [numbers(line)[0] for line in [*growing, end]]
+    assert decided_s == sorted(decided_s)
+
+
+def test_two_new_words_are_learned_and_heard(printed):
+    learning, right, said, *heard = printed("05_train_two_words")
+    assert learning == "learning compass and lantern from two_words"
+    assert numbers(right)[0] >= 60
+    starts_s = [(clip.split(" at ")[0], numbers(clip)[0]) for clip in said.removeprefix("said: ").split(", ")]
+    words = [(label, start_s) for label, start_s in starts_s if label != "unknown"]
+    found = [
+        any(f" {label}, " in line and start_s <= numbers(line)[0] < start_s + 2 for line in heard)
+        for label, start_s in words
+    ]
+    assert len(words) == 10 and sum(found) >= 8

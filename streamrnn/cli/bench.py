@@ -12,7 +12,7 @@ from streamrnn.runtime import configure
 
 def main(args: list[str]) -> None:
     """Runs `streamrnn bench`. Raises what streamrnn.bench raises."""
-    dispatch({"step": step, "peers": peers}, "bench", args, "Measures speed and peers on this machine.")
+    dispatch({"step": step, "peers": peers, "denoise-peers": denoise_peers}, "bench", args, "Measures speed and peers on this machine.")
 
 
 def step(
@@ -60,4 +60,22 @@ def peers(
         show(comparison, Console())
 
 
-__all__ = ["main", "peers", "step"]
+def denoise_peers(data: Path, models: tuple[str, ...] = ("denoise",), json: bool = False) -> None:
+    """Compares noise suppression with that of others on the same recordings; those that are missing are named.
+
+    Args:
+        data: Folder with manifest.csv (path: noisy, clean), such as `streamrnn scenes --task denoise` writes.
+        models: Names of shipped models, or paths of .safetensors files.
+        json: Print one JSON object.
+    """
+    from streamrnn.bench.denoising_peers import compare_denoising_peers, show
+
+    configure()
+    comparison = compare_denoising_peers(data, models)
+    if json:
+        print(json_format.dumps(comparison, indent=2))
+    else:
+        show(comparison, Console())
+
+
+__all__ = ["denoise_peers", "main", "peers", "step"]

@@ -26,8 +26,8 @@ class Display(Protocol):
     def show(self, events: list[Event]) -> None:
         """Prints events at once. Raises BrokenPipeError when nobody reads them any more."""
 
-    def move(self, time_s: float, samples: np.ndarray, outputs: np.ndarray) -> None:
-        """Shows how far the run is: the sound just heard, [n], and the outputs that it gave, [frames, out]."""
+    def move(self, time_s: float, samples: np.ndarray, activity: np.ndarray) -> None:
+        """Shows how far the run is: the sound just heard, [n], and the model's activity in it, [frames] in [0, 1]."""
 
 
 class Lines:
@@ -50,12 +50,12 @@ class Lines:
         for event in events:
             print(self.render(event), flush=True)
 
-    def move(self, time_s: float, samples: np.ndarray, outputs: np.ndarray) -> None:
+    def move(self, time_s: float, samples: np.ndarray, activity: np.ndarray) -> None:
         """Lines have no meter."""
 
 
 class Meter:
-    """Events scroll by above a line with the time, the level of the sound and the model's first output."""
+    """Events scroll by above a line with the time, the level of the sound and the model's activity."""
 
     def __init__(self, console: Console):
         self.live = Live(console=console, auto_refresh=False, transient=True)
@@ -73,9 +73,9 @@ class Meter:
             self.live.console.print(Text(as_text(event), STYLES.get(event.kind, "")))
             self.speaking = event.kind == "speech_start" or (self.speaking and event.kind != "speech_end")
 
-    def move(self, time_s: float, samples: np.ndarray, outputs: np.ndarray) -> None:
-        if len(outputs):
-            self.probability = float(outputs[-1, 0])
+    def move(self, time_s: float, samples: np.ndarray, activity: np.ndarray) -> None:
+        if len(activity):
+            self.probability = float(activity[-1])
         if time.monotonic() >= self.due_s and len(samples):
             self.due_s = time.monotonic() + REFRESH_S
             self.live.update(self._line(time_s, level_db(samples)), refresh=True)

@@ -1,5 +1,6 @@
-"""A run as a picture: waveform, spectrum, probability and segments on one time axis."""
+"""A run as a picture: waveform, spectrum, probability and segments on one time axis, or sound before and after."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -64,6 +65,26 @@ class Picture:
         return len(self.samples) / self.sample_rate
 
 
+@dataclass(frozen=True, eq=False)
+class Enhancement:
+    """Sound as it was and as a model made it.
+
+    Attributes:
+        title: the headline.
+        before, after: float32[n], mono, aligned.
+        sample_rate: Hz.
+    """
+
+    title: str
+    before: np.ndarray
+    after: np.ndarray
+    sample_rate: int
+
+    @property
+    def duration_s(self) -> float:
+        return len(self.before) / self.sample_rate
+
+
 def check_plot(path: Path) -> None:
     """Raises ImportError without matplotlib, and ValueError for a suffix that names no picture."""
     if find_spec("matplotlib") is None:
@@ -74,15 +95,24 @@ def check_plot(path: Path) -> None:
 
 def draw(picture: Picture, path: Path) -> None:
     """Writes the picture, 1600 pixels wide, in the format of the path's suffix."""
+    _draw(path, picture, (_waveform, _spectrum, _probability), [1.1, 1.6, 1.3])
+
+
+def draw_enhancement(picture: Enhancement, path: Path) -> None:
+    """Writes the picture, 1600 pixels wide, in the format of the path's suffix."""
+    _draw(path, picture, (_before, _after), [1, 1])
+
+
+def _draw(path: Path, picture: Any, contents: Sequence[Callable[[Any, Any], None]], heights: Sequence[float]) -> None:
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
     with rc_context(STYLE):
         figure = Figure(figsize=(16, 8.2), dpi=100, layout="constrained")
         figure.get_layout_engine().set(w_pad=0.15, h_pad=0.08, hspace=0.02)  # pyright: ignore[reportCallIssue, reportOptionalMemberAccess]
-        panels = figure.subplots(3, 1, sharex=True, height_ratios=[1.1, 1.6, 1.3])
+        panels = figure.subplots(len(contents), 1, sharex=True, height_ratios=heights)
         figure.suptitle(picture.title, x=0.012, ha="left", fontsize=15, fontweight="bold")
-        for panel, content in zip(panels, (_waveform, _spectrum, _probability), strict=True):
+        for panel, content in zip(panels, contents, strict=True):
             content(panel, picture)
             panel.tick_params(length=0)
         figure.align_ylabels(panels)
@@ -110,14 +140,31 @@ def _above(panel: Any, label: str, time_s: float) -> None:
 
 def _spectrum(panel: Any, picture: Picture) -> None:
     spectrum_db, edges_hz = log_mel(picture.samples, picture.sample_rate)
-    peak_db = float(spectrum_db.max(initial=-RANGE_DB))
-    extent = (0.0, max(picture.duration_s, HOP_S), -0.5, MELS - 0.5)
+    _show(panel, spectrum_db, edges_hz, picture.duration_s, float(spectrum_db.max(initial=-RANGE_DB)))
+    _edges(panel, picture)
+    panel.set_ylabel("log-mel, kHz")
+
+
+def _before(panel: Any, picture: Enhancement) -> None:
+    spectrum_db, edges_hz = log_mel(picture.before, picture.sample_rate)
+    _show(panel, spectrum_db, edges_hz, picture.duration_s, float(spectrum_db.max(initial=-RANGE_DB)))
+    panel.set_ylabel("before, kHz")
+
+
+def _after(panel: Any, picture: Enhancement) -> None:
+    # The colours of before: what is taken away must not come back by another scale.
+    peak_db = float(log_mel(picture.before, picture.sample_rate)[0].max(initial=-RANGE_DB))
+    spectrum_db, edges_hz = log_mel(picture.after, picture.sample_rate)
+    _show(panel, spectrum_db, edges_hz, picture.duration_s, peak_db)
+    panel.set_ylabel("after, kHz")
+
+
+def _show(panel: Any, spectrum_db: np.ndarray, edges_hz: np.ndarray, duration_s: float, peak_db: float) -> None:
+    extent = (0.0, max(duration_s, HOP_S), -0.5, MELS - 0.5)
     look = {"cmap": "magma", "vmin": peak_db - RANGE_DB, "vmax": peak_db, "interpolation": "bilinear"}
     panel.imshow(spectrum_db.T, origin="lower", aspect="auto", extent=extent, **look)
-    _edges(panel, picture)
     marks_hz = [hz for hz in (250, 500, 1000, 2000, 4000, 8000, 16000) if hz < edges_hz[-1]]
     panel.set_yticks(np.interp(marks_hz, edges_hz[1:-1], np.arange(MELS)), [f"{hz / 1000:g}" for hz in marks_hz])
-    panel.set_ylabel("log-mel, kHz")
 
 
 def _probability(panel: Any, picture: Picture) -> None:
@@ -193,4 +240,4 @@ def _triangles(edges_hz: np.ndarray, bins_hz: np.ndarray) -> np.ndarray:
     return np.stack([np.interp(bins_hz, edges_hz[i : i + 3], [0, 1, 0]) for i in range(MELS)], axis=1)
 
 
-__all__ = ["Picture", "check_plot", "draw", "envelope", "log_mel"]
+__all__ = ["Enhancement", "Picture", "check_plot", "draw", "draw_enhancement", "envelope", "log_mel"]

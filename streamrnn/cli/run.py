@@ -13,42 +13,33 @@ import numpy as np
 import tyro
 from rich.console import Console
 
-from streamrnn.audio import AudioError, FileSource, Microphone, PipeSource, Source, as_samples
+from streamrnn.audio import FileSource, Microphone, PipeSource, Source, as_samples
+from streamrnn.cli.decision import DecisionFlags, given
 from streamrnn.cli.display import Display, Lines, Meter
+from streamrnn.cli.enhance import DEVICES, Enhancement, enhance
 from streamrnn.cli.flags import default_is, parse
-from streamrnn.cli.interrupt import until_interrupted
+from streamrnn.cli.interrupt import ending_of, until_interrupted
 from streamrnn.cli.outputs import check_outputs
 from streamrnn.cli.plot import Picture, check_plot, draw
 from streamrnn.decisions import (
     Event,
     SpeechDecoder,
-    SpeechSettings,
     as_json_line,
     as_text,
     audacity_labels,
     segments,
     srt,
 )
-
-
-def _left_to_the_model(settings: type) -> type:
-    """The dataclass of decision settings with None for every default: flags that are not given change nothing."""
-    hint = default_is("the model's own")
-    flags = [(f.name, Annotated[f.type | None, hint], field(default=None)) for f in dataclasses.fields(settings)]
-    return dataclasses.make_dataclass("decision", flags, frozen=True, namespace={"__doc__": settings.__doc__})
-
+from streamrnn.decisions.attenuation import SoundSettings
 
 if TYPE_CHECKING:
+    from streamrnn.models import Model
     from streamrnn.runtime import Listener
-
-    DecisionFlags = SpeechSettings
-else:
-    DecisionFlags = _left_to_the_model(SpeechSettings)
 
 
 @dataclass(frozen=True)
 class Run:
-    """Hears sound and prints what a model decides, at the moment it is decided.
+    """Hears sound and prints what a model decides, at the moment it is decided, or gives the sound that it makes.
 
     examples:
       streamrnn run vad recording.wav                    where somebody speaks
@@ -57,6 +48,8 @@ class Run:
       streamrnn run vad mic                              live; Ctrl-C ends it
       streamrnn run vad mic --json | your_program        one JSON object per line
       arecord -f S16_LE -r 16000 | streamrnn run vad -   raw 16 bit sound from a pipe
+      streamrnn run denoise noisy.wav --out clean.wav    the same recording without its noise
+      streamrnn run denoise mic --out speaker            live, for headphones
 
     Events go to standard output: start, end, kind, score, label. A summary follows on standard error.
     """
@@ -69,10 +62,13 @@ class Run:
     """Print events as JSON, one object per line."""
     srt: Annotated[Path | None, default_is("none")] = None
     """Write the segments to this file as subtitles (SubRip)."""
+    out: Annotated[str | None, default_is("none")] = None
+    """Where the sound of a model that gives sound goes: an audio file, `speaker`, or `-`, raw signed 16 bit samples."""
     labels: Annotated[Path | None, default_is("none")] = None
     """Write the segments to this file as a label track for Audacity."""
     plot: Annotated[Path | None, default_is("none")] = None
-    """Draw waveform, spectrum, probability and segments into this .png, .svg or .pdf. Keeps the sound in memory."""
+    """Draw into this .png, .svg or .pdf: waveform, spectrum, probability and segments; of a model that gives sound, the
+    spectrum before and after. Keeps the sound in memory."""
     realtime: bool = False
     """Hear a file at the speed at which it was spoken."""
     sample_rate: Annotated[int | None, default_is("the microphone's own; 16000 for standard input")] = None
@@ -86,24 +82,29 @@ class Run:
     def check_source(self) -> None:
         """Raises ValueError for a flag that this kind of source would ignore."""
         kind = self.source if self.source in ("mic", "-") else "a file"
-        for flag, given, kinds in (
+        for flag, value, kinds in (
             ("--realtime", self.realtime, ("a file",)),
             ("--sample-rate", self.sample_rate, ("mic", "-")),
             ("--channels", self.channels, ("-",)),
             ("--device", self.device, ("mic",)),
         ):
-            if given is not None and given is not False and kind not in kinds:
+            if value is not None and value is not False and kind not in kinds:
                 raise ValueError(f"{flag} is for the source {' or '.join(kinds)}; this is {kind}. Leave it out.")
+
+    @property
+    def outputs(self) -> list[Path]:
+        """The files to be written."""
+        out = Path(self.out) if self.out not in (None, *DEVICES) else None
+        return [path for path in (out, self.srt, self.labels, self.plot) if path is not None]
 
     def overrides(self, settings: type) -> dict[str, Any]:
         """The decision settings that were given, for a model that decides by the dataclass `settings`."""
-        given = {name: value for name, value in dataclasses.asdict(self.decision).items() if value is not None}
-        known = {f.name for f in dataclasses.fields(settings)}
-        if unknown := sorted(given.keys() - known):
+        overrides, known = given(self.decision), {f.name for f in dataclasses.fields(settings)}
+        if unknown := sorted(overrides.keys() - known):
             raise ValueError(
                 f"the model {self.model} has no setting {', '.join(unknown)}; it has {', '.join(sorted(known))}."
             )
-        return given
+        return overrides
 
 
 class Session:
@@ -125,11 +126,11 @@ class Session:
     def hear(self, source: Source) -> BaseException | None:
         """Hears the source to its end. What ended it earlier, if anything, is handed back."""
         with self.display:
-            ended_by = _ending_of(lambda: self._take_all(source))
+            ended_by = ending_of(lambda: self._take_all(source))
             events = self._timed(self.listener.finish)
             if isinstance(ended_by, BrokenPipeError):
                 return ended_by
-            return _ending_of(lambda: self.display.show(events)) or ended_by
+            return ending_of(lambda: self.display.show(events)) or ended_by
 
     @property
     def duration_s(self) -> float:
@@ -155,8 +156,11 @@ class Session:
         events = self._timed(lambda: self.listener.feed(samples))
         if self.keep:
             self.samples.append(samples)
-        self.display.move(self.duration_s, samples, self.listener.outputs)
+        self.display.move(self.duration_s, samples, self._activity())
         self.display.show(events)
+
+    def _activity(self) -> np.ndarray:
+        return self.listener.stream.model.activity(self.listener.outputs)
 
     def _timed(self, step: Callable[[], list[Event]]) -> list[Event]:
         started = time.perf_counter()
@@ -168,15 +172,6 @@ class Session:
         return events
 
 
-def _ending_of(work: Callable[[], None]) -> BaseException | None:
-    """Does the work; hands back what ended it too early, unless that is a bug."""
-    try:
-        work()
-    except (AudioError, BrokenPipeError, KeyboardInterrupt) as error:
-        return error
-    return None
-
-
 def main(args: list[str]) -> None:
     """Runs `streamrnn run`.
 
@@ -186,20 +181,35 @@ def main(args: list[str]) -> None:
     """
     run = parse(Run, "run", args)
     run.check_source()
-    check_outputs(run.source, [path for path in (run.srt, run.labels, run.plot) if path is not None])
+    check_outputs(run.source, run.outputs)
     if run.plot is not None:
         check_plot(run.plot)
     with _open(run) as source:
-        session = _session(run, source)
-        ended_by = session.hear(source)
+        ended_by = _hear(run, _load(run.model), source)
+    if ended_by is not None:
+        raise ended_by
+
+
+def _hear(run: Run, model: "Model", source: Source) -> BaseException | None:
+    """Events or sound, by what the model gives. What ended it too early, if anything, is handed back."""
+    if model.Decision is SoundSettings:
+        enhancement = Enhancement(run.out, run.plot, {"--json": run.json, "--srt": run.srt, "--labels": run.labels})
+        return enhance(enhancement, run.model, model, source, run.overrides(model.Decision))
+    if run.out is not None:
+        raise ValueError(f"--out is for models that give sound; {run.model} gives events. Leave it out, or use --srt.")
+    return _hear_events(run, model, source)
+
+
+def _hear_events(run: Run, model: "Model", source: Source) -> BaseException | None:
+    session = _session(run, model, source)
+    ended_by = session.hear(source)
     _write(run, session)
     if not isinstance(ended_by, BrokenPipeError):
         lost = getattr(source, "dropped_chunks", 0)
         losses = f"; {lost} chunks of sound lost" if lost else ""
         wrote = "".join(f"; wrote {path}" for path in (run.srt, run.labels, run.plot) if path is not None)
         print(f"{session.summary()}{losses}{wrote}", file=sys.stderr)
-    if ended_by is not None:
-        raise ended_by
+    return ended_by
 
 
 def _open(run: Run) -> Source:
@@ -213,13 +223,18 @@ def _open(run: Run) -> Source:
     return FileSource(run.source, realtime=run.realtime)
 
 
-def _session(run: Run, source: Source) -> Session:
+def _load(model: str) -> "Model":
     # Here, not above: JAX takes a second to import, and what is wrong with the sound or the outputs is said before.
     from streamrnn.pretrained import load
-    from streamrnn.runtime import Listener, configure
+    from streamrnn.runtime import configure
 
     configure()
-    model = load(run.model)
+    return load(model)
+
+
+def _session(run: Run, model: "Model", source: Source) -> Session:
+    from streamrnn.runtime import Listener
+
     listener = Listener(model, source.sample_rate, **run.overrides(model.Decision))
     return Session(listener, _display(run), keep=run.plot is not None)
 
@@ -248,7 +263,7 @@ def _picture(run: Run, session: Session) -> Picture:
         title=f"{name}: {found_s:.1f} s of speech in {session.duration_s:.1f} s",
         samples=np.concatenate([np.zeros(0, np.float32), *session.samples]),
         sample_rate=listener.stream.sample_rate,
-        probabilities=np.concatenate(session.outputs)[:, 0],
+        probabilities=listener.stream.model.activity(np.concatenate(session.outputs)),
         frame_s=listener.stream.model.frame_s,
         events=session.events,
         thresholds={"on": settings.threshold, "off": settings.resolved_off_threshold} if settings else {},

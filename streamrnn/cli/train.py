@@ -11,7 +11,7 @@ from streamrnn.cli.flags import default_is, dispatch
 from streamrnn.cli.interrupt import Interrupted, until_interrupted
 from streamrnn.cli.progress import training_progress
 from streamrnn.models import Model
-from streamrnn.pretrained import save
+from streamrnn.pretrained import load, save
 from streamrnn.recipes import RECIPES, Recipe
 from streamrnn.recipes.train import foresee, train
 from streamrnn.training.checkpoints import last_step
@@ -54,6 +54,7 @@ def trainer(task: str, recipe: type[Recipe]) -> Callable[..., None]:
         settings: Any,
         processes: Processes,
         out: Path = Path("runs", task),
+        start: Annotated[str | None, default_is("random weights")] = None,
         tensorboard: bool = False,
         dry_run: bool = False,
     ) -> None:
@@ -64,6 +65,7 @@ def trainer(task: str, recipe: type[Recipe]) -> Callable[..., None]:
         Args:
             data: Folders of recordings.
             out: Folder of checkpoints, figures and the finished model. Made where missing.
+            start: Begin with the weights of this model, the name of a shipped one or a path, as far as they fit.
             tensorboard: Write OUT/tensorboard, too.
             dry_run: Print shapes, sizes and steps, and end before the first update.
         """
@@ -74,20 +76,19 @@ def trainer(task: str, recipe: type[Recipe]) -> Callable[..., None]:
         if dry_run:
             _say(str(foresee(built)))
         else:
-            train_into(out, task, built, settings, tensorboard=tensorboard)
+            beginning = None if start is None else load(start)
+            train_into(out, task, built, settings, start=beginning, tensorboard=tensorboard)
 
     run.__annotations__["settings"] = recipe.Settings
     return run
 
 
-def train_into(out: Path, task: str, recipe: Recipe, settings: Any, *, tensorboard: bool = False) -> None:
-    """Trains into the folder `out`, says what happens, and writes OUT/TASK.safetensors and .json."""
+def train_into(out: Path, task: str, recipe: Recipe, settings: Any, **options: Any) -> None:
+    """Trains into the folder `out`, says what happens, writes OUT/TASK.safetensors and .json. Options: see train."""
     _say(_where_it_goes_on(out))
     try:
         with training_progress() as watch:
-            trained = train(
-                recipe, task, settings, out, watched=until_interrupted, watch=watch, tensorboard=tensorboard
-            )
+            trained = train(recipe, task, settings, out, watched=until_interrupted, watch=watch, **options)
     except KeyboardInterrupt as interrupt:
         _say(_how_to_go_on(out), file=sys.stderr)
         # A service manager that ends a training asks for a checkpoint; that it is there is a success.

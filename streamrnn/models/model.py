@@ -81,6 +81,10 @@ class Model(Layer):
         """Logits -> what users see (probabilities, sound); runs inside the compiled step."""
         return logits
 
+    def activity(self, outputs: np.ndarray) -> np.ndarray:
+        """Outputs[frames, out] -> how much is heard of what the model listens for, [frames], for meters and plots."""
+        return outputs[:, 0]
+
     def decoder(self, **overrides: Any) -> Decoder:
         """A fresh decoder for one stream; keyword arguments override the model's decision settings."""
         raise NotImplementedError(f"{type(self).__name__} defines no decoder")

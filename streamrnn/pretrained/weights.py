@@ -20,6 +20,8 @@ from streamrnn.models import Model
 
 SHIPPED = Path(__file__).parent
 FORMAT = 1
+# The model that a task's name alone stands for.
+PRESETS = {"keywords": "keywords-en", "digits": "digits-ctc"}
 
 # What a model is, as against what it draws while it is trained.
 STORED = nnx.Any(nnx.Param, Constant)
@@ -50,6 +52,8 @@ def save(model: Model, path: str | PathLike[str], **card: Any) -> None:
 def load(name_or_path: str | PathLike[str], model_class: type[Model] | None = None) -> Model:
     """A model in eval mode: a shipped one by name ("vad"; `streamrnn models` lists them), or one saved to a path.
 
+    The name of a task stands for its default model: "keywords" for keywords-en, "digits" for digits-ctc.
+
     Args:
         name_or_path: a shipped model's name, or the path of a file that save() wrote.
         model_class: builds the model where its class is none of streamrnn.models: pass your own.
@@ -74,12 +78,13 @@ def _replace(path: Path, data: bytes) -> None:
 
 
 def locate(name_or_path: str | PathLike[str]) -> Path:
-    """The .safetensors file of a shipped model's name or of a path.
+    """The .safetensors file of a shipped model's name, of a task's name, or of a path.
 
     Raises:
         FileNotFoundError: there is none; the message names the shipped ones.
     """
-    for path in (SHIPPED / f"{name_or_path}.safetensors", _weights_path(name_or_path)):
+    name = PRESETS.get(str(name_or_path), name_or_path)
+    for path in (SHIPPED / f"{name}.safetensors", _weights_path(name_or_path)):
         if path.is_file():
             return path
     raise FileNotFoundError(

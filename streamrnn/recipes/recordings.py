@@ -39,7 +39,8 @@ def find_recordings(data: Sequence[Path]) -> Recordings:
     found = Recordings({}, [], [], [])
     named = {"noise": found.noise, "music": found.music, "rir": found.rooms}
     for folder in find_folders(data):
-        clips = read_folder(folder)
+        # Without a split, everything is for training.
+        clips = [replace(clip, split=clip.split or "train") for clip in read_folder(folder)]
         kind = next((kind for kind in KINDS if folder.name.startswith(kind)), None)
         if kind is not None:
             named[kind].extend(clips)
@@ -60,7 +61,7 @@ def held_out(clips: Sequence[Clip]) -> list[Clip]:
     numbers: dict[str, int] = defaultdict(int)
     split = []
     for clip in clips:
-        if clip.split in ("", "train"):
+        if clip.split == "train":
             numbers[clip.label] += 1
             clip = replace(clip, split="valid" if numbers[clip.label] % 10 == 1 else "train")
         split.append(clip)

@@ -1,10 +1,13 @@
 """Training a task from folders of recordings to a model on disk."""
 
 import dataclasses
+import hashlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import jax
+import numpy as np
 from flax import nnx
 
 from streamrnn.models import Model
@@ -23,6 +26,7 @@ def train(
     watched: Callable[[Iterator[Any]], Iterator[Any]] = iter,
     watch: Watch = lambda progress: None,
     tensorboard: bool = False,
+    start: Model | None = None,
 ) -> tuple[Model, float]:
     """Trains the recipe's model, or goes on where `out` holds an earlier part of the same run.
 
@@ -34,18 +38,24 @@ def train(
         out: folder of the checkpoints and figures; made where missing.
         watched: hands the batches through, and may end training between two of them by raising KeyboardInterrupt.
         watch, tensorboard: see fit.
+        start: begin with the weights of this model instead of random ones: all whose place and shape fit, so that a
+            head for other words starts anew.
 
     Returns:
         The model with the weights of the best validation, and the figure that it reached there.
 
-    Raises what fit raises.
+    Raises what fit raises; a ValueError where no weights of `start` fit.
     """
     model = recipe.model(nnx.Rngs(recipe.training.seed))
+    if start is not None:
+        begin_with(model, start)
 
     def batches(start: int, stop: int) -> Iterator[Any]:
         return watched(recipe.batches(start, stop))
 
     identity = {"task": task, "model": type(model).__name__, "settings": _identity(settings)}
+    if start is not None:
+        identity["start"] = _digest(start)
     figure = fit(
         model,
         recipe.loss,
@@ -59,6 +69,30 @@ def train(
         tensorboard=tensorboard,
     )
     return model, figure
+
+
+def begin_with(model: Model, other: Model) -> None:
+    """Gives the model the weights of another where both have one of the same shape in the same place.
+
+    Raises:
+        ValueError: nothing fits.
+    """
+    given = dict(nnx.to_flat_state(nnx.state(other, nnx.Param)))
+    own = nnx.to_flat_state(nnx.state(model, nnx.Param))
+    fitting = [(path, given[path]) for path, weight in own if path in given and given[path].shape == weight.shape]
+    if not fitting:
+        raise ValueError(
+            f"no weight of the {type(other).__name__} to start from fits into this {type(model).__name__}. "
+            "Start from a model of the same task and size, or with random weights."
+        )
+    nnx.update(model, nnx.from_flat_state(fitting))
+
+
+def _digest(model: Model) -> str:
+    digest = hashlib.blake2b(digest_size=8)
+    for weight in jax.tree.leaves(nnx.state(model, nnx.Param)):
+        digest.update(np.asarray(weight).tobytes())
+    return digest.hexdigest()
 
 
 def foresee(recipe: Recipe) -> DryRun:
@@ -78,4 +112,4 @@ def _identity(settings: Any) -> Any:
     return {name: _identity(getattr(settings, name)) for name in kept}
 
 
-__all__ = ["foresee", "train"]
+__all__ = ["begin_with", "foresee", "train"]

@@ -97,8 +97,8 @@ class VoiceActivityRecipe:
         """A fresh model of settings.model."""
         return VoiceActivity(self.settings.model, rngs=rngs)
 
-    def batches(self, start: int, stop: int) -> Iterator[dict[str, np.ndarray]]:
-        """samples float32[batch, frames, hop] in [-1, 1]; targets float32[batch, frames], 1 where somebody speaks.
+    def batches(self, start: int, stop: int) -> Iterator[dict[str, Any]]:
+        """samples float32[batch, frames, hop]; targets float32[batch, frames], 1 where somebody speaks; names of clips.
 
         Parts of scenes also have reset, bool[batch], true in the first part, and weights, float32[batch, frames]: their
         targets are as late as the model's answers, and what would lie before the scene has weight 0.
@@ -108,11 +108,11 @@ class VoiceActivityRecipe:
 
         # The parts of a scene follow each other, and each needs the whole.
         @lru_cache(maxsize=2)
-        def whole(number: int) -> dict[str, np.ndarray]:
+        def whole(number: int) -> dict[str, Any]:
             rng = np.random.default_rng([self.training.seed, number])
             return self._batch([scenes.draw(rng, s.duration_s * s.parts) for _ in range(s.batch_size)])
 
-        def make(step: int) -> dict[str, np.ndarray]:
+        def make(step: int) -> dict[str, Any]:
             return whole(step) if s.parts == 1 else _part(whole(step // s.parts), step % s.parts, s)
 
         return prefetch(make, start, stop, s.workers)
@@ -136,12 +136,12 @@ class VoiceActivityRecipe:
         return roc_auc(np.asarray(logits).ravel(), self._validation["targets"].ravel() > 0)
 
     @cached_property
-    def _validation(self) -> dict[str, np.ndarray]:
+    def _validation(self) -> dict[str, Any]:
         scenes = read_scenes(self.data, "valid", self.settings.model.sample_rate, SceneSettings())
         rng = np.random.default_rng(1)
         return self._batch([scenes.draw(rng, VALIDATION_DURATION_S) for _ in range(VALIDATION_SCENES)])
 
-    def _batch(self, scenes: list[Scene]) -> dict[str, np.ndarray]:
+    def _batch(self, scenes: list[Scene]) -> dict[str, Any]:
         hop, rate = self.settings.model.hop_samples, self.settings.model.sample_rate
         frames = len(scenes[0].samples) // hop
         samples = np.stack([scene.samples[: frames * hop].reshape(frames, hop) for scene in scenes])
@@ -149,10 +149,11 @@ class VoiceActivityRecipe:
             cell_truth([(a / rate, b / rate) for a, b in scene.segments], n_cells=frames, cell_s=hop / rate)
             for scene in scenes
         ]
-        return {"samples": samples, "targets": np.stack(truth).astype(np.float32)}
+        names = [", ".join(scene.names) or "a scene without speech" for scene in scenes]
+        return {"samples": samples, "targets": np.stack(truth).astype(np.float32), "names": names}
 
 
-def _part(whole: dict[str, np.ndarray], part: int, settings: VoiceActivityTraining) -> dict[str, np.ndarray]:
+def _part(whole: dict[str, Any], part: int, settings: VoiceActivityTraining) -> dict[str, Any]:
     """One of the parts of scenes, with targets as late as the model's answers."""
     batch, frames = whole["targets"].shape
     late = settings.model.lookahead_frames
@@ -161,7 +162,8 @@ def _part(whole: dict[str, np.ndarray], part: int, settings: VoiceActivityTraini
     length = frames // settings.parts
     here = slice(part * length, (part + 1) * length)
     cut = {"samples": whole["samples"], "targets": targets, "weights": weights}
-    return {name: array[:, here] for name, array in cut.items()} | {"reset": np.full(batch, part == 0)}
+    parts = {name: array[:, here] for name, array in cut.items()}
+    return parts | {"reset": np.full(batch, part == 0), "names": whole["names"]}
 
 
 def read_scenes(
@@ -243,7 +245,8 @@ def _utterances(
     pools: dict[str, list[Utterance]] = {name: [] for name in quality_shares}
     for clip, samples in read_clips([clip for clip, _, _ in labelled], sample_rate):
         segments, quality = labels[clip]
-        pools[quality].append(Utterance(samples, _within(segments, clip, len(samples), sample_rate)))
+        cut = _within(segments, clip, len(samples), sample_rate)
+        pools[quality].append(Utterance(samples, cut, str(clip.path)))
     return [(quality_shares[name], pool) for name, pool in pools.items() if pool]
 
 

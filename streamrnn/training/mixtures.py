@@ -14,10 +14,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Utterance:
-    """A clean recording, int16[n], and where somebody speaks in it: (start, end) in samples."""
+    """A clean recording, int16[n], where somebody speaks in it, (start, end) in samples, and its name."""
 
     samples: np.ndarray
     segments: tuple[Segment, ...]
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -53,12 +54,14 @@ class Scene:
     Attributes:
         snr_db: as drawn; without meaning where nobody speaks.
         description: the background ("noise" or "music"), and " in a room" where speech is heard through one.
+        names: of the utterances.
     """
 
     samples: np.ndarray
     segments: tuple[Segment, ...]
     snr_db: float
     description: str = ""
+    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,7 @@ class Scenes:
         """One scene; the same generator state gives the same scene."""
         s, n = self.settings, round(duration_s * self.sample_rate)
         silent = rng.random() < s.silent_share
-        speech, segments = (np.zeros(n, np.float32), ()) if silent else self._talk(rng, n)
+        speech, segments, names = (np.zeros(n, np.float32), (), ()) if silent else self._talk(rng, n)
         if in_room := bool(rng.random() < s.room_share and self.rooms):
             speech = mixing.reverberate(speech, _pick(rng, self.rooms))
         kind, background = self._background(rng, n)
@@ -92,20 +95,21 @@ class Scenes:
         mixed = background if silent else mixing.mix_at_snr(speech, background, snr_db, _mask(segments, n))
         mixed = self._colour(rng, _at_level(mixed, rng.uniform(*s.level_db)))
         where = " in a room" if in_room and segments else ""
-        return Scene(mixing.clip_protect(mixed), segments, snr_db, f"{kind}{where}")
+        return Scene(mixing.clip_protect(mixed), segments, snr_db, f"{kind}{where}", names)
 
-    def _talk(self, rng: np.random.Generator, n: int) -> tuple[np.ndarray, tuple[Segment, ...]]:
-        line, segments = np.zeros(n, np.float32), []
+    def _talk(self, rng: np.random.Generator, n: int) -> tuple[np.ndarray, tuple[Segment, ...], tuple[str, ...]]:
+        line, segments, names = np.zeros(n, np.float32), [], []
         position = round(rng.uniform(0, 2) * self.sample_rate)
         while position < n:
-            samples, spoken = self._utterance(rng)
+            samples, spoken, name = self._utterance(rng)
+            names.append(name)
             samples = samples[: n - position]
             line[position : position + len(samples)] = samples
             segments += [(position + a, min(position + b, n)) for a, b in spoken if position + a < n]
             position += len(samples) + self._pause(rng)
-        return line, tuple(segments)
+        return line, tuple(segments), tuple(names)
 
-    def _utterance(self, rng: np.random.Generator) -> tuple[np.ndarray, list[Segment]]:
+    def _utterance(self, rng: np.random.Generator) -> tuple[np.ndarray, list[Segment], str]:
         shares = np.array([share for share, _ in self.speech])
         pool = self.speech[int(rng.choice(len(shares), p=shares / shares.sum()))][1]
         utterance = _pick(rng, pool)
@@ -115,7 +119,7 @@ class Scenes:
             samples = mixing.change_speed(samples, speed)
             segments = [(round(a / speed), min(round(b / speed), len(samples))) for a, b in segments]
         spoken = samples[_mask(segments, len(samples))]
-        return _at_level(samples, -26 + rng.normal(0, 3), of=spoken), segments
+        return _at_level(samples, -26 + rng.normal(0, 3), of=spoken), segments, utterance.name
 
     def _pause(self, rng: np.random.Generator) -> int:
         long = rng.random() < self.settings.long_pause_share

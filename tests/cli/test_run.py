@@ -167,7 +167,7 @@ def test_the_meter_shows_time_level_and_probability_and_events_scroll_by():
     start = Event("speech_start", "speech", 0.5, None, 0.9, 0.6)
     with Meter(Console(file=screen, force_terminal=True, width=80)) as meter:
         meter.show([start])
-        meter.move(1.25, np.full(160, 0.1, np.float32), np.array([[0.2], [0.75]], np.float32))
+        meter.move(1.25, np.full(160, 0.1, np.float32), np.array([0.2, 0.75], np.float32))
     shown = screen.getvalue()
     assert as_text(start) in shown
     for part in ("1.2 s", "-20 dB", "0.75"):

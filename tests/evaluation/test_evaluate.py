@@ -19,7 +19,7 @@ FIGURES = ("roc_auc", "eer", "best_f1", "best_f1_threshold")
 
 
 def figures(model, data: Path, split: str | None = None, progress=None) -> dict:
-    return evaluate_voice_activity(model, data, read_manifest(data, split), progress)
+    return evaluate_voice_activity(model, [data], read_manifest(data, split), progress)
 
 
 def recording(seed: int, rate: int = 16_000, duration_s: float = 1.0) -> np.ndarray:

@@ -1,0 +1,110 @@
+"""Noise suppression: how near sound comes to the clean recording."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from streamrnn.audio import AudioError, AudioFile, ChunkSource, read_audio
+from streamrnn.decisions.attenuation import SoundSettings
+from streamrnn.evaluation.judging import CHUNK_S, Progress, judge_all
+from streamrnn.evaluation.quality import quality
+from streamrnn.models import Model
+from streamrnn.runtime import Enhancer, enhance_file
+from streamrnn.training import Clip
+from streamrnn.training.data import read_table
+
+Figures = dict[str, float]
+
+
+@dataclass(frozen=True)
+class JudgedClip:
+    """Figures of one recording: as it was, and as both ways of running a model leave it."""
+
+    noisy: Figures
+    streaming: Figures
+    offline: Figures
+
+
+def evaluate_denoising(
+    model: Model, folders: Sequence[Path], clips: Sequence[Clip], progress: Progress | None = None
+) -> dict[str, Any]:
+    """The clips, noisy, streaming and offline entries of streamrnn.evaluation.evaluate.
+
+    Each folder's manifest.csv names, beside the noisy recording (path), the same recording without the noise (clean).
+    Figures are means over the recordings: si_sdr_db; si_sdr_improvement_db, over that of the noisy recording; stoi; and
+    pesq where that package is installed. A recording that a measure finds no speech in does not count for it. noisy
+    holds the figures of the recordings as they are.
+
+    Raises:
+        FileNotFoundError, ValueError: a manifest.csv, or its column clean, is missing; the model gives no sound.
+        AudioError: no recording could be read, or noisy and clean differ in rate or length.
+        ImportError: pystoi is not installed.
+    """
+    if not isinstance(model.decision, SoundSettings):
+        raise ValueError(f"evaluate denoise got a {type(model).__name__}; it needs a model that gives sound. Pass one.")
+    clean = {noisy: path for folder in folders for noisy, path in clean_recordings(folder).items()}
+    judged = judge_all(clips, lambda clip: _judge(model, clip, clean[clip.path]), progress)
+    ways = {way: [getattr(clip, way) for clip in judged] for way in ("noisy", "streaming", "offline")}
+    return {"clips": len(judged), **{way: means(figures) for way, figures in ways.items()}}
+
+
+def clean_recordings(folder: Path) -> dict[Path, Path]:
+    """Noisy recording -> the same without the noise, by the columns path and clean of `folder`/manifest.csv.
+
+    Raises:
+        FileNotFoundError, ValueError: see read_table.
+    """
+    rows = read_table(folder / "manifest.csv", ("path", "clean"))
+    return {folder / row["path"]: folder / row["clean"] for row in rows}
+
+
+def read_pair(clip: Clip, clean_path: Path) -> tuple[np.ndarray, np.ndarray, int]:
+    """(noisy, clean, sample rate), both float32[n] mono.
+
+    Raises:
+        FileNotFoundError, AudioError: one of them cannot be read, or they differ in rate or length.
+    """
+    noisy, rate = read_audio(clip.path, None, clip.start, clip.end)
+    clean, clean_rate = read_audio(clean_path, None, clip.start, clip.end)
+    if (len(noisy), rate) != (len(clean), clean_rate):
+        raise AudioError(
+            f"{clip.path} has {len(noisy)} samples at {rate} Hz, {clean_path} {len(clean)} at {clean_rate} Hz; they "
+            "must be the same recording with noise and without. Correct the manifest."
+        )
+    return noisy, clean, rate
+
+
+def means(figures: Sequence[Figures]) -> Figures:
+    """The mean of each figure over all recordings that have it."""
+    return {name: float(np.nanmean([figure[name] for figure in figures])) for name in figures[0]}
+
+
+def _judge(model: Model, clip: Clip, clean_path: Path) -> JudgedClip:
+    noisy, clean, rate = read_pair(clip, clean_path)
+    before = quality(noisy, clean, rate)
+
+    def judged(estimate: np.ndarray) -> Figures:
+        after = quality(estimate, clean, rate)
+        gained = after["si_sdr_db"] - before["si_sdr_db"]
+        return {"si_sdr_db": after.pop("si_sdr_db"), "si_sdr_improvement_db": gained, **after}
+
+    return JudgedClip(before, judged(_streamed(model, clip)), judged(_scanned(model, clip)))
+
+
+def _streamed(model: Model, clip: Clip) -> np.ndarray:
+    with AudioFile(clip.path) as file:
+        enhancer = Enhancer(model, file.sample_rate, warm_up=False)
+        chunks = file.chunks(round(CHUNK_S * file.sample_rate), clip.start, clip.end)
+        return np.concatenate([*map(enhancer.process, chunks), enhancer.flush()])
+
+
+def _scanned(model: Model, clip: Clip) -> np.ndarray:
+    with AudioFile(clip.path) as file:
+        chunks = file.chunks(file.sample_rate, clip.start, clip.end)
+        return enhance_file(model, ChunkSource(chunks, file.sample_rate))[0]
+
+
+__all__ = ["clean_recordings", "evaluate_denoising", "means", "read_pair"]

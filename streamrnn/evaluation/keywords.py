@@ -1,0 +1,132 @@
+"""Keywords: which word a clip holds, and what is detected where none was said."""
+
+import dataclasses
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from streamrnn.audio import AudioError
+from streamrnn.decisions import (
+    DetectionPoint,
+    KeywordSettings,
+    accuracy,
+    accuracy_per_class,
+    clip_class,
+    detection_curve,
+    peak_scores,
+    smooth_posteriors,
+    word_classes,
+)
+from streamrnn.decisions.keywords import UNKNOWN
+from streamrnn.evaluation.judging import Progress, judge_all, scan_clip, stream_clip
+from streamrnn.models import Model
+from streamrnn.training import Clip
+
+THRESHOLDS = tuple(percent / 100 for percent in range(5, 100, 5))
+
+
+@dataclass(frozen=True)
+class Hearing:
+    """What a model made of a clip, in one of both ways of running it.
+
+    Attributes:
+        label: the class of the best smoothed posterior.
+        word_score: best smoothed posterior of the clip's own word; None where it holds no word.
+        alarms: scores of what would be detected in a clip without a word.
+    """
+
+    label: str
+    word_score: float | None
+    alarms: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class JudgedClip:
+    clip: Clip
+    streaming: Hearing
+    offline: Hearing
+    duration_s: float
+
+
+def evaluate_keywords(
+    model: Model,
+    folders: Sequence[Path],
+    clips: Sequence[Clip],
+    progress: Progress | None = None,
+    negatives: Sequence[Clip] = (),
+) -> dict[str, Any]:
+    """The clips, streaming and offline entries of streamrnn.evaluation.evaluate.
+
+    A clip's class is that of its best smoothed posterior after its end; of clips of `folders`, those whose label is
+    none of the words count as "unknown". Figures: accuracy, per_class (label -> accuracy) and detection: the hours of
+    sound without a word (clips of unknown words, and negatives), and the curve: for each threshold the share of words
+    missed, false alarms per hour, and where there was none the bound below which their rate is with 95 % confidence.
+
+    Raises:
+        ValueError: the model is none for keywords, or no clip has one of its words as label.
+        AudioError: no clip could be read.
+    """
+    if not isinstance(model.decision, KeywordSettings):
+        raise ValueError(f"evaluate keywords got a {type(model).__name__}; it needs a keyword model. Pass one.")
+    words = set(model.settings.words)
+    if not any(clip.label in words for clip in clips):
+        labels = ", ".join(sorted({clip.label for clip in clips if clip.label})[:20]) or "none"
+        raise ValueError(
+            f"No clip has one of the model's words as label. Words: {', '.join(model.settings.words)}. Labels of the "
+            f"clips: {labels}. Pass recordings of these words, or the --model that knows these labels."
+        )
+    judged = judge_all([*clips, *negatives], lambda clip: _judge(model, clip), progress)
+    return {
+        "clips": len(judged),
+        "streaming": _figures([(clip, clip.streaming) for clip in judged], set(clips)),
+        "offline": _figures([(clip, clip.offline) for clip in judged], set(clips)),
+    }
+
+
+def _judge(model: Model, clip: Clip) -> JudgedClip:
+    streamed, _, duration_s = stream_clip(model, clip)
+    if not len(streamed):
+        raise AudioError(f"{clip.path} has no samples. Leave it out, or correct its start and end.")
+    return JudgedClip(clip, _heard(model, clip, streamed), _heard(model, clip, scan_clip(model, clip)), duration_s)
+
+
+def _heard(model: Model, clip: Clip, posteriors: np.ndarray) -> Hearing:
+    decision, labels = model.decision, model.settings.labels
+    smoothing = decision.smoothing_frames(model.frame_s)
+    smoothed = smooth_posteriors(posteriors, smoothing)
+    heard = labels[clip_class(posteriors, smoothing)[0]]
+    if clip.label in model.settings.words:
+        return Hearing(heard, float(smoothed[:, labels.index(clip.label)].max()), ())
+    highest = smoothed[:, word_classes(labels)].max(axis=1)
+    return Hearing(heard, None, tuple(peak_scores(highest, decision.refractory_frames(model.frame_s))))
+
+
+def _figures(judged: Sequence[tuple[JudgedClip, Hearing]], classified: Collection[Clip]) -> dict[str, Any]:
+    answers = [(h.label, _truth(j.clip, h)) for j, h in judged if j.clip in classified]
+    heard, truth = ([answer[side] for answer in answers] for side in (0, 1))
+    figures: dict[str, Any] = {"accuracy": accuracy(heard, truth), "per_class": accuracy_per_class(heard, truth)}
+    hours = sum(j.duration_s for j, h in judged if h.word_score is None) / 3600
+    if hours > 0:
+        scores = [h.word_score for _, h in judged if h.word_score is not None]
+        alarms = [alarm for _, h in judged for alarm in h.alarms]
+        curve = detection_curve(scores, alarms, hours, THRESHOLDS)
+        figures["detection"] = {"hours": hours, "curve": [_point(point) for point in curve]}
+    return figures
+
+
+def _truth(clip: Clip, hearing: Hearing) -> str:
+    return UNKNOWN if hearing.word_score is None else clip.label
+
+
+def _point(point: DetectionPoint) -> dict[str, float | None]:
+    return {
+        **dataclasses.asdict(point),
+        "false_alarms_per_hour": point.false_alarms_per_hour,
+        "bound_per_hour": point.bound_per_hour,
+    }
+
+
+__all__ = ["evaluate_keywords"]

@@ -1,0 +1,145 @@
+"""Transcripts against what was said: errors in words and characters, and how soon words come."""
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from streamrnn.decisions import (
+    EndpointSettings,
+    Event,
+    bootstrap_interval,
+    character_error_rate,
+    transcript,
+    word_error_rate,
+    word_errors,
+)
+from streamrnn.evaluation.judging import Progress, judge_all, scan_clip, stream_clip
+from streamrnn.models import Model
+from streamrnn.recipes.spoken import spoken_ids
+from streamrnn.training import Clip
+from streamrnn.training.data import read_table
+
+WORD_TABLE, WORD_COLUMNS = "words.csv", ("path", "word", "start", "end")
+
+
+@dataclass(frozen=True)
+class JudgedClip:
+    """A clip, what is said in it, and the events of both ways of running a model.
+
+    Attributes:
+        word_ends_s: when each word ends, in seconds of the clip; () where that is unknown.
+    """
+
+    clip: Clip
+    reference: str
+    word_ends_s: tuple[float, ...]
+    streaming: Sequence[Event]
+    offline: Sequence[Event]
+
+
+def evaluate_transcription(
+    model: Model, folders: Sequence[Path], clips: Sequence[Clip], progress: Progress | None = None
+) -> dict[str, Any]:
+    """The clips, streaming, offline and mistakes entries of streamrnn.evaluation.evaluate.
+
+    What is said in a clip is its transcript, or its label where it has none; clips in which something else is said than
+    the model's symbols are left out, with an AudioWarning. Figures, over all clips together:
+
+    - wer: word error rate, and substitutions, insertions and deletions, of so many words.
+    - wer_interval: low and high end of its 95 % interval, by the bootstrap over speakers, or over clips where speakers
+      are unknown.
+    - cer: character error rate.
+    - emission_delay_ms: from the end of a word to its word event: the median over all words of the clips that were
+      heard without a mistake. It is there where words.csv (path, word, start, end in samples at the recording's own
+      rate) tells where words are.
+
+    mistakes lists path, reference and heard of each clip that streaming got wrong.
+
+    Raises:
+        ValueError: the model is none for transcription, or no clip has a transcript in its symbols.
+        AudioError: no clip could be read.
+    """
+    if not isinstance(model.decision, EndpointSettings):
+        raise ValueError(f"evaluate digits got a {type(model).__name__}; it needs a transcription model. Pass one.")
+    alphabet = model.settings.alphabet
+    references = {clip: alphabet.decode(ids) for clip, ids in spoken_ids(clips, alphabet) if ids}
+    if not references:
+        raise ValueError(
+            f"None of {len(clips)} clips has a transcript or a label in the model's symbols "
+            f"({', '.join(alphabet.symbols[:10])}). Pass such recordings, or the --model that knows these words."
+        )
+    ends = {path: word_ends for folder in folders for path, word_ends in _word_ends(folder).items()}
+    judged = judge_all(list(references), lambda c: _judge(model, c, references[c], ends.get(c.path, ())), progress)
+    return {
+        "clips": len(judged),
+        "streaming": transcription_figures(judged, lambda clip: clip.streaming),
+        "offline": transcription_figures(judged, lambda clip: clip.offline),
+        "mistakes": [_mistake(clip) for clip in judged if transcript(clip.streaming) != clip.reference],
+    }
+
+
+def _judge(model: Model, clip: Clip, reference: str, word_ends: Sequence[int]) -> JudgedClip:
+    outputs, sample_rate, duration_s = stream_clip(model, clip)
+    ends_s = tuple((end - clip.start) / sample_rate for end in word_ends)
+    streaming, offline = (_events(model, y, duration_s) for y in (outputs, scan_clip(model, clip)))
+    return JudgedClip(clip, reference, ends_s, streaming, offline)
+
+
+def _events(model: Model, outputs: np.ndarray, duration_s: float) -> list[Event]:
+    decoder = model.decoder()
+    return decoder.push(outputs) + decoder.finish(duration_s)
+
+
+def transcription_figures(judged: Sequence[JudgedClip], way: Callable[[JudgedClip], Sequence[Event]]) -> dict[str, Any]:
+    pairs = [(clip.reference, transcript(way(clip))) for clip in judged]
+    words = word_error_rate(pairs)
+    interval = bootstrap_interval(*_by_speaker(judged, pairs))
+    figures = {
+        "wer": words.rate,
+        "wer_interval": list(interval),
+        "cer": character_error_rate(pairs).rate,
+        "words": words.reference_length,
+        "substitutions": words.substitutions,
+        "insertions": words.insertions,
+        "deletions": words.deletions,
+    }
+    delays_s = [delay_s for clip in judged for delay_s in _delays_s(clip, way(clip))]
+    return figures | ({"emission_delay_ms": 1000 * float(np.median(delays_s))} if delays_s else {})
+
+
+def _by_speaker(judged: Sequence[JudgedClip], pairs: Sequence[tuple[str, str]]) -> tuple[list[int], list[int]]:
+    """Errors and words of each speaker: clips of one speaker are no independent draws."""
+    sums: dict[str, list[int]] = defaultdict(lambda: [0, 0])
+    for number, (clip, pair) in enumerate(zip(judged, pairs, strict=True)):
+        found, of_speaker = word_errors(*pair), sums[clip.clip.speaker or str(number)]
+        of_speaker[0] += found.errors
+        of_speaker[1] += found.reference_length
+    return [errors for errors, _ in sums.values()], [length for _, length in sums.values()]
+
+
+def _delays_s(clip: JudgedClip, events: Sequence[Event]) -> list[float]:
+    words = [event for event in events if event.kind == "word"]
+    # With a mistake in it, it is not sure which word is which.
+    if transcript(events) != clip.reference or len(words) != len(clip.word_ends_s):
+        return []
+    return [event.decided_s - end_s for event, end_s in zip(words, clip.word_ends_s, strict=True)]
+
+
+def _mistake(clip: JudgedClip) -> dict[str, str]:
+    return {"path": str(clip.clip.path), "reference": clip.reference, "heard": transcript(clip.streaming)}
+
+
+def _word_ends(folder: Path) -> dict[Path, list[int]]:
+    """Where words end, in samples, by recording."""
+    ends: dict[Path, list[int]] = defaultdict(list)
+    if (folder / WORD_TABLE).is_file():
+        for row in read_table(folder / WORD_TABLE, WORD_COLUMNS):
+            ends[folder / row["path"]].append(int(row["end"]))
+    return dict(ends)
+
+
+__all__ = ["JudgedClip", "evaluate_transcription", "transcription_figures"]

@@ -1,0 +1,126 @@
+"""Which word was just spoken? One probability per word, every 20 ms."""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from streamrnn.cells import GRU
+from streamrnn.decisions import KeywordDecoder, KeywordSettings
+from streamrnn.decisions.keywords import SILENCE, UNKNOWN
+from streamrnn.features import RunningNormalise, log_mel
+from streamrnn.layers import Apply, CausalConv, Chain, Dense, Dropout, Lookahead, Recurrent, SpecAugment
+from streamrnn.models.model import Model
+
+
+@dataclass(frozen=True)
+class KeywordsSettings:
+    """The shape of a keyword model.
+
+    Raises:
+        ValueError: a word comes twice, or is "silence" or "unknown", which are there anyway.
+    """
+
+    words: tuple[str, ...] = ()
+    """The words to listen for; two more classes, "silence" and "unknown" words, are always there. Training without any
+    takes the labels of its first folder."""
+    sample_rate: int = 16_000
+    """Samples per second of the audio that it hears."""
+    hop_samples: int = 160
+    """Samples per spectrum; two of them make one frame of probabilities."""
+    window_samples: int = 400
+    """Samples that one spectrum sees."""
+    mels: int = 40
+    """Bands of the log-mel spectrum."""
+    silence: float = 1e-8
+    """Mel power (of full scale 1) below which all is silence: about the noise of 16 bits."""
+    memory_s: float = 3.0
+    """Seconds over which the running normalisation forgets level and colour of the sound."""
+    floor: float = 25.0
+    """Variance, in squared decibels, below which the running normalisation no longer magnifies."""
+    channels: tuple[int, int] = (96, 112)
+    """Channels of the two convolutions over five spectra, and then over five of every second of these."""
+    hidden: int = 128
+    """State of each of the two GRU layers."""
+    lookahead_frames: int = 10
+    """Later spectra that a probability waits for; even."""
+    dropout: float = 0.2
+    """Share of the GRU layers' outputs that is dropped in training."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Numbers that the core computes in; weights, state and logits are float32 either way."""
+
+    def __post_init__(self):
+        if wrong := [word for word in self.words if word in (SILENCE, UNKNOWN) or self.words.count(word) > 1]:
+            raise ValueError(f"words are {', '.join(self.words)}; {wrong[0]!r} is there twice or anyway. Leave it out.")
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The classes in the order of the outputs: silence, unknown, then the words."""
+        return SILENCE, UNKNOWN, *self.words
+
+
+class Keywords(Model):
+    """Log-mel -> running normalisation -> two convolutions, down to 20 ms -> two GRU layers -> probabilities of labels.
+
+    Outputs are in the order of settings.labels and sum to 1. After Arik et al. 2017, "Convolutional recurrent neural
+    networks for small-footprint keyword spotting", but causal.
+    """
+
+    Settings = KeywordsSettings
+    Decision = KeywordSettings
+    settings: KeywordsSettings
+
+    def __init__(
+        self,
+        settings: KeywordsSettings,
+        decision: KeywordSettings | None = None,
+        *,
+        rngs: nnx.Rngs,
+    ):
+        if not settings.words:
+            raise ValueError("Keywords got no words to listen for. Pass KeywordsSettings(words=('yes', 'no')).")
+        out = len(settings.labels)
+        head = Dense(settings.hidden, out, dtype=jnp.float32, rngs=rngs)
+        network = Chain(_front_end(settings, rngs), _core(settings, rngs), head)
+        super().__init__(settings, decision or KeywordSettings(), network, out)
+
+    def readout(self, logits: jax.Array) -> jax.Array:
+        return jax.nn.softmax(logits)
+
+    def activity(self, outputs: np.ndarray) -> np.ndarray:
+        """The highest posterior of any word, [frames]."""
+        return outputs[:, 2:].max(axis=1, initial=0)
+
+    def decoder(self, **overrides) -> KeywordDecoder:
+        decision = dataclasses.replace(self.decision, **overrides)
+        return KeywordDecoder(decision, self.settings.labels, self.frame_s, self.lookahead_s)
+
+
+def _front_end(s: KeywordsSettings, rngs: nnx.Rngs) -> Chain:
+    return Chain(
+        *log_mel(s.sample_rate, s.window_samples, s.hop_samples, s.mels, amin=s.silence),
+        RunningNormalise(s.mels, round(s.memory_s * s.sample_rate / s.hop_samples), s.floor),
+        SpecAugment(s.mels, 2, s.mels // 6, 2, 12, rngs=rngs),
+    )
+
+
+def _core(s: KeywordsSettings, rngs: nnx.Rngs) -> Chain:
+    dtype, (first, second) = jnp.dtype(s.dtype), s.channels
+    return Chain(
+        CausalConv(s.mels, first, 5, dtype=dtype, rngs=rngs),
+        Apply(jax.nn.relu),
+        CausalConv(first, second, 5, stride=2, dtype=dtype, rngs=rngs),
+        Apply(jax.nn.relu),
+        Lookahead(s.lookahead_frames // 2),
+        Recurrent(GRU(second, s.hidden, dtype=dtype, rngs=rngs)),
+        Dropout(s.dropout, rngs=rngs),
+        Recurrent(GRU(s.hidden, s.hidden, dtype=dtype, rngs=rngs)),
+        Dropout(s.dropout, rngs=rngs),
+    )
+
+
+__all__ = ["Keywords", "KeywordsSettings"]

@@ -1,0 +1,266 @@
+"""What was said? Two models for it over one encoder, whose frames are 40 ms: CTC, and a transducer."""
+
+import dataclasses
+import functools
+from dataclasses import dataclass
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Float, Int
+
+from streamrnn.cells import GRU
+from streamrnn.contract import Layer, aligned
+from streamrnn.decisions import Alphabet, EndpointSettings, TokenDecoder, TranscriptDecoder, TranscriptSettings
+from streamrnn.features import RunningNormalise, log_mel
+from streamrnn.layers import (
+    Apply,
+    CausalConv,
+    Chain,
+    Dense,
+    Dropout,
+    LayerNorm,
+    Lookahead,
+    Recurrent,
+    SpecAugment,
+)
+from streamrnn.models.model import Model
+from streamrnn.shapes import Block, Frames, OutputFrame, Samples, State
+
+DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+
+History = Int[jax.Array, "batch context"]
+
+
+@dataclass(frozen=True)
+class CTCSettings:
+    """The shape of a model that transcribes by CTC.
+
+    Raises:
+        ValueError: the symbols are none for an Alphabet.
+    """
+
+    symbols: tuple[str, ...] = DIGITS
+    """What it can write: whole words, or characters with " " among them."""
+    sample_rate: int = 16_000
+    """Samples per second of the audio that it hears."""
+    hop_samples: int = 160
+    """Samples per spectrum; four of them make one frame of outputs."""
+    window_samples: int = 400
+    """Samples that one spectrum sees."""
+    mels: int = 40
+    """Bands of the log-mel spectrum."""
+    silence: float = 1e-8
+    """Mel power (of full scale 1) below which all is silence: about the noise of 16 bits."""
+    memory_s: float = 4.0
+    """Seconds over which the running normalisation forgets level and colour of the sound."""
+    channels: int = 96
+    """Channels of the first convolution; the second has as many as `hidden`."""
+    hidden: int = 192
+    """State of each GRU layer."""
+    layers: int = 2
+    """GRU layers."""
+    lookahead_frames: int = 3
+    """Later frames of four hops that an output waits for."""
+    dropout: float = 0.15
+    """Share of each GRU's inputs that is dropped in training."""
+    masked_frames: int = 15
+    """Longest stretch of spectra that training hides, twice per row (see SpecAugment)."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Numbers that the encoder computes in; weights, state and logits are float32 either way."""
+
+    def __post_init__(self):
+        Alphabet(self.symbols)
+
+    @property
+    def alphabet(self) -> Alphabet:
+        """Text to symbol ids and back."""
+        return Alphabet(self.symbols)
+
+
+@dataclass(frozen=True)
+class TransducerSettings(CTCSettings):
+    """The shape of a transducer: the encoder's, and how what was said enters.
+
+    Raises:
+        ValueError: the symbols are none for an Alphabet; joint, context or symbols_per_frame is below 1.
+    """
+
+    joint: int = 192
+    """Width of the layer in which what was heard and what was said meet."""
+    context: int = 2
+    """Symbols said last that the next one depends on."""
+    symbols_per_frame: int = 2
+    """Symbols that one frame can give at most."""
+
+    def __post_init__(self):
+        super().__post_init__()
+        for name in ("joint", "context", "symbols_per_frame"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1.")
+
+
+class CTC(Model):
+    """Log-mel -> running normalisation -> two convolutions of stride 2 -> GRU layers -> probabilities of the symbols.
+
+    Outputs are [blank, *symbols] and sum to 1. After Graves et al. 2006, "Connectionist temporal classification", in
+    the one-directional form with look-ahead of Amodei et al. 2016, "Deep Speech 2".
+    """
+
+    Settings = CTCSettings
+    Decision = TranscriptSettings
+    settings: CTCSettings
+
+    def __init__(
+        self,
+        settings: CTCSettings = CTCSettings(),
+        decision: TranscriptSettings | None = None,
+        *,
+        rngs: nnx.Rngs,
+    ):
+        out = len(settings.symbols) + 1
+        network = Chain(_encoder(settings, rngs), Dense(settings.hidden, out, dtype=jnp.float32, rngs=rngs))
+        super().__init__(settings, decision or TranscriptSettings(), network, out)
+
+    def readout(self, logits: jax.Array) -> jax.Array:
+        return jax.nn.softmax(logits)
+
+    def decoder(self, **overrides) -> TranscriptDecoder:
+        decision = dataclasses.replace(self.decision, **overrides)
+        return TranscriptDecoder(decision, self.settings.alphabet, self.frame_s, self.lookahead_s)
+
+
+class Transducer(Model):
+    """The encoder of `CTC`, and behind it a greedy search as the network's last layer (see `GreedySearch`).
+
+    Outputs are the search's: symbol ids and their probabilities. Training needs the joint network instead: see
+    `joint_logits`. After Graves 2012, "Sequence transduction with recurrent neural networks".
+    """
+
+    Settings = TransducerSettings
+    Decision = EndpointSettings
+    settings: TransducerSettings
+
+    def __init__(
+        self,
+        settings: TransducerSettings = TransducerSettings(),
+        decision: EndpointSettings | None = None,
+        *,
+        rngs: nnx.Rngs,
+    ):
+        s = settings
+        search = GreedySearch(s.hidden, len(s.symbols), s.joint, s.context, s.symbols_per_frame, rngs=rngs)
+        network = Chain(_encoder(s, rngs), search)
+        super().__init__(settings, decision or EndpointSettings(), network, 2 * s.symbols_per_frame)
+
+    def joint_logits(
+        self, x: Samples, labels: Int[jax.Array, "batch labels"]
+    ) -> Float[jax.Array, "batch frames nodes symbols"]:
+        """What training needs: logits of [blank, *symbols] for whole recordings x[batch, time, hop], given the labels.
+
+        Entry [b, t, u] is for frame t after the first u labels were said, as losses.transducer_loss takes it; frames
+        are output frames, nodes are labels + 1.
+        """
+        encoder, search = self.network.layers  # pyright: ignore[reportAttributeAccessIssue]
+        return search.joint_logits(aligned(encoder, x), labels)
+
+    def decoder(self, **overrides) -> TokenDecoder:
+        decision = dataclasses.replace(self.decision, **overrides)
+        return TokenDecoder(decision, self.settings.alphabet, self.frame_s, self.lookahead_s)
+
+
+class GreedySearch(Layer):
+    """The joint network of a transducer, and at each frame the likeliest symbols until blank is the likeliest.
+
+        said    = sum_k E_k[symbol said k-th last]
+        p       = softmax(W_o tanh(W_h x + said))
+
+    Frames x[batch, time, features] -> y[batch, time, 2 n], n = symbols_per_frame: the ids of up to n symbols in the
+    order in which they were found, 0 behind the last; then the probability of each at its moment, 0 where there is
+    none. Ids count from 1 and are whole numbers, as floats.
+
+    What was said enters by the last `context` symbols alone (Ghodsi et al. 2020, "RNN-transducer with stateless
+    prediction network"), so the state is these: int32[batch, context], the latest last, 0 before the first.
+
+    Args:
+        features: width of the encoder's frames.
+        symbols: how many there are, blank not counted.
+        joint: width of the joint network.
+        context, symbols_per_frame: see above; at least 1.
+        rngs: random streams that draw the parameters.
+    """
+
+    def __init__(
+        self, features: int, symbols: int, joint: int, context: int, symbols_per_frame: int, *, rngs: nnx.Rngs
+    ):
+        self.context, self.symbols_per_frame = context, symbols_per_frame
+        self.heard = nnx.Linear(features, joint, rngs=rngs)
+        self.said = nnx.List([nnx.Embed(symbols + 1, joint, rngs=rngs) for _ in range(context)])
+        self.out = nnx.Linear(joint, symbols + 1, rngs=rngs)
+
+    def init_state(self, batch_size: int) -> History:
+        return jnp.zeros((batch_size, self.context), jnp.int32)
+
+    def step(self, state: State, x: Block) -> tuple[State, OutputFrame]:
+        state, y = self._search(state, self.heard(x[:, 0]))
+        return state, y[:, None]
+
+    def scan(self, state: State, x: Frames) -> tuple[State, Frames]:
+        state, y = jax.lax.scan(self._search, state, self.heard(jnp.moveaxis(x, 1, 0)))
+        return state, jnp.moveaxis(y, 0, 1)
+
+    def joint_logits(
+        self, x: Frames, labels: Int[jax.Array, "batch labels"]
+    ) -> Float[jax.Array, "batch time nodes symbols"]:
+        """Logits of [blank, *symbols] at frame t after u labels, for all t and u = 0 ... labels."""
+        nodes = labels.shape[1] + 1
+        before = jnp.pad(labels, ((0, 0), (self.context, 0)))
+        said = self._said([before[:, k : k + nodes] for k in range(self.context)])
+        return self.out(jnp.tanh(self.heard(x)[:, :, None] + said[:, None]))
+
+    def _search(
+        self, history: History, heard: Float[jax.Array, "batch joint"]
+    ) -> tuple[History, Float[jax.Array, "batch out"]]:
+        ids, scores, goes_on = [], [], True
+        for _ in range(self.symbols_per_frame):
+            probabilities = jax.nn.softmax(self.out(jnp.tanh(heard + self._said(list(history.T)))))
+            best = jnp.argmax(probabilities, axis=-1).astype(jnp.int32)
+            goes_on &= best > 0
+            ids.append(jnp.where(goes_on, best, 0))
+            scores.append(jnp.where(goes_on, jnp.max(probabilities, axis=-1), 0.0))
+            longer = jnp.concatenate([history[:, 1:], best[:, None]], axis=1)
+            history = jnp.where(goes_on[:, None], longer, history)
+        return history, jnp.stack([*(i.astype(jnp.float32) for i in ids), *scores], axis=-1)
+
+    def _said(self, symbols: list[jax.Array]) -> jax.Array:
+        embedded = [embed(said) for embed, said in zip(self.said, symbols, strict=True)]
+        return functools.reduce(jnp.add, embedded)
+
+
+def _encoder(s: CTCSettings, rngs: nnx.Rngs) -> Chain:
+    """Raw audio -> a frame of `hidden` numbers per four hops."""
+    dtype = jnp.dtype(s.dtype)
+    front_end = Chain(
+        *log_mel(s.sample_rate, s.window_samples, s.hop_samples, s.mels, amin=s.silence),
+        RunningNormalise(s.mels, round(s.memory_s * s.sample_rate / s.hop_samples)),
+        SpecAugment(s.mels, 2, s.mels // 6, 2, s.masked_frames, rngs=rngs),
+    )
+    convolutions = Chain(
+        CausalConv(s.mels, s.channels, 5, stride=2, dtype=dtype, rngs=rngs),
+        LayerNorm(s.channels, rngs=rngs),
+        Apply(jax.nn.relu),
+        CausalConv(s.channels, s.hidden, 5, stride=2, dtype=dtype, rngs=rngs),
+        LayerNorm(s.hidden, rngs=rngs),
+        Apply(jax.nn.relu),
+    )
+    recurrent = [
+        layer
+        for _ in range(s.layers)
+        for layer in (Dropout(s.dropout, rngs=rngs), Recurrent(GRU(s.hidden, s.hidden, dtype=dtype, rngs=rngs)))
+    ]
+    # Spectra of four hops each: the look-ahead is counted behind the strides, so that it is always whole frames.
+    return Chain(front_end, convolutions, Lookahead(s.lookahead_frames), *recurrent)
+
+
+__all__ = ["CTC", "DIGITS", "CTCSettings", "Transducer", "TransducerSettings"]

@@ -1,0 +1,250 @@
+"""Training of noise suppression: clean speech in noise that is mixed on the fly, at every level and in rooms."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from streamrnn.contract import aligned
+from streamrnn.decisions.sound import si_sdr_db
+from streamrnn.models import Denoising, DenoisingSettings
+from streamrnn.recipes.noisy_speech import Noisy, NoisySettings, NoisySpeech
+from streamrnn.recipes.recordings import Recordings, find_recordings, of_split, samples_of
+from streamrnn.recipes.voice_activity import read_segments
+from streamrnn.training import TrainingSettings, prefetch
+from streamrnn.training.data import Clip
+from streamrnn.training.losses import compressed_spectrum_loss, si_sdr_loss
+
+VALIDATION_BATCHES, VALIDATION_BATCH, VALIDATION_DURATION_S = 6, 10, 5.0
+
+# Speech counts as clean where its soft frames lie so far below its loud ones; more is asked of what nobody labelled.
+LABELLED_RANGE_DB, UNLABELLED_RANGE_DB = 30.0, 50.0
+LEVEL_FRAME_S = 0.02
+# Below all voices there is rumble alone, which a model would have to keep as if it were speech.
+RUMBLE_HZ = 60.0
+LABELLED_SHARE, UNLABELLED_SHARE = 0.75, 0.25
+
+TRAINING_MIXES = NoisySettings(
+    snr_db=(-5.0, 20.0),
+    level_db=(-50.0, -12.0),
+    speed=(0.88, 1.14),
+    music_share=0.25,
+    babble_share=0.08,
+    synthetic_share=0.08,
+    second_noise_share=0.25,
+    click_share=0.08,
+    colour_share=0.4,
+    room_share=0.2,
+    telephone_share=0.05,
+)
+
+# At module level: a wrapper made anew at each validation would compile anew.
+_outputs = nnx.jit(aligned)
+
+
+@dataclass(frozen=True)
+class DenoisingTraining:
+    """Settings of `streamrnn train denoise`.
+
+    Raises:
+        ValueError: no mixes, no threads, or mixes shorter than a frame.
+    """
+
+    model: DenoisingSettings = field(default_factory=DenoisingSettings)
+    training: TrainingSettings = field(
+        default_factory=lambda: TrainingSettings(
+            steps=1800, learning_rate=3e-3, warmup_steps=100, ema_decay=0.998, validate_every=200
+        )
+    )
+    batch_size: int = 8
+    """Mixes per update."""
+    duration_s: float = 3.0
+    """Length of a mix."""
+    sdr_weight: float = 0.04
+    """Weight of the SI-SDR, per dB, beside the distance of compressed spectra."""
+    workers: int = field(default=2, metadata={"identity": False})
+    """Threads that make mixes."""
+
+    def __post_init__(self):
+        for name in ("batch_size", "workers"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1.")
+        frame_s = self.model.hop_samples / self.model.sample_rate
+        if not self.duration_s >= frame_s:
+            raise ValueError(f"duration_s is {self.duration_s}; a mix needs a frame, {frame_s} s, or more.")
+
+
+class DenoisingRecipe:
+    """SI-SDR and distance of compressed spectra on noisy speech; validated by SI-SDR on mixes of the valid split.
+
+    Args:
+        data: folders of recordings, or folders of such folders, in any layout of training.layouts. Those named noise*,
+            music* and rir* are noise, music and room responses (rooms are optional); all else is speech. Of the speech,
+            folders with vad_segments.csv give their recordings of quality A. Recordings of other folders, and those of
+            other quality, are used in training alone. Speech is used where it is clean: 30 dB, or 50 where it is not
+            labelled A, lie between the 95th and the 8th percentile of its frames' levels. It is high-passed at 60 Hz.
+        settings: see DenoisingTraining.
+
+    Raises:
+        FileNotFoundError: there is no folder of noise or of music.
+        ValueError: a split has no speech, noise or music, or a table is malformed.
+    """
+
+    Settings = DenoisingTraining
+
+    def __init__(self, data: Sequence[Path], settings: DenoisingTraining):
+        self.data, self.settings, self.training = data, settings, settings.training
+        # The first validation comes late: what it will lack is said before the first update.
+        for split in ("train", "valid"):
+            _found(data, split)
+
+    def model(self, rngs: nnx.Rngs) -> Denoising:
+        """A fresh model of settings.model."""
+        return Denoising(self.settings.model, rngs=rngs)
+
+    def batches(self, start: int, stop: int) -> Iterator[dict[str, np.ndarray]]:
+        """noisy and clean, float32[batch, frames, hop] in [-1, 1]."""
+        s, seed = self.settings, self.training.seed
+        mixes = read_noisy_speech(self.data, "train", s.model.sample_rate, TRAINING_MIXES, unlabelled=True)
+
+        def make(step: int) -> dict[str, np.ndarray]:
+            rng = np.random.default_rng([seed, step])
+            return self._batch([mixes.draw(rng, s.duration_s) for _ in range(s.batch_size)])
+
+        return prefetch(make, start, stop, s.workers)
+
+    def loss(self, model: Denoising, batch: dict[str, jax.Array]) -> jax.Array:
+        """Distance of compressed spectra less sdr_weight times the SI-SDR in dB."""
+        clean = batch["clean"].reshape(len(batch["clean"]), -1)
+        estimate = aligned(model, batch["noisy"]).reshape(clean.shape)
+        return compressed_spectrum_loss(estimate, clean) + self.settings.sdr_weight * si_sdr_loss(estimate, clean)
+
+    def validate(self, model: Denoising) -> float:
+        """Mean SI-SDR in dB of 60 mixes of 5 s, always the same, drawn by NoisySettings()."""
+        figures: list[float] = []
+        for batch in self._validation:
+            estimate = np.asarray(_outputs(model, jnp.asarray(batch["noisy"])))
+            figures += map(si_sdr_db, *(x.reshape(len(x), -1) for x in (estimate, batch["clean"])))
+        return float(np.mean(figures))
+
+    @cached_property
+    def _validation(self) -> list[dict[str, np.ndarray]]:
+        mixes = read_noisy_speech(self.data, "valid", self.settings.model.sample_rate, NoisySettings())
+        rng = np.random.default_rng(1)
+        drawn = [
+            [mixes.draw(rng, VALIDATION_DURATION_S) for _ in range(VALIDATION_BATCH)] for _ in range(VALIDATION_BATCHES)
+        ]
+        return [self._batch(of_batch) for of_batch in drawn]
+
+    def _batch(self, mixes: list[Noisy]) -> dict[str, np.ndarray]:
+        hop = self.settings.model.hop_samples
+        frames = len(mixes[0].samples) // hop
+
+        def framed(recordings: list[np.ndarray]) -> np.ndarray:
+            return np.stack(recordings)[:, : frames * hop].reshape(-1, frames, hop)
+
+        return {"noisy": framed([m.samples for m in mixes]), "clean": framed([m.clean for m in mixes])}
+
+
+def read_noisy_speech(
+    data: Sequence[Path], split: str, sample_rate: int, settings: NoisySettings, *, unlabelled: bool = False
+) -> NoisySpeech:
+    """Reads the recordings of one split of all folders in `data` into memory, resampled where needed.
+
+    Args:
+        data, split: see DenoisingRecipe. Rooms without that split give those of their valid split.
+        sample_rate: of the mixes, in Hz.
+        settings: how they are drawn.
+        unlabelled: whether speech that is not labelled to be clean is used where it measures as clean.
+
+    Raises:
+        FileNotFoundError, ValueError: see DenoisingRecipe.
+        AudioError: no recording of a kind could be read.
+    """
+    found = _found(data, split)
+    pools = [(LABELLED_SHARE, _clean(found.clean, sample_rate, LABELLED_RANGE_DB))] if found.clean else []
+    if unlabelled or not pools:
+        pools.append((UNLABELLED_SHARE, _clean(found.other, sample_rate, UNLABELLED_RANGE_DB)))
+    speech = [(share, pool) for share, pool in pools if pool]
+    if not speech:
+        raise ValueError(f"No speech of split {split!r} is clean: all of it lies less than 30 dB above its background.")
+    return NoisySpeech(
+        speech=speech,
+        noise=samples_of(found.noise, sample_rate),
+        music=samples_of(found.music, sample_rate),
+        rooms=samples_of(found.rooms, sample_rate),
+        sample_rate=sample_rate,
+        settings=settings,
+    )
+
+
+@dataclass(frozen=True)
+class _Found:
+    """Clips of one split. Clean: speech labelled so; other: all other speech."""
+
+    clean: list[Clip]
+    other: list[Clip]
+    noise: list[Clip]
+    music: list[Clip]
+    rooms: list[Clip]
+
+
+def _found(data: Sequence[Path], split: str) -> _Found:
+    recordings = find_recordings(data)
+    clean, other = _by_quality(recordings, split)
+    found = _Found(
+        clean,
+        other,
+        noise=of_split(recordings.noise, split),
+        music=of_split(recordings.music, split),
+        rooms=of_split(recordings.rooms, split) or of_split(recordings.rooms, "valid"),
+    )
+    kinds = {"speech": found.clean or found.other, "noise": found.noise, "music": found.music}
+    if lacking := [kind for kind, clips in kinds.items() if not clips]:
+        raise ValueError(
+            f"{', '.join(map(str, data))} has no {' and no '.join(lacking)} in split {split!r}; noisy speech needs all "
+            "three. Noise and music are folders whose names begin so. Add recordings, or correct the manifests' splits."
+        )
+    return found
+
+
+def _by_quality(recordings: Recordings, split: str) -> tuple[list[Clip], list[Clip]]:
+    clean, other = [], []
+    for folder, clips in recordings.speech.items():
+        labels = folder / "vad_segments.csv"
+        quality = read_segments(labels)[1] if labels.is_file() else {}
+        for clip in of_split(clips, split):
+            (clean if quality.get(clip.path) == "A" else other).append(clip)
+    return clean, other
+
+
+def _clean(clips: list[Clip], sample_rate: int, range_db: float) -> list[np.ndarray]:
+    """The clips that have no more background than that, without rumble."""
+    recordings = [_without_rumble(samples, sample_rate) for samples in samples_of(clips, sample_rate)]
+    return [samples for samples in recordings if _range_db(samples, sample_rate) >= range_db]
+
+
+def _without_rumble(samples: np.ndarray, sample_rate: int) -> np.ndarray:
+    from scipy.signal import butter, sosfilt
+
+    high_pass = butter(4, RUMBLE_HZ, "highpass", fs=sample_rate, output="sos")
+    return np.round(sosfilt(high_pass, samples)).clip(-32768, 32767).astype(np.int16)
+
+
+def _range_db(samples: np.ndarray, sample_rate: int) -> float:
+    """How far the soft frames of a recording lie below its loud ones."""
+    frame = round(LEVEL_FRAME_S * sample_rate)
+    frames = samples[: len(samples) // frame * frame].reshape(-1, frame).astype(np.float64)
+    if len(frames) < 2:
+        return 0.0
+    levels_db = 10 * np.log10(np.mean(frames**2, axis=1) + 1)
+    soft, loud = np.percentile(levels_db, [8, 95])
+    return float(loud - soft)
+
+
+__all__ = ["DenoisingRecipe", "DenoisingTraining", "read_noisy_speech"]

@@ -1,0 +1,263 @@
+"""Training of keyword models: clips of single words, changed at every draw."""
+
+import dataclasses
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from streamrnn.contract import aligned
+from streamrnn.decisions import clip_class
+from streamrnn.decisions.keywords import SILENCE, UNKNOWN
+from streamrnn.models import Keywords, KeywordsSettings
+from streamrnn.recipes.recordings import Recordings, find_recordings, held_out, of_split, samples_of
+from streamrnn.training import TrainingSettings, prefetch, read_clips
+from streamrnn.training.augment import Augment, AugmentSettings
+from streamrnn.training.data import Clip
+from streamrnn.training.losses import max_pooling_loss
+
+T = TypeVar("T")
+
+VALIDATION_BATCH = 100
+# At module level: a wrapper made anew at each validation would compile anew.
+_outputs = nnx.jit(aligned)
+
+
+@dataclass(frozen=True)
+class KeywordsTraining:
+    """Settings of `streamrnn train keywords`.
+
+    Raises:
+        ValueError: no clips, no threads, clips shorter than a frame, or shares that don't fit.
+    """
+
+    model: KeywordsSettings = field(default_factory=KeywordsSettings)
+    training: TrainingSettings = field(
+        default_factory=lambda: TrainingSettings(
+            steps=8000, learning_rate=3e-3, warmup_steps=200, weight_decay=0.02, ema_decay=0.998, validate_every=500
+        )
+    )
+    augment: AugmentSettings = field(default_factory=lambda: AugmentSettings(speed=(0.85, 1.15)))
+    batch_size: int = 64
+    """Clips per update."""
+    duration_s: float = 1.24
+    """Length that clips are laid into; longer ones are cut at both ends."""
+    unknown_share: float = 0.1
+    """Share of clips of unknown words, where there are any."""
+    silence_share: float = 0.05
+    """Share of clips of noise or music alone."""
+    cold_share: float = 0.5
+    """Share of clips that begin with the stream, rather than somewhere in its noise."""
+    label_smoothing: float = 0.1
+    """Share of each label that is spread over all classes."""
+    detection_share: float = 0.2
+    """Share of the loss that asks for high scores; the rest asks which word it was."""
+    workers: int = field(default=2, metadata={"identity": False})
+    """Threads that make clips."""
+
+    def __post_init__(self):
+        for name in ("batch_size", "workers"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1.")
+        for name in ("unknown_share", "silence_share", "cold_share", "label_smoothing", "detection_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be from 0 to 1.")
+        if self.unknown_share + self.silence_share >= 1:
+            raise ValueError("unknown_share + silence_share leave no share for words; together they must be below 1.")
+        if self.frames < 1:
+            raise ValueError(f"duration_s is {self.duration_s}; a clip needs one frame or more.")
+
+    @property
+    def frames(self) -> int:
+        """Input frames per clip: an even number."""
+        return round(self.duration_s * self.model.sample_rate / self.model.hop_samples / 2) * 2
+
+
+class KeywordsRecipe:
+    """Max-pooling loss on single words; validated by accuracy on clips of the valid split.
+
+    Args:
+        data: folders of recordings, or folders of such folders, in any layout of training.layouts. Those named noise*,
+            music* and rir* are noise, music and room responses, all optional. All else is speech: clips whose label is
+            one of the words, and clips of unknown words. Where no clip of a word is in split valid, every tenth is.
+        settings: see KeywordsTraining. Without words, the labels of the first entry of `data` are the words.
+
+    Raises:
+        FileNotFoundError, ValueError: see find_recordings; or a word has no clip to train on.
+    """
+
+    Settings = KeywordsTraining
+
+    def __init__(self, data: Sequence[Path], settings: KeywordsTraining):
+        words = settings.model.words or _labels(find_recordings(data[:1]))
+        model = dataclasses.replace(settings.model, words=words)
+        self.settings, self.training = dataclasses.replace(settings, model=model), settings.training
+        self._found = find_recordings(data)
+        self._clips = _Clips.sorted_by(words, self._found.speech)
+        self._require_words()
+
+    def model(self, rngs: nnx.Rngs) -> Keywords:
+        """A fresh model of settings.model."""
+        return Keywords(self.settings.model, rngs=rngs)
+
+    def batches(self, start: int, stop: int) -> Iterator[dict[str, Any]]:
+        """samples float32[batch, frames, hop], labels int32[batch], weights float32[batch, frames / 2], names."""
+        source, s = self._source, self.settings
+
+        def make(step: int) -> dict[str, Any]:
+            rng = np.random.default_rng([self.training.seed, step])
+            drawn = [source.draw(rng) for _ in range(s.batch_size)]
+            return _batch([(clip, label) for clip, label, _ in drawn], s) | {"names": [name for *_, name in drawn]}
+
+        return prefetch(make, start, stop, s.workers)
+
+    def loss(self, model: Keywords, batch: dict[str, jax.Array]) -> jax.Array:
+        """Max-pooling loss, in nats per clip."""
+        s, smoothing = self.settings, model.decision.smoothing_frames(model.frame_s)
+        logits = aligned(model, batch["samples"])
+        return max_pooling_loss(
+            logits, batch["labels"], batch["weights"], smoothing, s.label_smoothing, s.detection_share
+        )
+
+    def validate(self, model: Keywords) -> float:
+        """Accuracy on the valid split: clips of words, and of unknown words, from the same folders if they have any."""
+        smoothing = model.decision.smoothing_frames(model.frame_s)
+        right = []
+        for batch in self._validation:
+            posteriors = np.asarray(jax.nn.softmax(_outputs(model, jnp.asarray(batch["samples"]))))
+            for y, label, weights in zip(posteriors, batch["labels"], batch["weights"], strict=True):
+                heard = y[: int(weights.sum())]
+                right.append(clip_class(heard, smoothing)[0] == label)
+        return float(np.mean(right))
+
+    @cached_property
+    def _source(self) -> "_Source":
+        rate, found = self.settings.model.sample_rate, self._found
+        noise, music, rooms = (samples_of(of_split(c, "train"), rate) for c in (found.noise, found.music, found.rooms))
+        read = read_clips(of_split(self._clips.words, "train"), rate)
+        by_word = {word: [one for one in read if one[0].label == word] for word in self.settings.model.words}
+        unknown = read_clips(of_split([*self._clips.near, *self._clips.far], "train"), rate)
+        voices = [samples for _, samples in unknown]
+        return _Source(
+            words=list(by_word.values()),
+            unknown=unknown,
+            backgrounds=[*noise, *music],
+            augment=Augment(noise, music, rooms, voices, rate, self.settings.augment),
+            settings=self.settings,
+        )
+
+    @cached_property
+    def _validation(self) -> list[dict[str, np.ndarray]]:
+        unknown = of_split(self._clips.near, "valid") or of_split(self._clips.far, "valid")
+        judged = [*of_split(self._clips.words, "valid"), *unknown]
+        # Side by side with clips of their own length, so that little is padded.
+        read = sorted(read_clips(judged, self.settings.model.sample_rate), key=lambda one: len(one[1]))
+        parts = [read[i : i + VALIDATION_BATCH] for i in range(0, len(read), VALIDATION_BATCH)]
+        return [self._validation_batch(part) for part in parts]
+
+    def _validation_batch(self, part: list[tuple[Clip, np.ndarray]]) -> dict[str, np.ndarray]:
+        m = self.settings.model
+        seconds = int(np.ceil(len(part[-1][1]) / m.sample_rate))
+        frames = seconds * m.sample_rate // m.hop_samples // 2 * 2
+        index = {label: number for number, label in enumerate(m.labels)}
+        clips = [(s.astype(np.float32) / 32768, index.get(clip.label, 1)) for clip, s in part]
+        return _batch(clips, dataclasses.replace(self.settings, duration_s=frames * m.hop_samples / m.sample_rate))
+
+    def _require_words(self) -> None:
+        there = {clip.label for clip in of_split(self._clips.words, "train")}
+        if missing := [word for word in self.settings.model.words if word not in there]:
+            labels = {clip.label for clips in self._found.speech.values() for clip in clips} - {""}
+            raise ValueError(
+                f"there is no clip of {', '.join(missing)} to train on. The recordings have the labels: "
+                f"{', '.join(sorted(labels)) or 'none'}. Add clips, or choose other --words."
+            )
+
+
+@dataclass(frozen=True)
+class _Clips:
+    """Speech, sorted: clips of the words, other clips of their folders, and clips of other folders."""
+
+    words: list[Clip]
+    near: list[Clip]
+    far: list[Clip]
+
+    @classmethod
+    def sorted_by(cls, words: Collection[str], speech: dict[Path, list[Clip]]) -> "_Clips":
+        sorted_clips = cls([], [], [])
+        for clips in speech.values():
+            others = sorted_clips.near if any(clip.label in words for clip in clips) else sorted_clips.far
+            for clip in clips:
+                (sorted_clips.words if clip.label in words else others).append(clip)
+        return cls(held_out(sorted_clips.words), sorted_clips.near, sorted_clips.far)
+
+
+@dataclass(frozen=True)
+class _Source:
+    """Draws clips: words evenly, then unknown words and silence by their shares."""
+
+    words: list[list[tuple[Clip, np.ndarray]]]
+    unknown: list[tuple[Clip, np.ndarray]]
+    backgrounds: list[np.ndarray]
+    augment: Augment
+    settings: KeywordsTraining
+
+    def draw(self, rng: np.random.Generator) -> tuple[np.ndarray, int, str]:
+        """(float32[n] in [-1, 1] with n <= length, class, name of the recording)."""
+        s, drawn = self.settings, rng.random()
+        length = s.frames * s.model.hop_samples
+        if drawn < s.silence_share:
+            return self._silence(rng, length), 0, "silence"
+        if drawn < s.silence_share + s.unknown_share and self.unknown:
+            clip, samples = _pick(rng, self.unknown)
+            return self._heard(rng, samples, length), 1, str(clip.path)
+        word = int(rng.integers(len(self.words)))
+        clip, samples = _pick(rng, self.words[word])
+        return self._heard(rng, samples, length), word + 2, str(clip.path)
+
+    def _heard(self, rng: np.random.Generator, clip: np.ndarray, length: int) -> np.ndarray:
+        if len(clip) > 1.25 * length:
+            start = int(rng.integers(len(clip) - length + 1))
+            clip = clip[start : start + length]
+        if rng.random() < self.settings.cold_share:
+            return self.augment(rng, clip)[:length]
+        return self.augment(rng, clip, length)
+
+    def _silence(self, rng: np.random.Generator, length: int) -> np.ndarray:
+        if not self.backgrounds or rng.random() < 0.1:
+            return np.zeros(length, np.float32)
+        background = _pick(rng, self.backgrounds)
+        start = int(rng.integers(max(1, len(background) - length + 1)))
+        return self.augment(rng, background[start : start + length], length)
+
+
+def _pick(rng: np.random.Generator, pool: Sequence[T]) -> T:
+    return pool[int(rng.integers(len(pool)))]
+
+
+def _batch(clips: Sequence[tuple[np.ndarray, int]], settings: KeywordsTraining) -> dict[str, np.ndarray]:
+    """Clips laid side by side, zeros behind the shorter ones; weights are 1 in the frames of the clip, else 0."""
+    frames, hop = settings.frames, settings.model.hop_samples
+    samples = np.zeros((len(clips), frames * hop), np.float32)
+    weights = np.zeros((len(clips), frames // 2), np.float32)
+    for row, (clip, _) in enumerate(clips):
+        clip = clip[: frames * hop]
+        samples[row, : len(clip)] = clip
+        weights[row, : max(1, -(-len(clip) // (2 * hop)))] = 1
+    labels = np.array([label for _, label in clips], np.int32)
+    return {"samples": samples.reshape(len(clips), frames, hop), "labels": labels, "weights": weights}
+
+
+def _labels(found: Recordings) -> tuple[str, ...]:
+    labels = {clip.label for clips in found.speech.values() for clip in clips} - {"", SILENCE, UNKNOWN}
+    if not labels:
+        raise ValueError("the first folder of recordings has no labels to take the words from. Name them: --words A B.")
+    return tuple(sorted(labels))
+
+
+__all__ = ["KeywordsRecipe", "KeywordsTraining"]

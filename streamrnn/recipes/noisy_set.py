@@ -1,0 +1,71 @@
+"""Noisy speech written to disk beside the clean: a fixed test set on which any noise suppression can be judged."""
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from streamrnn.audio import write_audio
+from streamrnn.recipes.denoising import read_noisy_speech
+from streamrnn.recipes.noisy_speech import NoisySettings
+
+COLUMNS = ("path", "clean", "start", "end", "sample_rate", "label", "source", "split", "snr_db")
+
+
+def write_noisy_speech(
+    data: Path,
+    out: Path,
+    *,
+    clips: int = 120,
+    duration_s: float = 5.0,
+    split: str = "test",
+    seed: int = 0,
+    sample_rate: int = 16_000,
+    progress: Callable[[int, int], None] | None = None,
+) -> None:
+    """Mixes recordings of one split in `data` and writes them as a folder that `streamrnn evaluate denoise` reads.
+
+    The mixes are those of NoisySettings' defaults: 0 to 15 dB, noise three times in four and music once, no rooms,
+    speech from recordings of quality A. `out` gets noisy_0000.flac and clean_0000.flac, ... (16 bit mono), and
+    manifest.csv (path: noisy; label: noise or music). The same arguments give the same samples; mix k depends on the
+    seed and k alone, so more clips only add to fewer.
+
+    Args:
+        data: a folder of folders of recordings, as DenoisingRecipe reads them.
+        out: made where missing; must not hold a manifest.csv yet.
+        clips: how many mixes, at least 1.
+        duration_s: length of each, above 0.
+        split: train, valid or test.
+        seed: chooses the mixes.
+        sample_rate: of the mixes, in Hz.
+        progress: called with (mixes written, clips) after each mix.
+
+    Raises:
+        FileExistsError: `out` holds a manifest.csv.
+        FileNotFoundError, ValueError: `data` lacks speech, noise or music, or `split` does.
+        ValueError: no mix, or one without a sample, was asked for.
+    """
+    if clips < 1 or round(duration_s * sample_rate) < 1:
+        raise ValueError(
+            f"write_noisy_speech got {clips} clips of {duration_s} s; it needs 1 clip or more, longer than 0 s."
+        )
+    if (out / "manifest.csv").exists():
+        raise FileExistsError(f"{out} holds a manifest.csv already; mixes would join it. Choose another folder.")
+    mixes = read_noisy_speech([data], split, sample_rate, NoisySettings())
+    out.mkdir(parents=True, exist_ok=True)
+    rows: list[tuple] = [COLUMNS]
+    for number in range(clips):
+        mix, name = mixes.draw(np.random.default_rng([seed, number]), duration_s), f"{number:04}.flac"
+        write_audio(out / f"noisy_{name}", mix.samples, sample_rate)
+        write_audio(out / f"clean_{name}", mix.clean, sample_rate)
+        described = (0, len(mix.samples), sample_rate, mix.description, "composed", split, f"{mix.snr_db:.2f}")
+        rows.append((f"noisy_{name}", f"clean_{name}", *described))
+        if progress is not None:
+            progress(number + 1, clips)
+    # Last, as it marks the folder as whole: a run that was cut off can be repeated.
+    with (out / "manifest.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file, lineterminator="\n").writerows(rows)
+
+
+__all__ = ["write_noisy_speech"]

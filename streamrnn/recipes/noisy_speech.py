@@ -1,0 +1,192 @@
+"""Speech in noise, composed on the fly, with the clean speech that belongs to it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+
+from streamrnn.audio import mixing
+
+EARLY_MS = 50.0
+CLICK_MS = 4.0
+LOUDEST = 0.99
+
+T = TypeVar("T")
+
+
+class Noisy(NamedTuple):
+    """Speech in noise, float32[n] in [-1, 1]; the speech alone, as it is in it; its level over the noise's."""
+
+    samples: np.ndarray
+    clean: np.ndarray
+    snr_db: float
+    description: str
+
+
+@dataclass(frozen=True)
+class NoisySettings:
+    """How noisy speech is drawn. Shares are probabilities; ranges are drawn from evenly."""
+
+    snr_db: tuple[float, float] = (0.0, 15.0)
+    """Level of the speech over that of the noise or music, pauses included."""
+    level_db: tuple[float, float] = (-35.0, -20.0)
+    """RMS of the whole, relative to full scale."""
+    speed: tuple[float, float] = (1.0, 1.0)
+    """Speed, and with it pitch, of each utterance."""
+    music_share: float = 0.25
+    """Music instead of noise."""
+    babble_share: float = 0.0
+    """Several voices at once instead of noise."""
+    synthetic_share: float = 0.0
+    """Coloured noise instead of a recorded one."""
+    second_noise_share: float = 0.0
+    """A second noise on top of the first."""
+    click_share: float = 0.0
+    """Clicks, as of keys, on top of the noise."""
+    colour_share: float = 0.0
+    """Speech, and noise by itself, through a random gentle filter, as of another microphone."""
+    room_share: float = 0.0
+    """Speech in a room. The clean speech keeps the room's reflections of the first 50 ms."""
+    telephone_share: float = 0.0
+    """The whole limited to a band like that of a telephone."""
+
+
+@dataclass(frozen=True)
+class NoisySpeech:
+    """Draws speech in noise from recordings, all int16[n] at one sample rate.
+
+    Attributes:
+        speech: pools of clean recordings, each with the share of utterances drawn from it.
+        noise, music: recordings of them.
+        rooms: impulse responses; may be empty.
+        sample_rate: of all of them.
+        settings: how it is drawn.
+    """
+
+    speech: Sequence[tuple[float, Sequence[np.ndarray]]]
+    noise: Sequence[np.ndarray]
+    music: Sequence[np.ndarray]
+    rooms: Sequence[np.ndarray]
+    sample_rate: int
+    settings: NoisySettings = field(default_factory=NoisySettings)
+
+    def draw(self, rng: np.random.Generator, duration_s: float) -> Noisy:
+        """One recording of that length; the same generator state gives the same one."""
+        s, n = self.settings, round(duration_s * self.sample_rate)
+        heard, clean = self._in_room(rng, self._coloured(rng, self._talk(rng, n)))
+        kind, background = self._background(rng, n)
+        snr_db = rng.uniform(*s.snr_db)
+        noise = mixing.mix_at_snr(heard, self._coloured(rng, background), snr_db) - heard
+        heard, clean = self._on_the_line(rng, heard + noise, clean)
+        gain = _gain_to(heard, rng.uniform(*s.level_db))
+        return Noisy(heard * gain, clean * gain, snr_db, kind)
+
+    def _talk(self, rng: np.random.Generator, n: int) -> np.ndarray:
+        """Utterances one after the other, the first one begun already."""
+        line, position = np.zeros(n, np.float32), -round(rng.uniform(0, 3) * self.sample_rate)
+        while position < n:
+            spoken = self._utterance(rng)
+            # A first utterance that would be over is begun here, so that no recording starts empty.
+            position = 0 if position + len(spoken) <= 0 else position
+            skipped = max(0, -position)
+            here = spoken[skipped : n - position]
+            line[position + skipped : position + skipped + len(here)] = here
+            position += len(spoken) + round(rng.exponential(0.3) * self.sample_rate)
+        return line
+
+    def _utterance(self, rng: np.random.Generator) -> np.ndarray:
+        shares = np.array([share for share, _ in self.speech])
+        pool = self.speech[int(rng.choice(len(shares), p=shares / shares.sum()))][1]
+        spoken = _as_float(_pick(rng, pool))
+        if (speed := rng.uniform(*self.settings.speed)) != 1:
+            spoken = mixing.change_speed(spoken, speed)
+        return spoken * _gain_to(spoken, -26 + rng.normal(0, 2))
+
+    def _in_room(self, rng: np.random.Generator, speech: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The speech as it is heard, and what of it is to be kept."""
+        if rng.random() >= self.settings.room_share or not self.rooms:
+            return speech, speech
+        response = _as_float(_pick(rng, self.rooms))
+        direct = int(np.argmax(np.abs(response)))
+        response = response[direct:] / max(float(np.sqrt(np.sum(response[direct:] ** 2))), 1e-5)
+        early = response[: round(EARLY_MS / 1000 * self.sample_rate)]
+        return _through(speech, response), _through(speech, early)
+
+    def _background(self, rng: np.random.Generator, n: int) -> tuple[str, np.ndarray]:
+        s = self.settings
+        if rng.random() < s.music_share:
+            return "music", self._recorded(rng, self.music, n)
+        kind, noise = self._noise(rng, n)
+        if rng.random() < s.second_noise_share:
+            noise = noise + mixing.gain(self._recorded(rng, self.noise, n), rng.uniform(-12, 0))
+        if rng.random() < s.click_share:
+            noise = noise + self._clicks(rng, n)
+        return kind, noise
+
+    def _noise(self, rng: np.random.Generator, n: int) -> tuple[str, np.ndarray]:
+        s = self.settings
+        draw = rng.random()
+        if draw < s.babble_share:
+            return "babble", self._babble(rng, n)
+        if draw < s.babble_share + s.synthetic_share:
+            return "synthetic noise", mixing.gain(mixing.coloured_noise(n, rng.uniform(-0.5, 2), rng), -6)
+        return "noise", self._recorded(rng, self.noise, n)
+
+    def _recorded(self, rng: np.random.Generator, pool: Sequence[np.ndarray], n: int) -> np.ndarray:
+        sound = mixing.fit_length(_as_float(_pick(rng, pool)), n, rng)
+        return sound * _gain_to(sound, -26)
+
+    def _babble(self, rng: np.random.Generator, n: int) -> np.ndarray:
+        voices = sum(self._talk(rng, n) for _ in range(int(rng.integers(4, 9))))
+        return np.asarray(voices * _gain_to(voices, -26), np.float32)
+
+    def _clicks(self, rng: np.random.Generator, n: int) -> np.ndarray:
+        """Short bursts that die away, a few per second."""
+        length = round(rng.uniform(0.5, 2) * CLICK_MS / 1000 * self.sample_rate)
+        decay = np.exp(-np.arange(length) / (0.25 * length))
+        line = np.zeros(n + length, np.float32)
+        for start in rng.integers(0, n, size=rng.poisson(4 * n / self.sample_rate)):
+            line[start : start + length] += rng.uniform(0.05, 0.5) * decay * rng.standard_normal(length)
+        return line[:n]
+
+    def _coloured(self, rng: np.random.Generator, sound: np.ndarray) -> np.ndarray:
+        """A filter of second order with random coefficients (Valin 2018, "A hybrid DSP/deep learning approach")."""
+        from scipy.signal import lfilter
+
+        if rng.random() >= self.settings.colour_share:
+            return sound
+        zeros, poles = rng.uniform(-0.375, 0.375, (2, 2))
+        return np.asarray(lfilter([1, *zeros], [1, *poles], sound), np.float32)
+
+    def _on_the_line(
+        self, rng: np.random.Generator, heard: np.ndarray, clean: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        if rng.random() >= self.settings.telephone_share:
+            return heard, clean
+        band = rng.uniform(20, 350), rng.uniform(3000, 4000), self.sample_rate
+        return mixing.band_limit(heard, *band), mixing.band_limit(clean, *band)
+
+
+def _gain_to(sound: np.ndarray, level_db: float) -> np.float32:
+    """What brings the sound to that RMS, or as near as full scale allows."""
+    rms = float(np.sqrt(np.mean(np.square(sound, dtype=np.float64)))) if len(sound) else 0.0
+    loudest = LOUDEST / max(float(np.abs(sound).max(initial=0)), 1e-9)
+    return np.float32(min(10 ** (level_db / 20) / max(rms, 1e-5), loudest))
+
+
+def _through(sound: np.ndarray, response: np.ndarray) -> np.ndarray:
+    from scipy.signal import oaconvolve
+
+    return np.asarray(oaconvolve(sound, response)[: len(sound)], np.float32)
+
+
+def _as_float(samples: np.ndarray) -> np.ndarray:
+    return samples.astype(np.float32) / 32768
+
+
+def _pick(rng: np.random.Generator, pool: Sequence[T]) -> T:
+    return pool[int(rng.integers(len(pool)))]
+
+
+__all__ = ["Noisy", "NoisySettings", "NoisySpeech"]

@@ -1,0 +1,299 @@
+"""What was said in recordings, for training transcription: clips with symbols, taken whole or joined into strings."""
+
+import math
+import warnings
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence, Sized
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from streamrnn.audio import AudioWarning, as_samples, mixing
+from streamrnn.decisions import Alphabet
+from streamrnn.training.data import Clip
+from streamrnn.training.store import ClipStore
+
+LEVEL_FRAME_S = 0.01
+SILENCE_BELOW_PEAK_DB = 30.0
+# Weak sounds begin and end words (the th of three, the t of eight): what is quiet is kept for so long.
+KEPT_AROUND_S = 0.1
+FADE_S = 0.01
+STRING_LEVEL = 0.05
+# Clips of a folder are drawn as often as its number of clips to this power: small ones more often than they would be,
+# but not until they are known by heart (Arivazhagan et al. 2019, section 5.2).
+FOLDER_BALANCE = 0.3
+# Unknown words that a warning names.
+NAMED = 30
+
+Pool = TypeVar("Pool", bound=Sized)
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """Samples, int16[n] or float32[n] in [-1, 1], and the ids of the symbols that are said in them.
+
+    Attributes:
+        speaker: who says them; "" where that is unknown.
+        spans: (start, end) of each symbol in samples; () where that is unknown.
+    """
+
+    samples: np.ndarray
+    ids: tuple[int, ...]
+    speaker: str = ""
+    spans: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True)
+class Whole:
+    """Recordings of one folder with the ids of what is said in each, decoded when they are drawn.
+
+    Attributes:
+        store: the recordings.
+        ids: of each clip in the store.
+        places: which clips of the store these are; default: all.
+    """
+
+    store: ClipStore
+    ids: dict[Clip, tuple[int, ...]]
+    places: Sequence[int] | None = None
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __getitem__(self, index: int) -> Spoken:
+        clip, samples = self.store[self._places[index]]
+        return Spoken(samples, self.ids[clip], clip.speaker)
+
+    def between(self, longer_than_s: float, longest_s: float) -> "Whole":
+        """Those of such a length."""
+        durations_s = self.store.durations_s
+        return replace(self, places=[i for i in self._places if longer_than_s < durations_s[i] <= longest_s])
+
+    @property
+    def most_labels(self) -> int:
+        """The longest text, in symbols."""
+        return max(len(self.ids[self.store.clips[i]]) for i in self._places)
+
+    @property
+    def _places(self) -> Sequence[int]:
+        return range(len(self.store)) if self.places is None else self.places
+
+
+@dataclass(frozen=True)
+class StringSettings:
+    """How recordings of single words are joined into strings. Shares are probabilities.
+
+    Raises:
+        ValueError: words is not a range from 1 on, or a share is not in [0, 1].
+    """
+
+    words: tuple[int, int] = (1, 12)
+    """Fewest and most words of a string."""
+    one_speaker_share: float = 0.5
+    """One voice throughout, where a speaker has said several different words; else each word its own."""
+    repeat_share: float = 0.15
+    """A word follows that is the same as the one before."""
+    garbage_share: float = 0.05
+    """A word of no symbol is put in, where there are any: nothing is to be written for it."""
+    overlap_s: float = 0.05
+    """How far neighbours reach into each other at most."""
+    pause_s: float = 0.6
+    """The longest pause between neighbours."""
+
+    def __post_init__(self):
+        if not 1 <= self.words[0] <= self.words[1]:
+            raise ValueError(f"words is {self.words}; it must be (fewest, most), from 1 on.")
+        for name in ("one_speaker_share", "repeat_share", "garbage_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be from 0 to 1.")
+
+
+def spoken_ids(clips: Sequence[Clip], alphabet: Alphabet) -> list[tuple[Clip, tuple[int, ...]]]:
+    """The clips with what is said in them: the ids of their transcripts, or of their labels where they have none.
+
+    Clips of one word that is no symbol have no ids: (). Clips without words are left out, and so are those whose text
+    has other characters, or words among other words, than the symbols: an AudioWarning counts these and names what it
+    met.
+    """
+    found: list[tuple[Clip, tuple[int, ...]]] = []
+    left_out: list[str] = []
+    for clip in clips:
+        text = spoken_text(clip)
+        try:
+            ids = tuple(alphabet.encode(text))
+        except ValueError:
+            if not alphabet.is_words or len(text.split()) > 1:
+                left_out.append(text)
+                continue
+            ids = ()
+        if text:
+            found.append((clip, ids))
+    if left_out:
+        unknown = sorted({piece for text in left_out for piece in _unknown(text, alphabet)})
+        named = ", ".join(map(repr, unknown[:NAMED])) + (", ..." if len(unknown) > NAMED else "")
+        message = f"{len(left_out)} of {len(clips)} clips are left out: {named} are no symbols of the model."
+        warnings.warn(message, AudioWarning, stacklevel=2)
+    return found
+
+
+def spoken_text(clip: Clip) -> str:
+    """What is said in a clip: its transcript, or its label where it has none; words parted by single spaces."""
+    return " ".join((clip.transcript or clip.label).split())
+
+
+def _unknown(text: str, alphabet: Alphabet) -> set[str]:
+    pieces = text.lower().split() if alphabet.is_words else text.lower()
+    return {*pieces} - {symbol.lower() for symbol in alphabet.symbols}
+
+
+@dataclass(frozen=True)
+class Strings:
+    """Joins recordings of single words into strings, on the fly.
+
+    Attributes:
+        words: single words by folder; their silence is cut off by `trimmed`. Those without ids are garbage.
+        sample_rate: of all of them, in Hz.
+        settings: how they are joined.
+    """
+
+    words: dict[Path, list[Spoken]]
+    sample_rate: int
+    settings: StringSettings = field(default_factory=StringSettings)
+
+    def draw(self, rng: np.random.Generator, longest_samples: float = math.inf) -> Spoken:
+        """A string of at most `longest_samples`, but of one word at least, however long that is."""
+        s = self.settings
+        pools = self._pools(rng)
+        fade, kept = round(FADE_S * self.sample_rate), round(KEPT_AROUND_S * self.sample_rate)
+        line, ids, spans = np.zeros(0, np.float32), [], []
+        for word in self._sequence(rng, pools, int(rng.integers(s.words[0], s.words[1] + 1))):
+            gap = round(self._gap_s(rng) * self.sample_rate) - 2 * kept if len(line) else 0
+            start = max(0, len(line) + gap)
+            longer = laid_over(line, _faded(_levelled(rng, word.samples), fade), start)
+            if len(line) and len(longer) > longest_samples:
+                break
+            line = longer
+            ids += word.ids
+            spans += [(start + kept, start + len(word.samples) - kept)] * len(word.ids)
+        return Spoken(line, tuple(ids), spans=tuple(spans))
+
+    def _pools(self, rng: np.random.Generator) -> dict[int, list[list[Spoken]]]:
+        """Recordings to choose from, by symbol and folder."""
+        if self._speakers and rng.random() < self.settings.one_speaker_share:
+            return self._speakers[int(rng.integers(len(self._speakers)))]
+        return self._everyone
+
+    def _sequence(
+        self, rng: np.random.Generator, pools: dict[int, list[list[Spoken]]], length: int
+    ) -> Iterator[Spoken]:
+        symbols, symbol = sorted(pools), None
+        for _ in range(length):
+            if self._garbage and rng.random() < self.settings.garbage_share:
+                yield _pick(rng, self._garbage)
+            if symbol is None or rng.random() >= self.settings.repeat_share:
+                symbol = symbols[int(rng.integers(len(symbols)))]
+            yield _pick(rng, pick_balanced(rng, pools[symbol]))
+
+    def _gap_s(self, rng: np.random.Generator) -> float:
+        # Half of the words touch, as they do in fluent speech; long pauses stand between groups.
+        if rng.random() < 0.5:
+            return rng.uniform(-self.settings.overlap_s, 2 * self.settings.overlap_s)
+        return rng.triangular(0, 0, self.settings.pause_s)
+
+    @cached_property
+    def _everyone(self) -> dict[int, list[list[Spoken]]]:
+        return _by_symbol([word for word in words if word.ids] for words in self.words.values())
+
+    @cached_property
+    def _speakers(self) -> list[dict[int, list[list[Spoken]]]]:
+        """The pools of each speaker who says several symbols."""
+        by_speaker: dict[tuple[Path, str], list[Spoken]] = defaultdict(list)
+        for folder, words in self.words.items():
+            for word in words:
+                if word.ids and word.speaker:
+                    by_speaker[folder, word.speaker].append(word)
+        pools = [_by_symbol([words]) for words in by_speaker.values()]
+        return [pool for pool in pools if len(pool) >= 3]
+
+    @cached_property
+    def _garbage(self) -> list[Spoken]:
+        return [word for words in self.words.values() for word in words if not word.ids]
+
+
+def single_words(recordings: Sequence[Spoken], sample_rate: int) -> list[Spoken]:
+    """Those of one symbol at most, without the silence around it."""
+    return [replace(s, samples=trimmed(s.samples, sample_rate)) for s in recordings if len(s.ids) < 2]
+
+
+def _by_symbol(folders: Iterable[list[Spoken]]) -> dict[int, list[list[Spoken]]]:
+    pools: dict[int, list[list[Spoken]]] = defaultdict(list)
+    for words in folders:
+        of_symbol: dict[int, list[Spoken]] = defaultdict(list)
+        for word in words:
+            of_symbol[word.ids[0]].append(word)
+        for symbol, recordings in of_symbol.items():
+            pools[symbol].append(recordings)
+    return dict(pools)
+
+
+def laid_over(line: np.ndarray, word: np.ndarray, start: int) -> np.ndarray:
+    """float32[n] with float32[m] added from sample `start` on, longer where need be."""
+    longer = np.zeros(max(len(line), start + len(word)), np.float32)
+    longer[: len(line)] = line
+    longer[start : start + len(word)] += word
+    return longer
+
+
+def trimmed(samples: np.ndarray, sample_rate: int) -> np.ndarray:
+    """samples[n] without the silence at both ends: what is 30 dB below the loudest 10 ms, but for 100 ms."""
+    frame = round(LEVEL_FRAME_S * sample_rate)
+    whole = as_samples(np.pad(samples, (0, -len(samples) % frame))).reshape(-1, frame)
+    power = np.mean(whole**2, axis=1)
+    loud = np.flatnonzero(power >= power.max(initial=0) * 10 ** (-SILENCE_BELOW_PEAK_DB / 10))
+    if not len(loud):
+        return samples
+    kept = round(KEPT_AROUND_S * sample_rate)
+    return samples[max(0, loud[0] * frame - kept) : (loud[-1] + 1) * frame + kept]
+
+
+def pick_balanced(rng: np.random.Generator, pools: Sequence[Pool]) -> Pool:
+    """One of several pools: a larger one more often, but not in proportion to its size."""
+    weights = np.array([len(pool) for pool in pools], float) ** FOLDER_BALANCE
+    return pools[int(rng.choice(len(pools), p=weights / weights.sum()))]
+
+
+def _pick(rng: np.random.Generator, pool: Sequence[Spoken]) -> Spoken:
+    return pool[int(rng.integers(len(pool)))]
+
+
+def _levelled(rng: np.random.Generator, samples: np.ndarray) -> np.ndarray:
+    """As loud as the others of a string, up to some decibels: they come from different microphones."""
+    samples = as_samples(samples)
+    rms = max(float(np.std(samples)), 1e-4)
+    return mixing.gain(samples * np.float32(STRING_LEVEL / rms), rng.normal(0, 2))
+
+
+def _faded(samples: np.ndarray, fade_samples: int) -> np.ndarray:
+    """Faded in and out, so that no click tells where one recording ends."""
+    fade = min(fade_samples, len(samples) // 2)
+    ramp = np.linspace(0, 1, fade, dtype=np.float32)
+    faded = np.array(samples, np.float32)
+    faded[:fade] *= ramp
+    faded[len(faded) - fade :] *= ramp[::-1]
+    return faded
+
+
+__all__ = [
+    "Spoken",
+    "StringSettings",
+    "Strings",
+    "laid_over",
+    "pick_balanced",
+    "single_words",
+    "spoken_ids",
+    "spoken_text",
+    "trimmed",
+]

@@ -1,0 +1,110 @@
+"""Strings of words written to disk: a fixed, transcribed test set on which any transcription can be judged."""
+
+import csv
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from streamrnn.audio import write_audio
+from streamrnn.decisions import Alphabet
+from streamrnn.models.transcription import DIGITS
+from streamrnn.recipes.recordings import find_recordings, of_split
+from streamrnn.recipes.spoken import Spoken, Strings, StringSettings, single_words, spoken_ids
+from streamrnn.training import read_clips
+
+# Each word by whoever said it: in small sets, few speakers have said several.
+TEST_STRINGS = StringSettings(words=(3, 10), one_speaker_share=0.0, garbage_share=0.0, overlap_s=0.0)
+SILENCE_S = 0.5
+MANIFEST_COLUMNS = ["path", "start", "end", "sample_rate", "transcript", "source", "split"]
+WORD_COLUMNS = ["path", "word", "start", "end"]
+
+
+def write_strings(
+    data: Sequence[Path],
+    out: Path,
+    *,
+    strings: int = 100,
+    symbols: tuple[str, ...] = DIGITS,
+    split: str = "test",
+    seed: int = 0,
+    sample_rate: int = 16_000,
+    settings: StringSettings = TEST_STRINGS,
+    progress: Callable[[int, int], None] | None = None,
+) -> None:
+    """Joins recordings of single words of one split into strings, and writes them as a folder that evaluation reads.
+
+    `out` gets string_0000.flac, ... (16 bit mono, half a second of silence at both ends), manifest.csv (transcript) and
+    words.csv (path, word, start, end in samples: where each word is heard). The same arguments give the same samples;
+    string k depends on the seed and k alone, so more strings only add to fewer.
+
+    Args:
+        data: folders of recordings, as TranscriptionRecipe reads them.
+        out: made where missing; must not hold a manifest.csv yet.
+        strings: how many, at least 1.
+        symbols: the words that strings are made of.
+        split: train, valid or test.
+        seed: chooses words and pauses.
+        sample_rate: of the strings, in Hz.
+        settings: how words are joined.
+        progress: called with (strings written, strings) after each.
+
+    Raises:
+        FileExistsError: `out` holds a manifest.csv.
+        FileNotFoundError, ValueError: see find_recordings; no string was asked for; no clip of the split is one of the
+            words.
+    """
+    if strings < 1:
+        raise ValueError(f"write_strings got {strings} strings; it needs 1 or more.")
+    if (out / "manifest.csv").exists():
+        raise FileExistsError(f"{out} holds a manifest.csv already; strings would mix with it. Choose another folder.")
+    alphabet = Alphabet(symbols)
+    drawn = Strings(_words(data, split, alphabet, sample_rate), sample_rate, settings)
+    out.mkdir(parents=True, exist_ok=True)
+    clip_rows: list[tuple] = []
+    word_rows: list[tuple] = []
+    for number in range(strings):
+        spoken, name = _with_silence(drawn.draw(np.random.default_rng([seed, number])), sample_rate), _name(number)
+        write_audio(out / name, spoken.samples, sample_rate)
+        text = alphabet.decode(spoken.ids)
+        clip_rows.append((name, 0, len(spoken.samples), sample_rate, text, "joined", split))
+        word_rows += [(name, symbols[i - 1], *span) for i, span in zip(spoken.ids, spoken.spans, strict=True)]
+        if progress is not None:
+            progress(number + 1, strings)
+    _write_table(out / "words.csv", WORD_COLUMNS, word_rows)
+    # Last, as it marks the folder as whole: a run that was cut off can be repeated.
+    _write_table(out / "manifest.csv", MANIFEST_COLUMNS, clip_rows)
+
+
+def _words(data: Sequence[Path], split: str, alphabet: Alphabet, sample_rate: int) -> dict[Path, list[Spoken]]:
+    found = find_recordings(data).speech
+    clips = {folder: dict(spoken_ids(of_split(clips, split), alphabet)) for folder, clips in found.items()}
+    single = {folder: {clip: ids for clip, ids in of.items() if len(ids) == 1} for folder, of in clips.items()}
+    if not any(single.values()):
+        raise ValueError(
+            f"no clip of split {split} in {', '.join(map(str, data))} is one of {', '.join(alphabet.symbols)}."
+        )
+    return {
+        folder: single_words([Spoken(s, ids[clip]) for clip, s in read_clips(list(ids), sample_rate)], sample_rate)
+        for folder, ids in single.items()
+        if ids
+    }
+
+
+def _with_silence(spoken: Spoken, sample_rate: int) -> Spoken:
+    silence = round(SILENCE_S * sample_rate)
+    spans = tuple((start + silence, end + silence) for start, end in spoken.spans)
+    return replace(spoken, samples=np.pad(spoken.samples, silence), spans=spans)
+
+
+def _name(number: int) -> str:
+    return f"string_{number:04}.flac"
+
+
+def _write_table(path: Path, columns: Sequence[str], rows: Sequence[tuple]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file, lineterminator="\n").writerows([columns, *rows])
+
+
+__all__ = ["TEST_STRINGS", "write_strings"]

@@ -1,0 +1,331 @@
+"""Training of transcription, by CTC or as a transducer: recordings with transcripts, and words joined into strings."""
+
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from safetensors.numpy import load_file
+
+from streamrnn.audio import AudioWarning, as_samples, mixing
+from streamrnn.contract import Constant, aligned
+from streamrnn.decisions import transcript, word_error_rate
+from streamrnn.models import CTC, CTCSettings, Model, Transducer, TransducerSettings
+from streamrnn.recipes.recordings import find_recordings, of_split, samples_of
+from streamrnn.recipes.spoken import Spoken, Strings, StringSettings, Whole, pick_balanced, single_words, spoken_ids
+from streamrnn.training import Augment, AugmentSettings, ClipStore, TrainingSettings, prefetch, read_clips
+from streamrnn.training.data import Clip
+from streamrnn.training.losses import ctc_loss, transducer_loss
+
+VALIDATION_STRINGS = 48
+VALIDATION_ROWS = 16
+
+Batch = dict[str, Any]
+
+
+@nnx.jit
+def _outputs(model: Model, samples: jax.Array) -> jax.Array:
+    # At module level: a wrapper made anew at each validation would compile anew.
+    return model.readout(aligned(model, samples))
+
+
+@dataclass(frozen=True)
+class CTCTraining:
+    """Settings of `streamrnn train digits`.
+
+    Raises:
+        ValueError: a number or share is out of its range, or durations_s are not rising.
+    """
+
+    model: CTCSettings = field(default_factory=CTCSettings)
+    training: TrainingSettings = field(
+        default_factory=lambda: TrainingSettings(
+            steps=5000, warmup_steps=200, weight_decay=0.01, ema_decay=0.998, validate_every=250
+        )
+    )
+    augment: AugmentSettings = field(
+        default_factory=lambda: AugmentSettings(speed=(0.85, 1.15), snr_db=(3.0, 30.0), band_limit_share=0.2)
+    )
+    strings: StringSettings = field(default_factory=StringSettings)
+    batch_s: float = 98.0
+    """Seconds of sound per update."""
+    durations_s: tuple[float, ...] = (3.5, 7.0, 14.0)
+    """Lengths of rows, rising; the rows of a batch have one of them. Longer recordings are left out."""
+    whole_share: float = 0.5
+    """Share of rows with a recording of several symbols, rather than a string of single words, where there are both."""
+    start_from: str = ""
+    """A model's .safetensors to take the encoder from, such as that of CTC for a transducer; default: from scratch."""
+    workers: int = field(default=2, metadata={"identity": False})
+    """Threads that make batches."""
+
+    def __post_init__(self):
+        if self.workers < 1:
+            raise ValueError(f"workers is {self.workers}; it must be at least 1.")
+        if not 0 <= self.whole_share <= 1:
+            raise ValueError(f"whole_share is {self.whole_share}; it must be from 0 to 1.")
+        if not self.durations_s or not self.durations_s[0] >= 0.1 or sorted({*self.durations_s}) != [*self.durations_s]:
+            raise ValueError(f"durations_s is {self.durations_s}; it must be rising lengths of 0.1 s or more.")
+        if self.batch_s < self.durations_s[-1]:
+            raise ValueError(f"batch_s is {self.batch_s}; it must hold a row of {self.durations_s[-1]} s.")
+
+
+@dataclass(frozen=True)
+class TransducerTraining(CTCTraining):
+    """Settings of `streamrnn train digits-transducer`.
+
+    Raises:
+        ValueError: a number or share is out of its range, or durations_s are not rising.
+    """
+
+    model: TransducerSettings = field(default_factory=TransducerSettings)
+
+
+class TranscriptionRecipe:
+    """What both ways of training have in common: rows of speech with the ids of what is said in them.
+
+    A recording of several symbols is taken as it is. Those of one symbol (single words) are joined into strings, with
+    words of no symbol in between now and then. For an alphabet of characters, so, all recordings are taken as they are.
+
+    Args:
+        data: folders of recordings, or folders of such folders, in any layout of training.layouts. Those named noise*,
+            music* and rir* are noise, music and room responses, all optional. Of all else, the clips with transcripts,
+            or with labels, are used; an AudioWarning counts those whose transcripts hold other words or characters than
+            the model's symbols, and names these.
+        settings: see CTCTraining.
+
+    Raises:
+        FileNotFoundError, ValueError: see find_recordings; no clip of split train, or none of split valid, can be used.
+    """
+
+    def __init__(self, data: Sequence[Path], settings: CTCTraining):
+        self.settings, self.training = settings, settings.training
+        self._found = find_recordings(data)
+        # The first validation comes late: what it will lack is said before the first update.
+        self._clips = {split: self._transcribed(split) for split in ("train", "valid")}
+
+    def batches(self, start: int, stop: int) -> Iterator[Batch]:
+        """samples float32[batch, frames, hop] in [-1, 1]; labels int32[batch, labels] from 1 on, 0 behind the last;
+        label_lengths int32[batch]. Rows are full of sound: where nobody speaks, there may be noise.
+        """
+        source = self._training_source
+
+        def make(step: int) -> Batch:
+            rng = np.random.default_rng([self.training.seed, step])
+            duration_s = rng.choice(source.durations_s)
+            rows = int(self.settings.batch_s / duration_s)
+            return source.batch([source.draw(rng, duration_s) for _ in range(rows)], duration_s)
+
+        return prefetch(make, start, stop, self.settings.workers)
+
+    def validate(self, model: Any) -> float:
+        """1 - word error rate over the recordings of split valid and 48 strings of its words, always the same."""
+        pairs = [pair for batch in self._validation for pair in _transcribed(model, batch)]
+        return 1 - word_error_rate(pairs).rate
+
+    def _started(self, model: Any) -> Any:
+        """The model with the encoder of `start_from`."""
+        if self.settings.start_from:
+            take_encoder(model, Path(self.settings.start_from))
+        return model
+
+    def _transcribed(self, split: str) -> dict[Path, list[tuple[Clip, tuple[int, ...]]]]:
+        alphabet = self.settings.model.alphabet
+        found = {folder: spoken_ids(of_split(clips, split), alphabet) for folder, clips in self._found.speech.items()}
+        if not any(ids for clips in found.values() for _, ids in clips):
+            raise ValueError(
+                f"no clip of split {split} has a transcript in the model's {len(alphabet.symbols)} symbols "
+                f"({', '.join(map(repr, alphabet.symbols[:5]))}, ...). Add recordings, or choose other --symbols."
+            )
+        return found
+
+    @cached_property
+    def _training_source(self) -> "_Source":
+        rate, found = self.settings.model.sample_rate, self._found
+        noise, music, rooms = (samples_of(of_split(c, "train"), rate) for c in (found.noise, found.music, found.rooms))
+        # Speed changes the length, so it comes before a recording is placed in its row, and the rest after.
+        augment = Augment(noise, music, rooms, [], rate, replace(self.settings.augment, speed=(1.0, 1.0)))
+        source = self._source("train", augment)
+        source.require_rows()
+        return source
+
+    @cached_property
+    def _validation(self) -> list[Batch]:
+        source, duration_s = self._source("valid", None), self.settings.durations_s[-1]
+        rng = np.random.default_rng(1)
+        rows = [spoken for _, whole in sorted(source.fitting.items()) for clips in whole for spoken in clips]
+        if source.strings.words:
+            longest = source.samples(duration_s)
+            rows += [source.strings.draw(rng, longest) for _ in range(VALIDATION_STRINGS)]
+        rows = [source.placed(rng, row, duration_s) for row in rows]
+        parts = [rows[i : i + VALIDATION_ROWS] for i in range(0, len(rows), VALIDATION_ROWS)]
+        return [source.batch(part, duration_s) for part in parts]
+
+    def _source(self, split: str, augment: Augment | None) -> "_Source":
+        rate, whole, words = self.settings.model.sample_rate, [], {}
+        for folder, clips in self._clips[split].items():
+            several = {clip: ids for clip, ids in clips if len(ids) > 1}
+            if several:
+                whole.append(Whole(ClipStore(list(several), rate), several))
+            single = {clip: ids for clip, ids in clips if len(ids) < 2}
+            if any(single.values()):
+                read = [Spoken(s, single[clip], clip.speaker) for clip, s in read_clips(list(single), rate)]
+                words[folder] = single_words(read, rate)
+        return _Source(whole, Strings(words, rate, self.settings.strings), self.settings, augment)
+
+
+class CTCRecipe(TranscriptionRecipe):
+    """CTC loss on transcribed recordings; validated by word error rate. See TranscriptionRecipe."""
+
+    Settings = CTCTraining
+
+    def model(self, rngs: nnx.Rngs) -> CTC:
+        """A fresh model of settings.model."""
+        return self._started(CTC(self.settings.model, rngs=rngs))
+
+    def loss(self, model: CTC, batch: Batch) -> jax.Array:
+        """CTC loss, in nats per symbol."""
+        logits = aligned(model, batch["samples"])
+        return ctc_loss(logits, batch["labels"], _all_frames(logits), batch["label_lengths"])
+
+
+class TransducerRecipe(TranscriptionRecipe):
+    """Transducer loss on transcribed recordings; validated by word error rate. See TranscriptionRecipe."""
+
+    Settings = TransducerTraining
+    settings: TransducerTraining
+
+    def model(self, rngs: nnx.Rngs) -> Transducer:
+        """A fresh model of settings.model."""
+        return self._started(Transducer(self.settings.model, rngs=rngs))
+
+    def loss(self, model: Transducer, batch: Batch) -> jax.Array:
+        """Transducer loss, in nats per symbol."""
+        labels, lengths = batch["labels"], batch["label_lengths"]
+        logits = model.joint_logits(batch["samples"], labels)
+        losses = transducer_loss(logits, labels, _all_frames(logits), lengths)
+        return jnp.mean(losses / jnp.maximum(lengths, 1))
+
+
+@dataclass(frozen=True)
+class _Source:
+    """Draws rows: recordings of several symbols, or strings of single words."""
+
+    whole: list[Whole]
+    strings: Strings
+    settings: CTCTraining
+    augment: Augment | None
+
+    def draw(self, rng: np.random.Generator, duration_s: float) -> Spoken:
+        """One row: float32 of exactly `duration_s`, augmented."""
+        fitting = self.fitting[duration_s]
+        if fitting and (not self.strings.words or rng.random() < self.settings.whole_share):
+            clips = pick_balanced(rng, fitting)
+            spoken = clips[int(rng.integers(len(clips)))]
+        else:
+            spoken = self.strings.draw(rng, round(self.samples(duration_s) * self.settings.augment.speed[0]))
+        faster = mixing.change_speed(as_samples(spoken.samples), rng.uniform(*self.settings.augment.speed))
+        row = self.placed(rng, Spoken(faster, spoken.ids), duration_s)
+        return row if self.augment is None else Spoken(self.augment(rng, row.samples), row.ids)
+
+    def placed(self, rng: np.random.Generator, spoken: Spoken, duration_s: float) -> Spoken:
+        """Somewhere in silence of `duration_s`."""
+        length, samples = self.samples(duration_s), as_samples(spoken.samples)[: self.samples(duration_s)]
+        start = int(rng.integers(length - len(samples) + 1))
+        return Spoken(np.pad(samples, (start, length - len(samples) - start)), spoken.ids)
+
+    def batch(self, rows: Sequence[Spoken], duration_s: float) -> Batch:
+        hop = self.settings.model.hop_samples
+        labels = np.zeros((len(rows), self._most_labels[duration_s]), np.int32)
+        for row, spoken in zip(labels, rows, strict=True):
+            row[: len(spoken.ids)] = spoken.ids
+        return {
+            "samples": np.stack([row.samples for row in rows]).reshape(len(rows), -1, hop),
+            "labels": labels,
+            "label_lengths": np.array([len(row.ids) for row in rows], np.int32),
+        }
+
+    def samples(self, duration_s: float) -> int:
+        """Samples of a row: whole frames of four hops."""
+        block = 4 * self.settings.model.hop_samples
+        return round(duration_s * self.settings.model.sample_rate / block) * block
+
+    @cached_property
+    def durations_s(self) -> list[float]:
+        """The lengths of rows for which there is anything to draw."""
+        return [d for d in self.settings.durations_s if self.fitting[d] or self.strings.words]
+
+    def require_rows(self) -> None:
+        """Warns of recordings that fit into no row. Raises ValueError where nothing does."""
+        count = sum(len(clips) for clips in self.whole)
+        too_long = count - sum(len(clips) for whole in self.fitting.values() for clips in whole)
+        longest = (
+            f"{self.settings.durations_s[-1]} s, the longest row, at {self.settings.augment.speed[0]} of its speed"
+        )
+        if not self.durations_s:
+            raise ValueError(f"none of {count} recordings fits into {longest}. Raise --durations-s.")
+        if too_long:
+            warnings.warn(f"{too_long} of {count} recordings do not fit into {longest}.", AudioWarning, stacklevel=2)
+
+    @cached_property
+    def fitting(self) -> dict[float, list[Whole]]:
+        """Recordings by the shortest row that they fit into, whatever their speed becomes, and by folder."""
+        slowest = self.settings.augment.speed[0]
+        shorter, fitting = 0.0, {}
+        for duration_s in self.settings.durations_s:
+            longest = self.samples(duration_s) * slowest / self.settings.model.sample_rate
+            chosen = [clips.between(shorter, longest) for clips in self.whole]
+            fitting[duration_s], shorter = [clips for clips in chosen if len(clips)], longest
+        return fitting
+
+    @cached_property
+    def _most_labels(self) -> dict[float, int]:
+        """Labels of the fullest row: one number per length of rows, since each shape is compiled anew."""
+        most = self.settings.strings.words[1] if self.strings.words else 1
+        found = {}
+        for duration_s in self.settings.durations_s:
+            found[duration_s] = most = max([most, *(clips.most_labels for clips in self.fitting[duration_s])])
+        return found
+
+
+def take_encoder(model: Any, path: Path) -> None:
+    """Puts the encoder of a saved transcription model into another one, in place.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the encoder there has other shapes.
+    """
+    saved, encoder = load_file(path), model.network.layers[0]
+    state = nnx.state(encoder, nnx.Any(nnx.Param, Constant))
+    for keys, variable in nnx.to_flat_state(state):
+        name = ".".join(map(str, ("network", "layers", 0, *keys)))
+        if name not in saved or saved[name].shape != variable.get_value().shape:
+            raise ValueError(
+                f"{path} has no {name} of shape {variable.get_value().shape}. Pass the same --model.* flags."
+            )
+        variable.set_value(jnp.asarray(saved[name]))
+    nnx.update(encoder, state)
+
+
+def _all_frames(logits: jax.Array) -> jax.Array:
+    return jnp.full(logits.shape[0], logits.shape[1], jnp.int32)
+
+
+def _transcribed(model: Any, batch: Batch) -> list[tuple[str, str]]:
+    """(reference, hypothesis) of each row."""
+    alphabet = model.settings.alphabet
+    outputs = np.asarray(_outputs(model, jnp.asarray(batch["samples"])))
+    pairs = []
+    for row, labels, length in zip(outputs, batch["labels"], batch["label_lengths"], strict=True):
+        decoder = model.decoder()
+        events = decoder.push(row) + decoder.finish(len(row) * model.frame_s)
+        pairs.append((alphabet.decode(labels[:length].tolist()), transcript(events)))
+    return pairs
+
+
+__all__ = ["CTCRecipe", "CTCTraining", "TranscriptionRecipe", "TransducerRecipe", "TransducerTraining", "take_encoder"]

@@ -1,0 +1,101 @@
+"""Figures of keyword models on folders of clips."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from flax import nnx
+
+from streamrnn.audio import write_audio
+from streamrnn.evaluation import evaluate
+from streamrnn.models import Keywords, KeywordsSettings
+from streamrnn.pretrained import load, save
+from streamrnn.runtime import run_file
+
+RATE = 16_000
+
+
+@pytest.fixture(scope="module")
+def model_path(tmp_path_factory) -> str:
+    """An untrained model: what it hears is chance, but always the same."""
+    path = tmp_path_factory.mktemp("model") / "words.safetensors"
+    settings = KeywordsSettings(words=("up", "down"), mels=8, channels=(6, 6), hidden=5)
+    model = Keywords(settings, rngs=nnx.Rngs(3))
+    model.eval()
+    save(model, path, task="keywords")
+    return str(path)
+
+
+def write_words(folder: Path, labels: list[str], split: str = "test") -> Path:
+    folder.mkdir()
+    rng = np.random.default_rng(len(labels))
+    for number in range(len(labels)):
+        write_audio(folder / f"{number}.wav", 0.1 * rng.standard_normal(RATE // 2).astype(np.float32), RATE)
+    rows = "".join(f"{number}.wav,{label},{split}\n" for number, label in enumerate(labels))
+    (folder / "manifest.csv").write_text("path,label,split\n" + rows)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def words(tmp_path_factory) -> Path:
+    return write_words(tmp_path_factory.mktemp("data") / "words", ["up", "down", "up", "left"])
+
+
+def test_the_answer_has_accuracy_classes_and_a_detection_curve(words, model_path):
+    answer = evaluate("keywords", words, model_path, "test")
+    assert list(answer) == ["task", "model", "data", "split", "clips", "streaming", "offline"]
+    assert list(answer["streaming"]) == ["accuracy", "per_class", "detection"]
+    assert list(answer["streaming"]["per_class"]) == ["down", "unknown", "up"]
+    assert json.loads(json.dumps(answer)) == answer
+
+
+def test_accuracy_is_the_share_of_clips_whose_best_smoothed_posterior_is_their_word(words, model_path):
+    answer, model = evaluate("keywords", words, model_path), load(model_path)
+    window = round(0.2 / model.frame_s)
+    right = []
+    for number, label in enumerate(["up", "down", "up", "unknown"]):
+        posteriors = run_file(model, words / f"{number}.wav")
+        padded = np.pad(posteriors, ((window - 1, 0), (0, 0)))
+        smoothed = np.mean([padded[k : k + len(posteriors)] for k in range(window)], axis=0)
+        right.append(model.settings.labels[1 + int(smoothed[:, 1:].max(axis=0).argmax())] == label)
+    assert answer["offline"]["accuracy"] == answer["streaming"]["accuracy"] == np.mean(right)
+
+
+def test_streaming_and_offline_curves_agree(words, model_path):
+    answer = evaluate("keywords", words, model_path)
+    streaming, offline = (answer[way]["detection"] for way in ("streaming", "offline"))
+    assert streaming == offline
+
+
+def test_false_alarms_are_counted_in_the_hours_without_words_and_bounded_where_there_are_none(words, model_path):
+    detection = evaluate("keywords", words, model_path)["streaming"]["detection"]
+    assert detection["hours"] == pytest.approx(0.5 / 3600)
+    first, last = detection["curve"][0], detection["curve"][-1]
+    assert first["threshold"] == 0.05 and first["false_alarms"] >= 1 and first["bound_per_hour"] is None
+    assert first["false_alarms_per_hour"] == pytest.approx(first["false_alarms"] / detection["hours"])
+    assert last["false_alarms"] == 0 and last["bound_per_hour"] == pytest.approx(3 / detection["hours"])
+    assert (first["miss_rate"], last["miss_rate"]) == (0, 1)
+
+
+def test_negatives_add_hours_but_no_classes_and_leave_training_recordings_out(words, model_path, tmp_path):
+    heard, trained = (write_words(tmp_path / split, [""] * 3, split) for split in ("valid", "train"))
+    alone = evaluate("keywords", words, model_path)["streaming"]
+    both = evaluate("keywords", words, model_path, negatives=[heard, trained])["streaming"]
+    assert both["detection"]["hours"] == pytest.approx(2.0 / 3600)
+    assert (both["accuracy"], both["per_class"]) == (alone["accuracy"], alone["per_class"])
+
+
+def test_a_folder_without_the_models_words_is_refused_with_both_lists(tmp_path, model_path):
+    with pytest.raises(ValueError, match=r"Words: up, down\. Labels of the clips: left, right"):
+        evaluate("keywords", write_words(tmp_path / "others", ["left", "right"]), model_path)
+
+
+def test_a_model_for_something_else_is_refused(words):
+    with pytest.raises(ValueError, match="got a VoiceActivity; it needs a keyword model"):
+        evaluate("keywords", words, "vad")
+
+
+def test_negatives_are_for_keywords_alone(words):
+    with pytest.raises(ValueError, match="negatives are for keywords; vad takes none"):
+        evaluate("vad", words, "vad", negatives=[words])

@@ -1,0 +1,185 @@
+"""Noisy speech: what is mixed, what is learned from it, and what is refused."""
+
+import csv
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+from flax import nnx
+
+from streamrnn.audio import read_audio, write_audio
+from streamrnn.decisions.sound import si_sdr_db
+from streamrnn.models import DenoisingSettings
+from streamrnn.recipes.denoising import DenoisingRecipe, DenoisingTraining, read_noisy_speech
+from streamrnn.recipes.noisy_set import write_noisy_speech
+from streamrnn.recipes.noisy_speech import NoisySettings, NoisySpeech
+
+RATE = 8000
+SMALL = DenoisingSettings(
+    sample_rate=RATE, window_samples=60, hop_samples=20, bands=(3, 2, 1), features=4, across=3, memory_s=0.1
+)
+
+
+def write_folder(folder: Path, recordings: dict[str, np.ndarray], labels: str = "") -> None:
+    """Each recording is in all three splits."""
+    folder.mkdir(parents=True)
+    rows = [f"{name},{split}\n" for name in recordings for split in ("train", "valid", "test")]
+    for name, samples in recordings.items():
+        write_audio(folder / name, samples, RATE)
+    (folder / "manifest.csv").write_text("path,split\n" + "".join(rows))
+    if labels:
+        (folder / "vad_segments.csv").write_text("path,start,end,quality\n" + labels)
+
+
+def tone(hz: float, floor: float) -> np.ndarray:
+    """Two seconds, in the second of them a tone, over some noise."""
+    n = np.arange(2 * RATE)
+    return 0.3 * np.sin(2 * np.pi * hz * n / RATE) * (n > RATE) + floor * np.random.default_rng(1).standard_normal(
+        len(n)
+    )
+
+
+@pytest.fixture
+def data(tmp_path) -> Path:
+    """A clean voice (700 Hz), a noisy one (1000 Hz), one of the crowd (1300 Hz), one without labels (1600 Hz)."""
+    rng = np.random.default_rng(0)
+    recordings = {"clean.wav": tone(700, 1e-4), "noisy.wav": tone(1000, 0.03), "crowd.wav": tone(1300, 0.01)}
+    quality = "clean.wav,1,2,A\nnoisy.wav,1,2,A\ncrowd.wav,1,2,B\n"
+    write_folder(tmp_path / "data/speech", recordings, quality)
+    write_folder(tmp_path / "data/words", {"word.wav": tone(1600, 1e-5)})
+    write_folder(tmp_path / "data/noise", {"hiss.wav": 0.01 * rng.standard_normal(RATE)})
+    write_folder(tmp_path / "data/music", {"chord.wav": 0.1 * np.sin(np.arange(RATE))})
+    return tmp_path / "data"
+
+
+def speech(**settings) -> NoisySpeech:
+    """Draws from generated sound: two voices, one noise, one chord, one room."""
+    rng = np.random.default_rng(0)
+    voices = [(8000 * rng.standard_normal(RATE)).astype(np.int16) for _ in range(2)]
+    noise = (500 * rng.standard_normal(2 * RATE)).astype(np.int16)
+    room = np.zeros(RATE // 2, np.int16)
+    room[[50, 400, 3000]] = 30_000, 10_000, 10_000  # direct, after 44 ms, after 369 ms
+    return NoisySpeech([(1.0, voices)], [noise], [noise[::-1]], [room], RATE, NoisySettings(**settings))
+
+
+def draw(mixes: NoisySpeech, seed: int = 0, duration_s: float = 1.0):
+    return mixes.draw(np.random.default_rng(seed), duration_s)
+
+
+@pytest.mark.parametrize(
+    "setting",
+    ["music", "babble", "synthetic", "second_noise", "click", "colour", "telephone"],
+)
+def test_with_all_kinds_of_noise_the_ratio_is_the_one_that_was_drawn(setting):
+    for seed in range(3):
+        mix = draw(speech(**{"music_share": 0.0, f"{setting}_share": 1.0}), seed)
+        noise = mix.samples - mix.clean
+        snr_db = 10 * np.log10(np.sum(mix.clean**2) / np.sum(noise**2))
+        # Clicks and noise are measured together; a telephone takes some of both away afterwards.
+        assert snr_db == pytest.approx(mix.snr_db, abs=3 if setting == "telephone" else 0.1)
+        assert 0 <= mix.snr_db <= 15
+
+
+def test_levels_are_those_that_were_asked_for_and_nothing_is_clipped():
+    mix = draw(speech(level_db=(-30.0, -30.0)))
+    assert 20 * np.log10(np.std(mix.samples)) == pytest.approx(-30, abs=0.1)
+    assert np.abs(draw(speech(level_db=(0.0, 0.0))).samples).max() <= 0.991
+
+
+def test_the_same_generator_gives_the_same_mix():
+    settings = {"babble_share": 0.5, "colour_share": 0.5, "room_share": 0.5, "speed": (0.9, 1.1)}
+    first, again, other = (draw(speech(**settings), seed) for seed in (5, 5, 6))
+    np.testing.assert_array_equal(first.samples, again.samples)
+    assert not np.array_equal(first.samples, other.samples)
+
+
+def test_of_a_room_the_early_reflections_stay():
+    quiet = {"snr_db": (90.0, 90.0), "room_share": 1.0}
+    mix = draw(speech(**quiet))
+    late = mix.samples - mix.clean
+    assert 10 * np.log10(np.sum(mix.clean**2) / np.sum(late**2)) == pytest.approx(10 * np.log10(10), abs=1.5)
+    assert si_sdr_db(draw(speech(snr_db=(90.0, 90.0))).samples, draw(speech(snr_db=(90.0, 90.0))).clean) > 80
+
+
+def pitches(mixes: NoisySpeech) -> set[int]:
+    """The tones of all speech that may be drawn, in Hz."""
+    spectra = [np.abs(np.fft.rfft(samples[-RATE:])) for _, pool in mixes.speech for samples in pool]
+    return {int(np.argmax(spectrum)) for spectrum in spectra}
+
+
+def test_figures_are_taken_on_clean_labelled_speech_and_training_also_hears_what_measures_as_clean(data):
+    assert pitches(read_noisy_speech([data], "valid", RATE, NoisySettings())) == {700}
+    assert pitches(read_noisy_speech([data], "train", RATE, NoisySettings(), unlabelled=True)) == {700, 1600}
+
+
+def test_speech_has_no_rumble(data, tmp_path):
+    n = np.arange(2 * RATE)
+    rumbling = tone(700, 1e-4) + 0.2 * np.sin(2 * np.pi * 20 * n / RATE)
+    write_folder(tmp_path / "more/speech", {"clean.wav": rumbling}, "clean.wav,1,2,A\n")
+    places = [tmp_path / "more/speech", data / "noise", data / "music"]
+    ((_, (kept,)),) = read_noisy_speech(places, "valid", RATE, NoisySettings()).speech
+    spectrum = np.abs(np.fft.rfft(kept[-RATE:]))
+    assert spectrum[20] < 0.05 * spectrum[700]
+
+
+@pytest.fixture
+def recipe(data) -> DenoisingRecipe:
+    return DenoisingRecipe([data], DenoisingTraining(model=SMALL, batch_size=2, duration_s=0.2, workers=1))
+
+
+def test_a_batch_depends_on_its_step_alone(recipe):
+    in_a_row = list(recipe.batches(0, 3))
+    alone = next(iter(recipe.batches(2, 3)))
+    for name in ("noisy", "clean"):
+        assert in_a_row[2][name].shape == (2, 80, 20)
+        np.testing.assert_array_equal(in_a_row[2][name], alone[name])
+    assert not np.array_equal(in_a_row[0]["noisy"], in_a_row[1]["noisy"])
+
+
+def test_the_loss_tells_clean_sound_from_noisy(recipe):
+    """The model passes all, so its loss is the distance of its input."""
+    model = recipe.model(nnx.Rngs(0))
+    batch = next(iter(recipe.batches(0, 1)))
+    loss = nnx.jit(recipe.loss)
+    assert loss(model, {"noisy": batch["clean"], "clean": batch["clean"]}) < loss(model, batch)
+
+
+def test_validation_is_the_mean_ratio_in_decibels(recipe):
+    assert 0 < recipe.validate(recipe.model(nnx.Rngs(0))) < 15
+
+
+@pytest.mark.parametrize("missing", ["noise", "music", "speech"])
+def test_what_is_missing_is_named_before_the_first_update(data, missing):
+    kept = [folder for folder in sorted(data.iterdir()) if folder.name not in (missing, "words")]
+    with pytest.raises(ValueError, match=f"no {missing}"):
+        DenoisingRecipe(kept, DenoisingTraining(model=SMALL))
+
+
+@pytest.mark.parametrize("wrong", [{"batch_size": 0}, {"workers": 0}, {"duration_s": 0.001}])
+def test_settings_out_of_range_are_refused(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        DenoisingTraining(**wrong)
+
+
+def test_a_noisy_set_is_always_the_same_and_says_what_is_in_it(data, tmp_path):
+    for name, clips in (("a", 3), ("b", 2)):
+        write_noisy_speech(data, tmp_path / name, clips=clips, duration_s=0.5, sample_rate=RATE)
+    for kind, number in itertools.product(("noisy", "clean"), range(2)):
+        file = f"{kind}_{number:04}.flac"
+        assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
+    with (tmp_path / "a/manifest.csv").open() as table:
+        rows = list(csv.DictReader(table))
+    assert [row["clean"] for row in rows] == ["clean_0000.flac", "clean_0001.flac", "clean_0002.flac"]
+    for row in rows:
+        noisy, clean = (read_audio(tmp_path / "a" / row[column])[0] for column in ("path", "clean"))
+        assert len(noisy) == len(clean) == RATE // 2
+        assert si_sdr_db(noisy, clean) == pytest.approx(float(row["snr_db"]), abs=1)
+
+
+def test_a_noisy_set_is_not_written_over_another_nor_without_clips(data, tmp_path):
+    write_noisy_speech(data, tmp_path / "a", clips=1, duration_s=0.1, sample_rate=RATE)
+    with pytest.raises(FileExistsError, match=r"holds a manifest\.csv already"):
+        write_noisy_speech(data, tmp_path / "a", clips=1, duration_s=0.1, sample_rate=RATE)
+    with pytest.raises(ValueError, match="1 clip or more"):
+        write_noisy_speech(data, tmp_path / "c", clips=0)

@@ -1,0 +1,196 @@
+"""Keyword models from folders of single words."""
+
+import dataclasses
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from streamrnn.audio import write_audio
+from streamrnn.models import Keywords, KeywordsSettings
+from streamrnn.recipes import RECIPES, KeywordsRecipe, Recipe
+from streamrnn.recipes.keywords import KeywordsTraining
+from streamrnn.recipes.train import begin_with, train
+from streamrnn.training import AugmentSettings, TrainingSettings
+
+RATE = 2000
+TINY = KeywordsSettings(
+    words=(), sample_rate=RATE, hop_samples=50, window_samples=100, mels=8, channels=(8, 8), hidden=12, dropout=0.0
+)
+SETTINGS = KeywordsTraining(
+    model=TINY,
+    training=TrainingSettings(steps=150, learning_rate=0.02, warmup_steps=5, validate_every=50, log_every=50),
+    augment=AugmentSettings(speed=(0.95, 1.05), room_share=0.0, noise_share=0.2, music_share=0.0, babble_share=0.0),
+    batch_size=16,
+    duration_s=1.0,
+    workers=1,
+)
+PITCHES_HZ = {"high": 600, "low": 150, "middle": 300}
+
+
+def word(label: str, seed: int) -> np.ndarray:
+    """A tone of 0.3 s somewhere in 0.8 s: its pitch is the word."""
+    rng = np.random.default_rng(seed)
+    tone = 0.3 * np.sin(2 * np.pi * PITCHES_HZ[label] * np.arange(round(0.3 * RATE)) / RATE)
+    clip = 0.002 * rng.standard_normal(round(0.8 * RATE))
+    start = int(rng.integers(len(clip) - len(tone)))
+    clip[start : start + len(tone)] += tone
+    return clip.astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    """A folder per word, as Speech Commands has them, beside a folder of noise. Not to be written to."""
+    data = tmp_path_factory.mktemp("data")
+    for label in PITCHES_HZ:
+        (data / "words" / label).mkdir(parents=True)
+        for number in range(20):
+            write_audio(data / "words" / label / f"s{number}_nohash_0.wav", word(label, number), RATE)
+    (data / "noise").mkdir()
+    noise = 0.1 * np.random.default_rng(1).standard_normal(3 * RATE).astype(np.float32)
+    write_audio(data / "noise" / "hiss.wav", noise, RATE)
+    (data / "noise" / "manifest.csv").write_text("path,split\nhiss.wav,train\n")
+    return data
+
+
+@pytest.fixture(scope="module")
+def trained(data, tmp_path_factory) -> tuple[KeywordsRecipe, Keywords, float]:
+    recipe = KeywordsRecipe([data / "words", data / "noise"], SETTINGS)
+    return recipe, *train(recipe, "keywords", recipe.settings, tmp_path_factory.mktemp("run"))
+
+
+def of_words(*words: str, **others) -> KeywordsTraining:
+    return dataclasses.replace(SETTINGS, model=dataclasses.replace(TINY, words=words), **others)
+
+
+def test_the_recipe_is_one(data):
+    assert isinstance(RECIPES["keywords"]([data / "words"], SETTINGS), Recipe)
+
+
+def test_a_model_learns_to_tell_the_words_of_a_folder_apart(trained):
+    _, model, figure = trained
+    assert model.settings.words == ("high", "low", "middle")
+    assert figure > 0.8
+
+
+def test_the_figure_is_that_of_the_model_that_comes_back(trained):
+    recipe, model, figure = trained
+    assert recipe.validate(model) == pytest.approx(figure)
+
+
+def test_the_words_are_the_labels_of_the_first_folder_alone(data):
+    recipe = KeywordsRecipe([data / "noise", data / "words"], of_words("low", "high"))
+    assert recipe.settings.model.words == ("low", "high")
+    with pytest.raises(ValueError, match=r"has no labels to take the words from. Name them: --words"):
+        KeywordsRecipe([data / "noise", data / "words"], SETTINGS)
+
+
+def test_words_that_are_not_listened_for_are_unknown(data):
+    recipe = KeywordsRecipe([data], of_words("low", "high", unknown_share=0.5, silence_share=0.0))
+    (batch,) = recipe.batches(0, 1)
+    assert set(batch["labels"].tolist()) == {1, 2, 3}
+    labels = {label for part in recipe._validation for label in part["labels"].tolist()}
+    assert labels == {1, 2, 3}
+
+
+def test_a_batch_has_the_shapes_that_the_loss_takes(data):
+    (batch,) = KeywordsRecipe([data], SETTINGS).batches(0, 1)
+    names = batch.pop("names")
+    assert len(names) == 16 and all(name == "silence" or Path(name).is_file() for name in names)
+    assert {name: array.shape for name, array in batch.items()} == {
+        "samples": (16, 40, 50),
+        "labels": (16,),
+        "weights": (16, 20),
+    }
+    assert np.abs(batch["samples"]).max() <= 1 and batch["samples"].dtype == np.float32
+    assert set(np.unique(batch["weights"])) <= {0, 1} and (batch["weights"][:, 0] == 1).all()
+
+
+def test_a_batch_depends_on_its_step_and_the_seed_alone(data):
+    first, second = KeywordsRecipe([data], SETTINGS).batches(0, 2)
+    (again,) = KeywordsRecipe([data], dataclasses.replace(SETTINGS, workers=3)).batches(1, 2)
+    np.testing.assert_array_equal(second["samples"], again["samples"])
+    assert (first["samples"] != second["samples"]).any()
+
+
+def test_clips_longer_than_their_place_are_heard_in_part(data):
+    (batch,) = KeywordsRecipe([data], dataclasses.replace(SETTINGS, duration_s=0.2)).batches(0, 1)
+    assert batch["samples"].shape == (16, 8, 50)
+
+
+def test_a_word_without_clips_is_named_with_the_labels_that_there_are(data):
+    with pytest.raises(ValueError, match=r"no clip of deep to train on.*labels: high, low, middle.*other --words"):
+        KeywordsRecipe([data], of_words("low", "deep"))
+
+
+def test_recordings_without_splits_are_for_training_all_but_a_tenth_of_the_words(tmp_path):
+    names = [(label, f"{label}{number}.wav") for label in PITCHES_HZ for number in range(4)]
+    for number, (label, name) in enumerate(names):
+        write_audio(tmp_path / name, word(label, number), RATE)
+    (tmp_path / "manifest.csv").write_text("path,label\n" + "".join(f"{name},{label}\n" for label, name in names))
+    source = KeywordsRecipe([tmp_path], of_words("low", "high"))._source
+    assert ([len(clips) for clips in source.words], len(source.unknown)) == ([3, 3], 4)
+
+
+def test_recordings_without_splits_lend_every_tenth_clip_to_validation(tmp_path):
+    names = [(label, f"{label}{number}.wav") for label in ("high", "low") for number in range(12)]
+    for number, (label, name) in enumerate(names):
+        write_audio(tmp_path / name, word(label, number), RATE)
+    (tmp_path / "manifest.csv").write_text("path,label\n" + "".join(f"{name},{label}\n" for label, name in names))
+    recipe = KeywordsRecipe([tmp_path], SETTINGS)
+    assert sum(len(part["labels"]) for part in recipe._validation) == 4
+    assert [len(clips) for clips in recipe._source.words] == [10, 10]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"batch_size": 0}, "batch_size is 0"),
+        ({"unknown_share": 1.5}, "unknown_share is 1.5; it must be from 0 to 1"),
+        ({"unknown_share": 0.6, "silence_share": 0.5}, "leave no share for words"),
+        ({"duration_s": 0.0}, "duration_s is 0.0"),
+    ],
+)
+def test_settings_out_of_range_are_refused(change, message):
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(SETTINGS, **change)
+
+
+@pytest.mark.parametrize("words", [("on", "on"), ("silence",), ("unknown", "on")])
+def test_words_that_repeat_or_are_there_anyway_are_refused(words):
+    with pytest.raises(ValueError, match="is there"):
+        KeywordsSettings(words=words)
+
+
+def test_the_outputs_are_probabilities_of_the_labels():
+    model = Keywords(KeywordsSettings(words=("a", "b", "c")), rngs=nnx.Rngs(0))
+    assert model.settings.labels == ("silence", "unknown", "a", "b", "c")
+    assert (model.out_features, model.stride, model.frame_s) == (5, 2, 0.02)
+    readout = np.asarray(model.readout(jnp.arange(5.0)[None, None]))
+    assert readout.sum() == pytest.approx(1) and readout.argmax() == 4
+    np.testing.assert_allclose(model.activity(readout[0]), readout[0, :, 4])
+
+
+def test_training_may_start_from_a_model_of_other_words(trained, data, tmp_path):
+    _, before, _ = trained
+    recipe = KeywordsRecipe([data], of_words("low", "high"))
+    model = recipe.model(nnx.Rngs(5))
+    head = model.network.layers[2].kernel[...]
+    begin_with(model, before)
+    assert (
+        model.network.layers[1].layers[0].conv.kernel[...] == before.network.layers[1].layers[0].conv.kernel[...]
+    ).all()
+    assert (model.network.layers[2].kernel[...] == head).all()
+    once = dataclasses.replace(recipe.settings, training=TrainingSettings(steps=1, validate_every=1))
+    recipe = KeywordsRecipe([data], once)
+    train(recipe, "keywords", recipe.settings, tmp_path, start=before)
+    with pytest.raises(ValueError, match="holds another run: start is"):
+        train(recipe, "keywords", recipe.settings, tmp_path)
+
+
+def test_a_start_of_another_size_is_refused(data):
+    other = Keywords(dataclasses.replace(TINY, words=("a",), channels=(3, 3), hidden=7, mels=5), rngs=nnx.Rngs(0))
+    with pytest.raises(ValueError, match="no weight of the Keywords to start from fits"):
+        begin_with(KeywordsRecipe([data], SETTINGS).model(nnx.Rngs(0)), other)

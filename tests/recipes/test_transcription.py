@@ -1,0 +1,177 @@
+"""Training of transcription, from folders of recordings to models that have learned."""
+
+import dataclasses
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from flax import nnx
+
+from streamrnn.audio import AudioWarning, write_audio
+from streamrnn.contract import aligned
+from streamrnn.models import CTC, CTCSettings, Transducer, TransducerSettings
+from streamrnn.pretrained import save
+from streamrnn.recipes import RECIPES, CTCRecipe, TransducerRecipe
+from streamrnn.recipes.spoken import StringSettings
+from streamrnn.recipes.train import train
+from streamrnn.recipes.transcription import CTCTraining, TransducerTraining
+from streamrnn.training import AugmentSettings, TrainingSettings
+
+RATE = 2000
+PITCHES_HZ = {"low": 150, "high": 600}
+MODEL = {
+    "symbols": ("low", "high"),
+    "sample_rate": RATE,
+    "hop_samples": 20,
+    "window_samples": 100,
+    "mels": 8,
+    "channels": 16,
+    "hidden": 24,
+    "layers": 1,
+    "lookahead_frames": 1,
+    "dropout": 0.0,
+    "masked_frames": 0,
+}
+COMMON = {
+    "training": TrainingSettings(steps=200, learning_rate=0.02, warmup_steps=10, validate_every=100),
+    "augment": AugmentSettings(speed=(0.95, 1.05), noise_share=0.2, band_limit_share=0.0),
+    "strings": StringSettings(words=(1, 2), garbage_share=0.1, overlap_s=0.0, pause_s=0.2),
+    "batch_s": 8.0,
+    "durations_s": (1.0,),
+    "workers": 1,
+}
+SETTINGS = CTCTraining(model=CTCSettings(**MODEL), **COMMON)
+TRANSDUCING = TransducerTraining(model=TransducerSettings(joint=24, **MODEL), **COMMON)
+
+
+def spoken(text: str) -> np.ndarray:
+    """Words as tones of 0.2 s."""
+    t = np.arange(round(0.2 * RATE)) / RATE
+    swell = np.hanning(len(t))
+    return np.concatenate([0.3 * swell * np.sin(2 * np.pi * PITCHES_HZ.get(word, 300) * t) for word in text.split()])
+
+
+def write_folder(folder: Path, texts: dict[str, tuple[str, str]]) -> None:
+    """Recordings by name: what is said, and the split."""
+    folder.mkdir(parents=True)
+    for name, (text, _) in texts.items():
+        write_audio(folder / name, spoken(text), RATE)
+    rows = "".join(f"{name},{text.upper()},{split}\n" for name, (text, split) in texts.items())
+    (folder / "manifest.csv").write_text(f"path,transcript,split\n{rows}")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    """Single words, one of them no symbol, and recordings of several. Not to be written to."""
+    data = tmp_path_factory.mktemp("data")
+    words = {f"{word}_{split}.wav": (word, split) for word in ("low", "high") for split in ("train", "valid")}
+    write_folder(data / "words", words | {"other.wav": ("middle", "train")})
+    write_folder(data / "talk", {"a.wav": ("low high high", "train"), "b.wav": ("high low", "valid")})
+    return data
+
+
+@pytest.fixture(scope="module")
+def trained(data, tmp_path_factory) -> tuple[CTC, float]:
+    model, figure = train(RECIPES["digits"]([data], SETTINGS), "digits", SETTINGS, tmp_path_factory.mktemp("run"))
+    assert isinstance(model, CTC)
+    return model, figure
+
+
+def test_ctc_learns_to_write_words(trained):
+    assert trained[1] > 0.7
+
+
+def test_a_transducer_starts_from_the_encoder_of_ctc_and_learns_to_write_words(data, trained, tmp_path):
+    save(trained[0], tmp_path / "ctc")
+    settings = dataclasses.replace(TRANSDUCING, start_from=str(tmp_path / "ctc.safetensors"))
+    recipe = TransducerRecipe([data], settings)
+    fresh = recipe.model(nnx.Rngs(0))
+    x = 0.1 * jax.random.normal(jax.random.key(0), (1, 40, 20))
+    fresh.eval()
+    ours, theirs = (aligned(model.network.layers[0], x) for model in (fresh, trained[0]))
+    np.testing.assert_allclose(ours, theirs, atol=1e-5)
+    model, figure = train(recipe, "digits-transducer", settings, tmp_path / "run")
+    assert isinstance(model, Transducer) and figure > 0.6
+
+
+def test_an_encoder_of_another_shape_is_refused(data, trained, tmp_path):
+    save(trained[0], tmp_path / "ctc")
+    wider = dataclasses.replace(SETTINGS.model, hidden=16)
+    settings = dataclasses.replace(SETTINGS, model=wider, start_from=str(tmp_path / "ctc.safetensors"))
+    with pytest.raises(ValueError, match=r"has no network\.layers\.0\..* of shape"):
+        CTCRecipe([data], settings).model(nnx.Rngs(0))
+
+
+def test_a_batch_holds_sound_and_what_is_said_in_it(data):
+    (batch,) = CTCRecipe([data], SETTINGS).batches(0, 1)
+    assert {name: (array.shape, array.dtype) for name, array in batch.items()} == {
+        "samples": ((8, 100, 20), np.float32),
+        "labels": ((8, 3), np.int32),
+        "label_lengths": ((8,), np.int32),
+    }
+    for labels, length in zip(batch["labels"], batch["label_lengths"], strict=True):
+        assert set(labels[:length]) <= {1, 2} and not labels[length:].any()
+
+
+def test_a_batch_depends_on_the_seed_and_its_step_alone(data):
+    recipe = CTCRecipe([data], SETTINGS)
+    whole, resumed = list(recipe.batches(0, 3)), list(recipe.batches(2, 3))
+    for name, array in resumed[0].items():
+        np.testing.assert_array_equal(array, whole[2][name])
+    assert np.any(whole[0]["samples"] != whole[1]["samples"])
+
+
+def test_rows_are_as_long_as_one_of_the_durations_and_recordings_lie_in_the_shortest_that_fits(data):
+    settings = dataclasses.replace(SETTINGS, durations_s=(0.5, 1.0), whole_share=1.0)
+    batches = list(CTCRecipe([data], settings).batches(0, 6))
+    # 0.6 s of "low high high" don't fit into 0.5 s: there, rows are strings of single words.
+    shapes = {batch["samples"].shape for batch in batches}
+    assert shapes == {(8, 100, 20), (16, 48, 20)}
+    for batch in batches:
+        if len(batch["samples"]) == 8:
+            assert {tuple(labels) for labels in batch["labels"]} == {(1, 2, 2)}
+
+
+def test_recordings_that_are_too_long_for_every_row_are_counted(data):
+    characters = dataclasses.replace(SETTINGS.model, symbols=tuple(" higlowmde"))
+    settings = dataclasses.replace(SETTINGS, model=characters, durations_s=(0.5,))
+    with pytest.warns(AudioWarning, match=r"1 of 4 recordings do not fit into 0\.5 s"):
+        next(CTCRecipe([data], settings).batches(0, 1))
+    shorter = dataclasses.replace(settings, durations_s=(0.16,))
+    with pytest.raises(ValueError, match=r"none of 4 recordings fits .* Raise --durations-s"):
+        next(CTCRecipe([data], shorter).batches(0, 1))
+
+
+def test_an_alphabet_of_characters_takes_every_recording_whole(data):
+    characters = dataclasses.replace(SETTINGS.model, symbols=tuple(" higlowmde"))
+    settings = dataclasses.replace(SETTINGS, model=characters)
+    (batch,) = CTCRecipe([data], settings).batches(0, 1)
+    written = {
+        characters.alphabet.decode(row[:n]) for row, n in zip(batch["labels"], batch["label_lengths"], strict=True)
+    }
+    assert written <= {"low", "high", "middle", "low high high"}
+
+
+def test_recordings_with_other_words_are_counted_and_the_words_named(data):
+    fewer = dataclasses.replace(SETTINGS, model=dataclasses.replace(SETTINGS.model, symbols=("low", "deep")))
+    with pytest.warns(AudioWarning, match="1 of 1 clips are left out: 'high' are no symbols"):
+        CTCRecipe([data], fewer)
+
+
+def test_data_without_a_transcript_in_the_symbols_is_refused(data):
+    other = dataclasses.replace(SETTINGS, model=dataclasses.replace(SETTINGS.model, symbols=("eins", "zwei")))
+    with (
+        pytest.warns(AudioWarning, match="left out"),
+        pytest.raises(ValueError, match=r"no clip of split train has a transcript in the model's 2 symbols"),
+    ):
+        CTCRecipe([data], other)
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [{"workers": 0}, {"whole_share": 2.0}, {"durations_s": (2.0, 1.0)}, {"durations_s": ()}, {"batch_s": 0.5}],
+)
+def test_settings_out_of_range_are_named(setting):
+    with pytest.raises(ValueError, match=next(iter(setting))):
+        dataclasses.replace(SETTINGS, **setting)
