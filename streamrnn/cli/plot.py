@@ -130,8 +130,11 @@ def _waveform(panel: Any, picture: Picture) -> None:
     panel.set_ylabel("waveform")
     panel.set_yticks([])
     for segment in segments(picture.events):
-        if segment.end_s - segment.start_s > LABEL_SHARE * picture.duration_s:
-            _above(panel, f"{segment.start_s:.2f} to {segment.end_s:.2f} s", (segment.start_s + segment.end_s) / 2)
+        middle_s = (segment.start_s + segment.end_s) / 2
+        if segment.label != "speech":
+            _above(panel, segment.label, middle_s)
+        elif segment.end_s - segment.start_s > LABEL_SHARE * picture.duration_s:
+            _above(panel, f"{segment.start_s:.2f} to {segment.end_s:.2f} s", middle_s)
 
 
 def _above(panel: Any, label: str, time_s: float) -> None:

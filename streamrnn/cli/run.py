@@ -138,14 +138,25 @@ class Session:
 
     def summary(self) -> str:
         """One line: how much was heard, what was found, how fast, how late."""
-        found, latency = segments(self.events), self.listener.latency
-        found_s = sum(segment.end_s - segment.start_s for segment in found)
+        latency = self.listener.latency
         speed = f"{self.compute_s / self.duration_s:.4f}" if self.duration_s else "-"
         compute = f"{latency.compute_p50_ms:.2f} ms (p99 {latency.compute_p99_ms:.2f} ms)"
         return (
-            f"{self.duration_s:.1f} s of audio; {found_s:.1f} s in {len(found)} segment{'s' * (len(found) != 1)}; "
+            f"{self.duration_s:.1f} s of audio; {self.found()}; "
             f"real-time factor {speed}; latency {latency.algorithmic_ms:.0f} ms + compute {compute}"
         )
+
+    def found(self) -> str:
+        """What was found: how much speech, or how many words."""
+        found = segments(self.events)
+        if self.hears_speech:
+            return f"{sum(segment.end_s - segment.start_s for segment in found):.1f} s of speech"
+        return f"{len(found)} word{'s' * (len(found) != 1)}"
+
+    @property
+    def hears_speech(self) -> bool:
+        """Whether the model finds speech, and not words."""
+        return isinstance(self.listener.decoder, SpeechDecoder)
 
     def _take_all(self, source: Source) -> None:
         with closing(until_interrupted(source)) as chunks:
@@ -255,12 +266,11 @@ def _write(run: Run, session: Session) -> None:
 
 
 def _picture(run: Run, session: Session) -> Picture:
-    listener, found = session.listener, segments(session.events)
-    found_s = sum(segment.end_s - segment.start_s for segment in found)
+    listener = session.listener
     settings = listener.decoder.settings if isinstance(listener.decoder, SpeechDecoder) else None
     name = {"mic": "microphone", "-": "standard input"}.get(run.source, Path(run.source).name)
     return Picture(
-        title=f"{name}: {found_s:.1f} s of speech in {session.duration_s:.1f} s",
+        title=f"{name}: {session.found()} in {session.duration_s:.1f} s",
         samples=np.concatenate([np.zeros(0, np.float32), *session.samples]),
         sample_rate=listener.stream.sample_rate,
         probabilities=listener.stream.model.activity(np.concatenate(session.outputs)),

@@ -93,6 +93,9 @@ class TransducerSettings(CTCSettings):
     """Symbols said last that the next one depends on."""
     symbols_per_frame: int = 2
     """Symbols that one frame can give at most."""
+    blank_penalty: float = 0.0
+    """Nats that the search takes from blank's log-probability: above 0 against symbols left out. Training has no use
+    for it."""
 
     def __post_init__(self):
         super().__post_init__()
@@ -150,7 +153,9 @@ class Transducer(Model):
         rngs: nnx.Rngs,
     ):
         s = settings
-        search = GreedySearch(s.hidden, len(s.symbols), s.joint, s.context, s.symbols_per_frame, rngs=rngs)
+        search = GreedySearch(
+            s.hidden, len(s.symbols), s.joint, s.context, s.symbols_per_frame, s.blank_penalty, rngs=rngs
+        )
         network = Chain(_encoder(s, rngs), search)
         super().__init__(settings, decision or EndpointSettings(), network, 2 * s.symbols_per_frame)
 
@@ -175,6 +180,7 @@ class GreedySearch(Layer):
 
         said    = sum_k E_k[symbol said k-th last]
         p       = softmax(W_o tanh(W_h x + said))
+        symbol  = argmax(log p - blank_penalty [blank])
 
     Frames x[batch, time, features] -> y[batch, time, 2 n], n = symbols_per_frame: the ids of up to n symbols in the
     order in which they were found, 0 behind the last; then the probability of each at its moment, 0 where there is
@@ -188,13 +194,23 @@ class GreedySearch(Layer):
         symbols: how many there are, blank not counted.
         joint: width of the joint network.
         context, symbols_per_frame: see above; at least 1.
+        blank_penalty: in nats. Where a model is unsure of the moment, each single frame may well be likelier blank than
+            not, and the symbol be left out.
         rngs: random streams that draw the parameters.
     """
 
     def __init__(
-        self, features: int, symbols: int, joint: int, context: int, symbols_per_frame: int, *, rngs: nnx.Rngs
+        self,
+        features: int,
+        symbols: int,
+        joint: int,
+        context: int,
+        symbols_per_frame: int,
+        blank_penalty: float = 0.0,
+        *,
+        rngs: nnx.Rngs,
     ):
-        self.context, self.symbols_per_frame = context, symbols_per_frame
+        self.context, self.symbols_per_frame, self.blank_penalty = context, symbols_per_frame, blank_penalty
         self.heard = nnx.Linear(features, joint, rngs=rngs)
         self.said = nnx.List([nnx.Embed(symbols + 1, joint, rngs=rngs) for _ in range(context)])
         self.out = nnx.Linear(joint, symbols + 1, rngs=rngs)
@@ -224,11 +240,12 @@ class GreedySearch(Layer):
     ) -> tuple[History, Float[jax.Array, "batch out"]]:
         ids, scores, goes_on = [], [], True
         for _ in range(self.symbols_per_frame):
-            probabilities = jax.nn.softmax(self.out(jnp.tanh(heard + self._said(list(history.T)))))
-            best = jnp.argmax(probabilities, axis=-1).astype(jnp.int32)
+            log_p = jax.nn.log_softmax(self.out(jnp.tanh(heard + self._said(list(history.T)))))
+            best = jnp.argmax(log_p.at[:, 0].add(-self.blank_penalty), axis=-1).astype(jnp.int32)
             goes_on &= best > 0
             ids.append(jnp.where(goes_on, best, 0))
-            scores.append(jnp.where(goes_on, jnp.max(probabilities, axis=-1), 0.0))
+            # Where there is a symbol, it is the likeliest of all but blank.
+            scores.append(jnp.where(goes_on, jnp.exp(jnp.max(log_p[:, 1:], axis=-1)), 0.0))
             longer = jnp.concatenate([history[:, 1:], best[:, None]], axis=1)
             history = jnp.where(goes_on[:, None], longer, history)
         return history, jnp.stack([*(i.astype(jnp.float32) for i in ids), *scores], axis=-1)

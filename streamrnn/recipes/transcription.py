@@ -25,6 +25,8 @@ from streamrnn.training.losses import ctc_loss, transducer_loss
 
 VALIDATION_STRINGS = 48
 VALIDATION_ROWS = 16
+# What the names of its arrays begin with.
+ENCODER = "network.layers.0."
 
 Batch = dict[str, Any]
 
@@ -60,7 +62,8 @@ class CTCTraining:
     whole_share: float = 0.5
     """Share of rows with a recording of several symbols, rather than a string of single words, where there are both."""
     start_from: str = ""
-    """A model's .safetensors to take the encoder from, such as that of CTC for a transducer; default: from scratch."""
+    """A model's .safetensors to go on from: one of the same kind, or CTC's for the encoder of a transducer; default:
+    from scratch."""
     workers: int = field(default=2, metadata={"identity": False})
     """Threads that make batches."""
 
@@ -129,9 +132,9 @@ class TranscriptionRecipe:
         return 1 - word_error_rate(pairs).rate
 
     def _started(self, model: Any) -> Any:
-        """The model with the encoder of `start_from`."""
+        """The model with the weights of `start_from`."""
         if self.settings.start_from:
-            take_encoder(model, Path(self.settings.start_from))
+            take_weights(model, Path(self.settings.start_from))
         return model
 
     def _transcribed(self, split: str) -> dict[Path, list[tuple[Clip, tuple[int, ...]]]]:
@@ -205,11 +208,12 @@ class TransducerRecipe(TranscriptionRecipe):
         return self._started(Transducer(self.settings.model, rngs=rngs))
 
     def loss(self, model: Transducer, batch: Batch) -> jax.Array:
-        """Transducer loss, in nats per symbol."""
+        """Transducer loss, in nats per symbol of the batch."""
         labels, lengths = batch["labels"], batch["label_lengths"]
         logits = model.joint_logits(batch["samples"], labels)
         losses = transducer_loss(logits, labels, _all_frames(logits), lengths)
-        return jnp.mean(losses / jnp.maximum(lengths, 1))
+        # Per symbol of the batch, not of each row: else long rows with few symbols would teach silence above all.
+        return jnp.sum(losses) / jnp.maximum(jnp.sum(lengths), 1)
 
 
 @dataclass(frozen=True)
@@ -293,23 +297,22 @@ class _Source:
         return found
 
 
-def take_encoder(model: Any, path: Path) -> None:
-    """Puts the encoder of a saved transcription model into another one, in place.
+def take_weights(model: Any, path: Path) -> None:
+    """Puts the weights of a saved transcription model into another one, in place: the encoder, and the rest if it fits.
 
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: the encoder there has other shapes.
     """
-    saved, encoder = load_file(path), model.network.layers[0]
-    state = nnx.state(encoder, nnx.Any(nnx.Param, Constant))
+    saved = load_file(path)
+    state = nnx.state(model, nnx.Any(nnx.Param, Constant))
     for keys, variable in nnx.to_flat_state(state):
-        name = ".".join(map(str, ("network", "layers", 0, *keys)))
-        if name not in saved or saved[name].shape != variable.get_value().shape:
-            raise ValueError(
-                f"{path} has no {name} of shape {variable.get_value().shape}. Pass the same --model.* flags."
-            )
-        variable.set_value(jnp.asarray(saved[name]))
-    nnx.update(encoder, state)
+        name, shape = ".".join(map(str, keys)), variable.get_value().shape
+        if name in saved and saved[name].shape == shape:
+            variable.set_value(jnp.asarray(saved[name]))
+        elif name.startswith(ENCODER):
+            raise ValueError(f"{path} has no {name} of shape {shape}. Pass the same sizes of the model as there.")
+    nnx.update(model, state)
 
 
 def _all_frames(logits: jax.Array) -> jax.Array:
@@ -328,4 +331,4 @@ def _transcribed(model: Any, batch: Batch) -> list[tuple[str, str]]:
     return pairs
 
 
-__all__ = ["CTCRecipe", "CTCTraining", "TranscriptionRecipe", "TransducerRecipe", "TransducerTraining", "take_encoder"]
+__all__ = ["CTCRecipe", "CTCTraining", "TranscriptionRecipe", "TransducerRecipe", "TransducerTraining", "take_weights"]

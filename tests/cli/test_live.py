@@ -206,4 +206,4 @@ def test_sound_comes_through_a_pipe(wave, command, tmp_path):
     out, err = process.communicate((tmp_path / "half.wav").read_bytes() if wave else samples.tobytes(), timeout=60)
     assert process.returncode == 0
     assert [json.loads(line)["end_s"] for line in out.splitlines()] == [None, 1.0]
-    assert err.startswith(b"1.0 s of audio; 1.0 s in 1 segment")
+    assert err.startswith(b"1.0 s of audio; 1.0 s of speech")

@@ -38,7 +38,7 @@ def test_every_event_is_a_line_and_a_summary_follows(streamrnn, capsys, model_pa
     expected = [as_text(event) for event in expected_events(model_path, sound_path)]
     assert len(expected) == 2
     assert printed.out.splitlines() == expected
-    assert printed.err.startswith("2.0 s of audio; 2.0 s in 1 segment; real-time factor 0.")
+    assert printed.err.startswith("2.0 s of audio; 2.0 s of speech; real-time factor 0.")
     assert "latency 40 ms + compute" in printed.err
     assert len(printed.err.splitlines()) == 1
 
@@ -67,7 +67,7 @@ def test_a_silent_run_writes_empty_files(streamrnn, capsys, model_path, sound_pa
 def test_a_recording_without_samples_is_heard_to_its_end(streamrnn, capsys, model_path, tmp_path):
     write_audio(tmp_path / "none.wav", np.zeros(0, np.float32), 16_000)
     assert streamrnn("run", model_path, tmp_path / "none.wav") == 0
-    assert capsys.readouterr().err.startswith("0.0 s of audio; 0.0 s in 0 segments; real-time factor -")
+    assert capsys.readouterr().err.startswith("0.0 s of audio; 0.0 s of speech; real-time factor -")
 
 
 def test_a_cut_off_recording_is_used_and_the_loss_told(streamrnn, capsys, model_path, sound_path, tmp_path):

@@ -68,6 +68,21 @@ def test_the_joint_network_of_a_node_knows_nothing_of_later_labels(search, frame
     assert np.any(one[:, :, 3] != other[:, :, 3])
 
 
+def test_a_penalty_on_blank_brings_more_symbols_and_leaves_their_scores(search, frames, found):
+    eager = GreedySearch(FEATURES, SYMBOLS, 8, 2, MOST, blank_penalty=100.0, rngs=nnx.Rngs(0))
+    nnx.update(eager, nnx.state(search))
+    y = np.asarray(eager.scan(eager.init_state(BATCH), frames)[1])
+    assert np.all(y[..., :MOST] > 0)
+    # Up to the first blank of the patient search, both go the same way.
+    for row in range(BATCH):
+        said = [bool(i) for i in found[0][row].ravel()]
+        first_blank = said.index(False)
+        np.testing.assert_allclose(
+            y[row, :, MOST:].ravel()[:first_blank], found[1][row].ravel()[:first_blank], rtol=1e-5
+        )
+    assert 0 < y[..., MOST:].min() < 0.5
+
+
 @pytest.fixture(scope="module")
 def sound() -> jax.Array:
     return 0.1 * jax.random.normal(jax.random.key(0), (1, 16, 160))
