@@ -16,7 +16,8 @@ from streamrnn.audio import FileSource, write_audio
 
 KEYBOARD = Path(__file__).parents[1] / "audio_samples" / "mandarin_keyboard.ogg"
 
-noisy, clean, *_ = [*sys.argv[1:], KEYBOARD, "clean.wav"][:2] if len(sys.argv) != 2 else [sys.argv[1], "clean.wav"]
+noisy = sys.argv[1] if len(sys.argv) > 1 else KEYBOARD
+clean = sys.argv[2] if len(sys.argv) > 2 else "clean.wav"
 model = streamrnn.load("denoise")
 
 whole, sample_rate = streamrnn.enhance_file(model, noisy)

@@ -20,6 +20,7 @@ CATCH_ALL_NAMES = {"common", "helper", "helpers", "misc", "util", "utils"}
 
 # A name that goes or changes here breaks somebody's program: it belongs in the changelog.
 PUBLIC_NAMES: list[str] = [
+    "Enhancer",
     "Event",
     "Layer",
     "Listener",
@@ -28,6 +29,7 @@ PUBLIC_NAMES: list[str] = [
     "Stream",
     "aligned",
     "configure",
+    "enhance_file",
     "listen",
     "load",
     "run_file",

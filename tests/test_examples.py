@@ -91,3 +91,9 @@ def test_two_new_words_are_learned_and_heard(printed):
         for label, start_s in words
     ]
     assert len(words) == 10 and sum(found) >= 8
+
+
+def test_a_recording_is_cleaned_up(printed, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.chdir(tmp_path)
+    assert printed("07_clean_up_a_recording")
+    assert list(tmp_path.iterdir())

@@ -55,9 +55,7 @@ class FileSink(Sink):
                 f"cannot write {self.path}: the folder {self.path.parent} does not exist. Create it first."
             )
         if self.path.suffix[1:].upper() not in soundfile.available_formats():
-            raise AudioError(
-                f"cannot write {self.path}: no format {self.path.suffix!r}. Use .wav, .flac or .ogg."
-            )
+            raise AudioError(f"cannot write {self.path}: no format {self.path.suffix!r}. Use .wav, .flac or .ogg.")
         try:
             self._file = soundfile.SoundFile(self.path, "w", sample_rate, channels=1)
         except soundfile.LibsndfileError as error:

@@ -15,6 +15,7 @@ COMMANDS = {
     "evaluate": "measure a model on a folder of recordings, streaming and offline",
     "scenes": "compose test recordings of speech, noise, music and rooms, for evaluate",
     "data": "fetch public corpora to train with",
+    "strings": "join recorded words into transcribed test recordings, for evaluate",
     "train": "train a model on a folder of recordings",
     "bench": "measure speed on this machine, or other programs on the same recordings",
 }

@@ -12,7 +12,12 @@ from streamrnn.runtime import configure
 
 def main(args: list[str]) -> None:
     """Runs `streamrnn bench`. Raises what streamrnn.bench raises."""
-    dispatch({"step": step, "peers": peers, "denoise-peers": denoise_peers}, "bench", args, "Measures speed and peers on this machine.")
+    dispatch(
+        {"step": step, "peers": peers, "denoise-peers": denoise_peers},
+        "bench",
+        args,
+        "Measures speed and peers on this machine.",
+    )
 
 
 def step(

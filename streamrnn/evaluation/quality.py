@@ -53,6 +53,8 @@ def pesq(estimate: np.ndarray, clean: np.ndarray, sample_rate: int) -> float:
     """
     import pesq as measure
 
+    if not (np.any(clean) and np.any(estimate)):
+        return float("nan")
     rate = NARROW_BAND_RATE if sample_rate == NARROW_BAND_RATE else WIDE_BAND_RATE
     there, judged = (resample(x, sample_rate, rate) for x in (clean, estimate))
     try:

@@ -7,6 +7,7 @@ from typing import Literal
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jaxtyping import Float, Int
 
@@ -129,6 +130,10 @@ class CTC(Model):
     def readout(self, logits: jax.Array) -> jax.Array:
         return jax.nn.softmax(logits)
 
+    def activity(self, outputs: np.ndarray) -> np.ndarray:
+        """The probability of any symbol, [frames]."""
+        return 1 - outputs[:, 0]
+
     def decoder(self, **overrides) -> TranscriptDecoder:
         decision = dataclasses.replace(self.decision, **overrides)
         return TranscriptDecoder(decision, self.settings.alphabet, self.frame_s, self.lookahead_s)
@@ -169,6 +174,10 @@ class Transducer(Model):
         """
         encoder, search = self.network.layers  # pyright: ignore[reportAttributeAccessIssue]
         return search.joint_logits(aligned(encoder, x), labels)
+
+    def activity(self, outputs: np.ndarray) -> np.ndarray:
+        """The probability of the symbols found, 0 where there is none, [frames]."""
+        return outputs[:, self.settings.symbols_per_frame]
 
     def decoder(self, **overrides) -> TokenDecoder:
         decision = dataclasses.replace(self.decision, **overrides)

@@ -58,7 +58,7 @@ class DenoisingTraining:
     model: DenoisingSettings = field(default_factory=DenoisingSettings)
     training: TrainingSettings = field(
         default_factory=lambda: TrainingSettings(
-            steps=1800, learning_rate=3e-3, warmup_steps=100, ema_decay=0.998, validate_every=200
+            steps=8000, learning_rate=3e-3, warmup_steps=100, ema_decay=0.998, validate_every=250
         )
     )
     batch_size: int = 8

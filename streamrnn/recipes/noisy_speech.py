@@ -138,7 +138,7 @@ class NoisySpeech:
         return sound * _gain_to(sound, -26)
 
     def _babble(self, rng: np.random.Generator, n: int) -> np.ndarray:
-        voices = sum(self._talk(rng, n) for _ in range(int(rng.integers(4, 9))))
+        voices = np.sum([self._talk(rng, n) for _ in range(int(rng.integers(4, 9)))], axis=0)
         return np.asarray(voices * _gain_to(voices, -26), np.float32)
 
     def _clicks(self, rng: np.random.Generator, n: int) -> np.ndarray:
