@@ -58,6 +58,8 @@ from streamrnn.models import (
     CTCSettings,
     Denoising,
     DenoisingSettings,
+    Keywords,
+    KeywordsSettings,
     Model,
     Transducer,
     TransducerSettings,
@@ -103,6 +105,8 @@ def spectrum(key, shape):
 SMALL = VoiceActivitySettings(mels=8, channels=6, hidden=5)
 SMALL_DENOISING = DenoisingSettings(window_samples=60, hop_samples=20, bands=(3, 2, 1), features=4, across=3)
 SMALL_ENCODER = {"symbols": ("a", "b"), "mels": 8, "channels": 6, "hidden": 5, "lookahead_frames": 1}
+
+SMALL_KEYWORDS = KeywordsSettings(words=("a", "b"), mels=8, channels=(6, 6), hidden=5)
 
 LAYERS: dict[str, Case] = {
     "Elman": Case(lambda r: Recurrent(Elman(3, 4, rngs=r)), 3),
@@ -156,7 +160,9 @@ LAYERS: dict[str, Case] = {
     "Denoising that looks ahead": Case(
         lambda r: Denoising(dataclasses.replace(SMALL_DENOISING, lookahead_frames=1), rngs=r), 20, quiet_noise
     ),
+    "Keywords": Case(lambda r: Keywords(SMALL_KEYWORDS, rngs=r), 160),
     "vad, as shipped": Case(lambda r: load("vad"), 160, draw=quiet_noise, tolerance=1e-4),
+    "keywords, as shipped": Case(lambda r: load("keywords"), 160, draw=quiet_noise, tolerance=1e-4),
 }
 
 every_layer = pytest.mark.parametrize("name", LAYERS)

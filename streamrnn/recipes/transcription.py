@@ -11,10 +11,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from safetensors.numpy import load_file
 
 from streamrnn.audio import AudioWarning, as_samples, mixing
-from streamrnn.contract import Constant, aligned
+from streamrnn.contract import aligned
 from streamrnn.decisions import transcript, word_error_rate
 from streamrnn.models import CTC, CTCSettings, Model, Transducer, TransducerSettings
 from streamrnn.recipes.recordings import find_recordings, of_split, samples_of
@@ -26,7 +25,6 @@ from streamrnn.training.losses import ctc_loss, transducer_loss
 VALIDATION_RECORDINGS, VALIDATION_STRINGS = 200, 48
 VALIDATION_ROWS = 16
 # What the names of its arrays begin with.
-ENCODER = "network.layers.0."
 
 Batch = dict[str, Any]
 
@@ -61,9 +59,6 @@ class CTCTraining:
     """Lengths of rows, rising; the rows of a batch have one of them. Longer recordings are left out."""
     whole_share: float = 0.5
     """Share of rows with a recording of several symbols, rather than a string of single words, where there are both."""
-    start_from: str = ""
-    """A model's .safetensors to go on from: one of the same kind, or CTC's for the encoder of a transducer; default:
-    from scratch."""
     workers: int = field(default=2, metadata={"identity": False})
     """Threads that make batches."""
 
@@ -131,12 +126,6 @@ class TranscriptionRecipe:
         pairs = [pair for batch in self._validation for pair in _transcribed(model, batch)]
         return 1 - word_error_rate(pairs).rate
 
-    def _started(self, model: Any) -> Any:
-        """The model with the weights of `start_from`."""
-        if self.settings.start_from:
-            take_weights(model, Path(self.settings.start_from))
-        return model
-
     def _transcribed(self, split: str) -> dict[Path, list[tuple[Clip, tuple[int, ...]]]]:
         alphabet = self.settings.model.alphabet
         found = {folder: spoken_ids(of_split(clips, split), alphabet) for folder, clips in self._found.speech.items()}
@@ -194,7 +183,7 @@ class CTCRecipe(TranscriptionRecipe):
 
     def model(self, rngs: nnx.Rngs) -> CTC:
         """A fresh model of settings.model."""
-        return self._started(CTC(self.settings.model, rngs=rngs))
+        return CTC(self.settings.model, rngs=rngs)
 
     def loss(self, model: CTC, batch: Batch) -> jax.Array:
         """CTC loss, in nats per symbol."""
@@ -210,7 +199,7 @@ class TransducerRecipe(TranscriptionRecipe):
 
     def model(self, rngs: nnx.Rngs) -> Transducer:
         """A fresh model of settings.model."""
-        return self._started(Transducer(self.settings.model, rngs=rngs))
+        return Transducer(self.settings.model, rngs=rngs)
 
     def loss(self, model: Transducer, batch: Batch) -> jax.Array:
         """Transducer loss, in nats per symbol of the batch."""
@@ -302,24 +291,6 @@ class _Source:
         return found
 
 
-def take_weights(model: Any, path: Path) -> None:
-    """Puts the weights of a saved transcription model into another one, in place: the encoder, and the rest if it fits.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: the encoder there has other shapes.
-    """
-    saved = load_file(path)
-    state = nnx.state(model, nnx.Any(nnx.Param, Constant))
-    for keys, variable in nnx.to_flat_state(state):
-        name, shape = ".".join(map(str, keys)), variable.get_value().shape
-        if name in saved and saved[name].shape == shape:
-            variable.set_value(jnp.asarray(saved[name]))
-        elif name.startswith(ENCODER):
-            raise ValueError(f"{path} has no {name} of shape {shape}. Pass the same sizes of the model as there.")
-    nnx.update(model, state)
-
-
 def _all_frames(logits: jax.Array) -> jax.Array:
     return jnp.full(logits.shape[0], logits.shape[1], jnp.int32)
 
@@ -336,4 +307,4 @@ def _transcribed(model: Any, batch: Batch) -> list[tuple[str, str]]:
     return pairs
 
 
-__all__ = ["CTCRecipe", "CTCTraining", "TranscriptionRecipe", "TransducerRecipe", "TransducerTraining", "take_weights"]
+__all__ = ["CTCRecipe", "CTCTraining", "TranscriptionRecipe", "TransducerRecipe", "TransducerTraining"]

@@ -109,7 +109,8 @@ def test_an_unknown_task_and_a_missing_folder_are_one_clear_line(streamrnn, caps
 
 def test_scenes_are_composed_as_asked_for(streamrnn, capsys, monkeypatch, tmp_path):
     asked = {}
-    monkeypatch.setattr("streamrnn.cli.scenes.write_scenes", lambda data, out, **settings: asked.update(settings))
+    writer = {"vad": lambda data, out, **settings: asked.update(settings)}
+    monkeypatch.setattr("streamrnn.cli.scenes.WRITERS", writer)
     flags = ("--clips", "3", "--duration-s", "2", "--split", "valid", "--seed", "7")
     assert streamrnn("scenes", "--data", tmp_path, "--out", tmp_path / "scenes", *flags) == 0
     asked.pop("progress")(1, 3)

@@ -63,7 +63,8 @@ class LoudnessDetector(VoiceActivity):
     def __init__(self):
         head = Dense(1, 1, rngs=nnx.Rngs(0))
         head.kernel[...], head.bias[...] = jnp.ones((1, 1)), jnp.full(1, 40.0)
-        Model.__init__(self, VoiceActivitySettings(), SpeechSettings(), Apply(_power_db), Delay(3, 1), head, 1)
+        network = Chain(Apply(_power_db), Delay(3, 1), head)
+        Model.__init__(self, VoiceActivitySettings(), SpeechSettings(), network, 1)
 
 
 def _power_db(frames):

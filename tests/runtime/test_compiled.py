@@ -52,10 +52,11 @@ def test_a_stream_compiles_nothing_once_its_model_has_streamed(any_model, bursts
     assert compiled == []
 
 
-def test_recordings_of_any_length_share_one_scan(model, bursts, compilations, recording):
+def test_recordings_of_any_length_share_a_few_scans(model, bursts, compilations, recording):
     run_file(model, recording(bursts(0.1)))
+    run_file(model, recording(bursts(3)))
     with compilations() as compiled:
-        for samples in (0, 1, 16_000, 40_000):
+        for samples in (0, 1, 16_000, 40_000, 48_000):
             run_file(model, recording(bursts(3)[:samples]))
     assert compiled == []
 
