@@ -98,10 +98,11 @@ class DenoisingRecipe:
     Settings = DenoisingTraining
 
     def __init__(self, data: Sequence[Path], settings: DenoisingTraining):
-        self.data, self.settings, self.training = data, settings, settings.training
+        self.settings, self.training = settings, settings.training
+        self._recordings = find_recordings(data)
         # The first validation comes late: what it will lack is said before the first update.
         for split in ("train", "valid"):
-            _found(data, split)
+            _found(self._recordings, split)
 
     def model(self, rngs: nnx.Rngs) -> Denoising:
         """A fresh model of settings.model."""
@@ -110,7 +111,7 @@ class DenoisingRecipe:
     def batches(self, start: int, stop: int) -> Iterator[dict[str, np.ndarray]]:
         """noisy and clean, float32[batch, frames, hop] in [-1, 1]."""
         s, seed = self.settings, self.training.seed
-        mixes = read_noisy_speech(self.data, "train", s.model.sample_rate, TRAINING_MIXES, unlabelled=True)
+        mixes = _noisy_speech(self._recordings, "train", s.model.sample_rate, TRAINING_MIXES, unlabelled=True)
 
         def make(step: int) -> dict[str, np.ndarray]:
             rng = np.random.default_rng([seed, step])
@@ -134,7 +135,7 @@ class DenoisingRecipe:
 
     @cached_property
     def _validation(self) -> list[dict[str, np.ndarray]]:
-        mixes = read_noisy_speech(self.data, "valid", self.settings.model.sample_rate, NoisySettings())
+        mixes = _noisy_speech(self._recordings, "valid", self.settings.model.sample_rate, NoisySettings())
         rng = np.random.default_rng(1)
         drawn = [
             [mixes.draw(rng, VALIDATION_DURATION_S) for _ in range(VALIDATION_BATCH)] for _ in range(VALIDATION_BATCHES)
@@ -166,7 +167,13 @@ def read_noisy_speech(
         FileNotFoundError, ValueError: see DenoisingRecipe.
         AudioError: no recording of a kind could be read.
     """
-    found = _found(data, split)
+    return _noisy_speech(find_recordings(data), split, sample_rate, settings, unlabelled=unlabelled)
+
+
+def _noisy_speech(
+    recordings: Recordings, split: str, sample_rate: int, settings: NoisySettings, *, unlabelled: bool = False
+) -> NoisySpeech:
+    found = _found(recordings, split)
     pools = [(LABELLED_SHARE, _clean(found.clean, sample_rate, LABELLED_RANGE_DB))] if found.clean else []
     if unlabelled or not pools:
         pools.append((UNLABELLED_SHARE, _clean(found.other, sample_rate, UNLABELLED_RANGE_DB)))
@@ -194,8 +201,7 @@ class _Found:
     rooms: list[Clip]
 
 
-def _found(data: Sequence[Path], split: str) -> _Found:
-    recordings = find_recordings(data)
+def _found(recordings: Recordings, split: str) -> _Found:
     clean, other = _by_quality(recordings, split)
     found = _Found(
         clean,
@@ -207,8 +213,9 @@ def _found(data: Sequence[Path], split: str) -> _Found:
     kinds = {"speech": found.clean or found.other, "noise": found.noise, "music": found.music}
     if lacking := [kind for kind, clips in kinds.items() if not clips]:
         raise ValueError(
-            f"{', '.join(map(str, data))} has no {' and no '.join(lacking)} in split {split!r}; noisy speech needs all "
-            "three. Noise and music are folders whose names begin so. Add recordings, or correct the manifests' splits."
+            f"{', '.join(map(str, recordings.places))} has no {' and no '.join(lacking)} in split {split!r}; noisy "
+            "speech needs all three. Noise and music are folders whose names begin so. Add recordings, or correct the "
+            "manifests' splits."
         )
     return found
 

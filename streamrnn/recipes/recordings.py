@@ -20,10 +20,12 @@ class Recordings:
 
     Attributes:
         speech: clips of each folder that is none of the others, by folder.
+        places: where these folders were looked for.
         noise, music, rooms: clips of the folders named noise*, music* and rir*; noise also from classes named
             _background_noise_, as Speech Commands has one.
     """
 
+    places: tuple[Path, ...]
     speech: dict[Path, list[Clip]]
     noise: list[Clip]
     music: list[Clip]
@@ -36,7 +38,7 @@ def find_recordings(data: Sequence[Path]) -> Recordings:
     Raises:
         FileNotFoundError, ValueError: see find_folders and read_folder.
     """
-    found = Recordings({}, [], [], [])
+    found = Recordings(tuple(data), {}, [], [], [])
     named = {"noise": found.noise, "music": found.music, "rir": found.rooms}
     for folder in find_folders(data):
         # Without a split, everything is for training.

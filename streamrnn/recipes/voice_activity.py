@@ -88,10 +88,11 @@ class VoiceActivityRecipe:
     Settings = VoiceActivityTraining
 
     def __init__(self, data: Sequence[Path], settings: VoiceActivityTraining):
-        self.data, self.settings, self.training = data, settings, settings.training
+        self.settings, self.training = settings, settings.training
+        self._recordings = find_recordings(data)
         # The first validation comes late: what it will lack is said before the first update.
         for split, qualities in (("train", TRAINING_QUALITY), ("valid", CLEAN_QUALITY)):
-            _find_recordings(data, split, qualities)
+            _recordings_of(self._recordings, split, qualities)
 
     def model(self, rngs: nnx.Rngs) -> VoiceActivity:
         """A fresh model of settings.model."""
@@ -104,7 +105,7 @@ class VoiceActivityRecipe:
         targets are as late as the model's answers, and what would lie before the scene has weight 0.
         """
         s, rate = self.settings, self.settings.model.sample_rate
-        scenes = read_scenes(self.data, "train", rate, TRAINING_SCENES, TRAINING_QUALITY)
+        scenes = _scenes(self._recordings, "train", rate, TRAINING_SCENES, TRAINING_QUALITY)
 
         # The parts of a scene follow each other, and each needs the whole.
         @lru_cache(maxsize=2)
@@ -137,7 +138,7 @@ class VoiceActivityRecipe:
 
     @cached_property
     def _validation(self) -> dict[str, Any]:
-        scenes = read_scenes(self.data, "valid", self.settings.model.sample_rate, SceneSettings())
+        scenes = _scenes(self._recordings, "valid", self.settings.model.sample_rate, SceneSettings())
         rng = np.random.default_rng(1)
         return self._batch([scenes.draw(rng, VALIDATION_DURATION_S) for _ in range(VALIDATION_SCENES)])
 
@@ -185,7 +186,17 @@ def read_scenes(
         FileNotFoundError, ValueError: see VoiceActivityRecipe.
         AudioError: no recording of a kind could be read.
     """
-    found = _find_recordings(data, split, quality_shares)
+    return _scenes(find_recordings(data), split, sample_rate, settings, quality_shares)
+
+
+def _scenes(
+    recordings: Recordings,
+    split: str,
+    sample_rate: int,
+    settings: SceneSettings,
+    quality_shares: dict[str, float] = CLEAN_QUALITY,
+) -> Scenes:
+    found = _recordings_of(recordings, split, quality_shares)
     return Scenes(
         speech=_utterances(found.speech, sample_rate, quality_shares),
         noise=samples_of(found.noise, sample_rate),
@@ -206,10 +217,9 @@ class _Recordings:
     rooms: list[Clip]
 
 
-def _find_recordings(data: Sequence[Path], split: str, qualities: Collection[str]) -> _Recordings:
-    found = find_recordings(data)
+def _recordings_of(found: Recordings, split: str, qualities: Collection[str]) -> _Recordings:
     speech = [folder for folder in found.speech if (folder / "vad_segments.csv").is_file()]
-    places = ", ".join(map(str, data))
+    places = ", ".join(map(str, found.places))
     kinds = {"speech (with vad_segments.csv)": speech, "noise*": found.noise, "music*": found.music}
     if missing := [kind for kind, there in kinds.items() if not there]:
         raise FileNotFoundError(
