@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,10 +19,8 @@ from streamrnn.models import Keywords, KeywordsSettings
 from streamrnn.recipes.recordings import Recordings, find_recordings, held_out, of_split, samples_of
 from streamrnn.training import TrainingSettings, prefetch, read_clips
 from streamrnn.training.augment import Augment, AugmentSettings
-from streamrnn.training.data import Clip
+from streamrnn.training.data import Clip, pick
 from streamrnn.training.losses import max_pooling_loss
-
-T = TypeVar("T")
 
 VALIDATION_BATCH = 100
 # At module level: a wrapper made anew at each validation would compile anew.
@@ -214,10 +212,10 @@ class _Source:
         if drawn < s.silence_share:
             return self._silence(rng, length), 0, "silence"
         if drawn < s.silence_share + s.unknown_share and self.unknown:
-            clip, samples = _pick(rng, self.unknown)
+            clip, samples = pick(rng, self.unknown)
             return self._heard(rng, samples, length), 1, str(clip.path)
         word = int(rng.integers(len(self.words)))
-        clip, samples = _pick(rng, self.words[word])
+        clip, samples = pick(rng, self.words[word])
         return self._heard(rng, samples, length), word + 2, str(clip.path)
 
     def _heard(self, rng: np.random.Generator, clip: np.ndarray, length: int) -> np.ndarray:
@@ -231,13 +229,9 @@ class _Source:
     def _silence(self, rng: np.random.Generator, length: int) -> np.ndarray:
         if not self.backgrounds or rng.random() < 0.1:
             return np.zeros(length, np.float32)
-        background = _pick(rng, self.backgrounds)
+        background = pick(rng, self.backgrounds)
         start = int(rng.integers(max(1, len(background) - length + 1)))
         return self.augment(rng, background[start : start + length], length)
-
-
-def _pick(rng: np.random.Generator, pool: Sequence[T]) -> T:
-    return pool[int(rng.integers(len(pool)))]
 
 
 def _batch(clips: Sequence[tuple[np.ndarray, int]], settings: KeywordsTraining) -> dict[str, np.ndarray]:

@@ -1,6 +1,5 @@
 """Noisy speech written to disk beside the clean: a fixed test set on which any noise suppression can be judged."""
 
-import csv
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import numpy as np
 from streamrnn.audio import write_audio
 from streamrnn.recipes.denoising import read_noisy_speech
 from streamrnn.recipes.noisy_speech import NoisySettings
+from streamrnn.training.data import write_table
 
 COLUMNS = ("path", "clean", "start", "end", "sample_rate", "label", "source", "split", "snr_db")
 
@@ -54,7 +54,7 @@ def write_noisy_speech(
         raise FileExistsError(f"{out} holds a manifest.csv already; mixes would join it. Choose another folder.")
     mixes = read_noisy_speech([data], split, sample_rate, NoisySettings())
     out.mkdir(parents=True, exist_ok=True)
-    rows: list[tuple] = [COLUMNS]
+    rows: list[tuple] = []
     for number in range(clips):
         mix, name = mixes.draw(np.random.default_rng([seed, number]), duration_s), f"{number:04}.flac"
         write_audio(out / f"noisy_{name}", mix.samples, sample_rate)
@@ -64,8 +64,7 @@ def write_noisy_speech(
         if progress is not None:
             progress(number + 1, clips)
     # Last, as it marks the folder as whole: a run that was cut off can be repeated.
-    with (out / "manifest.csv").open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file, lineterminator="\n").writerows(rows)
+    write_table(out / "manifest.csv", COLUMNS, rows)
 
 
 __all__ = ["write_noisy_speech"]

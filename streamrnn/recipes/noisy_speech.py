@@ -2,17 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 
 from streamrnn.audio import mixing
+from streamrnn.training.data import pick
 
 EARLY_MS = 50.0
 CLICK_MS = 4.0
 LOUDEST = 0.99
-
-T = TypeVar("T")
 
 
 class Noisy(NamedTuple):
@@ -98,7 +97,7 @@ class NoisySpeech:
     def _utterance(self, rng: np.random.Generator) -> np.ndarray:
         shares = np.array([share for share, _ in self.speech])
         pool = self.speech[int(rng.choice(len(shares), p=shares / shares.sum()))][1]
-        spoken = _as_float(_pick(rng, pool))
+        spoken = _as_float(pick(rng, pool))
         if (speed := rng.uniform(*self.settings.speed)) != 1:
             spoken = mixing.change_speed(spoken, speed)
         return spoken * _gain_to(spoken, -26 + rng.normal(0, 2))
@@ -107,7 +106,7 @@ class NoisySpeech:
         """The speech as it is heard, and what of it is to be kept."""
         if rng.random() >= self.settings.room_share or not self.rooms:
             return speech, speech
-        response = _as_float(_pick(rng, self.rooms))
+        response = _as_float(pick(rng, self.rooms))
         direct = int(np.argmax(np.abs(response)))
         response = response[direct:] / max(float(np.sqrt(np.sum(response[direct:] ** 2))), 1e-5)
         early = response[: round(EARLY_MS / 1000 * self.sample_rate)]
@@ -134,7 +133,7 @@ class NoisySpeech:
         return "noise", self._recorded(rng, self.noise, n)
 
     def _recorded(self, rng: np.random.Generator, pool: Sequence[np.ndarray], n: int) -> np.ndarray:
-        sound = mixing.fit_length(_as_float(_pick(rng, pool)), n, rng)
+        sound = mixing.fit_length(_as_float(pick(rng, pool)), n, rng)
         return sound * _gain_to(sound, -26)
 
     def _babble(self, rng: np.random.Generator, n: int) -> np.ndarray:
@@ -183,10 +182,6 @@ def _through(sound: np.ndarray, response: np.ndarray) -> np.ndarray:
 
 def _as_float(samples: np.ndarray) -> np.ndarray:
     return samples.astype(np.float32) / 32768
-
-
-def _pick(rng: np.random.Generator, pool: Sequence[T]) -> T:
-    return pool[int(rng.integers(len(pool)))]
 
 
 __all__ = ["Noisy", "NoisySettings", "NoisySpeech"]

@@ -1,13 +1,13 @@
 """Scenes written to disk: a fixed, labelled test set on which any voice activity detector can be judged."""
 
-import csv
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from streamrnn.audio import write_audio
 from streamrnn.recipes.voice_activity import read_scenes
+from streamrnn.training.data import write_table
 from streamrnn.training.mixtures import Scene, SceneSettings
 
 MANIFEST_COLUMNS = [
@@ -73,19 +73,14 @@ def write_scenes(
         segment_rows += [(name, start, end, "A") for start, end in scene.segments]
         if progress is not None:
             progress(number + 1, clips)
-    _write_table(out / "vad_segments.csv", SEGMENT_COLUMNS, segment_rows)
+    write_table(out / "vad_segments.csv", SEGMENT_COLUMNS, segment_rows)
     # Last, as it marks the folder as whole: a run that was cut off can be repeated.
-    _write_table(out / "manifest.csv", MANIFEST_COLUMNS, clip_rows)
+    write_table(out / "manifest.csv", MANIFEST_COLUMNS, clip_rows)
 
 
 def _clip_row(name: str, scene: Scene, sample_rate: int, split: str) -> tuple:
     snr_db = f"{scene.snr_db:.2f}" if scene.segments else ""
     return name, 0, len(scene.samples), sample_rate, "", scene.description, "", "composed", split, snr_db
-
-
-def _write_table(path: Path, columns: Sequence[str], rows: Sequence[tuple]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file, lineterminator="\n").writerows([columns, *rows])
 
 
 __all__ = ["write_scenes"]

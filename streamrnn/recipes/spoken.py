@@ -13,7 +13,7 @@ import numpy as np
 
 from streamrnn.audio import AudioWarning, as_samples, mixing
 from streamrnn.decisions import Alphabet
-from streamrnn.training.data import Clip
+from streamrnn.training.data import Clip, pick
 from streamrnn.training.store import ClipStore
 
 LEVEL_FRAME_S = 0.01
@@ -192,10 +192,10 @@ class Strings:
         symbols, symbol = sorted(pools), None
         for _ in range(length):
             if self._garbage and rng.random() < self.settings.garbage_share:
-                yield _pick(rng, self._garbage)
+                yield pick(rng, self._garbage)
             if symbol is None or rng.random() >= self.settings.repeat_share:
                 symbol = symbols[int(rng.integers(len(symbols)))]
-            yield _pick(rng, pick_balanced(rng, pools[symbol]))
+            yield pick(rng, pick_balanced(rng, pools[symbol]))
 
     def _gap_s(self, rng: np.random.Generator) -> float:
         # Half of the words touch, as they do in fluent speech; long pauses stand between groups.
@@ -263,10 +263,6 @@ def pick_balanced(rng: np.random.Generator, pools: Sequence[Pool]) -> Pool:
     """One of several pools: a larger one more often, but not in proportion to its size."""
     weights = np.array([len(pool) for pool in pools], float) ** FOLDER_BALANCE
     return pools[int(rng.choice(len(pools), p=weights / weights.sum()))]
-
-
-def _pick(rng: np.random.Generator, pool: Sequence[Spoken]) -> Spoken:
-    return pool[int(rng.integers(len(pool)))]
 
 
 def _levelled(rng: np.random.Generator, samples: np.ndarray) -> np.ndarray:

@@ -1,6 +1,5 @@
 """Strings of words written to disk: a fixed, transcribed test set on which any transcription can be judged."""
 
-import csv
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from streamrnn.models.transcription import DIGITS
 from streamrnn.recipes.recordings import find_recordings, of_split
 from streamrnn.recipes.spoken import Spoken, Strings, StringSettings, single_words, spoken_ids
 from streamrnn.training import read_clips
+from streamrnn.training.data import write_table
 
 # Each word by whoever said it: in small sets, few speakers have said several.
 TEST_STRINGS = StringSettings(words=(3, 10), one_speaker_share=0.0, garbage_share=0.0, overlap_s=0.0)
@@ -72,9 +72,9 @@ def write_strings(
         word_rows += [(name, symbols[i - 1], *span) for i, span in zip(spoken.ids, spoken.spans, strict=True)]
         if progress is not None:
             progress(number + 1, strings)
-    _write_table(out / "words.csv", WORD_COLUMNS, word_rows)
+    write_table(out / "words.csv", WORD_COLUMNS, word_rows)
     # Last, as it marks the folder as whole: a run that was cut off can be repeated.
-    _write_table(out / "manifest.csv", MANIFEST_COLUMNS, clip_rows)
+    write_table(out / "manifest.csv", MANIFEST_COLUMNS, clip_rows)
 
 
 def _words(data: Sequence[Path], split: str, alphabet: Alphabet, sample_rate: int) -> dict[Path, list[Spoken]]:
@@ -100,11 +100,6 @@ def _with_silence(spoken: Spoken, sample_rate: int) -> Spoken:
 
 def _name(number: int) -> str:
     return f"string_{number:04}.flac"
-
-
-def _write_table(path: Path, columns: Sequence[str], rows: Sequence[tuple]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file, lineterminator="\n").writerows([columns, *rows])
 
 
 __all__ = ["TEST_STRINGS", "write_strings"]

@@ -24,7 +24,6 @@ from streamrnn.training.losses import ctc_loss, transducer_loss
 
 VALIDATION_RECORDINGS, VALIDATION_STRINGS = 200, 48
 VALIDATION_ROWS = 16
-# What the names of its arrays begin with.
 
 Batch = dict[str, Any]
 

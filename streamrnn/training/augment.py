@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 
 from streamrnn.audio import as_samples, mixing
+from streamrnn.training.data import pick
 
 Background = Literal["noise", "music", "babble"]
 
@@ -113,7 +114,7 @@ class Augment:
         return mixing.clip_protect(mixing.gain(clip, rng.uniform(*s.gain_db)))
 
     def _room(self, rng: np.random.Generator) -> np.ndarray:
-        response = as_samples(_pick(rng, self.rooms))
+        response = as_samples(pick(rng, self.rooms))
         return _shortened(response, round(ROOM_S * self.sample_rate), round(ROOM_FADE_S * self.sample_rate))
 
     def _shift(self, rng: np.random.Generator) -> int:
@@ -174,12 +175,8 @@ def _shortened(response: np.ndarray, length_samples: int, fade_samples: int) -> 
     return kept
 
 
-def _pick(rng: np.random.Generator, pool: Sequence[np.ndarray]) -> np.ndarray:
-    return pool[int(rng.integers(len(pool)))]
-
-
 def _recorded(rng: np.random.Generator, pool: Sequence[np.ndarray], n: int) -> np.ndarray:
-    recording = _pick(rng, pool)
+    recording = pick(rng, pool)
     # Cut first: noise may be minutes long.
     return mixing.fit_length(recording, n, rng) * np.float32(1 / 32768 if recording.dtype == np.int16 else 1)
 

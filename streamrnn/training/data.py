@@ -2,11 +2,11 @@
 
 import csv
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -59,6 +59,12 @@ def read_table(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
     if not rows:
         raise ValueError(f"{path} has no rows; add at least one recording.")
     return rows
+
+
+def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Writes a CSV file as `read_table` reads it: the names of the columns, then the rows."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file, lineterminator="\n").writerows([columns, *rows])
 
 
 def read_manifest(folder: Path, split: str | None = None) -> list[Clip]:
@@ -148,6 +154,11 @@ def readable(clips: list[Clip], results: list[T | Exception]) -> list[tuple[Clip
     return kept
 
 
+def pick(rng: np.random.Generator, pool: Sequence[T]) -> T:
+    """One of the pool, each as likely as any other. Raises ValueError where it is empty."""
+    return pool[int(rng.integers(len(pool)))]
+
+
 def prefetch(make: Callable[[int], Batch], start: int, stop: int, workers: int = 1) -> Iterator[Batch]:
     """make(start), make(start + 1), ... make(stop - 1), in order, made ahead of time in threads.
 
@@ -169,4 +180,15 @@ def prefetch(make: Callable[[int], Batch], start: int, stop: int, workers: int =
                 future.cancel()
 
 
-__all__ = ["Clip", "or_error", "prefetch", "read_clips", "read_int16", "read_manifest", "read_table", "readable"]
+__all__ = [
+    "Clip",
+    "or_error",
+    "pick",
+    "prefetch",
+    "read_clips",
+    "read_int16",
+    "read_manifest",
+    "read_table",
+    "readable",
+    "write_table",
+]

@@ -2,14 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 import numpy as np
 
 from streamrnn.audio import mixing
+from streamrnn.training.data import pick
 
 Segment = tuple[int, int]
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -89,7 +88,7 @@ class Scenes:
         silent = rng.random() < s.silent_share
         speech, segments, names = (np.zeros(n, np.float32), (), ()) if silent else self._talk(rng, n)
         if in_room := bool(rng.random() < s.room_share and self.rooms):
-            speech = mixing.reverberate(speech, _pick(rng, self.rooms))
+            speech = mixing.reverberate(speech, pick(rng, self.rooms))
         kind, background = self._background(rng, n)
         snr_db = rng.uniform(*s.snr_db)
         mixed = background if silent else mixing.mix_at_snr(speech, background, snr_db, _mask(segments, n))
@@ -112,7 +111,7 @@ class Scenes:
     def _utterance(self, rng: np.random.Generator) -> tuple[np.ndarray, list[Segment], str]:
         shares = np.array([share for share, _ in self.speech])
         pool = self.speech[int(rng.choice(len(shares), p=shares / shares.sum()))][1]
-        utterance = _pick(rng, pool)
+        utterance = pick(rng, pool)
         samples, segments = utterance.samples.astype(np.float32) / 32768, list(utterance.segments)
         speed = rng.uniform(*self.settings.speed)
         if speed != 1:
@@ -136,17 +135,13 @@ class Scenes:
         return "noise", noise
 
     def _recorded(self, rng: np.random.Generator, pool: Sequence[np.ndarray], n: int) -> np.ndarray:
-        samples = _pick(rng, pool).astype(np.float32) / 32768
+        samples = pick(rng, pool).astype(np.float32) / 32768
         return _at_level(mixing.fit_length(samples, n, rng), -26)
 
     def _colour(self, rng: np.random.Generator, scene: np.ndarray) -> np.ndarray:
         if rng.random() >= self.settings.telephone_share:
             return scene
         return mixing.band_limit(scene, rng.uniform(20, 350), rng.uniform(3000, 4000), self.sample_rate)
-
-
-def _pick(rng: np.random.Generator, pool: Sequence[T]) -> T:
-    return pool[int(rng.integers(len(pool)))]
 
 
 def _mask(segments: Sequence[Segment], n: int) -> np.ndarray:
