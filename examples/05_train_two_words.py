@@ -34,7 +34,7 @@ print(f"learning {' and '.join(words)} from {folder.name}")
 with tempfile.TemporaryDirectory() as run:
     # Starting from a model of other words takes a tenth of the time; without `start` it begins with random weights.
     start = streamrnn.load("keywords")
-    model, accuracy = train(recipe, "keywords", recipe.settings, Path(run), start=start)
+    model, accuracy = train(recipe, "keywords", Path(run), start=start)
 print(f"{100 * accuracy:.0f} % right on voices that it has not heard")
 
 # One long recording of clips kept for testing, a second of silence after each, heard as if it were live.

@@ -103,7 +103,7 @@ def spectrum(key, shape):
 
 
 SMALL = VoiceActivitySettings(mels=8, channels=6, hidden=5)
-SMALL_DENOISING = DenoisingSettings(window_samples=60, hop_samples=20, bands=(3, 2, 1), features=4, across=3)
+SMALL_DENOISING = DenoisingSettings(window_samples=60, hop_samples=20, bands=6, hidden=8)
 SMALL_ENCODER = {"symbols": ("a", "b"), "mels": 8, "channels": 6, "hidden": 5, "lookahead_frames": 1}
 
 SMALL_KEYWORDS = KeywordsSettings(words=("a", "b"), mels=8, channels=(6, 6), hidden=5)

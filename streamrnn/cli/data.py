@@ -11,8 +11,8 @@ from streamrnn.training.corpora import CORPORA, Corpus
 from streamrnn.training.fetch import fetch
 
 NEXT = {
-    "speech-commands": "streamrnn train keywords --data {}",
-    "librispeech": "streamrnn train digits --data {}",
+    "speech-commands": "streamrnn train keywords --data {} --words yes no up down left right on off stop go",
+    "librispeech": 'streamrnn train digits --data {} --symbols " " "\'" {{a..z}} --durations-s 6 12 20',
     "fsdd": "streamrnn train digits --data {}",
     "musan": "streamrnn train keywords --data YOUR_RECORDINGS {0}/noise {0}/music",
 }

@@ -36,8 +36,10 @@ class Evaluate:
     """Folders of recordings, or folders of such folders."""
     model: Annotated[str | None, default_is("the shipped model of the task's name")] = None
     """Name of a shipped model, or the path of a .safetensors file."""
-    split: Annotated[str | None, default_is("all")] = None
-    """Judge recordings of this split alone."""
+    split: Annotated[tuple[str, ...], default_is("all")] = ()
+    """Judge recordings of this split, or of these splits, alone."""
+    exclude: tuple[str, ...] = ()
+    """Names of recordings to leave out, such as those with wrong labels."""
     negatives: tuple[Path, ...] = ()
     """For keywords: folders of sound without any of the words. What is detected there is a false alarm."""
     json: bool = False
@@ -50,13 +52,18 @@ def main(args: list[str]) -> None:
     configure()
     if not flags.data:
         raise ValueError("--data names no folder. Pass one folder of recordings, or more.")
-    data = flags.data[0] if len(flags.data) == 1 else flags.data
+    data, split = _one_or_all(flags.data), _one_or_all(flags.split) if flags.split else None
+    extra = {"negatives": flags.negatives, "exclude": flags.exclude}
     with progress("recordings") as moved:
-        result = evaluate(flags.task, data, flags.model or flags.task, flags.split, moved, flags.negatives)
+        result = evaluate(flags.task, data, flags.model or flags.task, split, moved, **extra)
     if flags.json:
         print(json.dumps(result, indent=2))
     else:
         Console().print(_table(result))
+
+
+def _one_or_all(values: tuple) -> Any:
+    return values[0] if len(values) == 1 else values
 
 
 def _table(result: dict[str, Any]) -> Table:

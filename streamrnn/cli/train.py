@@ -14,8 +14,9 @@ from streamrnn.models import Model
 from streamrnn.pretrained import load, save
 from streamrnn.recipes import RECIPES, Recipe
 from streamrnn.recipes.train import foresee, train
+from streamrnn.runtime import configure
 from streamrnn.training.checkpoints import last_step
-from streamrnn.training.devices import is_main, join_processes
+from streamrnn.training.devices import is_alone, is_main, join_processes
 
 ENDED_BY_SIGTERM = 128 + signal.SIGTERM
 
@@ -71,28 +72,30 @@ def trainer(task: str, recipe: type[Recipe]) -> Callable[..., None]:
         """
         if not data:
             raise ValueError("--data names no folder. Pass one folder of recordings, or more.")
+        configure()
         processes.join()
         built = recipe(data, settings)
+        beginning = None if start is None else load(start)
         if dry_run:
             _say(str(foresee(built)))
         else:
-            beginning = None if start is None else load(start)
-            train_into(out, task, built, settings, start=beginning, tensorboard=tensorboard)
+            train_into(out, task, built, start=beginning, tensorboard=tensorboard)
 
     run.__annotations__["settings"] = recipe.Settings
     return run
 
 
-def train_into(out: Path, task: str, recipe: Recipe, settings: Any, **options: Any) -> None:
+def train_into(out: Path, task: str, recipe: Recipe, **options: Any) -> None:
     """Trains into the folder `out`, says what happens, writes OUT/TASK.safetensors and .json. Options: see train."""
     _say(_where_it_goes_on(out))
     try:
         with training_progress() as watch:
-            trained = train(recipe, task, settings, out, watched=until_interrupted, watch=watch, **options)
+            trained = train(recipe, task, out, watched=until_interrupted, watch=watch, **options)
     except KeyboardInterrupt as interrupt:
         _say(_how_to_go_on(out), file=sys.stderr)
-        # A service manager that ends a training asks for a checkpoint; that it is there is a success.
-        if not (isinstance(interrupt, Interrupted) and interrupt.status == ENDED_BY_SIGTERM):
+        # A service manager that ends a training asks for a checkpoint; that it is there is a success. Of several
+        # processes none can save what the others do not.
+        if not (is_alone() and isinstance(interrupt, Interrupted) and interrupt.status == ENDED_BY_SIGTERM):
             raise
     else:
         if is_main():

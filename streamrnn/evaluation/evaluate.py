@@ -27,9 +27,10 @@ def evaluate(
     task: str,
     data: Folder | Sequence[Folder],
     model_name_or_path: Folder = "vad",
-    split: str | None = None,
+    split: str | Sequence[str] | None = None,
     progress: Callable[[int, int], None] | None = None,
     negatives: Sequence[Folder] = (),
+    exclude: Sequence[str] = (),
 ) -> dict[str, Any]:
     """The figures of a model on the recordings of some folders, ready for JSON.
 
@@ -40,10 +41,12 @@ def evaluate(
             the column label, or a folder per word. Recordings may have any sample rate and any format that libsndfile
             reads.
         model_name_or_path: a shipped model's name, or the path of a saved one.
-        split: judge the recordings of this split alone; default: all.
+        split: judge the recordings of this split, or of these splits, alone; default: all.
         progress: called with (recordings done, recordings) after each recording.
         negatives: for keywords: folders of sound without any of the words, such as noise, music and other talk. What
             is detected there is a false alarm. Clips of the split train are left out: training may have heard them.
+        exclude: names of recordings to leave out, such as those whose labels are wrong: their paths' last parts, with
+            or without the ending.
 
     Returns:
         task, model, data and split as given; clips: how many recordings were judged; streaming and offline: the figures
@@ -52,7 +55,8 @@ def evaluate(
 
     Raises:
         FileNotFoundError: no such model, or a table is missing.
-        ValueError: an unknown task or split, a model of another task, or labels of one class alone.
+        ValueError: an unknown task or split, a model of another task, labels of one class alone, or nothing is named
+            what `exclude` says.
         AudioError: no recording could be read.
     """
     if task not in EVALUATIONS:
@@ -61,20 +65,35 @@ def evaluate(
         raise ValueError(f"negatives are for keywords; {task} takes none. Leave them out.")
     places = [data] if isinstance(data, str | PathLike) else list(data)
     folders = find_folders([Path(place) for place in places])
-    clips, model = _clips(folders, split), load(model_name_or_path)
+    clips, model = _without(_clips(folders, split), exclude), load(model_name_or_path)
     extra = {"negatives": _untrained(negatives)} if negatives else {}
     figures = EVALUATIONS[task](model, folders, clips, progress, **extra)
     named = str(data) if isinstance(data, str | PathLike) else [str(place) for place in places]
-    return {"task": task, "model": str(model_name_or_path), "data": named, "split": split, **figures}
+    asked = {"task": task, "model": str(model_name_or_path), "data": named, "split": split}
+    return asked | ({"excluded": list(exclude)} if exclude else {}) | figures
 
 
-def _clips(folders: Sequence[Path], split: str | None) -> list[Clip]:
+def _clips(folders: Sequence[Path], split: str | Sequence[str] | None) -> list[Clip]:
     clips = [clip for folder in folders for clip in read_folder(folder)]
-    chosen = clips if split is None else [clip for clip in clips if clip.split == split]
-    if not chosen:
-        known = ", ".join(sorted({clip.split for clip in clips if clip.split})) or "none"
-        raise ValueError(f"There is no recording of split {split!r}; the splits are: {known}.")
-    return chosen
+    if split is None:
+        return clips
+    wanted, known = [split] if isinstance(split, str) else list(split), {clip.split for clip in clips}
+    if unknown := [name for name in wanted if name not in known]:
+        listed = ", ".join(sorted(known - {""})) or "none"
+        raise ValueError(f"There is no recording of split {', '.join(map(repr, unknown))}; the splits are: {listed}.")
+    return [clip for clip in clips if clip.split in wanted]
+
+
+def _without(clips: list[Clip], exclude: Sequence[str]) -> list[Clip]:
+    if missing := set(exclude) - {name for clip in clips for name in (clip.path.name, clip.path.stem)}:
+        raise ValueError(
+            f"exclude names {', '.join(sorted(missing))}, but no such recording is to be judged. Pass file names, such "
+            f"as {clips[0].path.name}."
+        )
+    kept = [clip for clip in clips if clip.path.name not in exclude and clip.path.stem not in exclude]
+    if not kept:
+        raise ValueError(f"exclude leaves none of {len(clips)} recordings to judge. Leave some in.")
+    return kept
 
 
 def _untrained(negatives: Sequence[Folder]) -> list[Clip]:

@@ -1,194 +1,90 @@
-"""Spectra cut into bands that share their weights.
+"""Bins gathered into bands as wide as the ear's, and spread out again.
 
-Frames of bands are flat, [batch, time, bands * features], as all frames are; band 0 is the lowest and comes first.
+Frames with several numbers per bin are flat, [batch, time, parts * bins], as all frames are: all bins of the first
+part, then all bins of the second.
 """
 
-from collections.abc import Callable, Sequence
-
-import jax
 import jax.numpy as jnp
-from flax import nnx
+import numpy as np
+from jaxtyping import Array, Float
 
-from streamrnn.cells import GRU
-from streamrnn.contract import Layer, Stateless
-from streamrnn.layers.recurrent import Recurrent
-from streamrnn.shapes import Block, Frames, OutputFrame, State
-
-_BY_INPUTS = nnx.initializers.variance_scaling(1.0, "fan_in", "uniform", batch_axis=0)
-# Of what is joined to masks: they begin nearly the same everywhere.
-_SMALL = nnx.initializers.variance_scaling(0.1, "fan_in", "uniform", batch_axis=0)
-
-# Bands of equal width side by side: how many, and how many bins each has.
-Region = tuple[int, int]
+from streamrnn.contract import Stateless, constant
+from streamrnn.shapes import Frames
 
 
-def regions(bins: int, bands: Sequence[int]) -> tuple[Region, ...]:
-    """Equal parts of a spectrum, each cut into so many bands: ((bands, bins per band), ...) from low to high.
+def band_weights(bins: int, bands: int, sample_rate: int) -> Float[np.ndarray, "bins bands"]:
+    """How much of each bin belongs to each band: overlapping triangles that add up to 1 in every bin.
 
-    The last band may reach beyond the last bin. Speech needs narrow bands below and has enough with wide ones above:
-    `regions(301, (16, 6, 4))` is ((16, 6), (6, 17), (4, 26)).
+    Bin k lies at k * sample_rate / (2 (bins - 1)) Hz. The peaks stand evenly on the scale of equivalent rectangular
+    bandwidths, but one bin apart where that would be less: low bands are single bins, high ones are wide.
+
+    Source: Glasberg and Moore, "Derivation of auditory filter shapes from notched-noise data", 1990.
 
     Raises:
-        ValueError: there are fewer than two bins for each band.
+        ValueError: not 2 <= bands <= bins.
     """
-    if bins < 2 * len(bands) * max(bands, default=1) or min(bands, default=0) < 1:
-        raise ValueError(
-            f"{bins} bins can't be cut into {len(bands)} parts of {tuple(bands)} bands: each band needs two bins. "
-            "Use a longer window or fewer bands."
-        )
-    widths = [round(bins / len(bands) / count) for count in bands[:-1]]
-    below = sum(count * width for count, width in zip(bands, widths, strict=False))
-    return tuple(zip(bands, [*widths, -(-(bins - below) // bands[-1])], strict=True))
+    if not 2 <= bands <= bins:
+        raise ValueError(f"{bins} bins can't be gathered into {bands} bands; there must be 2 to {bins} of them.")
+    hz = np.linspace(0, sample_rate / 2, bins)
+    steps = np.diff(21.4 * np.log10(1 + 0.00437 * hz))
+    place = np.concatenate([[0.0], np.cumsum(np.minimum(_scale(steps, bands - 1) * steps, 1.0))])
+    return np.maximum(0, 1 - np.abs(place[:, None] - np.arange(bands))).astype(np.float32)
 
 
-class SplitBands(Stateless):
-    """Numbers per bin -> features per band: x[batch, time, parts * bins] -> y[batch, time, bands * features].
+def _scale(steps: np.ndarray, total: int) -> float:
+    """By what positive steps, none above 1 then, add up to `total`: by halving, since the sum only grows."""
+    low, high = 0.0, 1 / float(steps.min())
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if np.minimum(middle * steps, 1.0).sum() < total else (low, middle)
+    return high
 
-        y_b = W_b x_b + c_b,   x_b: the bins of band b, `parts` numbers each
 
-    Each band has its own matrix. Parts lie one after the other: first all bins of the first part.
-
-    Source: Luo and Yu, "Music source separation with band-split RNN", IEEE/ACM TASLP, 2023.
+class GatherBands(Stateless):
+    """The mean of each band: x[batch, time, parts * bins] -> y[batch, time, parts * bands].
 
     Args:
-        regions: see `regions`.
-        bins: bins of the spectrum.
         parts: numbers per bin.
-        features: numbers per band.
-        dtype: compute dtype.
-        rngs: random streams that draw the parameters.
+        bins, bands, sample_rate: see `band_weights`.
+
+    Raises:
+        ValueError: see `band_weights`.
     """
 
-    def __init__(
-        self, regions: Sequence[Region], bins: int, parts: int, features: int, *, dtype=jnp.float32, rngs: nnx.Rngs
-    ):
-        self.regions, self.bins, self.parts, self.features = tuple(regions), bins, parts, features
-        self.dtype = dtype
-        shapes = [(bands, width * parts, features) for bands, width in regions]
-        self.kernels = nnx.List([nnx.Param(_BY_INPUTS(rngs.params(), shape)) for shape in shapes])
-        self.bias = nnx.Param(jnp.zeros(sum(bands for bands, _ in regions) * features))
+    def __init__(self, parts: int, bins: int, bands: int, sample_rate: int):
+        self.parts = parts
+        self.weights = constant(lambda: _means(band_weights(bins, bands, sample_rate)), (bins, bands))
 
     def __call__(self, x: Frames) -> Frames:
-        batch, time, _ = x.shape
-        x = x.reshape(batch * time, self.parts, self.bins).astype(self.dtype)
-        beyond = sum(bands * width for bands, width in self.regions) - self.bins
-        x, start, found = jnp.pad(x, ((0, 0), (0, 0), (0, beyond))), 0, []
-        for (bands, width), kernel in zip(self.regions, self.kernels, strict=True):
-            of_region = x[:, :, start : start + bands * width].reshape(-1, self.parts, bands, width)
-            of_bands = jnp.moveaxis(of_region, 2, 0).reshape(bands, -1, self.parts * width)
-            found.append(jnp.matmul(of_bands, kernel[...].astype(self.dtype)))
-            start += bands * width
-        y = jnp.moveaxis(jnp.concatenate(found), 0, 1).reshape(batch, time, -1)
-        return y + self.bias[...].astype(self.dtype)
+        return _each_part(x, self.parts, self.weights[...])
 
 
-class JoinBands(Stateless):
-    """The way back to bins: x[batch, time, bands * features] -> y[batch, time, parts * bins].
-
-        y_b = W_b x_b + c_b
-
-    Arguments as SplitBands's.
-    """
-
-    def __init__(
-        self, regions: Sequence[Region], bins: int, parts: int, features: int, *, dtype=jnp.float32, rngs: nnx.Rngs
-    ):
-        self.regions, self.bins, self.parts, self.features = tuple(regions), bins, parts, features
-        self.dtype = dtype
-        shapes = [(bands, features, width * parts) for bands, width in regions]
-        self.kernels = nnx.List([nnx.Param(_SMALL(rngs.params(), shape)) for shape in shapes])
-        self.bias = nnx.Param(jnp.zeros(parts * bins))
-
-    def __call__(self, x: Frames) -> Frames:
-        batch, time, _ = x.shape
-        x = jnp.moveaxis(x.reshape(batch * time, -1, self.features).astype(self.dtype), 1, 0)
-        start, found = 0, []
-        for (bands, width), kernel in zip(self.regions, self.kernels, strict=True):
-            y = jnp.matmul(x[start : start + bands], kernel[...].astype(self.dtype))
-            y = jnp.moveaxis(y.reshape(bands, -1, self.parts, width), 0, 2)
-            found.append(y.reshape(-1, self.parts, bands * width))
-            start += bands
-        y = jnp.concatenate(found, axis=-1)[:, :, : self.bins].reshape(batch, time, -1)
-        return y + self.bias[...].astype(self.dtype)
-
-
-class EachBand(Stateless):
-    """One stateless layer for all bands: x[batch, time, bands * features] -> y[batch, time, bands * out].
+class SpreadBands(Stateless):
+    """Each bin from the bands that it belongs to: x[batch, time, parts * bands] -> y[batch, time, parts * bins].
 
     Args:
-        inner: maps frames of `features` numbers.
-        features: numbers per band.
+        parts: numbers per band.
+        bins, bands, sample_rate: see `band_weights`.
+
+    Raises:
+        ValueError: see `band_weights`.
     """
 
-    def __init__(self, inner: Stateless, features: int):
-        self.inner, self.features = inner, features
+    def __init__(self, parts: int, bins: int, bands: int, sample_rate: int):
+        self.parts = parts
+        self.weights = constant(lambda: band_weights(bins, bands, sample_rate).T, (bands, bins))
 
     def __call__(self, x: Frames) -> Frames:
-        batch, time, _ = x.shape
-        return self.inner(x.reshape(batch, -1, self.features)).reshape(batch, time, -1)
+        return _each_part(x, self.parts, self.weights[...])
 
 
-class EachBandRecurrent(Layer):
-    """A GRU over time in each band, weights shared: [batch, time, bands * features], same shape out.
-
-    Bands don't hear each other; what is learned of one serves all. State: float32[batch, bands, features].
-
-    Args:
-        bands: how many.
-        features: numbers per band, which is also the GRU's state.
-        dtype: compute dtype.
-        rngs: random streams that draw the parameters.
-    """
-
-    def __init__(self, bands: int, features: int, *, dtype=jnp.float32, rngs: nnx.Rngs):
-        self.bands, self.features = bands, features
-        self.inner = Recurrent(GRU(features, features, dtype=dtype, rngs=rngs))
-
-    def init_state(self, batch_size: int) -> State:
-        return jnp.zeros((batch_size, self.bands, self.features))
-
-    def step(self, state: State, x: Block) -> tuple[State, OutputFrame]:
-        return self._run(self.inner.step, state, x)
-
-    def scan(self, state: State, x: Frames) -> tuple[State, Frames]:
-        return self._run(self.inner.scan, state, x)
-
-    def _run(self, run: Callable, state: State, x: Frames) -> tuple[State, Frames]:
-        batch, time, _ = x.shape
-        x = jnp.moveaxis(x.reshape(batch, time, self.bands, -1), 2, 1).reshape(-1, time, self.features)
-        h, y = run(state.reshape(-1, self.features), x)
-        y = jnp.moveaxis(y.reshape(batch, self.bands, time, -1), 1, 2).reshape(batch, time, -1)
-        return h.reshape(state.shape), y
+def _means(weights: np.ndarray) -> np.ndarray:
+    return weights / weights.sum(axis=0)
 
 
-class AcrossBands(Stateless):
-    """Two GRUs up and down the bands of each frame, joined by a matrix: [batch, time, bands * features], same out.
-
-    They run over frequency, not time, so nothing is remembered from frame to frame.
-
-    Args:
-        bands: how many.
-        features: numbers per band.
-        hidden: state of each of the two GRUs.
-        dtype: compute dtype.
-        rngs: random streams that draw the parameters.
-    """
-
-    def __init__(self, bands: int, features: int, hidden: int, *, dtype=jnp.float32, rngs: nnx.Rngs):
-        self.bands = bands
-        self.up = Recurrent(GRU(features, hidden, dtype=dtype, rngs=rngs))
-        self.down = Recurrent(GRU(features, hidden, dtype=dtype, rngs=rngs))
-        self.join = nnx.Linear(2 * hidden, features, dtype=dtype, rngs=rngs)
-
-    def __call__(self, x: Frames) -> Frames:
-        batch, time, _ = x.shape
-        x = x.reshape(batch * time, self.bands, -1)
-        y = self.join(jnp.concatenate([_over(self.up, x), _over(self.down, x[:, ::-1])[:, ::-1]], axis=-1))
-        return y.reshape(batch, time, -1)
+def _each_part(x: Frames, parts: int, matrix: Float[Array, "from to"]) -> Frames:
+    batch, time, _ = x.shape
+    return jnp.matmul(x.reshape(batch, time, parts, -1), matrix).reshape(batch, time, -1)
 
 
-def _over(layer: Recurrent, x: jax.Array) -> jax.Array:
-    return layer.scan(layer.init_state(len(x)), x)[1]
-
-
-__all__ = ["AcrossBands", "EachBand", "EachBandRecurrent", "JoinBands", "Region", "SplitBands", "regions"]
+__all__ = ["GatherBands", "SpreadBands", "band_weights"]

@@ -1,5 +1,6 @@
 """Speech without the noise: sound in, sound out, by a mask on its spectrum."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, NoReturn
@@ -9,20 +10,19 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Float, Int
 
+from streamrnn.cells import GRU
 from streamrnn.contract import Layer
 from streamrnn.decisions.attenuation import SoundSettings
 from streamrnn.features import STFT, InverseSTFT
-from streamrnn.layers import Chain, Delay, Lookahead, Residual, RMSNorm
-from streamrnn.layers.bands import AcrossBands, EachBand, EachBandRecurrent, JoinBands, SplitBands, regions
+from streamrnn.layers import Apply, CausalConv, Chain, Delay, Dense, Lookahead, Recurrent, Residual
+from streamrnn.layers.bands import GatherBands, SpreadBands
 from streamrnn.models.model import Model
 from streamrnn.shapes import Block, Frames, OutputFrame, Spectrum, State
 
-# Exponent of magnitudes: about that of loudness. Without it, a model would hear only the loudest parts.
-COMPRESSION = 0.3
 # Of a bin's relative power: 60 dB below the level, all is silence.
 RELATIVE_SILENCE = 1e-6
-# Masks begin at about 0.7: an untrained model passes sound.
-MASK_START = 1.0
+# Where an untrained mask opens: 10 dB above the floor, which noise rarely reaches and speech mostly does.
+OPENING = 1.0
 
 
 @dataclass(frozen=True)
@@ -35,19 +35,19 @@ class DenoisingSettings:
     """Samples per frame."""
     window_samples: int = 600
     """Samples that one spectrum sees: a multiple of the hop, at least three times as long. It is also the latency."""
-    bands: tuple[int, ...] = (12, 6, 4)
-    """Bands in equal parts of the spectrum, from low to high."""
-    features: int = 32
-    """Numbers per band, and state of the GRU that runs over each."""
-    across: int = 16
-    """State of the GRUs that run up and down the bands."""
-    blocks: int = 1
-    """How often GRUs across bands and another GRU over time follow the first GRU over time."""
+    bands: int = 64
+    """Bands that the network hears and answers in, as wide as the ear's."""
+    hidden: int = 192
+    """State of each of the two GRU layers."""
     lookahead_frames: int = 0
     """Later frames that a mask waits for, beside those of the window."""
     memory_s: float = 2.0
     """Seconds over which the running level forgets."""
-    silence: float = 1e-8
+    floor_fall_s: float = 0.08
+    """Seconds over which a bin's floor follows sound that is below it."""
+    floor_rise_s: float = 2.0
+    """Seconds over which a bin's floor follows sound that is above it."""
+    silence: float = 1e-10
     """Power of a sample (full scale 1) below which all is silence."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Numbers that the core computes in; weights, state and sound are float32 either way."""
@@ -56,13 +56,13 @@ class DenoisingSettings:
 class Denoising(Model):
     """Noise suppression: frames of noisy samples -> the same frames without the noise, out = hop_samples.
 
-    STFT -> magnitudes relative to a running level and to their means -> features per band -> GRUs over time and across
-    bands -> mask -> masked STFT -> inverse STFT. The level makes it deaf to how loud the recording is: sound that is
-    twice as loud comes out twice as loud. Outputs run behind by window - hop samples (and the look-ahead); with the
-    hop that is the algorithmic latency, 37.5 ms by default.
+    STFT -> decibels relative to a running level, and above each bin's floor -> bands -> two GRU layers -> bands -> mask
+    per bin -> masked STFT -> inverse STFT. The level makes it deaf to how loud the recording is: sound that is twice as
+    loud comes out twice as loud. Outputs run behind by window - hop samples (and the look-ahead); with the hop that is
+    the algorithmic latency, 37.5 ms by default.
 
-    Sources: bands that share their recurrent layers, Luo and Yu, "Music source separation with band-split RNN", 2023;
-    masks, Wang, Narayanan and Wang, "On training targets for supervised speech separation", 2014.
+    Sources: bands and recurrent layers, Valin, "A hybrid DSP/deep learning approach to real-time full-band speech
+    enhancement", 2018; masks, Wang, Narayanan and Wang, "On training targets for supervised speech separation", 2014.
     """
 
     Settings = DenoisingSettings
@@ -77,8 +77,9 @@ class Denoising(Model):
     ):
         s = settings
         spectra = STFT(s.window_samples, s.hop_samples), InverseSTFT(s.window_samples, s.hop_samples)
-        bins, memory_frames = s.window_samples // 2 + 1, round(s.memory_s * s.sample_rate / s.hop_samples)
-        features = RelativeSpectrum(bins, memory_frames, s.silence * s.window_samples)
+        bins = s.window_samples // 2 + 1
+        level, fall, rise = (s.sample_rate * seconds / s.hop_samples for seconds in _memories_s(s))
+        features = Prominence(bins, round(level), fall, rise, s.silence * s.window_samples)
         masked = Masked(features, _mask_estimator(s, bins, rngs), bins)
         super().__init__(s, decision or SoundSettings(), Chain(spectra[0], masked, spectra[1]), s.hop_samples)
 
@@ -94,96 +95,95 @@ class Denoising(Model):
         )
 
 
+def _memories_s(s: DenoisingSettings) -> tuple[float, float, float]:
+    return s.memory_s, s.floor_fall_s, s.floor_rise_s
+
+
 def _mask_estimator(s: DenoisingSettings, bins: int, rngs: nnx.Rngs) -> Chain:
     """Two numbers per bin in and out: see Masked."""
-    features, dtype, parts = s.features, jnp.dtype(s.dtype), regions(bins, s.bands)
+    dtype, banded = jnp.dtype(s.dtype), (2, bins, s.bands, s.sample_rate)
     return Chain(
-        SplitBands(parts, bins, 2, features, dtype=dtype, rngs=rngs),
+        GatherBands(*banded),
+        CausalConv(2 * s.bands, 2 * s.bands, 3, dtype=dtype, rngs=rngs),
+        Apply(jax.nn.relu),
         Lookahead(s.lookahead_frames),
-        _over_time(s, rngs),
-        *(layer for _ in range(s.blocks) for layer in (_across_bands(s, rngs), _over_time(s, rngs))),
-        _each_normalised(s, rngs),
-        JoinBands(parts, bins, 2, features, dtype=dtype, rngs=rngs),
+        Recurrent(GRU(2 * s.bands, s.hidden, dtype=dtype, rngs=rngs)),
+        Residual(Recurrent(GRU(s.hidden, s.hidden, dtype=dtype, rngs=rngs)), s.hidden),
+        Dense(s.hidden, 2 * s.bands, dtype=jnp.float32, rngs=rngs),
+        SpreadBands(*banded),
     )
 
 
-def _over_time(s: DenoisingSettings, rngs: nnx.Rngs) -> Residual:
-    recurrent = EachBandRecurrent(sum(s.bands), s.features, dtype=jnp.dtype(s.dtype), rngs=rngs)
-    return Residual(Chain(_each_normalised(s, rngs), recurrent), sum(s.bands) * s.features)
-
-
-def _across_bands(s: DenoisingSettings, rngs: nnx.Rngs) -> Residual:
-    across = AcrossBands(sum(s.bands), s.features, s.across, dtype=jnp.dtype(s.dtype), rngs=rngs)
-    return Residual(Chain(_each_normalised(s, rngs), across), sum(s.bands) * s.features)
-
-
-def _each_normalised(s: DenoisingSettings, rngs: nnx.Rngs) -> EachBand:
-    return EachBand(RMSNorm(s.features, dtype=jnp.dtype(s.dtype), rngs=rngs), s.features)
-
-
-class Level(NamedTuple):
-    """What `RelativeSpectrum` remembers: frames so far (up to its time constant), their level and their mean bins."""
+class Followed(NamedTuple):
+    """What `Prominence` remembers: frames so far (up to its memory), their level, and the floor of each bin in dB."""
 
     frames: Int[jax.Array, " batch"]
     power: Float[jax.Array, " batch"]
-    mean: Float[jax.Array, "batch bins"]
+    floor_db: Float[jax.Array, "batch bins"]
 
 
-class RelativeSpectrum(Layer):
-    """How loud each bin is, against the whole and against itself: complex[batch, time, bins] -> [batch, time, 2 bins].
+class Prominence(Layer):
+    """How loud each bin is, against the whole and against its own floor: complex[batch, time, bins] -> [.., 2 bins].
 
-        w     = 1 / min(t, time_constant_frames)               frames t = 1, 2, ...
+        w     = 1 / min(t, memory_frames)                          frames t = 1, 2, ...
         level = level + w (mean_k |X_k|^2 - level)
-        m     = (|X|^2 / (level + silence) + 1e-6) ^ 0.15
-        mean  = mean + w (m - mean)
-        y     = [m, m - mean]
+        d     = 10 log10(|X|^2 / (level + silence) + 1e-6)         decibels
+        floor = d  at t = 1, then  floor + (1 - exp(-1 / T)) (d - floor),   T: fall_frames where d < floor, else rise
+        y     = [d / 15 + 1, (d - floor) / 10]
 
-    The running mean knows steady noise bin by bin; a recurrent layer would need as many numbers as there are bins.
+    The floor falls fast and rises slowly, so it stays with the noise between and below the words.
 
-    State: `Level`.
+    State: `Followed`.
+
+    Source: continuous tracking of minima as in Doblinger, "Computationally efficient speech enhancement by spectral
+    minima tracking in subbands", Eurospeech 1995, but in decibels.
 
     Args:
         bins: bins of the spectrum.
-        time_constant_frames: length of the memory, at least 1.
+        memory_frames: length of the level's memory, at least 1.
+        fall_frames, rise_frames: time constants of the floor, above 0.
         silence: power of a bin, above 0, below which the level never counts.
     """
 
-    def __init__(self, bins: int, time_constant_frames: int, silence: float):
-        self.bins, self.time_constant_frames, self.silence = bins, time_constant_frames, silence
+    def __init__(self, bins: int, memory_frames: int, fall_frames: float, rise_frames: float, silence: float):
+        self.bins, self.memory_frames, self.silence = bins, memory_frames, silence
+        self.fall, self.rise = (-math.expm1(-1 / frames) for frames in (fall_frames, rise_frames))
 
-    def init_state(self, batch_size: int) -> Level:
-        return Level(jnp.zeros(batch_size, jnp.int32), jnp.zeros(batch_size), jnp.zeros((batch_size, self.bins)))
+    def init_state(self, batch_size: int) -> Followed:
+        return Followed(jnp.zeros(batch_size, jnp.int32), jnp.zeros(batch_size), jnp.zeros((batch_size, self.bins)))
 
-    def step(self, state: Level, x: Spectrum) -> tuple[Level, Frames]:
+    def step(self, state: Followed, x: Spectrum) -> tuple[Followed, Frames]:
         return self.scan(state, x)
 
-    def scan(self, state: Level, x: Spectrum) -> tuple[Level, Frames]:
+    def scan(self, state: Followed, x: Spectrum) -> tuple[Followed, Frames]:
         power = jnp.real(x) ** 2 + jnp.imag(x) ** 2
         state, y = jax.lax.scan(self._follow, state, jnp.moveaxis(power, 1, 0))
         return state, jnp.moveaxis(y, 0, 1)
 
-    def _follow(self, state: Level, power: jax.Array) -> tuple[Level, jax.Array]:
-        frames = jnp.minimum(state.frames + 1, self.time_constant_frames)
+    def _follow(self, state: Followed, power: jax.Array) -> tuple[Followed, jax.Array]:
+        frames = jnp.minimum(state.frames + 1, self.memory_frames)
         level = state.power + (jnp.mean(power, axis=-1) - state.power) / frames
-        relative = power / (level + self.silence)[:, None] + RELATIVE_SILENCE
-        magnitude = relative ** (COMPRESSION / 2)
-        mean = state.mean + (magnitude - state.mean) / frames[:, None]
-        return Level(frames, level, mean), jnp.concatenate([magnitude, magnitude - mean], axis=-1)
+        loudness = 10 * jnp.log10(power / (level + self.silence)[:, None] + RELATIVE_SILENCE)
+        above = loudness - state.floor_db
+        floor = state.floor_db + jnp.where(above < 0, self.fall, self.rise) * above
+        floor = jnp.where((state.frames == 0)[:, None], loudness, floor)
+        return Followed(frames, level, floor), jnp.concatenate([loudness / 15 + 1, (loudness - floor) / 10], axis=-1)
 
 
 class Masked(Layer):
     """A spectrum times the mask that is found in it: complex[batch, time, bins], same shape out.
 
-        [m, d] = features(x)
-        [a, b] = estimator([m, d])
-        y      = x sigmoid(a + b d + 1)
+        [d, p] = features(x)
+        [a, b] = estimator([d, p])
+        y      = x sigmoid(a + 2 (1 + b) (p - 1))
 
-    So the estimator says for each bin how much passes, and how much that depends on the bin standing out of its mean.
+    So the estimator says for each bin how much passes, and how much that depends on the bin standing out of its floor;
+    where it says nothing, the mask is a gate that opens 10 dB above the floor.
 
     State: those of both layers, and what waits for the estimator's look-ahead.
 
     Args:
-        features: a `RelativeSpectrum`.
+        features: a `Prominence`.
         estimator: [batch, time, 2 bins], same shape out; stride 1.
         bins: bins of the spectrum.
     """
@@ -210,8 +210,8 @@ class Masked(Layer):
         of_spectra, spectra = self.spectra.scan(of_spectra, x)
         of_prominence, prominence = self.prominence.scan(of_prominence, jnp.split(features, 2, axis=-1)[1])
         offset, slope = jnp.split(found.astype(jnp.float32), 2, axis=-1)
-        mask = jax.nn.sigmoid(offset + slope * prominence + MASK_START)
+        mask = jax.nn.sigmoid(offset + 2 * (1 + slope) * (prominence - OPENING))
         return (of_features, of_estimator, of_spectra, of_prominence), spectra * mask
 
 
-__all__ = ["Denoising", "DenoisingSettings", "Masked", "RelativeSpectrum"]
+__all__ = ["Denoising", "DenoisingSettings", "Masked", "Prominence"]

@@ -14,20 +14,21 @@ from streamrnn.contract import aligned
 from streamrnn.decisions.sound import si_sdr_db
 from streamrnn.models import Denoising, DenoisingSettings
 from streamrnn.recipes.noisy_speech import Noisy, NoisySettings, NoisySpeech
+from streamrnn.recipes.recipe import outputs
 from streamrnn.recipes.recordings import Recordings, find_recordings, of_split, samples_of
 from streamrnn.recipes.voice_activity import read_segments
 from streamrnn.training import TrainingSettings, prefetch
-from streamrnn.training.data import Clip
-from streamrnn.training.losses import compressed_spectrum_loss, si_sdr_loss
+from streamrnn.training.data import Clip, pool_shares
+from streamrnn.training.losses import Resolution, compressed_spectrum_loss, si_sdr_loss
 
 VALIDATION_BATCHES, VALIDATION_BATCH, VALIDATION_DURATION_S = 6, 10, 5.0
 
 # Speech counts as clean where its soft frames lie so far below its loud ones; more is asked of what nobody labelled.
-LABELLED_RANGE_DB, UNLABELLED_RANGE_DB = 30.0, 50.0
+LABELLED_RANGE_DB, UNLABELLED_RANGE_DB = 30.0, 40.0
 LEVEL_FRAME_S = 0.02
 # Below all voices there is rumble alone, which a model would have to keep as if it were speech.
 RUMBLE_HZ = 60.0
-LABELLED_SHARE, UNLABELLED_SHARE = 0.75, 0.25
+LABELLED_SHARE, UNLABELLED_SHARE = 0.65, 0.35
 
 TRAINING_MIXES = NoisySettings(
     snr_db=(-5.0, 20.0),
@@ -38,13 +39,13 @@ TRAINING_MIXES = NoisySettings(
     synthetic_share=0.08,
     second_noise_share=0.25,
     click_share=0.08,
-    colour_share=0.4,
+    colour_share=0.9,
     room_share=0.2,
     telephone_share=0.05,
 )
 
-# At module level: a wrapper made anew at each validation would compile anew.
-_outputs = nnx.jit(aligned)
+# Of the loss: windows that overlap by half are half the work of its default.
+SPECTRA = Resolution(512, 256, 512)
 
 
 @dataclass(frozen=True)
@@ -58,14 +59,14 @@ class DenoisingTraining:
     model: DenoisingSettings = field(default_factory=DenoisingSettings)
     training: TrainingSettings = field(
         default_factory=lambda: TrainingSettings(
-            steps=8000, learning_rate=3e-3, warmup_steps=100, ema_decay=0.998, validate_every=250
+            steps=13_000, learning_rate=2e-3, warmup_steps=100, ema_decay=0.998, validate_every=500
         )
     )
-    batch_size: int = 8
+    batch_size: int = 16
     """Mixes per update."""
     duration_s: float = 3.0
     """Length of a mix."""
-    sdr_weight: float = 0.04
+    sdr_weight: float = 0.1
     """Weight of the SI-SDR, per dB, beside the distance of compressed spectra."""
     workers: int = field(default=2, metadata={"identity": False})
     """Threads that make mixes."""
@@ -86,7 +87,7 @@ class DenoisingRecipe:
         data: folders of recordings, or folders of such folders, in any layout of training.layouts. Those named noise*,
             music* and rir* are noise, music and room responses (rooms are optional); all else is speech. Of the speech,
             folders with vad_segments.csv give their recordings of quality A. Recordings of other folders, and those of
-            other quality, are used in training alone. Speech is used where it is clean: 30 dB, or 50 where it is not
+            other quality, are used in training alone. Speech is used where it is clean: 30 dB, or 40 where it is not
             labelled A, lie between the 95th and the 8th percentile of its frames' levels. It is high-passed at 60 Hz.
         settings: see DenoisingTraining.
 
@@ -99,10 +100,10 @@ class DenoisingRecipe:
 
     def __init__(self, data: Sequence[Path], settings: DenoisingTraining):
         self.settings, self.training = settings, settings.training
-        self._recordings = find_recordings(data)
+        self.recordings = find_recordings(data)
         # The first validation comes late: what it will lack is said before the first update.
         for split in ("train", "valid"):
-            _found(self._recordings, split)
+            _found(self.recordings, split)
 
     def model(self, rngs: nnx.Rngs) -> Denoising:
         """A fresh model of settings.model."""
@@ -111,7 +112,7 @@ class DenoisingRecipe:
     def batches(self, start: int, stop: int) -> Iterator[dict[str, np.ndarray]]:
         """noisy and clean, float32[batch, frames, hop] in [-1, 1]."""
         s, seed = self.settings, self.training.seed
-        mixes = _noisy_speech(self._recordings, "train", s.model.sample_rate, TRAINING_MIXES, unlabelled=True)
+        mixes = _noisy_speech(self.recordings, "train", s.model.sample_rate, TRAINING_MIXES, unlabelled=True)
 
         def make(step: int) -> dict[str, np.ndarray]:
             rng = np.random.default_rng([seed, step])
@@ -123,19 +124,20 @@ class DenoisingRecipe:
         """Distance of compressed spectra less sdr_weight times the SI-SDR in dB."""
         clean = batch["clean"].reshape(len(batch["clean"]), -1)
         estimate = aligned(model, batch["noisy"]).reshape(clean.shape)
-        return compressed_spectrum_loss(estimate, clean) + self.settings.sdr_weight * si_sdr_loss(estimate, clean)
+        distance = compressed_spectrum_loss(estimate, clean, resolution=SPECTRA)
+        return distance + self.settings.sdr_weight * si_sdr_loss(estimate, clean)
 
     def validate(self, model: Denoising) -> float:
         """Mean SI-SDR in dB of 60 mixes of 5 s, always the same, drawn by NoisySettings()."""
         figures: list[float] = []
         for batch in self._validation:
-            estimate = np.asarray(_outputs(model, jnp.asarray(batch["noisy"])))
+            estimate = np.asarray(outputs(model, jnp.asarray(batch["noisy"])))
             figures += map(si_sdr_db, *(x.reshape(len(x), -1) for x in (estimate, batch["clean"])))
         return float(np.mean(figures))
 
     @cached_property
     def _validation(self) -> list[dict[str, np.ndarray]]:
-        mixes = _noisy_speech(self._recordings, "valid", self.settings.model.sample_rate, NoisySettings())
+        mixes = _noisy_speech(self.recordings, "valid", self.settings.model.sample_rate, NoisySettings())
         rng = np.random.default_rng(1)
         drawn = [
             [mixes.draw(rng, VALIDATION_DURATION_S) for _ in range(VALIDATION_BATCH)] for _ in range(VALIDATION_BATCHES)
@@ -174,10 +176,12 @@ def _noisy_speech(
     recordings: Recordings, split: str, sample_rate: int, settings: NoisySettings, *, unlabelled: bool = False
 ) -> NoisySpeech:
     found = _found(recordings, split)
-    pools = [(LABELLED_SHARE, _clean(found.clean, sample_rate, LABELLED_RANGE_DB))] if found.clean else []
-    if unlabelled or not pools:
-        pools.append((UNLABELLED_SHARE, _clean(found.other, sample_rate, UNLABELLED_RANGE_DB)))
-    speech = [(share, pool) for share, pool in pools if pool]
+    clean = _clean(found.clean, sample_rate, LABELLED_RANGE_DB)
+    speech = [(LABELLED_SHARE, clean)] if clean else []
+    if unlabelled or not found.clean:
+        measured = [_clean(clips, sample_rate, UNLABELLED_RANGE_DB) for clips in found.other]
+        pools = [pool for pool in measured if pool]
+        speech += zip(UNLABELLED_SHARE * pool_shares(pools), pools, strict=True)
     if not speech:
         raise ValueError(f"No speech of split {split!r} is clean: all of it lies less than 30 dB above its background.")
     return NoisySpeech(
@@ -192,10 +196,10 @@ def _noisy_speech(
 
 @dataclass(frozen=True)
 class _Found:
-    """Clips of one split. Clean: speech labelled so; other: all other speech."""
+    """Clips of one split. Clean: speech labelled so; other: all other speech, by folder."""
 
     clean: list[Clip]
-    other: list[Clip]
+    other: list[list[Clip]]
     noise: list[Clip]
     music: list[Clip]
     rooms: list[Clip]
@@ -220,14 +224,15 @@ def _found(recordings: Recordings, split: str) -> _Found:
     return found
 
 
-def _by_quality(recordings: Recordings, split: str) -> tuple[list[Clip], list[Clip]]:
+def _by_quality(recordings: Recordings, split: str) -> tuple[list[Clip], list[list[Clip]]]:
     clean, other = [], []
     for folder, clips in recordings.speech.items():
         labels = folder / "vad_segments.csv"
         quality = read_segments(labels)[1] if labels.is_file() else {}
-        for clip in of_split(clips, split):
-            (clean if quality.get(clip.path) == "A" else other).append(clip)
-    return clean, other
+        there = of_split(clips, split)
+        clean += [clip for clip in there if quality.get(clip.path) == "A"]
+        other.append([clip for clip in there if quality.get(clip.path) != "A"])
+    return clean, [clips for clips in other if clips]
 
 
 def _clean(clips: list[Clip], sample_rate: int, range_db: float) -> list[np.ndarray]:

@@ -16,15 +16,14 @@ from streamrnn.contract import aligned
 from streamrnn.decisions import clip_class
 from streamrnn.decisions.keywords import SILENCE, UNKNOWN
 from streamrnn.models import Keywords, KeywordsSettings
+from streamrnn.recipes.recipe import outputs
 from streamrnn.recipes.recordings import Recordings, find_recordings, held_out, of_split, samples_of
 from streamrnn.training import TrainingSettings, prefetch, read_clips
 from streamrnn.training.augment import Augment, AugmentSettings
-from streamrnn.training.data import Clip, pick
+from streamrnn.training.data import Clip, pick, pick_balanced
 from streamrnn.training.losses import max_pooling_loss
 
 VALIDATION_BATCH = 100
-# At module level: a wrapper made anew at each validation would compile anew.
-_outputs = nnx.jit(aligned)
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ class KeywordsTraining:
     batch_size: int = 64
     """Clips per update."""
     duration_s: float = 1.24
-    """Length that clips are laid into; longer ones are cut at both ends."""
+    """Length that clips are laid into. Of words much longer than that the loudest part is heard, of others any."""
     unknown_share: float = 0.1
     """Share of clips of unknown words, where there are any."""
     silence_share: float = 0.05
@@ -96,8 +95,8 @@ class KeywordsRecipe:
         words = settings.model.words or _labels(find_recordings(data[:1]))
         model = dataclasses.replace(settings.model, words=words)
         self.settings, self.training = dataclasses.replace(settings, model=model), settings.training
-        self._found = find_recordings(data)
-        self._clips = _Clips.sorted_by(words, self._found.speech)
+        self.recordings = find_recordings(data)
+        self._clips = _Clips.sorted_by(words, self.recordings.speech)
         self._require_words()
 
     def model(self, rngs: nnx.Rngs) -> Keywords:
@@ -128,7 +127,7 @@ class KeywordsRecipe:
         smoothing = model.decision.smoothing_frames(model.frame_s)
         right = []
         for batch in self._validation:
-            posteriors = np.asarray(jax.nn.softmax(_outputs(model, jnp.asarray(batch["samples"]))))
+            posteriors = np.asarray(jax.nn.softmax(outputs(model, jnp.asarray(batch["samples"]))))
             for y, label, weights in zip(posteriors, batch["labels"], batch["weights"], strict=True):
                 heard = y[: int(weights.sum())]
                 right.append(clip_class(heard, smoothing)[0] == label)
@@ -136,12 +135,13 @@ class KeywordsRecipe:
 
     @cached_property
     def _source(self) -> "_Source":
-        rate, found = self.settings.model.sample_rate, self._found
+        rate, found = self.settings.model.sample_rate, self.recordings
         noise, music, rooms = (samples_of(of_split(c, "train"), rate) for c in (found.noise, found.music, found.rooms))
         read = read_clips(of_split(self._clips.words, "train"), rate)
         by_word = {word: [one for one in read if one[0].label == word] for word in self.settings.model.words}
-        unknown = read_clips(of_split([*self._clips.near, *self._clips.far], "train"), rate)
-        voices = [samples for _, samples in unknown]
+        folders = (of_split([c for c in clips if c.label not in by_word], "train") for clips in found.speech.values())
+        unknown = [read_clips(clips, rate) for clips in folders if clips]
+        voices = [samples for clips in unknown for _, samples in clips]
         return _Source(
             words=list(by_word.values()),
             unknown=unknown,
@@ -170,7 +170,7 @@ class KeywordsRecipe:
     def _require_words(self) -> None:
         there = {clip.label for clip in of_split(self._clips.words, "train")}
         if missing := [word for word in self.settings.model.words if word not in there]:
-            labels = {clip.label for clips in self._found.speech.values() for clip in clips} - {""}
+            labels = {clip.label for clips in self.recordings.speech.values() for clip in clips} - {""}
             raise ValueError(
                 f"there is no clip of {', '.join(missing)} to train on. The recordings have the labels: "
                 f"{', '.join(sorted(labels)) or 'none'}. Add clips, or choose other --words."
@@ -197,10 +197,10 @@ class _Clips:
 
 @dataclass(frozen=True)
 class _Source:
-    """Draws clips: words evenly, then unknown words and silence by their shares."""
+    """Draws clips: words evenly, unknown words (of each folder) and silence by their shares."""
 
     words: list[list[tuple[Clip, np.ndarray]]]
-    unknown: list[tuple[Clip, np.ndarray]]
+    unknown: list[list[tuple[Clip, np.ndarray]]]
     backgrounds: list[np.ndarray]
     augment: Augment
     settings: KeywordsTraining
@@ -212,26 +212,42 @@ class _Source:
         if drawn < s.silence_share:
             return self._silence(rng, length), 0, "silence"
         if drawn < s.silence_share + s.unknown_share and self.unknown:
-            clip, samples = pick(rng, self.unknown)
-            return self._heard(rng, samples, length), 1, str(clip.path)
+            clip, samples = pick(rng, pick_balanced(rng, self.unknown))
+            return self._heard(rng, _part(rng, samples, length), length), 1, str(clip.path)
         word = int(rng.integers(len(self.words)))
         clip, samples = pick(rng, self.words[word])
-        return self._heard(rng, samples, length), word + 2, str(clip.path)
+        return self._heard(rng, _loudest(samples, length), length), word + 2, str(clip.path)
 
     def _heard(self, rng: np.random.Generator, clip: np.ndarray, length: int) -> np.ndarray:
-        if len(clip) > 1.25 * length:
-            start = int(rng.integers(len(clip) - length + 1))
-            clip = clip[start : start + length]
         if rng.random() < self.settings.cold_share:
             return self.augment(rng, clip)[:length]
         return self.augment(rng, clip, length)
 
     def _silence(self, rng: np.random.Generator, length: int) -> np.ndarray:
-        if not self.backgrounds or rng.random() < 0.1:
+        if rng.random() < 0.1:
             return np.zeros(length, np.float32)
+        if not self.backgrounds:
+            return self.augment(rng, np.zeros(length, np.float32), length)
         background = pick(rng, self.backgrounds)
         start = int(rng.integers(max(1, len(background) - length + 1)))
         return self.augment(rng, background[start : start + length], length)
+
+
+def _part(rng: np.random.Generator, samples: np.ndarray, length: int) -> np.ndarray:
+    """Any part of samples[n], of that length, where they are longer than speed could make them fit."""
+    if len(samples) <= 1.25 * length:
+        return samples
+    start = int(rng.integers(len(samples) - length + 1))
+    return samples[start : start + length]
+
+
+def _loudest(samples: np.ndarray, length: int) -> np.ndarray:
+    """The part of samples[n], of that length, with the most energy, where they are longer than speed could make fit."""
+    if len(samples) <= 1.25 * length:
+        return samples
+    energy = np.concatenate([[0.0], np.cumsum(np.square(samples, dtype=np.float64))])
+    start = int(np.argmax(energy[length:] - energy[:-length]))
+    return samples[start : start + length]
 
 
 def _batch(clips: Sequence[tuple[np.ndarray, int]], settings: KeywordsTraining) -> dict[str, np.ndarray]:

@@ -6,8 +6,13 @@ from typing import Any, Protocol, runtime_checkable
 
 from flax import nnx
 
+from streamrnn.contract import aligned
 from streamrnn.models import Model
+from streamrnn.recipes.recordings import Recordings
 from streamrnn.training import TrainingSettings
+
+# For validation. At module level: a wrapper made anew each time would compile anew.
+outputs = nnx.jit(aligned)
 
 
 @runtime_checkable
@@ -16,10 +21,15 @@ class Recipe(Protocol):
 
     Attributes:
         Settings: frozen dataclass of the recipe's settings, with a field `training`; the command line's flags.
+        settings: the recipe's own, complete: what was left to the recordings to say is filled in.
+        training: settings.training.
+        recordings: what it trains on.
     """
 
     Settings: type
+    settings: Any
     training: TrainingSettings
+    recordings: Recordings
 
     def __init__(self, data: Sequence[Path], settings: Any): ...
 
@@ -52,4 +62,4 @@ class Carrying(Protocol):
         ...
 
 
-__all__ = ["Carrying", "Recipe"]
+__all__ = ["Carrying", "Recipe", "outputs"]

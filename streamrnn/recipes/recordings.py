@@ -1,8 +1,10 @@
 """What lies in the folders of recordings that a recipe was given: speech, noise, music and rooms."""
 
-from collections import defaultdict
+import hashlib
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +33,15 @@ class Recordings:
     music: list[Clip]
     rooms: list[Clip]
 
+    @cached_property
+    def digest(self) -> str:
+        """Tells recordings apart by all that their tables say, wherever they lie: 16 hexadecimal digits."""
+        digest = hashlib.blake2b(digest_size=8)
+        for clips in (*self.speech.values(), self.noise, self.music, self.rooms):
+            for clip in clips:
+                digest.update(repr((clip.path.name, *list(vars(clip).values())[1:])).encode())
+        return digest.hexdigest()
+
 
 def find_recordings(data: Sequence[Path]) -> Recordings:
     """Reads the tables of all folders of recordings in `data`; no sound yet.
@@ -53,7 +64,8 @@ def find_recordings(data: Sequence[Path]) -> Recordings:
 
 
 def held_out(clips: Sequence[Clip]) -> list[Clip]:
-    """The same clips, with a valid split: where they have none, every tenth clip of a label joins it.
+    """The same clips, with a valid split: where they have none, every tenth clip of a label joins it,
+    the first among them; a label's only clip stays in train.
 
     A handful of recordings without splits, or whose speakers all fell into train, can then be trained on; the figures
     are those of speakers who were heard in training.
@@ -61,9 +73,10 @@ def held_out(clips: Sequence[Clip]) -> list[Clip]:
     if any(clip.split == "valid" for clip in clips):
         return list(clips)
     numbers: dict[str, int] = defaultdict(int)
+    several = Counter(clip.label for clip in clips if clip.split == "train")
     split = []
     for clip in clips:
-        if clip.split == "train":
+        if clip.split == "train" and several[clip.label] > 1:
             numbers[clip.label] += 1
             clip = replace(clip, split="valid" if numbers[clip.label] % 10 == 1 else "train")
         split.append(clip)

@@ -3,17 +3,16 @@
 import math
 import warnings
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence, Sized
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 
 from streamrnn.audio import AudioWarning, as_samples, mixing
 from streamrnn.decisions import Alphabet
-from streamrnn.training.data import Clip, pick
+from streamrnn.training.data import Clip, pick, pick_balanced
 from streamrnn.training.store import ClipStore
 
 LEVEL_FRAME_S = 0.01
@@ -22,13 +21,8 @@ SILENCE_BELOW_PEAK_DB = 30.0
 KEPT_AROUND_S = 0.1
 FADE_S = 0.01
 STRING_LEVEL = 0.05
-# Clips of a folder are drawn as often as its number of clips to this power: small ones more often than they would be,
-# but not until they are known by heart (Arivazhagan et al. 2019, section 5.2).
-FOLDER_BALANCE = 0.3
 # Unknown words that a warning names.
 NAMED = 30
-
-Pool = TypeVar("Pool", bound=Sized)
 
 
 @dataclass(frozen=True)
@@ -37,13 +31,15 @@ class Spoken:
 
     Attributes:
         speaker: who says them; "" where that is unknown.
-        spans: (start, end) of each symbol in samples; () where that is unknown.
+        spans: (start, end) of each symbol in samples, of a single word also where it is no symbol; () where unknown.
+        name: the recordings that it is made of.
     """
 
     samples: np.ndarray
     ids: tuple[int, ...]
     speaker: str = ""
     spans: tuple[tuple[int, int], ...] = ()
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -64,8 +60,10 @@ class Whole:
         return len(self._places)
 
     def __getitem__(self, index: int) -> Spoken:
-        clip, samples = self.store[self._places[index]]
-        return Spoken(samples, self.ids[clip], clip.speaker)
+        first = range(len(self))[index]
+        # Where one is damaged, another of such a length takes its place.
+        clip, samples = self.store.first_sound([*self._places[first:], *self._places[:first]])
+        return Spoken(samples, self.ids[clip], clip.speaker, name=str(clip.path))
 
     def between(self, longer_than_s: float, longest_s: float) -> "Whole":
         """Those of such a length."""
@@ -154,7 +152,7 @@ class Strings:
     """Joins recordings of single words into strings, on the fly.
 
     Attributes:
-        words: single words by folder; their silence is cut off by `trimmed`. Those without ids are garbage.
+        words: single words by folder, as `single_words` gives them. Those without ids are garbage.
         sample_rate: of all of them, in Hz.
         settings: how they are joined.
     """
@@ -167,18 +165,19 @@ class Strings:
         """A string of at most `longest_samples`, but of one word at least, however long that is."""
         s = self.settings
         pools = self._pools(rng)
-        fade, kept = round(FADE_S * self.sample_rate), round(KEPT_AROUND_S * self.sample_rate)
-        line, ids, spans = np.zeros(0, np.float32), [], []
+        fade = round(FADE_S * self.sample_rate)
+        line, ids, spans, names, end = np.zeros(0, np.float32), [], [], [], 0
         for word in self._sequence(rng, pools, int(rng.integers(s.words[0], s.words[1] + 1))):
-            gap = round(self._gap_s(rng) * self.sample_rate) - 2 * kept if len(line) else 0
-            start = max(0, len(line) + gap)
+            begins, ends = word.spans[0]
+            start = max(0, end + round(self._gap_s(rng) * self.sample_rate) - begins) if len(line) else 0
             longer = laid_over(line, _faded(_levelled(rng, word.samples), fade), start)
             if len(line) and len(longer) > longest_samples:
                 break
             line = longer
-            ids += word.ids
-            spans += [(start + kept, start + len(word.samples) - kept)] * len(word.ids)
-        return Spoken(line, tuple(ids), spans=tuple(spans))
+            ids, names = [*ids, *word.ids], [*names, word.name]
+            end = start + ends
+            spans += [(start + begins, end)] * len(word.ids)
+        return Spoken(line, tuple(ids), spans=tuple(spans), name=", ".join(names))
 
     def _pools(self, rng: np.random.Generator) -> dict[int, list[list[Spoken]]]:
         """Recordings to choose from, by symbol and folder."""
@@ -224,8 +223,12 @@ class Strings:
 
 
 def single_words(recordings: Sequence[Spoken], sample_rate: int) -> list[Spoken]:
-    """Those of one symbol at most, without the silence around it."""
-    return [replace(s, samples=trimmed(s.samples, sample_rate)) for s in recordings if len(s.ids) < 2]
+    """Those of one symbol at most, without the silence around it, and where in it the word is: one span each."""
+    found = []
+    for spoken in (one for one in recordings if len(one.ids) < 2):
+        samples, span = trimmed(spoken.samples, sample_rate)
+        found.append(replace(spoken, samples=samples, spans=(span,)))
+    return found
 
 
 def _by_symbol(folders: Iterable[list[Spoken]]) -> dict[int, list[list[Spoken]]]:
@@ -247,22 +250,20 @@ def laid_over(line: np.ndarray, word: np.ndarray, start: int) -> np.ndarray:
     return longer
 
 
-def trimmed(samples: np.ndarray, sample_rate: int) -> np.ndarray:
-    """samples[n] without the silence at both ends: what is 30 dB below the loudest 10 ms, but for 100 ms."""
+def trimmed(samples: np.ndarray, sample_rate: int) -> tuple[np.ndarray, tuple[int, int]]:
+    """samples[n] without the silence at both ends: what is 30 dB below the loudest 10 ms, but for 100 ms, if there are.
+
+    Also where in the result that silence ends and begins again.
+    """
     frame = round(LEVEL_FRAME_S * sample_rate)
     whole = as_samples(np.pad(samples, (0, -len(samples) % frame))).reshape(-1, frame)
     power = np.mean(whole**2, axis=1)
-    loud = np.flatnonzero(power >= power.max(initial=0) * 10 ** (-SILENCE_BELOW_PEAK_DB / 10))
-    if not len(loud):
-        return samples
-    kept = round(KEPT_AROUND_S * sample_rate)
-    return samples[max(0, loud[0] * frame - kept) : (loud[-1] + 1) * frame + kept]
-
-
-def pick_balanced(rng: np.random.Generator, pools: Sequence[Pool]) -> Pool:
-    """One of several pools: a larger one more often, but not in proportion to its size."""
-    weights = np.array([len(pool) for pool in pools], float) ** FOLDER_BALANCE
-    return pools[int(rng.choice(len(pools), p=weights / weights.sum()))]
+    loud = np.flatnonzero(power >= power.max(initial=0) * 10 ** (-SILENCE_BELOW_PEAK_DB / 10)).tolist()
+    if not loud:
+        return samples, (0, len(samples))
+    kept, begins, ends = round(KEPT_AROUND_S * sample_rate), loud[0] * frame, min((loud[-1] + 1) * frame, len(samples))
+    first = max(0, begins - kept)
+    return samples[first : ends + kept], (begins - first, ends - first)
 
 
 def _levelled(rng: np.random.Generator, samples: np.ndarray) -> np.ndarray:
@@ -287,7 +288,6 @@ __all__ = [
     "StringSettings",
     "Strings",
     "laid_over",
-    "pick_balanced",
     "single_words",
     "spoken_ids",
     "spoken_text",

@@ -20,7 +20,6 @@ from streamrnn.training.progress import Watch
 def train(
     recipe: Recipe,
     task: str,
-    settings: Any,
     out: Path,
     *,
     watched: Callable[[Iterator[Any]], Iterator[Any]] = iter,
@@ -31,10 +30,9 @@ def train(
     """Trains the recipe's model, or goes on where `out` holds an earlier part of the same run.
 
     Args:
-        recipe: built from the data and `settings`.
+        recipe: built from the data and its settings, a dataclass. A run is the same where task, model, settings and
+            recordings are, but for settings with metadata {"identity": False}, which change no result.
         task: its name in RECIPES.
-        settings: what the recipe was built from, a dataclass. A run is the same where task, model and settings are, but
-            for fields with metadata {"identity": False}, which change no result.
         out: folder of the checkpoints and figures; made where missing.
         watched: hands the batches through, and may end training between two of them by raising KeyboardInterrupt.
         watch, tensorboard: see fit.
@@ -53,7 +51,12 @@ def train(
     def batches(start: int, stop: int) -> Iterator[Any]:
         return watched(recipe.batches(start, stop))
 
-    identity = {"task": task, "model": type(model).__name__, "settings": _identity(settings)}
+    identity = {
+        "task": task,
+        "model": type(model).__name__,
+        "settings": _identity(recipe.settings),
+        "recordings": recipe.recordings.digest,
+    }
     if start is not None:
         identity["start"] = _digest(start)
     figure = fit(

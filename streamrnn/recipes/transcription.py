@@ -15,23 +15,18 @@ from flax import nnx
 from streamrnn.audio import AudioWarning, as_samples, mixing
 from streamrnn.contract import aligned
 from streamrnn.decisions import transcript, word_error_rate
-from streamrnn.models import CTC, CTCSettings, Model, Transducer, TransducerSettings
+from streamrnn.models import CTC, CTCSettings, Transducer, TransducerSettings
+from streamrnn.recipes.recipe import outputs
 from streamrnn.recipes.recordings import find_recordings, of_split, samples_of
-from streamrnn.recipes.spoken import Spoken, Strings, StringSettings, Whole, pick_balanced, single_words, spoken_ids
+from streamrnn.recipes.spoken import Spoken, Strings, StringSettings, Whole, single_words, spoken_ids
 from streamrnn.training import Augment, AugmentSettings, ClipStore, TrainingSettings, prefetch, read_clips
-from streamrnn.training.data import Clip
+from streamrnn.training.data import Clip, pick_balanced
 from streamrnn.training.losses import ctc_loss, transducer_loss
 
 VALIDATION_RECORDINGS, VALIDATION_STRINGS = 200, 48
 VALIDATION_ROWS = 16
 
 Batch = dict[str, Any]
-
-
-@nnx.jit
-def _outputs(model: Model, samples: jax.Array) -> jax.Array:
-    # At module level: a wrapper made anew at each validation would compile anew.
-    return model.readout(aligned(model, samples))
 
 
 @dataclass(frozen=True)
@@ -52,7 +47,7 @@ class CTCTraining:
         default_factory=lambda: AugmentSettings(speed=(0.85, 1.15), snr_db=(3.0, 30.0), band_limit_share=0.2)
     )
     strings: StringSettings = field(default_factory=StringSettings)
-    batch_s: float = 98.0
+    batch_s: float = 112.0
     """Seconds of sound per update."""
     durations_s: tuple[float, ...] = (3.5, 7.0, 14.0)
     """Lengths of rows, rising; the rows of a batch have one of them. Longer recordings are left out."""
@@ -102,13 +97,14 @@ class TranscriptionRecipe:
 
     def __init__(self, data: Sequence[Path], settings: CTCTraining):
         self.settings, self.training = settings, settings.training
-        self._found = find_recordings(data)
+        self.recordings = find_recordings(data)
         # The first validation comes late: what it will lack is said before the first update.
         self._clips = {split: self._transcribed(split) for split in ("train", "valid")}
 
     def batches(self, start: int, stop: int) -> Iterator[Batch]:
         """samples float32[batch, frames, hop] in [-1, 1]; labels int32[batch, labels] from 1 on, 0 behind the last;
-        label_lengths int32[batch]. Rows are full of sound: where nobody speaks, there may be noise.
+        label_lengths int32[batch]; names of the recordings. Rows are full of sound: where nobody speaks, there may be
+        noise.
         """
         source = self._training_source
 
@@ -127,7 +123,8 @@ class TranscriptionRecipe:
 
     def _transcribed(self, split: str) -> dict[Path, list[tuple[Clip, tuple[int, ...]]]]:
         alphabet = self.settings.model.alphabet
-        found = {folder: spoken_ids(of_split(clips, split), alphabet) for folder, clips in self._found.speech.items()}
+        speech = self.recordings.speech.items()
+        found = {folder: spoken_ids(of_split(clips, split), alphabet) for folder, clips in speech}
         if not any(ids for clips in found.values() for _, ids in clips):
             raise ValueError(
                 f"no clip of split {split} has a transcript in the model's {len(alphabet.symbols)} symbols "
@@ -137,7 +134,7 @@ class TranscriptionRecipe:
 
     @cached_property
     def _training_source(self) -> "_Source":
-        rate, found = self.settings.model.sample_rate, self._found
+        rate, found = self.settings.model.sample_rate, self.recordings
         noise, music, rooms = (samples_of(of_split(c, "train"), rate) for c in (found.noise, found.music, found.rooms))
         # Speed changes the length, so it comes before a recording is placed in its row, and the rest after.
         augment = Augment(noise, music, rooms, [], rate, replace(self.settings.augment, speed=(1.0, 1.0)))
@@ -168,8 +165,9 @@ class TranscriptionRecipe:
                 whole.append(Whole(ClipStore(list(several), rate), several))
             single = {clip: ids for clip, ids in clips if len(ids) < 2}
             if any(single.values()):
-                read = [Spoken(s, single[clip], clip.speaker) for clip, s in read_clips(list(single), rate)]
-                words[folder] = single_words(read, rate)
+                read = read_clips(list(single), rate)
+                spoken = [Spoken(s, single[clip], clip.speaker, name=str(clip.path)) for clip, s in read]
+                words[folder] = single_words(spoken, rate)
         source = _Source(whole, Strings(words, rate, self.settings.strings), self.settings, augment)
         source.require_rows()
         return source
@@ -227,14 +225,14 @@ class _Source:
         else:
             spoken = self.strings.draw(rng, round(self.samples(duration_s) * self.settings.augment.speed[0]))
         faster = mixing.change_speed(as_samples(spoken.samples), rng.uniform(*self.settings.augment.speed))
-        row = self.placed(rng, Spoken(faster, spoken.ids), duration_s)
-        return row if self.augment is None else Spoken(self.augment(rng, row.samples), row.ids)
+        row = self.placed(rng, replace(spoken, samples=faster, spans=()), duration_s)
+        return row if self.augment is None else replace(row, samples=self.augment(rng, row.samples))
 
     def placed(self, rng: np.random.Generator, spoken: Spoken, duration_s: float) -> Spoken:
         """Somewhere in silence of `duration_s`."""
         length, samples = self.samples(duration_s), as_samples(spoken.samples)[: self.samples(duration_s)]
         start = int(rng.integers(length - len(samples) + 1))
-        return Spoken(np.pad(samples, (start, length - len(samples) - start)), spoken.ids)
+        return replace(spoken, samples=np.pad(samples, (start, length - len(samples) - start)), spans=())
 
     def batch(self, rows: Sequence[Spoken], duration_s: float) -> Batch:
         hop = self.settings.model.hop_samples
@@ -245,6 +243,7 @@ class _Source:
             "samples": np.stack([row.samples for row in rows]).reshape(len(rows), -1, hop),
             "labels": labels,
             "label_lengths": np.array([len(row.ids) for row in rows], np.int32),
+            "names": [row.name for row in rows],
         }
 
     def samples(self, duration_s: float) -> int:
@@ -297,9 +296,9 @@ def _all_frames(logits: jax.Array) -> jax.Array:
 def _transcribed(model: Any, batch: Batch) -> list[tuple[str, str]]:
     """(reference, hypothesis) of each row."""
     alphabet = model.settings.alphabet
-    outputs = np.asarray(_outputs(model, jnp.asarray(batch["samples"])))
+    heard = np.asarray(model.readout(outputs(model, jnp.asarray(batch["samples"]))))
     pairs = []
-    for row, labels, length in zip(outputs, batch["labels"], batch["label_lengths"], strict=True):
+    for row, labels, length in zip(heard, batch["labels"], batch["label_lengths"], strict=True):
         decoder = model.decoder()
         events = decoder.push(row) + decoder.finish(len(row) * model.frame_s)
         pairs.append((alphabet.decode(labels[:length].tolist()), transcript(events)))

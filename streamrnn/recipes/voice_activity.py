@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import jax
@@ -15,6 +16,7 @@ from streamrnn.audio import AudioFile
 from streamrnn.contract import aligned
 from streamrnn.decisions import cell_truth, roc_auc
 from streamrnn.models import VoiceActivity, VoiceActivitySettings
+from streamrnn.recipes.recipe import outputs
 from streamrnn.recipes.recordings import Recordings, find_recordings, of_split, samples_of
 from streamrnn.training import Clip, TrainingSettings, prefetch, read_clips, read_table
 from streamrnn.training.losses import frame_binary_cross_entropy
@@ -38,8 +40,6 @@ TRAINING_SCENES = SceneSettings(
 
 
 Segments = tuple[tuple[int, int], ...]
-# At module level: a wrapper made anew at each validation would compile anew.
-_outputs = nnx.jit(aligned)
 
 
 @dataclass(frozen=True)
@@ -89,10 +89,10 @@ class VoiceActivityRecipe:
 
     def __init__(self, data: Sequence[Path], settings: VoiceActivityTraining):
         self.settings, self.training = settings, settings.training
-        self._recordings = find_recordings(data)
+        self.recordings = find_recordings(data)
         # The first validation comes late: what it will lack is said before the first update.
         for split, qualities in (("train", TRAINING_QUALITY), ("valid", CLEAN_QUALITY)):
-            _recordings_of(self._recordings, split, qualities)
+            _recordings_of(self.recordings, split, qualities)
 
     def model(self, rngs: nnx.Rngs) -> VoiceActivity:
         """A fresh model of settings.model."""
@@ -105,16 +105,21 @@ class VoiceActivityRecipe:
         targets are as late as the model's answers, and what would lie before the scene has weight 0.
         """
         s, rate = self.settings, self.settings.model.sample_rate
-        scenes = _scenes(self._recordings, "train", rate, TRAINING_SCENES, TRAINING_QUALITY)
+        scenes = _scenes(self.recordings, "train", rate, TRAINING_SCENES, TRAINING_QUALITY)
 
-        # The parts of a scene follow each other, and each needs the whole.
-        @lru_cache(maxsize=2)
-        def whole(number: int) -> dict[str, Any]:
+        def drawn(number: int) -> dict[str, Any]:
             rng = np.random.default_rng([self.training.seed, number])
             return self._batch([scenes.draw(rng, s.duration_s * s.parts) for _ in range(s.batch_size)])
 
+        # Parts of a scene follow each other and each needs the whole. The cache alone would let two threads make it.
+        whole, lock = lru_cache(maxsize=2)(drawn), Lock()
+
         def make(step: int) -> dict[str, Any]:
-            return whole(step) if s.parts == 1 else _part(whole(step // s.parts), step % s.parts, s)
+            if s.parts == 1:
+                return drawn(step)
+            with lock:
+                scene = whole(step // s.parts)
+            return _part(scene, step % s.parts, s)
 
         return prefetch(make, start, stop, s.workers)
 
@@ -133,12 +138,12 @@ class VoiceActivityRecipe:
 
     def validate(self, model: VoiceActivity) -> float:
         """ROC-AUC over all frames of the validation scenes: 60 of 20 s, always the same, drawn by SceneSettings()."""
-        logits = _outputs(model, jnp.asarray(self._validation["samples"]))
+        logits = outputs(model, jnp.asarray(self._validation["samples"]))
         return roc_auc(np.asarray(logits).ravel(), self._validation["targets"].ravel() > 0)
 
     @cached_property
     def _validation(self) -> dict[str, Any]:
-        scenes = _scenes(self._recordings, "valid", self.settings.model.sample_rate, SceneSettings())
+        scenes = _scenes(self.recordings, "valid", self.settings.model.sample_rate, SceneSettings())
         rng = np.random.default_rng(1)
         return self._batch([scenes.draw(rng, VALIDATION_DURATION_S) for _ in range(VALIDATION_SCENES)])
 

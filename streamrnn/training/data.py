@@ -2,7 +2,7 @@
 
 import csv
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,11 @@ from streamrnn.audio import AudioError, AudioWarning, read_audio
 
 Batch = TypeVar("Batch")
 T = TypeVar("T")
+Pool = TypeVar("Pool", bound=Sized)
+
+# A pool is drawn as often as its size to this power: small ones more often than they would be, but not until they are
+# known by heart (Arivazhagan et al. 2019, section 5.2).
+POOL_BALANCE = 0.3
 
 
 @dataclass(frozen=True)
@@ -159,6 +164,17 @@ def pick(rng: np.random.Generator, pool: Sequence[T]) -> T:
     return pool[int(rng.integers(len(pool)))]
 
 
+def pick_balanced(rng: np.random.Generator, pools: Sequence[Pool]) -> Pool:
+    """One of several pools, none of them empty, each drawn by its `pool_shares`."""
+    return pools[int(rng.choice(len(pools), p=pool_shares(pools)))]
+
+
+def pool_shares(pools: Sequence[Sized]) -> np.ndarray:
+    """How often each of several pools is drawn, float64[pools]: a larger one more often, but not in proportion."""
+    weights = np.array([len(pool) for pool in pools], float) ** POOL_BALANCE
+    return weights / weights.sum()
+
+
 def prefetch(make: Callable[[int], Batch], start: int, stop: int, workers: int = 1) -> Iterator[Batch]:
     """make(start), make(start + 1), ... make(stop - 1), in order, made ahead of time in threads.
 
@@ -184,6 +200,8 @@ __all__ = [
     "Clip",
     "or_error",
     "pick",
+    "pick_balanced",
+    "pool_shares",
     "prefetch",
     "read_clips",
     "read_int16",

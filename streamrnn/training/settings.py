@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 POSITIVE = ("steps", "learning_rate", "clip_norm", "accumulate", "validate_every", "log_every")
-NOT_NEGATIVE = ("warmup_steps", "weight_decay", "patience")
+NOT_NEGATIVE = ("warmup_steps", "weight_decay", "patience", "seed")
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import chain
 
 import numpy as np
 
@@ -53,10 +52,14 @@ class ClipStore:
 
     def __getitem__(self, index: int) -> tuple[Clip, np.ndarray]:
         first = range(len(self))[index]
-        for i in chain(range(first, len(self)), range(first)):
+        return self.first_sound([*range(first, len(self)), *range(first)])
+
+    def first_sound(self, indices: Sequence[int]) -> tuple[Clip, np.ndarray]:
+        """The first of these clips that can be decoded, and its int16[n]. Raises AudioError where none can."""
+        for i in indices:
             if (samples := self._samples(i)) is not None:
                 return self.clips[i], samples
-        raise AudioError(f"None of {len(self)} clips could be decoded. Check {self.clips[first].path}.")
+        raise AudioError(f"None of {len(indices)} clips could be decoded. Check {self.clips[indices[0]].path}.")
 
     def __iter__(self) -> Iterator[tuple[Clip, np.ndarray]]:
         for i, clip in enumerate(self.clips):

@@ -35,7 +35,7 @@ def comparison(tmp_path, monkeypatch):
     write_audio(tmp_path / "clean.wav", clean, RATE)
     write_audio(tmp_path / "noisy.wav", clean + 0.02 * np.random.default_rng(0).standard_normal(RATE), RATE)
     (tmp_path / "manifest.csv").write_text("path,clean\nnoisy.wav,clean.wav\n")
-    settings = DenoisingSettings(window_samples=60, hop_samples=20, bands=(3, 2, 1), features=4, across=3)
+    settings = DenoisingSettings(window_samples=60, hop_samples=20, bands=6, hidden=8)
     save(Denoising(settings, rngs=nnx.Rngs(0)), tmp_path / "small")
     peers = (Peer("late", Late, "pip install late"), Peer("absent", absent, "pip install absent"))
     return compare_denoising_peers(tmp_path, [str(tmp_path / "small")], peers)

@@ -18,7 +18,7 @@ from streamrnn.runtime import enhance_file
 def denoiser_path(tmp_path_factory):
     """An untrained model, which makes all sound somewhat quieter."""
     path = tmp_path_factory.mktemp("model") / "small-denoiser.safetensors"
-    settings = DenoisingSettings(window_samples=60, hop_samples=20, bands=(3, 2, 1), features=4, across=3)
+    settings = DenoisingSettings(window_samples=60, hop_samples=20, bands=6, hidden=8)
     save(Denoising(settings, rngs=nnx.Rngs(0)), path, task="denoise", figures={})
     return path
 

@@ -48,3 +48,29 @@ def test_several_folders_are_judged_together(streamrnn, capsys, tmp_path, words_
 def test_data_without_a_folder_is_refused(streamrnn, capsys, words_path):
     assert streamrnn("evaluate", "keywords", "--model", words_path, "--data") == 2
     assert "--data names no folder" in capsys.readouterr().err
+
+
+def test_several_splits_are_judged_together_without_the_recordings_that_are_left_out(
+    streamrnn, capsys, tmp_path, words_path
+):
+    folder = write_folder(tmp_path / "words", ["up", "down", "up", "down"])
+    (folder / "manifest.csv").write_text(
+        "path,label,split\n0.wav,up,valid\n1.wav,down,test\n2.wav,up,test\n3.wav,up,\n"
+    )
+    asked = ("--split", "valid", "test", "--exclude", "2", "--model", words_path, "--json")
+    assert streamrnn("evaluate", "keywords", "--data", folder, *asked) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["clips"], answer["split"], answer["excluded"]) == (2, ["valid", "test"], ["2"])
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("--split", "test", "tset"), "no recording of split 'tset'; the splits are: test"),
+        (("--exclude", "up.wav"), "exclude names up.wav, but no such recording is to be judged"),
+    ],
+)
+def test_what_is_not_there_is_named(streamrnn, capsys, tmp_path, words_path, flags, message):
+    folder = write_folder(tmp_path / "words", ["up", "down"])
+    assert streamrnn("evaluate", "keywords", "--data", folder, "--model", words_path, *flags) == 2
+    assert message in " ".join(capsys.readouterr().err.split())

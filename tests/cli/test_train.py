@@ -18,6 +18,7 @@ from rich.console import Console
 from streamrnn.cli.progress import training_progress
 from streamrnn.models import VoiceActivity, VoiceActivitySettings
 from streamrnn.pretrained import describe, load
+from streamrnn.recipes.recordings import Recordings
 from streamrnn.training import TrainingSettings
 from streamrnn.training.progress import Progress
 
@@ -36,6 +37,7 @@ class TinyRecipe:
 
     Settings = TinyTraining
     data: Sequence[Path] = ()
+    recordings = Recordings((), {}, [], [], [])
     figures: Iterator[float | BaseException]
     signals: dict[int, int]
 

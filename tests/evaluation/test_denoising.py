@@ -19,7 +19,7 @@ RATE = 16_000
 @pytest.fixture(scope="module")
 def denoiser() -> Denoising:
     """Untrained: it passes sound, a little changed."""
-    settings = DenoisingSettings(window_samples=60, hop_samples=20, bands=(3, 2, 1), features=4, across=3)
+    settings = DenoisingSettings(window_samples=60, hop_samples=20, bands=6, hidden=8)
     model = Denoising(settings, rngs=nnx.Rngs(0))
     model.eval()
     return model

@@ -16,9 +16,7 @@ from streamrnn.recipes.noisy_set import write_noisy_speech
 from streamrnn.recipes.noisy_speech import NoisySettings, NoisySpeech
 
 RATE = 8000
-SMALL = DenoisingSettings(
-    sample_rate=RATE, window_samples=60, hop_samples=20, bands=(3, 2, 1), features=4, across=3, memory_s=0.1
-)
+SMALL = DenoisingSettings(sample_rate=RATE, window_samples=60, hop_samples=20, bands=6, hidden=8, memory_s=0.1)
 
 
 def write_folder(folder: Path, recordings: dict[str, np.ndarray], labels: str = "") -> None:

@@ -11,7 +11,7 @@ from flax import nnx
 from streamrnn.audio import write_audio
 from streamrnn.models import Keywords, KeywordsSettings
 from streamrnn.recipes import RECIPES, KeywordsRecipe, Recipe
-from streamrnn.recipes.keywords import KeywordsTraining
+from streamrnn.recipes.keywords import KeywordsTraining, _loudest, _part
 from streamrnn.recipes.train import begin_with, train
 from streamrnn.training import AugmentSettings, TrainingSettings
 
@@ -58,7 +58,7 @@ def data(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def trained(data, tmp_path_factory) -> tuple[KeywordsRecipe, Keywords, float]:
     recipe = KeywordsRecipe([data / "words", data / "noise"], SETTINGS)
-    return recipe, *train(recipe, "keywords", recipe.settings, tmp_path_factory.mktemp("run"))
+    return recipe, *train(recipe, "keywords", tmp_path_factory.mktemp("run"))
 
 
 def of_words(*words: str, **others) -> KeywordsTraining:
@@ -120,6 +120,40 @@ def test_clips_longer_than_their_place_are_heard_in_part(data):
     assert batch["samples"].shape == (16, 8, 50)
 
 
+def test_of_a_long_clip_of_a_word_the_loudest_part_is_heard_and_of_others_any():
+    clip = np.zeros(3000, np.int16)
+    clip[2000:2400] = 9000
+    assert np.count_nonzero(_loudest(clip, 500)) == 400
+    rng = np.random.default_rng(0)
+    assert len({np.count_nonzero(_part(rng, clip, 500)) for _ in range(20)}) > 1
+    assert len(_loudest(clip[:600], 500)) == len(_part(rng, clip[:600], 500)) == 600
+
+
+def test_without_recordings_of_noise_silence_is_made_of_noise_as_the_words_are(tmp_path):
+    write_audio(tmp_path / "a.wav", word("low", 0), RATE)
+    (tmp_path / "manifest.csv").write_text("path,label\na.wav,low\n")
+    source = KeywordsRecipe([tmp_path], of_words("low"))._source
+    drawn = [source._silence(np.random.default_rng(seed), 400) for seed in range(30)]
+    assert 0 < sum(bool(np.any(silence)) for silence in drawn) < 30
+
+
+def test_a_word_with_one_clip_is_trained_on_and_not_held_out(tmp_path):
+    for number, label in enumerate(("low", "high")):
+        write_audio(tmp_path / f"{label}.wav", word(label, number), RATE)
+    (tmp_path / "manifest.csv").write_text("path,label\nlow.wav,low\nhigh.wav,high\n")
+    source = KeywordsRecipe([tmp_path], of_words("low", "high"))._source
+    assert [len(clips) for clips in source.words] == [1, 1]
+
+
+def test_other_words_or_recordings_are_another_run(data, tmp_path):
+    once = dataclasses.replace(SETTINGS.training, steps=1, validate_every=1)
+    train(KeywordsRecipe([data], of_words("low", "high", training=once)), "keywords", tmp_path)
+    with pytest.raises(ValueError, match=r"holds another run: settings\.model\.words is \['low', 'high'\] there"):
+        train(KeywordsRecipe([data], of_words("low", "middle", training=once)), "keywords", tmp_path)
+    with pytest.raises(ValueError, match="holds another run: recordings is"):
+        train(KeywordsRecipe([data / "words"], of_words("low", "high", training=once)), "keywords", tmp_path)
+
+
 def test_a_word_without_clips_is_named_with_the_labels_that_there_are(data):
     with pytest.raises(ValueError, match=r"no clip of deep to train on.*labels: high, low, middle.*other --words"):
         KeywordsRecipe([data], of_words("low", "deep"))
@@ -131,7 +165,7 @@ def test_recordings_without_splits_are_for_training_all_but_a_tenth_of_the_words
         write_audio(tmp_path / name, word(label, number), RATE)
     (tmp_path / "manifest.csv").write_text("path,label\n" + "".join(f"{name},{label}\n" for label, name in names))
     source = KeywordsRecipe([tmp_path], of_words("low", "high"))._source
-    assert ([len(clips) for clips in source.words], len(source.unknown)) == ([3, 3], 4)
+    assert ([len(clips) for clips in source.words], [len(c) for c in source.unknown]) == ([3, 3], [4])
 
 
 def test_recordings_without_splits_lend_every_tenth_clip_to_validation(tmp_path):
@@ -185,9 +219,9 @@ def test_training_may_start_from_a_model_of_other_words(trained, data, tmp_path)
     assert (model.network.layers[2].kernel[...] == head).all()
     once = dataclasses.replace(recipe.settings, training=TrainingSettings(steps=1, validate_every=1))
     recipe = KeywordsRecipe([data], once)
-    train(recipe, "keywords", recipe.settings, tmp_path, start=before)
+    train(recipe, "keywords", tmp_path, start=before)
     with pytest.raises(ValueError, match="holds another run: start is"):
-        train(recipe, "keywords", recipe.settings, tmp_path)
+        train(recipe, "keywords", tmp_path)
 
 
 def test_a_start_of_another_size_is_refused(data):

@@ -1,6 +1,7 @@
 """Words joined into strings: what is in them, where it is, and what is left out."""
 
 import csv
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ def word(symbol: int | None, speaker: str = "", length: int = 400) -> Spoken:
     """A ramp with 100 ms of silence on both sides; those of no symbol begin below zero."""
     ramp = 0.1 * (symbol or -1) + 0.001 * np.arange(length - 200, dtype=np.float32)
     samples = np.pad(ramp, 100)
-    return Spoken(samples, () if symbol is None else (symbol,), speaker)
+    return Spoken(samples, () if symbol is None else (symbol,), speaker, spans=((100, length - 100),))
 
 
 def strings(*words: Spoken, **settings) -> Strings:
@@ -50,9 +51,14 @@ def test_clips_with_other_words_or_characters_are_left_out_counted_and_named(alp
 
 def test_trimming_keeps_what_is_loud_and_100_ms_around_it():
     sound = np.r_[np.zeros(300), np.ones(100), np.zeros(200)].astype(np.float32)
-    assert len(trimmed(sound, RATE)) == 300
-    assert len(trimmed(sound[300:400], RATE)) == 100
-    assert len(trimmed(np.zeros(50, np.float32), RATE)) == 50
+    for kept, length, span in (
+        (sound, 300, (100, 200)),
+        (sound[250:420], 170, (50, 150)),
+        (sound[300:400], 100, (0, 100)),
+        (np.zeros(50, np.float32), 50, (0, 50)),
+    ):
+        samples, found = trimmed(kept, RATE)
+        assert (len(samples), found) == (length, span)
 
 
 @given(seed=st.integers(0, 2**32 - 1), longest=st.integers(400, 4000))
@@ -64,6 +70,15 @@ def test_a_string_says_its_words_where_its_spans_are_and_is_no_longer_than_asked
     for symbol, (start, end) in zip(drawn.ids, drawn.spans, strict=True):
         heard = drawn.samples[start:end]
         assert heard[-1] / heard[0] == pytest.approx((0.1 * symbol + 0.199) / (0.1 * symbol), rel=0.01)
+
+
+def test_words_cut_close_at_their_ends_keep_their_distance_and_their_spans():
+    close = Spoken(np.linspace(0.1, 0.3, 200, dtype=np.float32), (1,), spans=((0, 200),))
+    pool = strings(word(1), close, overlap_s=0.0, words=(12, 12))
+    for seed in range(5):
+        drawn = pool.draw(np.random.default_rng(seed))
+        assert all(end <= start for (_, end), (start, _) in itertools.pairwise(drawn.spans))
+        assert all(end - start == 200 for start, end in drawn.spans)
 
 
 def test_the_same_random_numbers_give_the_same_string():

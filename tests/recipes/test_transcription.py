@@ -72,7 +72,7 @@ def data(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def trained(data, tmp_path_factory) -> tuple[CTC, float]:
-    model, figure = train(RECIPES["digits"]([data], SETTINGS), "digits", SETTINGS, tmp_path_factory.mktemp("run"))
+    model, figure = train(RECIPES["digits"]([data], SETTINGS), "digits", tmp_path_factory.mktemp("run"))
     assert isinstance(model, CTC)
     return model, figure
 
@@ -89,12 +89,14 @@ def test_a_transducer_starts_from_the_encoder_of_ctc_and_learns_to_write_words(d
     fresh.eval()
     ours, theirs = (aligned(model.network.layers[0], x) for model in (fresh, trained[0]))
     np.testing.assert_allclose(ours, theirs, atol=1e-5)
-    model, figure = train(recipe, "digits-transducer", TRANSDUCING, tmp_path / "run", start=trained[0])
+    model, figure = train(recipe, "digits-transducer", tmp_path / "run", start=trained[0])
     assert isinstance(model, Transducer) and figure > 0.5
 
 
 def test_a_batch_holds_sound_and_what_is_said_in_it(data):
     (batch,) = CTCRecipe([data], SETTINGS).batches(0, 1)
+    for row, name in enumerate(batch.pop("names")):
+        assert all((data / part).is_file() for part in name.split(", ")), row
     assert {name: (array.shape, array.dtype) for name, array in batch.items()} == {
         "samples": ((8, 100, 20), np.float32),
         "labels": ((8, 3), np.int32),

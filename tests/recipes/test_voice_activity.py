@@ -80,7 +80,7 @@ def trained(data, tmp_path_factory) -> tuple[Recipe, VoiceActivity, float, Path]
     """The recipe, a model trained for a few updates, its figure, and the run's folder."""
     out = tmp_path_factory.mktemp("run")
     recipe = RECIPES["vad"]([data], SETTINGS)
-    model, figure = train(recipe, "vad", SETTINGS, out)
+    model, figure = train(recipe, "vad", out)
     return recipe, model, figure, out
 
 
@@ -106,16 +106,21 @@ def test_the_figure_is_that_of_the_model_that_comes_back(trained):
     assert recipe.validate(model) == pytest.approx(figure, abs=1e-6)
 
 
-def test_the_folder_of_a_run_belongs_to_its_task_model_and_settings(trained):
+def test_the_folder_of_a_run_belongs_to_its_task_model_settings_and_recordings(trained, data):
     recipe, _, _, out = trained
     claimed = json.loads((out / "run.json").read_text())
     settings = dataclasses.asdict(SETTINGS)
     # What changes no result is no part of what a run is.
     del settings["workers"], settings["training"]["log_every"]
-    assert claimed == {"task": "vad", "model": "VoiceActivity", "settings": settings}
+    assert claimed == {
+        "task": "vad",
+        "model": "VoiceActivity",
+        "settings": settings,
+        "recordings": recipe.recordings.digest,
+    }
     other = dataclasses.replace(SETTINGS, batch_size=5)
     with pytest.raises(ValueError, match=r"holds another run: settings\.batch_size is 4 there and 5 here"):
-        train(recipe, "vad", other, out)
+        train(VoiceActivityRecipe([data], other), "vad", out)
 
 
 def test_a_batch_holds_frames_of_sound_and_a_truth_for_each(data):
@@ -268,5 +273,5 @@ def test_the_next_scene_starts_afresh_and_any_step_can_be_made_first(data):
 
 def test_a_model_learns_on_parts(data, tmp_path):
     recipe = VoiceActivityRecipe([data], PARTS)
-    _, figure = train(recipe, "vad", PARTS, tmp_path)
+    _, figure = train(recipe, "vad", tmp_path)
     assert figure > 0.7

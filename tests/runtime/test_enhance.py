@@ -20,9 +20,7 @@ RATES = [16_000, 44_100, 8_000]
 @pytest.fixture(scope="module")
 def denoiser() -> Denoising:
     """Untrained: it makes all sound somewhat quieter."""
-    model = Denoising(
-        DenoisingSettings(window_samples=60, hop_samples=20, bands=(3, 2, 1), features=4, across=3), rngs=nnx.Rngs(0)
-    )
+    model = Denoising(DenoisingSettings(window_samples=60, hop_samples=20, bands=6, hidden=8), rngs=nnx.Rngs(0))
     model.eval()
     return model
 
