@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from streamrnn.runtime import (
         Enhancer,
         Listener,
+        Pool,
         Stream,
         configure,
         enhance_file,
@@ -31,6 +32,7 @@ _ROOMS = {
     "runtime": (
         "Enhancer",
         "Listener",
+        "Pool",
         "Stream",
         "configure",
         "enhance_file",
@@ -61,6 +63,7 @@ __all__ = [
     "Layer",
     "Listener",
     "Model",
+    "Pool",
     "Segment",
     "Stream",
     "aligned",

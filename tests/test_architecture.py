@@ -25,6 +25,7 @@ PUBLIC_NAMES: list[str] = [
     "Layer",
     "Listener",
     "Model",
+    "Pool",
     "Segment",
     "Stream",
     "aligned",

@@ -97,3 +97,13 @@ def test_a_recording_is_cleaned_up(printed, monkeypatch: pytest.MonkeyPatch, tmp
     monkeypatch.chdir(tmp_path)
     assert printed("07_clean_up_a_recording")
     assert list(tmp_path.iterdir())
+
+
+def test_many_calls_at_once_are_heard_as_each_alone(printed):
+    *lines, verdict = printed("08_pool", "4")
+    model = streamrnn.load("vad")
+    for number, name in enumerate(["conversation.flac", "telephone_8k.wav", "stereo_44k.flac", "conversation.flac"]):
+        heard = [line.split()[2:] for line in lines if line.startswith(f"call {number}")]
+        events = streamrnn.listen(model, SAMPLES / name)
+        assert heard == [f"{event.decided_s:.2f} s {event.kind}".split() for event in events] != []
+    assert numbers(verdict)[1] > 0

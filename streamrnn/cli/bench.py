@@ -13,7 +13,7 @@ from streamrnn.runtime import configure
 def main(args: list[str]) -> None:
     """Runs `streamrnn bench`. Raises what streamrnn.bench raises."""
     dispatch(
-        {"step": step, "peers": peers, "denoise-peers": denoise_peers},
+        {"step": step, "pool": pool, "peers": peers, "denoise-peers": denoise_peers},
         "bench",
         args,
         "Measures speed and peers on this machine.",
@@ -35,6 +35,36 @@ def step(
     from streamrnn.bench.speed import bench_step, print_report
 
     report = bench_step(model, against, hour=hour)
+    if json:
+        print(json_format.dumps(report, indent=2))
+    else:
+        print_report(report)
+
+
+def pool(
+    model: str = "vad",
+    streams: tuple[int, ...] = (500, 1000, 2000),
+    seconds: int = 10,
+    plot: Path | None = None,
+    json: bool = False,
+) -> None:
+    """Measures how many live streams one process serves, beside other detectors; those that are missing are named.
+
+    Args:
+        model: Name of a shipped model, or the path of a .safetensors file.
+        streams: How many streams; several numbers give a pool each.
+        seconds: Seconds of sound that each stream hears.
+        plot: Draw the time of a tick against the number of streams: .png, .svg or .pdf.
+        json: Print one JSON object.
+    """
+    from streamrnn.bench.pool import bench_pool, print_report
+    from streamrnn.cli.plot import check_plot, draw_latency
+
+    if plot is not None:
+        check_plot(plot)
+    report = bench_pool(model, streams, seconds)
+    if plot is not None:
+        draw_latency(report["pools"], report["chunk_ms"], plot)
     if json:
         print(json_format.dumps(report, indent=2))
     else:
@@ -83,4 +113,4 @@ def denoise_peers(data: Path, models: tuple[str, ...] = ("denoise",), json: bool
         show(comparison, Console())
 
 
-__all__ = ["denoise_peers", "main", "peers", "step"]
+__all__ = ["denoise_peers", "main", "peers", "pool", "step"]

@@ -1,4 +1,4 @@
-"""A run as a picture: waveform, spectrum, probability and segments on one time axis, or sound before and after."""
+"""Pictures: a run on one time axis, sound before and after, and a pool's latency against its streams."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -101,6 +101,32 @@ def draw(picture: Picture, path: Path) -> None:
 def draw_enhancement(picture: Enhancement, path: Path) -> None:
     """Writes the picture, 1600 pixels wide, in the format of the path's suffix."""
     _draw(path, picture, (_before, _after), [1, 1])
+
+
+def draw_latency(pools: Sequence[dict[str, Any]], chunk_ms: float, path: Path) -> None:
+    """Writes the picture of a pool's ticks against its streams, 1600 pixels wide, in the format of the path's suffix.
+
+    Args:
+        pools: what streamrnn.bench.pool.bench_pool measured: streams, tick_p50_ms and tick_p99_ms of each.
+        chunk_ms: the time that there is for a tick.
+    """
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    streams = [pool["streams"] for pool in pools]
+    with rc_context(STYLE):
+        figure = Figure(figsize=(16, 8.2), dpi=100, layout="constrained")
+        panel = figure.subplots()
+        for name, colour in (("tick_p99_ms", PROBABILITY), ("tick_p50_ms", WAVE)):
+            panel.plot(streams, [pool[name] for pool in pools], "o-", color=colour, label=name.split("_")[1])
+        panel.axhline(chunk_ms, color=FAINT, linewidth=1, linestyle=(0, (4, 4)))
+        _beside(panel, "real time", chunk_ms)
+        panel.set_xlabel("streams")
+        panel.set_ylabel("milliseconds per tick")
+        panel.set_xlim(left=0)
+        panel.set_ylim(bottom=0)
+        panel.legend(frameon=False)
+        figure.savefig(path)
 
 
 def _draw(path: Path, picture: Any, contents: Sequence[Callable[[Any, Any], None]], heights: Sequence[float]) -> None:
@@ -243,4 +269,4 @@ def _triangles(edges_hz: np.ndarray, bins_hz: np.ndarray) -> np.ndarray:
     return np.stack([np.interp(bins_hz, edges_hz[i : i + 3], [0, 1, 0]) for i in range(MELS)], axis=1)
 
 
-__all__ = ["Enhancement", "Picture", "check_plot", "draw", "draw_enhancement", "envelope", "log_mel"]
+__all__ = ["Enhancement", "Picture", "check_plot", "draw", "draw_enhancement", "draw_latency", "envelope", "log_mel"]

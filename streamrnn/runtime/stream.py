@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 from streamrnn.audio import BlockBuffer, StreamingResampler, as_samples
 from streamrnn.models import Model
-from streamrnn.runtime.compiled import compiled_step
+from streamrnn.runtime.compiled import Compiled, compiled_step
 
 LEDGER_BLOCKS = 1000
 
@@ -167,21 +167,9 @@ class Stream:
         """
         if not isinstance(snapshot, Snapshot):
             raise TypeError(f"Stream.restore got a {type(snapshot).__name__}; pass what Stream.snapshot() returned.")
-        if snapshot.fingerprint != self._step.fingerprint:
-            raise ValueError(
-                f"The snapshot is of a model with fingerprint {snapshot.fingerprint}; this stream's has "
-                f"{self._step.fingerprint}. Restore it into a stream of the model that it was taken from."
-            )
-        if snapshot.sample_rate != self.sample_rate:
-            raise ValueError(
-                f"The snapshot is of a stream at {snapshot.sample_rate} Hz; this one takes {self.sample_rate} Hz. "
-                f"Make the stream with sample_rate={snapshot.sample_rate}."
-            )
-        fresh, structure = jax.tree.flatten(self._step.fresh_state)
-        found, needed = ([(leaf.shape, leaf.dtype.name) for leaf in leaves] for leaves in (snapshot.state, fresh))
-        if found != needed:
-            raise ValueError(f"The snapshot's state is {found}; this stream's is {needed}. It was changed or damaged.")
+        require_snapshot(snapshot, self._step, self.sample_rate, self.model.block_samples)
         self.reset()
+        structure = jax.tree.structure(self._step.fresh_state)
         self._state = jax.tree.unflatten(structure, [jax.device_put(leaf) for leaf in snapshot.state])
         self._blocks.restore(snapshot.pending)
         if self._resampler is not None:
@@ -209,6 +197,27 @@ class Stream:
         return y
 
 
+def require_snapshot(snapshot: Snapshot, compiled: Compiled, sample_rate: int, block_samples: int) -> None:
+    """Raises ValueError, with advice, for a snapshot from which no stream of this model and sample rate can go on."""
+    if snapshot.fingerprint != compiled.fingerprint:
+        raise ValueError(
+            f"The snapshot is of a model with fingerprint {snapshot.fingerprint}; this stream's has "
+            f"{compiled.fingerprint}. Restore it into a stream of the model that it was taken from."
+        )
+    if snapshot.sample_rate != sample_rate:
+        raise ValueError(
+            f"The snapshot is of a stream at {snapshot.sample_rate} Hz; this one takes {sample_rate} Hz. "
+            f"Make the stream with sample_rate={snapshot.sample_rate}."
+        )
+    fresh = jax.tree.leaves(compiled.fresh_state)
+    found, needed = ([(leaf.shape, leaf.dtype.name) for leaf in leaves] for leaves in (snapshot.state, fresh))
+    if found != needed or len(snapshot.pending) >= block_samples:
+        raise ValueError(
+            f"The snapshot's state is {found} and {len(snapshot.pending)} samples; this stream's is {needed} and fewer "
+            f"than {block_samples} samples. It was changed or damaged."
+        )
+
+
 def require_model(model: Any) -> None:
     """Raises TypeError, with advice, for what is no Model."""
     if not isinstance(model, Model):
@@ -218,4 +227,4 @@ def require_model(model: Any) -> None:
         )
 
 
-__all__ = ["Latency", "Snapshot", "Stream", "require_model"]
+__all__ = ["Latency", "Snapshot", "Stream", "require_model", "require_snapshot"]

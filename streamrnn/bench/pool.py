@@ -1,0 +1,217 @@
+"""How many live streams one process serves: a pool, fed and decided, beside other detectors in the same run."""
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import count
+from time import perf_counter, process_time
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from rich.console import Console
+from rich.table import Table
+
+from streamrnn.bench.machine import describe_machine
+from streamrnn.bench.peers import PEERS, Detector, LiveModel, Peer
+from streamrnn.bench.sounds import noise_and_tones
+from streamrnn.decisions import SpeechSettings
+from streamrnn.models import Model
+from streamrnn.pretrained import load
+from streamrnn.runtime import Pool, configure
+
+CHUNK_MS = 100
+CHUNKS_PER_S = 1000 // CHUNK_MS
+SOUND_S = 10
+
+LONE = "lone Stream"
+
+# The least that a figure of voice activity is to be.
+TARGETS = {"real-time streams": 2000.0, "silero-vad / pool": 10.0, "earshot / pool": 1.0}
+
+
+def bench_pool(
+    model_name: str = "vad", streams: Sequence[int] = (2000,), seconds: int = 10, peers: Sequence[Peer] = PEERS
+) -> dict[str, Any]:
+    """Measures pools in which every stream gets a chunk of 100 ms, 16 bit, at the model's rate, and then all are
+    advanced: chunks taken apart, steps and decisions, all included.
+
+    Pools and other detectors take turns, each with a second of sound, so that ratios hold on a busy machine too;
+    absolute figures need an idle one. It calls streamrnn.configure(): call it before JAX is used.
+
+    Args:
+        model_name: a shipped model's name or a path.
+        streams: numbers of streams, one pool each.
+        seconds: of sound that each stream hears; as many rounds.
+        peers: detectors to measure beside a voice activity model, each on one stream as its package runs it; those
+            that are not installed are named.
+
+    Returns:
+        machine, model, chunk_ms, seconds;
+        pools: [{streams, cost_ms, cpu_ms, real_time_streams, feed_share, tick_p50_ms, tick_p99_ms}]: wall time and
+            processor time per second of one stream's sound; how many streams that makes in real time; the share of
+            feeding in it; and the time of ticks, which is how long a chunk waits for its events at worst;
+        peers: [{name, cost_ms}], a lone Stream of the same model first; missing: [{name, error, install}];
+        figures: [{name, value, p10, p90, target, met}] of the largest pool; a figure is to be at
+            least its target, where voice activity has one.
+
+    Raises:
+        FileNotFoundError: there is no such model.
+        ValueError: seconds or a number of streams is below 1.
+    """
+    if seconds < 1 or not streams or min(streams) < 1:
+        raise ValueError(f"bench_pool got {seconds} seconds and {list(streams)} streams; all must be 1 or more.")
+    configure()
+    model, machine = load(model_name), describe_machine()
+    hears_speech = isinstance(model.decision, SpeechSettings)
+    present, missing = _present(peers) if hears_speech else ({}, [])
+    pools = [PoolLoad(model, n) for n in sorted(set(streams))]
+    detectors = {LONE: LiveModel(model)} | present
+    heard = {name: _one_stream(detector) for name, detector in detectors.items()}
+    costs: dict[str, list[float]] = {name: [] for name in heard}
+    # The first round warms up and does not count.
+    for round_ in range(-1, seconds):
+        for pool in pools:
+            pool.hear(counts=round_ >= 0)
+        for name, hear in heard.items():
+            cost_s = hear()
+            costs[name] += [cost_s] if round_ >= 0 else []
+    return {
+        "machine": machine,
+        "model": model_name,
+        "chunk_ms": CHUNK_MS,
+        "seconds": seconds,
+        "pools": [pool.figures() for pool in pools],
+        "peers": [{"name": name, "cost_ms": _rounded(1000 * np.median(cost))} for name, cost in costs.items()],
+        "missing": missing,
+        "figures": _figures(pools[-1].costs_s, costs, TARGETS if hears_speech else {}),
+    }
+
+
+class PoolLoad:
+    """A pool whose streams all get a chunk at the same time, and the time that this takes."""
+
+    def __init__(self, model: Model, streams: int):
+        pcm = (32767 * noise_and_tones(model.sample_rate, SOUND_S)).astype("<i2")
+        self.chunks = [chunk.tobytes() for chunk in np.split(pcm, SOUND_S * CHUNKS_PER_S)]
+        self.pool = Pool(model, capacity=streams)
+        self.streams = [self.pool.open() for _ in range(streams)]
+        self.costs_s: list[float] = []
+        """Per round: wall time per second of one stream's sound."""
+        self._cpu_s: list[float] = []
+        self._feed_s: list[float] = []
+        self._ticks_s: list[float] = []
+        self._chunk = count()
+
+    def hear(self, counts: bool = True) -> None:
+        """A second of sound for each stream; measured if it `counts`."""
+        cpu_s = process_time()
+        times = np.array([self._hear_chunk(next(self._chunk)) for _ in range(CHUNKS_PER_S)])
+        cpu_s = process_time() - cpu_s
+        if counts:
+            self.costs_s.append(times.sum() / len(self.streams))
+            self._cpu_s.append(cpu_s / len(self.streams))
+            self._feed_s.append(times[:, 0].sum() / len(self.streams))
+            self._ticks_s += times[:, 1].tolist()
+
+    def figures(self) -> dict[str, Any]:
+        """The pool's entry in what bench_pool returns."""
+        cost_s = float(np.median(self.costs_s))
+        p50, p99 = 1000 * np.percentile(self._ticks_s, [50, 99])
+        return {
+            "streams": len(self.streams),
+            "cost_ms": _rounded(1000 * cost_s),
+            "cpu_ms": _rounded(1000 * np.median(self._cpu_s)),
+            "real_time_streams": int(1 / cost_s),
+            "feed_share": _rounded(sum(self._feed_s) / sum(self.costs_s)),
+            "tick_p50_ms": _rounded(p50),
+            "tick_p99_ms": _rounded(p99),
+        }
+
+    def _hear_chunk(self, number: int) -> tuple[float, float]:
+        """Seconds that feeding a chunk to each stream took, and advancing all of them."""
+        started, chunks = perf_counter(), self.chunks
+        for place, stream in enumerate(self.streams):
+            # Each is at another place in the sound, so that events do not come all at once.
+            stream.feed(chunks[(number + place) % len(chunks)])
+        fed = perf_counter()
+        while self.pool.tick():
+            pass
+        return fed - started, perf_counter() - fed
+
+
+def print_report(report: dict[str, Any], console: Console | None = None) -> None:
+    """Prints what bench_pool() returned as tables."""
+    console, machine = console or Console(), report["machine"]
+    console.print(f"{machine['cpu']}, {machine['cores']} cores, load {machine['load_average']}, {machine['system']}")
+    console.print(_table(f"{report['model']}, chunks of {report['chunk_ms']} ms", report["pools"]))
+    for title, rows in (("One stream by itself", report["peers"]), ("Figures", report["figures"])):
+        if rows:
+            console.print(_table(title, rows))
+    for peer in report["missing"]:
+        console.print(f"{peer['name']} is missing ({peer['error']}). Install it: {peer['install']}", markup=False)
+
+
+def _one_stream(detector: Detector) -> Callable[[], float]:
+    """A function that lets the detector hear a second of sound and gives the seconds that it took."""
+    seconds = _seconds(detector.sample_rate)
+
+    def hear() -> float:
+        sound = next(seconds)
+        started = perf_counter()
+        detector.scores(sound)
+        return perf_counter() - started
+
+    return hear
+
+
+def _seconds(sample_rate: int) -> Iterator[Float[np.ndarray, " samples"]]:
+    sound = noise_and_tones(sample_rate, SOUND_S)
+    for second in count():
+        start = second % SOUND_S * sample_rate
+        yield sound[start : start + sample_rate]
+
+
+def _present(peers: Sequence[Peer]) -> tuple[dict[str, Detector], list[dict[str, str]]]:
+    """The peers that run here by name, and name, error and install of those that don't."""
+    present: dict[str, Detector] = {}
+    missing: list[dict[str, str]] = []
+    for peer in peers:
+        try:
+            present[peer.name] = peer.make()
+        except (ImportError, OSError) as error:
+            missing.append({"name": peer.name, "error": str(error), "install": peer.install})
+    return present, missing
+
+
+def _figures(ours_s: list[float], peers_s: dict[str, list[float]], targets: dict[str, float]) -> list[dict[str, Any]]:
+    ours = np.array(ours_s)
+    ratios = {f"{name} / pool": np.array(costs_s) / ours for name, costs_s in peers_s.items()}
+    measured = {"real-time streams": 1 / ours} | ratios
+    return [_figure(name, values, targets.get(name)) for name, values in measured.items()]
+
+
+def _figure(name: str, values: Float[np.ndarray, " rounds"], target: float | None) -> dict[str, Any]:
+    low, middle, high = (_rounded(value) for value in np.percentile(values, [10, 50, 90]))
+    met = None if target is None else bool(middle >= target)
+    return {"name": name, "value": middle, "p10": low, "p90": high, "target": target, "met": met}
+
+
+def _rounded(value: Any) -> float:
+    return float(f"{value:.3g}")
+
+
+def _table(title: str, rows: list[dict[str, Any]]) -> Table:
+    table = Table(title=title, title_justify="left")
+    for column in rows[0]:
+        table.add_column(column, justify="left" if column == "name" else "right")
+    for row in rows:
+        table.add_row(*map(_cell, row.values()))
+    return table
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "[red]no[/red]"
+    return "" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
+
+
+__all__ = ["PoolLoad", "bench_pool", "print_report"]
