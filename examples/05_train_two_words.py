@@ -3,7 +3,7 @@
 python examples/05_train_two_words.py [FOLDER_OF_CLASS_FOLDERS]
 
 The folder has one folder of clips per word, and perhaps one called "unknown" with other words. The command
-`streamrnn train keywords --data FOLDER --start keywords` does the same, with all its settings as flags.
+`streamrnn train keywords --data FOLDER --start keywords` does so for longer, with all its settings as flags.
 """
 
 import sys

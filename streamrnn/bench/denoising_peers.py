@@ -19,6 +19,7 @@ from rich.table import Table
 
 from streamrnn import __version__
 from streamrnn.audio import resample
+from streamrnn.bench.installed import made_or_missing, print_missing
 from streamrnn.evaluation.denoising import clean_recordings, means, read_pair
 from streamrnn.evaluation.quality import quality
 from streamrnn.pretrained import load
@@ -194,7 +195,7 @@ def compare_denoising_peers(
     data = Path(data)
     clean, clips = clean_recordings(data), read_manifest(data)
     contenders = [Contender(f"streamrnn {name}", __version__, LiveModel(name)) for name in models]
-    present, missing = _present(peers)
+    present, missing = made_or_missing(peers, _contender)
     contenders += present
     pairs = [read_pair(clip, clean[clip.path]) for clip in clips]
     # One recording, all contenders: whatever else the machine does slows all of them alike.
@@ -239,20 +240,11 @@ def show(comparison: dict[str, Any], console: Console) -> None:
             f"{entry['real_time_factor']:.4f}",
         )
     console.print(table)
-    for peer in comparison["missing"]:
-        console.print(f"{peer['name']} is missing ({peer['error']}). Install it: {peer['install']}", markup=False)
+    print_missing(comparison["missing"], console)
 
 
-def _present(peers: Sequence[Peer]) -> tuple[list[Contender], list[dict[str, str]]]:
-    """The peers that run here, and name, error and install of those that don't."""
-    present: list[Contender] = []
-    missing: list[dict[str, str]] = []
-    for peer in peers:
-        try:
-            present.append(Contender(peer.name, metadata.version(peer.name), peer.make()))
-        except (ImportError, OSError) as error:
-            missing.append({"name": peer.name, "error": str(error), "install": peer.install})
-    return present, missing
+def _contender(peer: Peer) -> Contender:
+    return Contender(peer.name, metadata.version(peer.name), peer.make())
 
 
 def _int16(samples: np.ndarray) -> np.ndarray:

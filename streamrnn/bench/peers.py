@@ -20,6 +20,7 @@ from rich.table import Table
 
 from streamrnn import __version__
 from streamrnn.audio import read_audio, resample
+from streamrnn.bench.installed import made_or_missing, print_missing
 from streamrnn.decisions import SpeechSettings, roc_auc
 from streamrnn.evaluation.voice_activity import CELL_S, cell_scores, speech_figures, speech_truth
 from streamrnn.models import Model
@@ -236,7 +237,7 @@ def compare_vad_peers(
     """
     data = Path(data)
     clips, (segments, _) = read_manifest(data, split), read_segments(data / "vad_segments.csv")
-    present, missing = _present(peers)
+    present, missing = made_or_missing(peers, _contender)
     contenders = [_ours(name) for name in models] + present
     truth: list[np.ndarray] = []
     audio_s = 0.0
@@ -295,8 +296,7 @@ def show(comparison: dict[str, Any], console: Console) -> None:
             f"{entry['real_time_factor']:.5f}",
         )
     console.print(table)
-    for peer in comparison["missing"]:
-        console.print(f"{peer['name']} is missing ({peer['error']}). Install it: {peer['install']}", markup=False)
+    print_missing(comparison["missing"], console)
 
 
 def _ours(model_name: str) -> Contender:
@@ -308,16 +308,8 @@ def _ours(model_name: str) -> Contender:
     return Contender(f"streamrnn {model_name}", __version__, LiveModel(model))
 
 
-def _present(peers: Sequence[Peer]) -> tuple[list[Contender], list[dict[str, str]]]:
-    """The peers that run here, and name, error and install of those that don't."""
-    present: list[Contender] = []
-    missing: list[dict[str, str]] = []
-    for peer in peers:
-        try:
-            present.append(Contender(peer.name, _version(peer), peer.make()))
-        except (ImportError, OSError) as error:
-            missing.append({"name": peer.name, "error": str(error), "install": peer.install})
-    return present, missing
+def _contender(peer: Peer) -> Contender:
+    return Contender(peer.name, _version(peer), peer.make())
 
 
 def _version(peer: Peer) -> str:

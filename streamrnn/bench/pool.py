@@ -10,6 +10,7 @@ from jaxtyping import Float
 from rich.console import Console
 from rich.table import Table
 
+from streamrnn.bench.installed import made_or_missing, print_missing
 from streamrnn.bench.machine import describe_machine
 from streamrnn.bench.peers import PEERS, Detector, LiveModel, Peer
 from streamrnn.bench.sounds import noise_and_tones
@@ -62,9 +63,9 @@ def bench_pool(
     configure()
     model, machine = load(model_name), describe_machine()
     hears_speech = isinstance(model.decision, SpeechSettings)
-    present, missing = _present(peers) if hears_speech else ({}, [])
+    present, missing = made_or_missing(peers if hears_speech else (), lambda peer: (peer.name, peer.make()))
     pools = [PoolLoad(model, n) for n in sorted(set(streams))]
-    detectors = {LONE: LiveModel(model)} | present
+    detectors: dict[str, Detector] = {LONE: LiveModel(model)} | dict(present)
     heard = {name: _one_stream(detector) for name, detector in detectors.items()}
     costs: dict[str, list[float]] = {name: [] for name in heard}
     # The first round warms up and does not count.
@@ -146,8 +147,7 @@ def print_report(report: dict[str, Any], console: Console | None = None) -> None
     for title, rows in (("One stream by itself", report["peers"]), ("Figures", report["figures"])):
         if rows:
             console.print(_table(title, rows))
-    for peer in report["missing"]:
-        console.print(f"{peer['name']} is missing ({peer['error']}). Install it: {peer['install']}", markup=False)
+    print_missing(report["missing"], console)
 
 
 def _one_stream(detector: Detector) -> Callable[[], float]:
@@ -168,18 +168,6 @@ def _seconds(sample_rate: int) -> Iterator[Float[np.ndarray, " samples"]]:
     for second in count():
         start = second % SOUND_S * sample_rate
         yield sound[start : start + sample_rate]
-
-
-def _present(peers: Sequence[Peer]) -> tuple[dict[str, Detector], list[dict[str, str]]]:
-    """The peers that run here by name, and name, error and install of those that don't."""
-    present: dict[str, Detector] = {}
-    missing: list[dict[str, str]] = []
-    for peer in peers:
-        try:
-            present[peer.name] = peer.make()
-        except (ImportError, OSError) as error:
-            missing.append({"name": peer.name, "error": str(error), "install": peer.install})
-    return present, missing
 
 
 def _figures(ours_s: list[float], peers_s: dict[str, list[float]], targets: dict[str, float]) -> list[dict[str, Any]]:

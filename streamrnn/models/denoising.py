@@ -78,8 +78,10 @@ class Denoising(Model):
         s = settings
         spectra = STFT(s.window_samples, s.hop_samples), InverseSTFT(s.window_samples, s.hop_samples)
         bins = s.window_samples // 2 + 1
-        level, fall, rise = (s.sample_rate * seconds / s.hop_samples for seconds in _memories_s(s))
-        features = Prominence(bins, round(level), fall, rise, s.silence * s.window_samples)
+        frames_per_s = s.sample_rate / s.hop_samples
+        memory_frames, fall_frames = round(s.memory_s * frames_per_s), s.floor_fall_s * frames_per_s
+        rise_frames, silence = s.floor_rise_s * frames_per_s, s.silence * s.window_samples
+        features = Prominence(bins, memory_frames, fall_frames, rise_frames, silence)
         masked = Masked(features, _mask_estimator(s, bins, rngs), bins)
         super().__init__(s, decision or SoundSettings(), Chain(spectra[0], masked, spectra[1]), s.hop_samples)
 
@@ -93,10 +95,6 @@ class Denoising(Model):
             f"{type(self).__name__} gives sound, not events. Use streamrnn.Enhancer for live sound, "
             "streamrnn.enhance_file for recordings, or streamrnn.Stream for frames of samples."
         )
-
-
-def _memories_s(s: DenoisingSettings) -> tuple[float, float, float]:
-    return s.memory_s, s.floor_fall_s, s.floor_rise_s
 
 
 def _mask_estimator(s: DenoisingSettings, bins: int, rngs: nnx.Rngs) -> Chain:

@@ -21,6 +21,7 @@ from streamrnn.recipes.recordings import Recordings, find_recordings, held_out, 
 from streamrnn.training import TrainingSettings, prefetch, read_clips
 from streamrnn.training.augment import Augment, AugmentSettings
 from streamrnn.training.data import Clip, pick, pick_balanced
+from streamrnn.training.layouts import find_folders
 from streamrnn.training.losses import max_pooling_loss
 
 VALIDATION_BATCH = 100
@@ -92,10 +93,10 @@ class KeywordsRecipe:
     Settings = KeywordsTraining
 
     def __init__(self, data: Sequence[Path], settings: KeywordsTraining):
-        words = settings.model.words or _labels(find_recordings(data[:1]))
+        self.recordings = find_recordings(data)
+        words = settings.model.words or _labels(self.recordings, find_folders(data[:1]))
         model = dataclasses.replace(settings.model, words=words)
         self.settings, self.training = dataclasses.replace(settings, model=model), settings.training
-        self.recordings = find_recordings(data)
         self._clips = _Clips.sorted_by(words, self.recordings.speech)
         self._require_words()
 
@@ -263,8 +264,9 @@ def _batch(clips: Sequence[tuple[np.ndarray, int]], settings: KeywordsTraining) 
     return {"samples": samples.reshape(len(clips), frames, hop), "labels": labels, "weights": weights}
 
 
-def _labels(found: Recordings) -> tuple[str, ...]:
-    labels = {clip.label for clips in found.speech.values() for clip in clips} - {"", SILENCE, UNKNOWN}
+def _labels(found: Recordings, folders: Sequence[Path]) -> tuple[str, ...]:
+    """Those of the clips of speech in some of the folders."""
+    labels = {clip.label for folder in folders for clip in found.speech.get(folder, ())} - {"", SILENCE, UNKNOWN}
     if not labels:
         raise ValueError("the first folder of recordings has no labels to take the words from. Name them: --words A B.")
     return tuple(sorted(labels))

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from streamrnn.audio import write_audio
+from streamrnn.recipes.composed_sets import MANIFEST, Rows, require_new, write_numbered
 from streamrnn.recipes.denoising import read_noisy_speech
 from streamrnn.recipes.noisy_speech import NoisySettings
-from streamrnn.training.data import write_table
 
 COLUMNS = ("path", "clean", "start", "end", "sample_rate", "label", "source", "split", "snr_db")
 
@@ -50,21 +50,17 @@ def write_noisy_speech(
         raise ValueError(
             f"write_noisy_speech got {clips} clips of {duration_s} s; it needs 1 clip or more, longer than 0 s."
         )
-    if (out / "manifest.csv").exists():
-        raise FileExistsError(f"{out} holds a manifest.csv already; mixes would join it. Choose another folder.")
+    require_new(out, "mixes")
     mixes = read_noisy_speech([data], split, sample_rate, NoisySettings())
-    out.mkdir(parents=True, exist_ok=True)
-    rows: list[tuple] = []
-    for number in range(clips):
-        mix, name = mixes.draw(np.random.default_rng([seed, number]), duration_s), f"{number:04}.flac"
+
+    def write(number: int, rng: np.random.Generator) -> Rows:
+        mix, name = mixes.draw(rng, duration_s), f"{number:04}.flac"
         write_audio(out / f"noisy_{name}", mix.samples, sample_rate)
         write_audio(out / f"clean_{name}", mix.clean, sample_rate)
         described = (0, len(mix.samples), sample_rate, mix.description, "composed", split, f"{mix.snr_db:.2f}")
-        rows.append((f"noisy_{name}", f"clean_{name}", *described))
-        if progress is not None:
-            progress(number + 1, clips)
-    # Last, as it marks the folder as whole: a run that was cut off can be repeated.
-    write_table(out / "manifest.csv", COLUMNS, rows)
+        return {MANIFEST: [(f"noisy_{name}", f"clean_{name}", *described)]}
+
+    write_numbered(out, {MANIFEST: COLUMNS}, clips, write, seed, progress)
 
 
 __all__ = ["write_noisy_speech"]

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from streamrnn.audio import mixing
-from streamrnn.training.data import pick
+from streamrnn.training.data import pick, pick_by_shares
 
 EARLY_MS = 50.0
 CLICK_MS = 4.0
@@ -95,8 +95,8 @@ class NoisySpeech:
         return line
 
     def _utterance(self, rng: np.random.Generator) -> np.ndarray:
-        shares = np.array([share for share, _ in self.speech])
-        pool = self.speech[int(rng.choice(len(shares), p=shares / shares.sum()))][1]
+        shares, pools = zip(*self.speech, strict=True)
+        pool = pick_by_shares(rng, pools, shares)
         spoken = _as_float(pick(rng, pool))
         if (speed := rng.uniform(*self.settings.speed)) != 1:
             spoken = mixing.change_speed(spoken, speed)

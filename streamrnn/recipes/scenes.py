@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from streamrnn.audio import write_audio
+from streamrnn.recipes.composed_sets import MANIFEST, Rows, require_new, write_numbered
 from streamrnn.recipes.voice_activity import read_scenes
-from streamrnn.training.data import write_table
 from streamrnn.training.mixtures import Scene, SceneSettings
 
 MANIFEST_COLUMNS = [
@@ -22,6 +22,7 @@ MANIFEST_COLUMNS = [
     "split",
     "snr_db",
 ]
+SEGMENTS = "vad_segments.csv"
 SEGMENT_COLUMNS = ["path", "start", "end", "quality"]
 
 
@@ -60,22 +61,16 @@ def write_scenes(
     """
     if clips < 1 or round(duration_s * sample_rate) < 1:
         raise ValueError(f"write_scenes got {clips} clips of {duration_s} s; it needs 1 clip or more, longer than 0 s.")
-    if (out / "manifest.csv").exists():
-        raise FileExistsError(f"{out} holds a manifest.csv already; scenes would mix with it. Choose another folder.")
+    require_new(out, "scenes")
     scenes = read_scenes([data], split, sample_rate, SceneSettings())
-    out.mkdir(parents=True, exist_ok=True)
-    clip_rows: list[tuple] = []
-    segment_rows: list[tuple] = []
-    for number in range(clips):
-        scene, name = scenes.draw(np.random.default_rng([seed, number]), duration_s), f"scene_{number:04}.flac"
+
+    def write(number: int, rng: np.random.Generator) -> Rows:
+        scene, name = scenes.draw(rng, duration_s), f"scene_{number:04}.flac"
         write_audio(out / name, scene.samples, sample_rate)
-        clip_rows.append(_clip_row(name, scene, sample_rate, split))
-        segment_rows += [(name, start, end, "A") for start, end in scene.segments]
-        if progress is not None:
-            progress(number + 1, clips)
-    write_table(out / "vad_segments.csv", SEGMENT_COLUMNS, segment_rows)
-    # Last, as it marks the folder as whole: a run that was cut off can be repeated.
-    write_table(out / "manifest.csv", MANIFEST_COLUMNS, clip_rows)
+        segments = [(name, start, end, "A") for start, end in scene.segments]
+        return {SEGMENTS: segments, MANIFEST: [_clip_row(name, scene, sample_rate, split)]}
+
+    write_numbered(out, {SEGMENTS: SEGMENT_COLUMNS, MANIFEST: MANIFEST_COLUMNS}, clips, write, seed, progress)
 
 
 def _clip_row(name: str, scene: Scene, sample_rate: int, split: str) -> tuple:

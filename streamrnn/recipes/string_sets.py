@@ -9,15 +9,16 @@ import numpy as np
 from streamrnn.audio import write_audio
 from streamrnn.decisions import Alphabet
 from streamrnn.models.transcription import DIGITS
+from streamrnn.recipes.composed_sets import MANIFEST, Rows, require_new, write_numbered
 from streamrnn.recipes.recordings import find_recordings, of_split
 from streamrnn.recipes.spoken import Spoken, Strings, StringSettings, single_words, spoken_ids
 from streamrnn.training import read_clips
-from streamrnn.training.data import write_table
 
 # Each word by whoever said it: in small sets, few speakers have said several.
 TEST_STRINGS = StringSettings(words=(3, 10), one_speaker_share=0.0, garbage_share=0.0, overlap_s=0.0)
 SILENCE_S = 0.5
 MANIFEST_COLUMNS = ["path", "start", "end", "sample_rate", "transcript", "source", "split"]
+WORDS = "words.csv"
 WORD_COLUMNS = ["path", "word", "start", "end"]
 
 
@@ -57,24 +58,18 @@ def write_strings(
     """
     if strings < 1:
         raise ValueError(f"write_strings got {strings} strings; it needs 1 or more.")
-    if (out / "manifest.csv").exists():
-        raise FileExistsError(f"{out} holds a manifest.csv already; strings would mix with it. Choose another folder.")
+    require_new(out, "strings")
     alphabet = Alphabet(symbols)
     drawn = Strings(_words(data, split, alphabet, sample_rate), sample_rate, settings)
-    out.mkdir(parents=True, exist_ok=True)
-    clip_rows: list[tuple] = []
-    word_rows: list[tuple] = []
-    for number in range(strings):
-        spoken, name = _with_silence(drawn.draw(np.random.default_rng([seed, number])), sample_rate), _name(number)
+
+    def write(number: int, rng: np.random.Generator) -> Rows:
+        spoken, name = _with_silence(drawn.draw(rng), sample_rate), _name(number)
         write_audio(out / name, spoken.samples, sample_rate)
         text = alphabet.decode(spoken.ids)
-        clip_rows.append((name, 0, len(spoken.samples), sample_rate, text, "joined", split))
-        word_rows += [(name, symbols[i - 1], *span) for i, span in zip(spoken.ids, spoken.spans, strict=True)]
-        if progress is not None:
-            progress(number + 1, strings)
-    write_table(out / "words.csv", WORD_COLUMNS, word_rows)
-    # Last, as it marks the folder as whole: a run that was cut off can be repeated.
-    write_table(out / "manifest.csv", MANIFEST_COLUMNS, clip_rows)
+        words = [(name, symbols[i - 1], *span) for i, span in zip(spoken.ids, spoken.spans, strict=True)]
+        return {WORDS: words, MANIFEST: [(name, 0, len(spoken.samples), sample_rate, text, "joined", split)]}
+
+    write_numbered(out, {WORDS: WORD_COLUMNS, MANIFEST: MANIFEST_COLUMNS}, strings, write, seed, progress)
 
 
 def _words(data: Sequence[Path], split: str, alphabet: Alphabet, sample_rate: int) -> dict[Path, list[Spoken]]:

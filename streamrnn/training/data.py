@@ -166,7 +166,13 @@ def pick(rng: np.random.Generator, pool: Sequence[T]) -> T:
 
 def pick_balanced(rng: np.random.Generator, pools: Sequence[Pool]) -> Pool:
     """One of several pools, none of them empty, each drawn by its `pool_shares`."""
-    return pools[int(rng.choice(len(pools), p=pool_shares(pools)))]
+    return pick_by_shares(rng, pools, pool_shares(pools))
+
+
+def pick_by_shares(rng: np.random.Generator, pools: Sequence[T], shares: Sequence[float] | np.ndarray) -> T:
+    """One of several pools, each drawn as often as its share, of whatever sum, says."""
+    weights = np.asarray(shares, float)
+    return pools[int(rng.choice(len(pools), p=weights / weights.sum()))]
 
 
 def pool_shares(pools: Sequence[Sized]) -> np.ndarray:
@@ -201,6 +207,7 @@ __all__ = [
     "or_error",
     "pick",
     "pick_balanced",
+    "pick_by_shares",
     "pool_shares",
     "prefetch",
     "read_clips",

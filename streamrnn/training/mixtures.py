@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from streamrnn.audio import mixing
-from streamrnn.training.data import pick
+from streamrnn.training.data import pick, pick_by_shares
 
 Segment = tuple[int, int]
 
@@ -109,8 +109,8 @@ class Scenes:
         return line, tuple(segments), tuple(names)
 
     def _utterance(self, rng: np.random.Generator) -> tuple[np.ndarray, list[Segment], str]:
-        shares = np.array([share for share, _ in self.speech])
-        pool = self.speech[int(rng.choice(len(shares), p=shares / shares.sum()))][1]
+        shares, pools = zip(*self.speech, strict=True)
+        pool = pick_by_shares(rng, pools, shares)
         utterance = pick(rng, pool)
         samples, segments = utterance.samples.astype(np.float32) / 32768, list(utterance.segments)
         speed = rng.uniform(*self.settings.speed)
