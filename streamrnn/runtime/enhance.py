@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from streamrnn.audio import ChunkSource, Source, StreamingResampler, as_samples, open_source
+from streamrnn.audio import ChunkSource, Source, as_samples, open_source
 from streamrnn.decisions.attenuation import SoundSettings
 from streamrnn.models import Model
 from streamrnn.runtime.files import SEGMENT_S, Recording, run_file
 from streamrnn.runtime.stream import Latency, Snapshot, Stream, require_model
+from streamrnn.runtime.way_back import WayBack
 
 
 @dataclass(frozen=True)
@@ -46,10 +47,9 @@ class Enhancer:
     """
 
     def __init__(self, model: Model, sample_rate: int | None = None, *, warm_up: bool = True, **sound: Any):
-        self._share = original_share(model, sound)
+        share = original_share(model, sound)
         self.stream = Stream(model, sample_rate, warm_up=warm_up)
-        self._resampler = _way_back(model, self.stream.sample_rate)
-        self._waiting = np.zeros(0, np.float32)
+        self._way_back = WayBack(model.sample_rate, self.stream.sample_rate, share)
 
     def process(self, chunk: Any) -> Float[np.ndarray, " samples"]:
         """Takes a chunk (see Stream.process), returns what is now complete, float32[samples] (often none), mono.
@@ -60,22 +60,17 @@ class Enhancer:
         """
         heard = as_samples(chunk)
         frames = self.stream.process(heard)
-        self._waiting = np.concatenate([self._waiting, heard])
-        return self._given(self._at_own_rate(frames))
+        self._way_back.hear(heard)
+        return self._way_back.give(frames)
 
     def flush(self) -> Float[np.ndarray, " samples"]:
         """Ends the stream: the samples still under way. A second call returns none."""
-        rest = self._at_own_rate(self.stream.flush())
-        if self._resampler is not None:
-            rest = np.concatenate([rest, self._resampler.flush()])
-        return self._given(rest)
+        return self._way_back.give(self.stream.flush(), ended=True)
 
     def reset(self) -> None:
         """Forgets everything: the next chunk is the first of a new stream."""
         self.stream.reset()
-        if self._resampler is not None:
-            self._resampler.reset()
-        self._waiting = self._waiting[:0]
+        self._way_back.reset()
 
     @property
     def sample_rate(self) -> int:
@@ -90,14 +85,12 @@ class Enhancer:
     @property
     def latency(self) -> Latency:
         """The stream's latency ledger, the way back to its own rate included."""
-        back_ms = 1000 * self._resampler.delay_s if self._resampler is not None else 0.0
         latency = self.stream.latency
-        return dataclasses.replace(latency, resampler_ms=latency.resampler_ms + back_ms)
+        return dataclasses.replace(latency, resampler_ms=latency.resampler_ms + 1000 * self._way_back.delay_s)
 
     def snapshot(self) -> EnhancerSnapshot:
         """All that the enhancer remembers; restore() goes on from it bit for bit."""
-        resampler = self._resampler.snapshot() if self._resampler is not None else None
-        return EnhancerSnapshot(self.stream.snapshot(), self._waiting.copy(), resampler)
+        return EnhancerSnapshot(self.stream.snapshot(), *self._way_back.snapshot())
 
     def restore(self, snapshot: EnhancerSnapshot) -> None:
         """Goes on where the snapshot was taken, with this enhancer's own settings.
@@ -112,19 +105,7 @@ class Enhancer:
             )
         # The stream first: it refuses what does not fit before anything is changed.
         self.stream.restore(snapshot.stream)
-        if self._resampler is not None:
-            self._resampler.restore(snapshot.resampler)
-        self._waiting = snapshot.waiting.copy()
-
-    def _at_own_rate(self, frames: Float[np.ndarray, "frames out"]) -> Float[np.ndarray, " samples"]:
-        samples = frames.ravel()
-        return samples if self._resampler is None else self._resampler.process(samples)
-
-    def _given(self, enhanced: Float[np.ndarray, " _ready"]) -> Float[np.ndarray, " _samples"]:
-        """What may be handed out: never more than was heard, and of the original as much as is to stay."""
-        enhanced = enhanced[: len(self._waiting)]
-        original, self._waiting = np.split(self._waiting, [len(enhanced)])
-        return mixed(enhanced, original, self._share)
+        self._way_back.restore(snapshot.waiting, snapshot.resampler)
 
 
 def enhance_file(
@@ -151,11 +132,10 @@ def enhance_file(
     heard: list[np.ndarray] = [np.zeros(0, np.float32)]
     with open_source(recording, sample_rate=sample_rate, chunk_ms=1000 * SEGMENT_S) as source:
         rate = source.sample_rate
-        enhanced = run_file(model, ChunkSource(_kept(source, heard), rate)).ravel()
-    original, back = np.concatenate(heard), _way_back(model, rate)
-    if back is not None:
-        enhanced = np.concatenate([back.process(enhanced), back.flush()])
-    return mixed(enhanced[: len(original)], original, share), rate
+        frames = run_file(model, ChunkSource(_kept(source, heard), rate))
+    way_back = WayBack(model.sample_rate, rate, share)
+    way_back.hear(np.concatenate(heard))
+    return way_back.give(frames, ended=True), rate
 
 
 def original_share(model: Any, sound: dict[str, Any]) -> float:
@@ -172,17 +152,6 @@ def original_share(model: Any, sound: dict[str, Any]) -> float:
             "for events use streamrnn.Listener, for its outputs streamrnn.Stream."
         )
     return dataclasses.replace(model.decision, **sound).original_share
-
-
-def mixed(
-    enhanced: Float[np.ndarray, " samples"], original: Float[np.ndarray, " samples"], share: float
-) -> Float[np.ndarray, " samples"]:
-    """Enhanced sound with a share of the original: what is taken away is made quieter, no more than by that."""
-    return np.float32(1 - share) * enhanced + np.float32(share) * original
-
-
-def _way_back(model: Model, sample_rate: int) -> StreamingResampler | None:
-    return None if sample_rate == model.sample_rate else StreamingResampler(model.sample_rate, sample_rate)
 
 
 def _kept(source: Source, heard: list[np.ndarray]) -> Iterator[np.ndarray]:

@@ -15,11 +15,13 @@ from streamrnn.audio import StreamingResampler, as_samples
 from streamrnn.decisions import Event
 from streamrnn.decisions.attenuation import SoundSettings
 from streamrnn.models import Decoder, Model
-from streamrnn.runtime.listener import Listener, ListenerSnapshot
+from streamrnn.runtime.enhance import EnhancerSnapshot, original_share
+from streamrnn.runtime.listener import ListenerSnapshot
 from streamrnn.runtime.pool_statistics import PoolLedger, PoolStatistics
 from streamrnn.runtime.queues import QueueFull
 from streamrnn.runtime.slots import Slots
-from streamrnn.runtime.stream import Snapshot, Stream, require_model, require_snapshot
+from streamrnn.runtime.stream import Snapshot, require_model, require_snapshot
+from streamrnn.runtime.way_back import WayBack
 
 
 class Answer(NamedTuple):
@@ -28,7 +30,9 @@ class Answer(NamedTuple):
     Attributes:
         stream: whose it is.
         events: what was decided, in order; none ever by models that give sound.
-        outputs: the model's outputs, aligned, float32[frames, out]; often none. A denoiser's are sound at its own rate.
+        outputs: the model's outputs, aligned, float32[frames, out]; often none.
+        sound: of models that give sound, that of the stream, as an Enhancer would give it: float32[samples] at the
+            stream's own rate, sample n in place of sample n of what it was fed. None of other models.
         finished: the stream was finished and this is its last answer.
         error: what its decoder found wrong with the outputs. Reset or close the stream; no other is concerned.
     """
@@ -36,6 +40,7 @@ class Answer(NamedTuple):
     stream: "PooledStream"
     events: list[Event]
     outputs: Float[np.ndarray, "frames out"]
+    sound: Float[np.ndarray, " samples"] | None = None
     finished: bool = False
     error: ValueError | None = None
 
@@ -106,20 +111,22 @@ class Pool:
 
         Args:
             sample_rate: of its chunks, 8,000 to 96,000; default: the model's own.
-            decision: settings of its decoder that override the model's (for vad: threshold=0.7, ...).
+            decision: settings that override the model's (for vad: threshold=0.7, ...; for denoise:
+                max_attenuation_db).
 
         Raises:
             AudioError: the sample rate is out of range.
             RuntimeError: all slots are taken.
             TypeError, ValueError: an unknown decision setting, or one out of range.
         """
-        decoder = _decoder(self.model, decision)
+        sample_rate = self.model.sample_rate if sample_rate is None else sample_rate
+        outlet = _outlet(self.model, sample_rate, decision)
         with self._lock:
             if not self._free:
                 raise RuntimeError(
                     f"All {self.capacity} slots of the pool are taken. Close a stream, or make room with Pool.grow()."
                 )
-            stream = PooledStream(self, self._free[0], sample_rate, decoder)
+            stream = PooledStream(self, self._free[0], sample_rate, outlet)
             self._streams[heapq.heappop(self._free)] = stream
             return stream
 
@@ -172,16 +179,14 @@ class Pool:
 class PooledStream:
     """One of the streams of a Pool; made by Pool.open().
 
-    It is fed like a Listener, and what is decided comes out of Pool.tick(). Every way of cutting the same sound into
-    chunks gives the same events.
+    It is fed like a Listener or an Enhancer, and what these would return comes out of Pool.tick(). Every way of cutting
+    the same sound into chunks gives the same events, and the same sound.
     """
 
-    def __init__(self, pool: Pool, slot: int, sample_rate: int | None, decoder: Decoder | None):
-        model = pool.model
-        self.sample_rate = model.sample_rate if sample_rate is None else sample_rate
-        self.decoder = decoder
-        resampled = self.sample_rate != model.sample_rate
-        self._resampler = StreamingResampler(self.sample_rate, model.sample_rate) if resampled else None
+    def __init__(self, pool: Pool, slot: int, sample_rate: int, outlet: Decoder | WayBack):
+        resampled = sample_rate != pool.model.sample_rate
+        self._resampler = StreamingResampler(sample_rate, pool.model.sample_rate) if resampled else None
+        self.sample_rate, self._outlet = sample_rate, outlet
         self._pool, self._slot, self._slots = pool, slot, pool._slots
         self._is_open, self._finished, self._samples = True, False, 0
         self._slots.reset(slot)
@@ -200,12 +205,13 @@ class PooledStream:
         if self._finished:
             raise RuntimeError("The stream was finished. Call reset() to start a new one, or close() it.")
         samples = as_samples(chunk)
-        n = len(samples)
-        self._require_room(n)
+        self._require_room(len(samples))
+        if isinstance(self._outlet, WayBack):
+            self._outlet.hear(samples)
+        self._samples += len(samples)
         if self._resampler is not None:
             samples = self._resampler.process(samples)
         self._slots.queues.push(self._slot, samples)
-        self._samples += n
 
     def finish(self) -> None:
         """Ends the stream: ticks give the events still under way, the last one in an answer that is `finished`. No
@@ -227,8 +233,7 @@ class PooledStream:
             self._slots.reset(self._slot)
             if self._resampler is not None:
                 self._resampler.reset()
-            if self.decoder is not None:
-                self.decoder.reset()
+            self._outlet.reset()
             self._finished, self._samples = False, 0
             self._pool._ending.discard(self)
 
@@ -253,9 +258,9 @@ class PooledStream:
         """Seconds of sound that wait, an unfinished block included."""
         return self._slots.queues.held_samples(self._slot) / self._pool.model.sample_rate if self._is_open else 0.0
 
-    def snapshot(self) -> ListenerSnapshot | Snapshot:
-        """All that the stream remembers, as a lone Listener would give it: it can be restored there, here and in any
-        other pool of the model. Of a model that gives sound, as a lone Stream would.
+    def snapshot(self) -> ListenerSnapshot | EnhancerSnapshot:
+        """All that the stream remembers, as a lone Listener (or, of models that give sound, a lone Enhancer) would give
+        it: it can be restored there, here and in any other pool of the model.
 
         Raises:
             RuntimeError: a block waits: snapshots lie between blocks. Or the stream was closed.
@@ -278,28 +283,34 @@ class PooledStream:
                 warm_up=self._slots.warm_up(self._slot),
                 flushed=self._finished,
             )
-            return stream if self.decoder is None else ListenerSnapshot(stream, self.decoder.snapshot())
+            if isinstance(self._outlet, WayBack):
+                return EnhancerSnapshot(stream, *self._outlet.snapshot())
+            return ListenerSnapshot(stream, self._outlet.snapshot())
 
-    def restore(self, snapshot: ListenerSnapshot | Snapshot) -> None:
-        """Goes on where the snapshot was taken, with this stream's own decision settings; what waits is forgotten.
+    def restore(self, snapshot: ListenerSnapshot | EnhancerSnapshot) -> None:
+        """Goes on where the snapshot was taken, with this stream's own settings; what waits is forgotten.
 
         Raises:
-            TypeError: it is no snapshot of a Listener (of a Stream, for models that give sound) or of its like here.
+            TypeError: it is no snapshot of a Listener (an Enhancer, for models that give sound) or of its like here.
             ValueError: it is another model's, of another sample rate, or damaged. The stream is then as before.
             RuntimeError: the stream was closed.
         """
-        needed, like = (Snapshot, Stream) if self.decoder is None else (ListenerSnapshot, Listener)
-        if not isinstance(snapshot, needed):
+        gives_sound = isinstance(self._outlet, WayBack)
+        if not isinstance(snapshot, EnhancerSnapshot if gives_sound else ListenerSnapshot):
+            needed = "an EnhancerSnapshot" if gives_sound else "a ListenerSnapshot"
             raise TypeError(
-                f"PooledStream.restore got a {type(snapshot).__name__}; it needs a {needed.__name__}. Pass what "
-                f"snapshot() of a pooled stream of this model, or of a {like.__name__}, returned."
+                f"PooledStream.restore got a {type(snapshot).__name__}; it needs {needed}. Pass what snapshot() of a "
+                "stream of this model in a pool, or of one by itself, returned."
             )
         with self._pool._lock:
             self._require_open()
-            stream = snapshot.stream if isinstance(snapshot, ListenerSnapshot) else snapshot
+            stream = snapshot.stream
             require_snapshot(stream, self._slots.states.compiled, self.sample_rate, self._pool.model.block_samples)
-            if isinstance(snapshot, ListenerSnapshot) and self.decoder is not None:
-                self.decoder.restore(snapshot.decoder)
+            match self._outlet, snapshot:
+                case WayBack() as way_back, EnhancerSnapshot():
+                    way_back.restore(snapshot.waiting, snapshot.resampler)
+                case Decoder() as decoder, ListenerSnapshot():
+                    decoder.restore(snapshot.decoder)
             if self._resampler is not None:
                 self._resampler.restore(stream.resampler)
             self._slots.restore(self._slot, stream.state, stream.pending, stream.warm_up)
@@ -310,18 +321,18 @@ class PooledStream:
         ended = self in self._pool._ending and not self.queued_s
         if ended:
             self._pool._ending.remove(self)
+        if isinstance(self._outlet, WayBack):
+            return Answer(self, [], outputs, self._outlet.give(outputs, ended), ended)
         try:
-            return Answer(self, self._decided(outputs, ended), outputs, ended)
+            return Answer(self, self._decided(self._outlet, outputs, ended), outputs, None, ended)
         except ValueError as error:
             # Others are answered in the same tick.
-            return Answer(self, [], outputs, ended, error)
+            return Answer(self, [], outputs, None, ended, error)
 
-    def _decided(self, outputs: Float[np.ndarray, "frames out"], ended: bool) -> list[Event]:
-        if self.decoder is None:
-            return []
-        events = self.decoder.push(outputs)
+    def _decided(self, decoder: Decoder, outputs: Float[np.ndarray, "frames out"], ended: bool) -> list[Event]:
+        events = decoder.push(outputs)
         if ended:
-            events += self.decoder.finish(self.duration_s)
+            events += decoder.finish(self.duration_s)
         return [event.clipped(self.duration_s) for event in events] if self._finished else events
 
     def _require_open(self) -> None:
@@ -340,15 +351,11 @@ class PooledStream:
             )
 
 
-def _decoder(model: Model, decision: dict[str, Any]) -> Decoder | None:
-    if not isinstance(model.decision, SoundSettings):
-        return model.decoder(**decision)
-    if decision:
-        raise TypeError(
-            f"Pool.open got {', '.join(decision)}; a {type(model).__name__} gives sound, which a pool hands out as it "
-            "comes, without decisions. Leave it out, or use streamrnn.Enhancer."
-        )
-    return None
+def _outlet(model: Model, sample_rate: int, settings: dict[str, Any]) -> Decoder | WayBack:
+    """What turns a stream's outputs into events, or into its sound."""
+    if isinstance(model.decision, SoundSettings):
+        return WayBack(model.sample_rate, sample_rate, original_share(model, settings))
+    return model.decoder(**settings)
 
 
 __all__ = ["Answer", "Pool", "PooledStream", "QueueFull"]

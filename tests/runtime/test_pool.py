@@ -13,8 +13,8 @@ import pytest
 from flax import nnx
 
 from streamrnn.audio import AudioError
-from streamrnn.models import Denoising, DenoisingSettings, Transducer, TransducerSettings
-from streamrnn.runtime import Listener, Pool, QueueFull, Stream
+from streamrnn.models import Transducer, TransducerSettings
+from streamrnn.runtime import Listener, Pool, QueueFull
 
 RATES = [16_000, 8_000, 44_100]
 
@@ -334,28 +334,6 @@ def test_a_pool_that_grows_loses_no_stream_and_no_sound(model, bursts):
 def test_a_pool_that_could_hold_nothing_is_refused(model, wrong, message):
     with pytest.raises(ValueError, match=message):
         Pool(model, **wrong)
-
-
-def test_a_denoiser_s_sound_comes_back_and_its_streams_move(bursts):
-    settings = DenoisingSettings(window_samples=60, hop_samples=20, bands=6, hidden=8)
-    model = Denoising(settings, rngs=nnx.Rngs(0))
-    pool, sound = Pool(model, capacity=2, warm_up=False), bursts(0.05)
-    whole, parting = Stream(model), Stream(model)
-    expected = np.concatenate([whole.process(sound), whole.flush()])
-    before = parting.process(sound[:333])
-    stream, moved = pool.open(), pool.open()
-    moved.restore(parting.snapshot())
-    stream.feed(sound)
-    moved.feed(sound[333:])
-    for each in (stream, moved):
-        each.finish()
-    answers = drained(pool)
-    assert events_of(stream, answers) == []
-    np.testing.assert_allclose(outputs_of(stream, answers), expected, rtol=0, atol=1e-5)
-    np.testing.assert_allclose(np.concatenate([before, outputs_of(moved, answers)]), expected, rtol=0, atol=1e-5)
-    assert moved.snapshot().samples == whole.snapshot().samples
-    with pytest.raises(TypeError, match=r"max_attenuation_db; .* use streamrnn\.Enhancer"):
-        pool.open(max_attenuation_db=12.0)
 
 
 def test_what_is_said_is_written_as_by_a_lone_listener(bursts):
