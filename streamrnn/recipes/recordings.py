@@ -1,7 +1,7 @@
 """What lies in the folders of recordings that a recipe was given: speech, noise, music and rooms."""
 
 import hashlib
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -46,14 +46,18 @@ class Recordings:
 def find_recordings(data: Sequence[Path]) -> Recordings:
     """Reads the tables of all folders of recordings in `data`; no sound yet.
 
+    Where a folder says nothing of splits, some of its recordings are `held_out` as split valid.
+
     Raises:
         FileNotFoundError, ValueError: see find_folders and read_folder.
     """
     found = Recordings(tuple(data), {}, [], [], [])
     named = {"noise": found.noise, "music": found.music, "rir": found.rooms}
     for folder in find_folders(data):
-        # Without a split, everything is for training.
-        clips = [replace(clip, split=clip.split or "train") for clip in read_folder(folder)]
+        read = read_folder(folder)
+        clips = [replace(clip, split=clip.split or "train") for clip in read]
+        if not any(clip.split for clip in read):
+            clips = held_out(clips)
         kind = next((kind for kind in KINDS if folder.name.startswith(kind)), None)
         if kind is not None:
             named[kind].extend(clips)
@@ -64,23 +68,32 @@ def find_recordings(data: Sequence[Path]) -> Recordings:
 
 
 def held_out(clips: Sequence[Clip]) -> list[Clip]:
-    """The same clips, with a valid split: where they have none, every tenth clip of a label joins it,
-    the first among them; a label's only clip stays in train.
+    """The same clips, with a valid split: where they have none, every tenth speaker joins it, the first among them.
 
-    A handful of recordings without splits, or whose speakers all fell into train, can then be trained on; the figures
-    are those of speakers who were heard in training.
+    Of fewer than ten speakers, or where clips do not say who speaks, it is every tenth clip of a label instead; a
+    label's only clip stays in train. So a handful of recordings can be trained on, and the figures are those of voices
+    that training heard.
     """
     if any(clip.split == "valid" for clip in clips):
         return list(clips)
-    numbers: dict[str, int] = defaultdict(int)
-    several = Counter(clip.label for clip in clips if clip.split == "train")
-    split = []
-    for clip in clips:
-        if clip.split == "train" and several[clip.label] > 1:
-            numbers[clip.label] += 1
-            clip = replace(clip, split="valid" if numbers[clip.label] % 10 == 1 else "train")
-        split.append(clip)
-    return split
+    speakers = list(dict.fromkeys(clip.speaker for clip in clips if clip.split == "train"))
+    if "" in speakers or len(speakers) < 10:
+        chosen = _every_tenth_of_a_label(clips)
+    else:
+        chosen = {number for number, clip in enumerate(clips) if clip.speaker in speakers[::10]}
+    return [
+        replace(clip, split="valid") if clip.split == "train" and number in chosen else clip
+        for number, clip in enumerate(clips)
+    ]
+
+
+def _every_tenth_of_a_label(clips: Sequence[Clip]) -> set[int]:
+    """Numbers of clips of split train."""
+    of_label: dict[str, list[int]] = defaultdict(list)
+    for number, clip in enumerate(clips):
+        if clip.split == "train":
+            of_label[clip.label].append(number)
+    return {number for numbers in of_label.values() if len(numbers) > 1 for number in numbers[::10]}
 
 
 def of_split(clips: Sequence[Clip], split: str) -> list[Clip]:

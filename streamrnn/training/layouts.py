@@ -19,7 +19,7 @@ LARGEST_HASH = 2**27 - 1
 
 LAYOUTS = (
     f"manifest.csv; a folder per class of recordings (LABEL/*{', *'.join(SUFFIXES)}); "
-    "or LibriSpeech's own (PART/SPEAKER/CHAPTER/*.trans.txt)"
+    "LibriSpeech's own (PART/SPEAKER/CHAPTER/*.trans.txt); or recordings right in the folder"
 )
 
 
@@ -37,6 +37,7 @@ def read_folder(folder: Path) -> list[Clip]:
       Without both, 10 % of the speakers are valid and 10 % test, by the hash that Speech Commands itself uses. The
       speaker is what stands before "_nohash_" in a file's name. For other names, the hash is that of the file's name,
       so that files of the same name under several labels are in the same split.
+    - Recordings right in the folder, as of noise or of talk: without label and split.
 
     A speaker who is in more than one split gets an AudioWarning.
 
@@ -62,9 +63,9 @@ def find_folders(paths: Sequence[Path]) -> list[Path]:
 
 def _found(path: Path) -> list[Path]:
     folders = _subfolders(path)
-    # Folders of recordings, each with a manifest, would also pass as classes: the manifests know more.
-    holds_manifests = any((folder / "manifest.csv").is_file() for folder in folders)
-    if (path / "manifest.csv").is_file() or (_has_layout(path) and not holds_manifests):
+    # Folders of recordings would also pass as classes: those with manifests or classes of their own are none.
+    holds_folders = any(_says_more(folder) for folder in folders)
+    if (path / "manifest.csv").is_file() or (_has_layout(path) and not holds_folders):
         return [path]
     found = [folder for folder in folders if _has_layout(folder)]
     if not found:
@@ -76,12 +77,18 @@ def _read(folder: Path) -> list[Clip]:
     if (folder / "manifest.csv").is_file():
         return read_manifest(folder)
     clips = [clip for path in sorted(_transcripts(folder)) for clip in _librispeech(path)] or _by_class(folder)
+    clips = clips or [Clip(path) for path in sorted(_recordings(folder))]
     if not clips:
         raise ValueError(f"{folder} has no recordings in a known layout. Looked for: {LAYOUTS}.")
     return clips
 
 
 def _has_layout(folder: Path) -> bool:
+    return _says_more(folder) or next(_recordings(folder), None) is not None
+
+
+def _says_more(folder: Path) -> bool:
+    """Whether it has a layout that says more of its recordings than that they are there."""
     return (
         (folder / "manifest.csv").is_file()
         or next(_transcripts(folder), None) is not None

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -194,7 +195,7 @@ def test_a_part_of_a_recording_has_that_part_s_segments(own_data):
 
 @pytest.mark.parametrize(("folder", "named"), [("noise_hiss", r"noise\*"), ("music", r"music\*")])
 def test_a_missing_folder_of_backgrounds_is_named(own_data, folder, named):
-    (own_data / folder / "manifest.csv").unlink()
+    shutil.rmtree(own_data / folder)
     with pytest.raises(FileNotFoundError, match=f"has no folder of {named}"):
         VoiceActivityRecipe([own_data], SETTINGS)
 

@@ -104,7 +104,7 @@ def test_parts_of_other_names_are_split_by_speaker(tmp_path):
     assert {clip.split for clip in read_folder(tmp_path)} == {"train", "valid", "test"}
 
 
-@pytest.mark.parametrize("files", [[], ["readme.txt"], ["a.wav"], ["yes/notes.txt"], ["x/y/z/a.wav"]])
+@pytest.mark.parametrize("files", [[], ["readme.txt"], ["yes/notes.txt"], ["x/y/z/a.wav"]])
 def test_a_folder_without_recordings_in_a_layout_says_what_was_looked_for(tmp_path, files):
     make(tmp_path, *files)
     for read in (read_folder, lambda folder: find_folders([folder])):
@@ -149,6 +149,17 @@ def test_folders_are_found_as_named_and_right_inside_of_one(tmp_path):
     many = tmp_path / "many"
     assert find_folders([words, many]) == [words, many / "LibriSpeech", many / "noise", many / "talk"]
     assert find_folders([many, many / "talk"]) == [many / "LibriSpeech", many / "noise", many / "talk"]
+
+
+def test_recordings_right_in_a_folder_have_no_label_and_no_split(tmp_path):
+    make(tmp_path / "noise", "b.wav", "a.ogg", "._a.ogg", "readme.txt")
+    clips = [Clip(tmp_path / "noise/a.ogg"), Clip(tmp_path / "noise/b.wav")]
+    assert find_folders([tmp_path / "noise"]) == [tmp_path / "noise"] and read_folder(tmp_path / "noise") == clips
+
+
+def test_words_and_noise_beside_each_other_are_no_classes(tmp_path):
+    make(tmp_path, "words/yes/a.wav", "words/no/b.wav", "noise/rain.wav", "talk/c.flac")
+    assert find_folders([tmp_path]) == [tmp_path / name for name in ("noise", "talk", "words")]
 
 
 def test_folders_with_manifests_are_not_taken_for_classes(tmp_path):

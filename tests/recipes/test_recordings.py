@@ -1,0 +1,43 @@
+"""What lies in folders of recordings, and what of it is held out."""
+
+from pathlib import Path
+
+import pytest
+
+from streamrnn.recipes.recordings import find_recordings, held_out
+from streamrnn.training import Clip
+
+
+def valid_names(clips):
+    return [clip.path.name for clip in clips if clip.split == "valid"]
+
+
+def test_every_tenth_speaker_is_held_out():
+    clips = [Clip(Path(f"{n}.wav"), speaker=f"s{n % 20}", label="a", split="train") for n in range(60)]
+    held = held_out(clips)
+    assert {clip.speaker for clip in held if clip.split == "valid"} == {"s0", "s10"}
+    assert [clip.path for clip in held] == [clip.path for clip in clips]
+
+
+@pytest.mark.parametrize("speakers", [("", ""), ("x", "y")])
+def test_of_few_speakers_every_tenth_clip_of_a_label_is_held_out(speakers):
+    clips = [Clip(Path(f"{n}.wav"), speaker=speakers[n % 2], label="ab"[n % 2], split="train") for n in range(24)]
+    only = Clip(Path("only.wav"), label="c", split="train")
+    assert valid_names(held_out([*clips, only])) == ["0.wav", "1.wav", "20.wav", "21.wav"]
+
+
+def test_what_has_a_valid_split_is_left_as_it_is():
+    clips = [Clip(Path(f"{n}.wav"), split="valid" if n == 7 else "train") for n in range(9)]
+    assert held_out(clips) == clips
+
+
+def test_folders_that_say_nothing_of_splits_have_some_held_out(tmp_path):
+    for name in ("noise", "talk"):
+        (tmp_path / name).mkdir()
+        for number in range(12):
+            (tmp_path / name / f"{number:02}.wav").touch()
+    (tmp_path / "told").mkdir()
+    (tmp_path / "told" / "manifest.csv").write_text("path,split\na.wav,train\nb.wav,\nc.wav,test\n")
+    found = find_recordings([tmp_path])
+    assert valid_names(found.noise) == valid_names(found.speech[tmp_path / "talk"]) == ["00.wav", "10.wav"]
+    assert [clip.split for clip in found.speech[tmp_path / "told"]] == ["train", "train", "test"]
