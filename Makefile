@@ -3,7 +3,7 @@ PYTHON ?= python3
 PYTEST_FLAGS ?= -q -n auto --maxprocesses 4 --dist worksteal
 BIN := .venv/bin
 INSTALLED := .venv/.installed
-SYSTEM_PACKAGES := pulseaudio pulseaudio-utils libportaudio2 libasound2-plugins
+SYSTEM_PACKAGES := pulseaudio pulseaudio-utils libportaudio2 libasound2-plugins chromium
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-system bench format clean
@@ -33,7 +33,7 @@ test: $(INSTALLED) ## Lint, check types and architecture, run the tests
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest $(PYTEST_FLAGS)
 
-test-system: $(INSTALLED) ## Run the tests that need a sound server (installs Debian packages)
+test-system: $(INSTALLED) ## Run the tests that need a sound server and a browser (installs Debian packages)
 	scripts/install_debian.sh $(SYSTEM_PACKAGES)
 	$(BIN)/python -m pytest -q -m system
 

@@ -107,3 +107,12 @@ def test_many_calls_at_once_are_heard_as_each_alone(printed):
         events = streamrnn.listen(model, SAMPLES / name)
         assert heard == [f"{event.decided_s:.2f} s {event.kind}".split() for event in events] != []
     assert numbers(verdict)[1] > 0
+
+
+def test_a_server_hears_what_a_listener_hears(printed):
+    *lines, latency = printed("09_remote")
+    events = streamrnn.listen(streamrnn.load("vad"), SAMPLES / "telephone_8k.wav", min_silence_ms=200)
+    assert (
+        [line.split() for line in lines] == [f"{event.decided_s:.2f} s {event.kind}".split() for event in events] != []
+    )
+    assert numbers(latency)[0] == 44 and numbers(latency)[1] > 0

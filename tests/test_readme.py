@@ -2,7 +2,7 @@
 
 Python blocks run in order in one namespace. In console blocks, what begins with `streamrnn` runs, up to a pipe or a
 redirection; below a prompt (`$ `) stands its output, in which `...` is anything. Statements and commands that end in
-the comment `# needs a microphone` or `# needs your recordings` are skipped.
+the comment `# needs a microphone`, `# needs a server`, `# needs your recordings` or `# runs until Ctrl-C` are skipped.
 """
 
 import ast
@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 FENCE = re.compile(r"^```(\w+)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 COMMAND = re.compile(r"(?:^|(?<=\| ))streamrnn .*")
-NEEDS = re.compile(r"# needs (a microphone|your recordings)\b")
+NEEDS = re.compile(r"# (?:needs|runs) (a microphone|a server|your recordings|until Ctrl-C)")
 LINK = re.compile(r"""\]\(([^)\s]+)|(?:src|href)="([^"]+)""")
 EXAMPLE = re.compile(r"examples/\w+\.py")
 

@@ -11,6 +11,7 @@ from streamrnn.cli.interrupt import Interrupted, ending_at_once
 
 COMMANDS = {
     "run": "hear a file, a microphone or a pipe, and print what is decided, as it is decided",
+    "serve": "serve models for many live streams, over WebSockets and HTTP, with a page to try them",
     "models": "list the models that come with streamrnn",
     "evaluate": "measure a model on a folder of recordings, streaming and offline",
     "scenes": "compose test recordings of speech, noise, music and rooms, for evaluate",

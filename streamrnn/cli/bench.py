@@ -13,7 +13,14 @@ from streamrnn.runtime import configure
 def main(args: list[str]) -> None:
     """Runs `streamrnn bench`. Raises what streamrnn.bench raises."""
     dispatch(
-        {"step": step, "pool": pool, "peers": peers, "denoise-peers": denoise_peers},
+        {
+            "step": step,
+            "pool": pool,
+            "serve": serve,
+            "soak": soak,
+            "peers": peers,
+            "denoise-peers": denoise_peers,
+        },
         "bench",
         args,
         "Measures speed and peers on this machine.",
@@ -71,6 +78,69 @@ def pool(
         print_report(report)
 
 
+def serve(
+    model: str = "vad",
+    streams: tuple[int, ...] = (300,),
+    seconds: int = 20,
+    idle: int = 0,
+    server: Annotated[str | None, default_is("one of its own, on this machine")] = None,
+    sound: Annotated[Path | None, default_is("audio_samples of the project")] = None,
+    plot: Path | None = None,
+    json: bool = False,
+) -> None:
+    """Measures how a server bears live streams over the network: latency, losses, memory, processor time.
+
+    Args:
+        model: Name of a shipped model, or the path of a .safetensors file.
+        streams: How many connections in real time; several numbers are measured one after another.
+        seconds: Seconds of sound that each stream hears.
+        idle: Connections besides that say hello and then nothing.
+        server: Address of a server that serves the model; its token comes from the environment's STREAMRNN_TOKEN.
+        sound: A recording or a folder of them, to make conversations of.
+        plot: Draw the latency against the number of streams: .png, .svg or .pdf.
+        json: Print one JSON object.
+    """
+    from streamrnn.bench.serve import LATENCY, TARGETS, bench_serve, print_report
+    from streamrnn.cli.plot import check_plot, draw_server_latency
+
+    if plot is not None:
+        check_plot(plot)
+    report = bench_serve(model, streams, seconds, idle, server, sound)
+    if plot is not None:
+        draw_server_latency(report["loads"], TARGETS[LATENCY], plot)
+    if json:
+        print(json_format.dumps(report, indent=2))
+    else:
+        print_report(report)
+
+
+def soak(
+    model: str = "vad",
+    minutes: float = 10.0,
+    streams: int = 100,
+    seed: int = 0,
+    sound: Annotated[Path | None, default_is("audio_samples of the project")] = None,
+    json: bool = False,
+) -> None:
+    """Lets clients of a server lose connections, come back, reset, and send nonsense, and looks for what is left.
+
+    Args:
+        model: Name of a shipped model, or the path of a .safetensors file.
+        minutes: For so long.
+        streams: How many clients.
+        seed: Of the choice of faults.
+        sound: A recording or a folder of them, to make conversations of.
+        json: Print one JSON object.
+    """
+    from streamrnn.bench.soak import bench_soak, print_report
+
+    report = bench_soak(model, minutes, streams, seed, sound)
+    if json:
+        print(json_format.dumps(report, indent=2))
+    else:
+        print_report(report)
+
+
 def peers(
     data: Path,
     models: tuple[str, ...] = ("vad",),
@@ -113,4 +183,4 @@ def denoise_peers(data: Path, models: tuple[str, ...] = ("denoise",), json: bool
         show(comparison, Console())
 
 
-__all__ = ["denoise_peers", "main", "peers", "pool", "step"]
+__all__ = ["denoise_peers", "main", "peers", "pool", "serve", "soak", "step"]

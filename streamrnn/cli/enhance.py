@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -16,13 +16,11 @@ from rich.text import Text
 from streamrnn.audio import Source, as_samples
 from streamrnn.audio.sinks import PipeSink, Sink, Speaker, open_sink
 from streamrnn.cli.display import REFRESH_S, SILENCE_DB, bar, level_db
+from streamrnn.cli.hearing import Enhancing, Place
 from streamrnn.cli.interrupt import ending_of, until_interrupted
 from streamrnn.cli.plot import Enhancement as Picture
 from streamrnn.cli.plot import draw_enhancement
-
-if TYPE_CHECKING:
-    from streamrnn.models import Model
-    from streamrnn.runtime import Enhancer
+from streamrnn.serve.client_errors import RemoteError
 
 DEVICES = ("speaker", "-")
 
@@ -64,12 +62,12 @@ class SoundSession:
     """One run: what was heard, and what came of it.
 
     Args:
-        enhancer: a fresh Enhancer.
+        enhancer: a fresh stream of the model.
         sink: where the sound goes.
         keep: hold the sound, before and after, for a picture.
     """
 
-    def __init__(self, enhancer: "Enhancer", sink: Sink, keep: bool):
+    def __init__(self, enhancer: Enhancing, sink: Sink, keep: bool):
         self.enhancer, self.sink, self.keep = enhancer, sink, keep
         self.meter = LevelMeter(Console(stderr=True)) if sys.stderr.isatty() else None
         self.before: list[np.ndarray] = [np.zeros(0, np.float32)]
@@ -80,18 +78,17 @@ class SoundSession:
         """Hears the source to its end. What ended it earlier, if anything, is handed back."""
         with self.meter or nullcontext():
             ended_by = ending_of(lambda: self._take_all(source))
-            if isinstance(ended_by, BrokenPipeError):
+            if isinstance(ended_by, BrokenPipeError | RemoteError):
                 return ended_by
             return ending_of(lambda: self._give(self._timed(self.enhancer.flush))) or ended_by
 
     def summary(self) -> str:
         """One line: how much was heard, where it went, how fast, how late."""
-        duration_s, latency = self.enhancer.duration_s, self.enhancer.latency
+        duration_s = self.enhancer.duration_s
         speed = f"{self.compute_s / duration_s:.4f}" if duration_s else "-"
-        compute = f"{latency.compute_p50_ms:.2f} ms (p99 {latency.compute_p99_ms:.2f} ms)"
         return (
             f"{duration_s:.1f} s of audio; mono, {self.enhancer.sample_rate} Hz; real-time factor {speed}; "
-            f"latency {latency.algorithmic_ms:.0f} ms + compute {compute}"
+            f"{self.enhancer.latency()}"
         )
 
     def _take_all(self, source: Source) -> None:
@@ -145,19 +142,15 @@ class LevelMeter:
         self.live.update(Text(" ", no_wrap=True, overflow="crop").join(parts), refresh=True)
 
 
-def enhance(
-    enhancement: Enhancement, name: str, model: "Model", source: Source, sound: dict[str, Any]
-) -> BaseException | None:
+def enhance(enhancement: Enhancement, name: str, place: Place, source: Source) -> BaseException | None:
     """Runs the model over the source, and says how it went. What ended it too early, if anything, is handed back.
 
     Raises:
         ValueError: a flag is of no use, or it was not said where the sound goes.
         OSError, ImportError: the sound can't go there.
     """
-    from streamrnn.runtime import Enhancer
-
     out = enhancement.check(name)
-    enhancer = Enhancer(model, source.sample_rate, **sound)
+    enhancer = place.enhancing()
     with open_sink(out, source.sample_rate) as sink:
         session = SoundSession(enhancer, sink, keep=enhancement.plot is not None)
         ended_by = session.hear(source)

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from streamrnn.audio import AudioError
+from streamrnn.serve.client_errors import RemoteError
 
 T = TypeVar("T")
 
@@ -62,7 +63,7 @@ def ending_of(work: Callable[[], None]) -> BaseException | None:
     """Does the work; hands back what ended it too early, unless that is a bug."""
     try:
         work()
-    except (AudioError, BrokenPipeError, KeyboardInterrupt) as error:
+    except (AudioError, BrokenPipeError, RemoteError, KeyboardInterrupt) as error:
         return error
     return None
 

@@ -110,19 +110,35 @@ def draw_latency(pools: Sequence[dict[str, Any]], chunk_ms: float, path: Path) -
         pools: what streamrnn.bench.pool.bench_pool measured: streams, tick_p50_ms and tick_p99_ms of each.
         chunk_ms: the time that there is for a tick.
     """
+    _draw_against_streams(pools, "tick", "milliseconds per tick", (chunk_ms, "real time"), path)
+
+
+def draw_server_latency(loads: Sequence[dict[str, Any]], target_ms: float, path: Path) -> None:
+    """Writes the picture of the latency of a server's events against its streams, like draw_latency.
+
+    Args:
+        loads: what streamrnn.bench.serve.bench_serve measured: streams, latency_p50_ms and latency_p99_ms of each.
+        target_ms: the most that is wanted.
+    """
+    _draw_against_streams(loads, "latency", "milliseconds from sound to event", (target_ms, "target"), path)
+
+
+def _draw_against_streams(
+    rows: Sequence[dict[str, Any]], measured: str, unit: str, limit: tuple[float, str], path: Path
+) -> None:
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    streams = [pool["streams"] for pool in pools]
+    streams = [row["streams"] for row in rows]
     with rc_context(STYLE):
         figure = Figure(figsize=(16, 8.2), dpi=100, layout="constrained")
         panel = figure.subplots()
-        for name, colour in (("tick_p99_ms", PROBABILITY), ("tick_p50_ms", WAVE)):
-            panel.plot(streams, [pool[name] for pool in pools], "o-", color=colour, label=name.split("_")[1])
-        panel.axhline(chunk_ms, color=FAINT, linewidth=1, linestyle=(0, (4, 4)))
-        _beside(panel, "real time", chunk_ms)
+        for quantile, colour in (("p99", PROBABILITY), ("p50", WAVE)):
+            panel.plot(streams, [row[f"{measured}_{quantile}_ms"] for row in rows], "o-", color=colour, label=quantile)
+        panel.axhline(limit[0], color=FAINT, linewidth=1, linestyle=(0, (4, 4)))
+        _beside(panel, limit[1], limit[0])
         panel.set_xlabel("streams")
-        panel.set_ylabel("milliseconds per tick")
+        panel.set_ylabel(unit)
         panel.set_xlim(left=0)
         panel.set_ylim(bottom=0)
         panel.legend(frameon=False)
@@ -269,4 +285,14 @@ def _triangles(edges_hz: np.ndarray, bins_hz: np.ndarray) -> np.ndarray:
     return np.stack([np.interp(bins_hz, edges_hz[i : i + 3], [0, 1, 0]) for i in range(MELS)], axis=1)
 
 
-__all__ = ["Enhancement", "Picture", "check_plot", "draw", "draw_enhancement", "draw_latency", "envelope", "log_mel"]
+__all__ = [
+    "Enhancement",
+    "Picture",
+    "check_plot",
+    "draw",
+    "draw_enhancement",
+    "draw_latency",
+    "draw_server_latency",
+    "envelope",
+    "log_mel",
+]

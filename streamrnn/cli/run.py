@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import numpy as np
 import tyro
@@ -18,23 +18,19 @@ from streamrnn.cli.decision import DecisionFlags, given
 from streamrnn.cli.display import Display, Lines, Meter
 from streamrnn.cli.enhance import DEVICES, Enhancement, enhance
 from streamrnn.cli.flags import default_is, parse
+from streamrnn.cli.hearing import Hearing, Here, Place, There
 from streamrnn.cli.interrupt import ending_of, until_interrupted
 from streamrnn.cli.outputs import check_outputs
 from streamrnn.cli.plot import Picture, check_plot, draw
 from streamrnn.decisions import (
     Event,
-    SpeechDecoder,
     as_json_line,
     as_text,
     audacity_labels,
     segments,
     srt,
 )
-from streamrnn.decisions.attenuation import SoundSettings
-
-if TYPE_CHECKING:
-    from streamrnn.models import Model
-    from streamrnn.runtime import Listener
+from streamrnn.serve.client_errors import RemoteError
 
 
 @dataclass(frozen=True)
@@ -50,6 +46,7 @@ class Run:
       arecord -f S16_LE -r 16000 | streamrnn run vad -   raw 16 bit sound from a pipe
       streamrnn run denoise noisy.wav --out clean.wav    the same recording without its noise
       streamrnn run denoise mic --out speaker            live, for headphones
+      streamrnn run vad mic --server ws://10.0.0.7:8765  the model runs on a server (streamrnn serve)
 
     Events go to standard output: start, end, kind, score, label. A summary follows on standard error.
     """
@@ -77,6 +74,9 @@ class Run:
     """Interleaved channels of raw standard input."""
     device: Annotated[str | None, default_is("the system's input")] = None
     """The microphone: its number, or a part of its name."""
+    server: Annotated[str | None, default_is("this process")] = None
+    """Address of a server that hears, such as ws://127.0.0.1:8765; MODEL is one that it serves. Its token, if it has
+    one, is taken from the environment's STREAMRNN_TOKEN."""
     decision: DecisionFlags = field(default_factory=DecisionFlags)
 
     def check_source(self) -> None:
@@ -90,6 +90,11 @@ class Run:
         ):
             if value is not None and value is not False and kind not in kinds:
                 raise ValueError(f"{flag} is for the source {' or '.join(kinds)}; this is {kind}. Leave it out.")
+
+    @property
+    def is_live(self) -> bool:
+        """Whether sound comes as it is spoken."""
+        return self.realtime or self.source in ("mic", "-")
 
     @property
     def outputs(self) -> list[Path]:
@@ -111,52 +116,42 @@ class Session:
     """One run: what was heard, and what came of it.
 
     Args:
-        listener: a fresh Listener.
+        hearing: a fresh stream of the model.
         display: where events go.
-        keep: hold samples and outputs for a plot.
+        keep: hold samples and the model's activity for a plot.
     """
 
-    def __init__(self, listener: "Listener", display: Display, keep: bool):
-        self.listener, self.display, self.keep = listener, display, keep
+    def __init__(self, hearing: Hearing, display: Display, keep: bool):
+        self.hearing, self.display, self.keep = hearing, display, keep
         self.events: list[Event] = []
         self.samples: list[np.ndarray] = []
-        self.outputs: list[np.ndarray] = []
+        self.activity: list[np.ndarray] = []
         self.compute_s = 0.0
 
     def hear(self, source: Source) -> BaseException | None:
         """Hears the source to its end. What ended it earlier, if anything, is handed back."""
         with self.display:
             ended_by = ending_of(lambda: self._take_all(source))
-            events = self._timed(self.listener.finish)
-            if isinstance(ended_by, BrokenPipeError):
+            if isinstance(ended_by, RemoteError):
                 return ended_by
-            return ending_of(lambda: self.display.show(events)) or ended_by
+            is_read = not isinstance(ended_by, BrokenPipeError)
+            return ending_of(lambda: self._finish(is_read)) or ended_by
 
     @property
     def duration_s(self) -> float:
-        return self.listener.stream.duration_s
+        return self.hearing.duration_s
 
     def summary(self) -> str:
         """One line: how much was heard, what was found, how fast, how late."""
-        latency = self.listener.latency
         speed = f"{self.compute_s / self.duration_s:.4f}" if self.duration_s else "-"
-        compute = f"{latency.compute_p50_ms:.2f} ms (p99 {latency.compute_p99_ms:.2f} ms)"
-        return (
-            f"{self.duration_s:.1f} s of audio; {self.found()}; "
-            f"real-time factor {speed}; latency {latency.algorithmic_ms:.0f} ms + compute {compute}"
-        )
+        return f"{self.duration_s:.1f} s of audio; {self.found()}; real-time factor {speed}; {self.hearing.latency()}"
 
     def found(self) -> str:
         """What was found: how much speech, or how many words."""
-        found = segments(self.events)
-        if self.hears_speech:
+        found = segments(self.events, self.duration_s)
+        if self.hearing.speech is not None:
             return f"{sum(segment.end_s - segment.start_s for segment in found):.1f} s of speech"
         return f"{len(found)} word{'s' * (len(found) != 1)}"
-
-    @property
-    def hears_speech(self) -> bool:
-        """Whether the model finds speech, and not words."""
-        return isinstance(self.listener.decoder, SpeechDecoder)
 
     def _take_all(self, source: Source) -> None:
         with closing(until_interrupted(source)) as chunks:
@@ -164,14 +159,16 @@ class Session:
                 self._take(as_samples(chunk))
 
     def _take(self, samples: np.ndarray) -> None:
-        events = self._timed(lambda: self.listener.feed(samples))
+        events = self._timed(lambda: self.hearing.feed(samples))
         if self.keep:
             self.samples.append(samples)
-        self.display.move(self.duration_s, samples, self._activity())
+        self.display.move(self.duration_s, samples, self.hearing.activity)
         self.display.show(events)
 
-    def _activity(self) -> np.ndarray:
-        return self.listener.stream.model.activity(self.listener.outputs)
+    def _finish(self, is_read: bool) -> None:
+        events = self._timed(self.hearing.finish)
+        if is_read:
+            self.display.show(events)
 
     def _timed(self, step: Callable[[], list[Event]]) -> list[Event]:
         started = time.perf_counter()
@@ -179,7 +176,7 @@ class Session:
         self.compute_s += time.perf_counter() - started
         self.events += events
         if self.keep:
-            self.outputs.append(self.listener.outputs)
+            self.activity.append(self.hearing.activity)
         return events
 
 
@@ -195,24 +192,24 @@ def main(args: list[str]) -> None:
     check_outputs(run.source, run.outputs)
     if run.plot is not None:
         check_plot(run.plot)
-    with _open(run) as source:
-        ended_by = _hear(run, _load(run.model), source)
+    with _open(run) as source, _place(run, source) as place:
+        ended_by = _hear(run, place, source)
     if ended_by is not None:
         raise ended_by
 
 
-def _hear(run: Run, model: "Model", source: Source) -> BaseException | None:
+def _hear(run: Run, place: Place, source: Source) -> BaseException | None:
     """Events or sound, by what the model gives. What ended it too early, if anything, is handed back."""
-    if model.Decision is SoundSettings:
+    if place.gives_sound:
         enhancement = Enhancement(run.out, run.plot, {"--json": run.json, "--srt": run.srt, "--labels": run.labels})
-        return enhance(enhancement, run.model, model, source, run.overrides(model.Decision))
+        return enhance(enhancement, run.model, place, source)
     if run.out is not None:
         raise ValueError(f"--out is for models that give sound; {run.model} gives events. Leave it out, or use --srt.")
-    return _hear_events(run, model, source)
+    return _hear_events(run, place, source)
 
 
-def _hear_events(run: Run, model: "Model", source: Source) -> BaseException | None:
-    session = _session(run, model, source)
+def _hear_events(run: Run, place: Place, source: Source) -> BaseException | None:
+    session = Session(place.hearing(), _display(run), keep=run.plot is not None)
     ended_by = session.hear(source)
     _write(run, session)
     if not isinstance(ended_by, BrokenPipeError):
@@ -234,20 +231,10 @@ def _open(run: Run) -> Source:
     return FileSource(run.source, realtime=run.realtime)
 
 
-def _load(model: str) -> "Model":
-    # Here, not above: JAX takes a second to import, and what is wrong with the sound or the outputs is said before.
-    from streamrnn.pretrained import load
-    from streamrnn.runtime import configure
-
-    configure()
-    return load(model)
-
-
-def _session(run: Run, model: "Model", source: Source) -> Session:
-    from streamrnn.runtime import Listener
-
-    listener = Listener(model, source.sample_rate, **run.overrides(model.Decision))
-    return Session(listener, _display(run), keep=run.plot is not None)
+def _place(run: Run, source: Source) -> Place:
+    if run.server is None:
+        return Here(run.model, source.sample_rate, run.overrides)
+    return There(run.server, run.model, source.sample_rate, run.is_live, given(run.decision))
 
 
 def _display(run: Run) -> Display:
@@ -266,15 +253,14 @@ def _write(run: Run, session: Session) -> None:
 
 
 def _picture(run: Run, session: Session) -> Picture:
-    listener = session.listener
-    settings = listener.decoder.settings if isinstance(listener.decoder, SpeechDecoder) else None
+    hearing, settings = session.hearing, session.hearing.speech
     name = {"mic": "microphone", "-": "standard input"}.get(run.source, Path(run.source).name)
     return Picture(
         title=f"{name}: {session.found()} in {session.duration_s:.1f} s",
         samples=np.concatenate([np.zeros(0, np.float32), *session.samples]),
-        sample_rate=listener.stream.sample_rate,
-        probabilities=listener.stream.model.activity(np.concatenate(session.outputs)),
-        frame_s=listener.stream.model.frame_s,
+        sample_rate=hearing.sample_rate,
+        probabilities=np.concatenate([np.zeros(0, np.float32), *session.activity]),
+        frame_s=hearing.frame_s,
         events=session.events,
         thresholds={"on": settings.threshold, "off": settings.resolved_off_threshold} if settings else {},
     )

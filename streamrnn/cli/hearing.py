@@ -1,0 +1,241 @@
+"""Where `streamrnn run` lets a model hear: in this process, or on a server. Sessions see no difference."""
+
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+import numpy as np
+
+from streamrnn.decisions import Event, SpeechSettings
+from streamrnn.decisions.attenuation import SoundSettings
+from streamrnn.serve.access import TOKEN_VARIABLE
+
+if TYPE_CHECKING:
+    from streamrnn.runtime import Enhancer, Listener
+    from streamrnn.serve.client import Client
+
+
+class Hearing(Protocol):
+    """A fresh stream of a model that gives events."""
+
+    sample_rate: int
+    frame_s: float
+
+    @property
+    def speech(self) -> SpeechSettings | None:
+        """How it decides, if it finds speech, and not words."""
+
+    @property
+    def duration_s(self) -> float: ...
+    @property
+    def activity(self) -> np.ndarray:
+        """What the model heard of what it listens for in the last feed() or finish(), [frames] in [0, 1]."""
+        ...
+
+    def feed(self, samples: np.ndarray, /) -> list[Event]: ...
+    def finish(self) -> list[Event]: ...
+    def latency(self) -> str:
+        """What events wait for."""
+        ...
+
+
+class Enhancing(Protocol):
+    """A fresh stream of a model that gives sound."""
+
+    @property
+    def sample_rate(self) -> int: ...
+    @property
+    def duration_s(self) -> float: ...
+    def process(self, samples: np.ndarray, /) -> np.ndarray: ...
+    def flush(self) -> np.ndarray: ...
+    def latency(self) -> str:
+        """What sound waits for."""
+        ...
+
+
+class Place(Protocol):
+    """Where a model is. A context manager."""
+
+    @property
+    def gives_sound(self) -> bool: ...
+    def hearing(self) -> Hearing: ...
+    def enhancing(self) -> Enhancing: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *exception) -> None: ...
+
+
+class Here:
+    """A model in this process.
+
+    Args:
+        model: its name or path.
+        sample_rate: of the sound.
+        overrides: the model's decision settings class -> settings that were given.
+    """
+
+    def __init__(self, model: str, sample_rate: int, overrides: Callable[[type], dict[str, Any]]):
+        # Here, not above: JAX takes a second to import, and what is wrong with the sound or the outputs is said before.
+        from streamrnn.pretrained import load
+        from streamrnn.runtime import configure
+
+        configure()
+        self._model, self._rate, self._overrides = load(model), sample_rate, overrides
+
+    @property
+    def gives_sound(self) -> bool:
+        return self._model.Decision is SoundSettings
+
+    def hearing(self) -> Hearing:
+        from streamrnn.runtime import Listener
+
+        return _HearingHere(Listener(self._model, self._rate, **self._overrides(self._model.Decision)))
+
+    def enhancing(self) -> Enhancing:
+        from streamrnn.runtime import Enhancer
+
+        return _EnhancingHere(Enhancer(self._model, self._rate, **self._overrides(self._model.Decision)))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception) -> None:
+        """Nothing is held."""
+
+
+class There:
+    """A model on a server.
+
+    Args:
+        url: of the server.
+        model: one that it serves.
+        sample_rate: of the sound.
+        live: the sound comes as it is spoken, so that it means something how long answers take.
+        overrides: decision settings that were given.
+    """
+
+    def __init__(self, url: str, model: str, sample_rate: int, live: bool, overrides: dict[str, Any]):
+        from streamrnn.serve import connect
+
+        # As floats, so that not a bit differs from what a model here would hear.
+        form: Any = {"encoding": "f32le", "levels": True, "token": os.environ.get(TOKEN_VARIABLE) or None}
+        self._client, self._live = connect(url, model, sample_rate, **form, **overrides), live
+
+    @property
+    def gives_sound(self) -> bool:
+        return self._client.ready.gives == "sound"
+
+    def hearing(self) -> Hearing:
+        return _HearingThere(self._client, self._live)
+
+    def enhancing(self) -> Enhancing:
+        return _EnhancingThere(self._client, self._live)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception) -> None:
+        self._client.close()
+
+
+class _HearingHere:
+    def __init__(self, listener: "Listener"):
+        self._listener, stream = listener, listener.stream
+        self.sample_rate, self.frame_s = stream.sample_rate, stream.model.frame_s
+        self.feed, self.finish = listener.feed, listener.finish
+
+    @property
+    def speech(self) -> SpeechSettings | None:
+        settings = getattr(self._listener.decoder, "settings", None)
+        return settings if isinstance(settings, SpeechSettings) else None
+
+    @property
+    def duration_s(self) -> float:
+        return self._listener.stream.duration_s
+
+    @property
+    def activity(self) -> np.ndarray:
+        return self._listener.stream.model.activity(self._listener.outputs)
+
+    def latency(self) -> str:
+        return _with_compute(self._listener.latency)
+
+
+class _HearingThere:
+    def __init__(self, client: "Client", live: bool):
+        self._client, self._live, ready = client, live, client.ready
+        self.sample_rate, self.frame_s = ready.sample_rate, ready.frame_s
+        self.speech = SpeechSettings(**ready.settings) if ready.labels == ("speech",) else None
+        self.activity = np.zeros(0, np.float32)
+        self._frames = 0
+
+    @property
+    def duration_s(self) -> float:
+        return self._client.duration_s
+
+    def feed(self, samples: np.ndarray) -> list[Event]:
+        return self._heard(self._client.feed(samples))
+
+    def finish(self) -> list[Event]:
+        return self._heard(self._client.finish())
+
+    def latency(self) -> str:
+        return _with_answers(self._client, self._live)
+
+    def _heard(self, events: list[Event]) -> list[Event]:
+        parts = [np.zeros(0, np.float32)]
+        for start_s, frame_s, values in self._client.levels:
+            # What was said while the connection was lost does not come again.
+            missing = max(0, round(start_s / frame_s) - self._frames)
+            parts += [np.zeros(missing, np.float32), values]
+            self._frames += missing + len(values)
+        self.activity = np.concatenate(parts)
+        return events
+
+
+class _EnhancingHere:
+    def __init__(self, enhancer: "Enhancer"):
+        self._enhancer, self.sample_rate = enhancer, enhancer.sample_rate
+        self.process, self.flush = enhancer.process, enhancer.flush
+
+    @property
+    def duration_s(self) -> float:
+        return self._enhancer.duration_s
+
+    def latency(self) -> str:
+        return _with_compute(self._enhancer.latency)
+
+
+class _EnhancingThere:
+    def __init__(self, client: "Client", live: bool):
+        self._client, self._live, self.sample_rate = client, live, client.ready.sample_rate
+
+    @property
+    def duration_s(self) -> float:
+        return self._client.duration_s
+
+    def process(self, samples: np.ndarray) -> np.ndarray:
+        self._client.feed(samples)
+        return self._client.sound()
+
+    def flush(self) -> np.ndarray:
+        self._client.finish()
+        return self._client.sound()
+
+    def latency(self) -> str:
+        return _with_answers(self._client, self._live)
+
+
+def _with_compute(latency: Any) -> str:
+    compute = f"{latency.compute_p50_ms:.2f} ms (p99 {latency.compute_p99_ms:.2f} ms)"
+    return f"latency {latency.algorithmic_ms:.0f} ms + compute {compute}"
+
+
+def _with_answers(client: "Client", live: bool) -> str:
+    latency = client.latency
+    told = f"latency {latency.algorithmic_ms:.0f} ms"
+    if not live or np.isnan(latency.answer_p50_ms):
+        return told
+    return f"{told} + network and server {latency.answer_p50_ms:.0f} ms (p99 {latency.answer_p99_ms:.0f} ms)"
+
+
+__all__ = ["Enhancing", "Hearing", "Here", "Place", "There"]

@@ -1,0 +1,96 @@
+"""Who may use a server: its token, and the pages that may speak to it."""
+
+import hmac
+import ipaddress
+import os
+from collections.abc import Collection
+from pathlib import Path
+from urllib.parse import urlsplit
+
+TOKEN_VARIABLE = "STREAMRNN_TOKEN"
+
+
+def read_token(path: Path | None) -> str | None:
+    """The token in the file, else that of the environment's STREAMRNN_TOKEN; None if there is neither.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: the token is empty, or has characters that a header cannot hold.
+    """
+    token = os.environ.get(TOKEN_VARIABLE) if path is None else path.read_text(encoding="utf-8").strip()
+    if token is None:
+        return None
+    if not token or not all(33 <= ord(character) <= 126 for character in token):
+        where = TOKEN_VARIABLE if path is None else path
+        raise ValueError(
+            f"the token in {where} is empty, or has spaces or characters beyond ASCII. "
+            "Make one: python -c 'import secrets; print(secrets.token_urlsafe(32))'"
+        )
+    return token
+
+
+class Access:
+    """Decides who is let in.
+
+    Args:
+        token: what clients must show; None for nothing.
+        origins: pages of other servers that may speak to this one.
+    """
+
+    def __init__(self, token: str | None, origins: Collection[str]):
+        self._token = None if token is None else token.encode()
+        self._origins = {origin.rstrip("/").lower() for origin in origins}
+
+    @property
+    def needs_token(self) -> bool:
+        """Whether a token must be shown."""
+        return self._token is not None
+
+    def admits(self, authorization: str | None, token: str | None = None) -> bool:
+        """Whether an Authorization header, or a token, opens the door. Takes the same time for every wrong one."""
+        if self._token is None:
+            return True
+        if token is None:
+            scheme, _, token = (authorization or "").partition(" ")
+            if scheme.lower() != "bearer":
+                return False
+        return hmac.compare_digest(token.strip().encode("utf-8", "replace"), self._token)
+
+    def trusts(self, origin: str | None, host: str | None) -> bool:
+        """Whether a page of this origin may speak to the server at this host.
+
+        What is no page sends no origin. A page of the server's own host may; without a token its name must be an
+        address or localhost, since any name in the world can be made to point at this machine (DNS rebinding).
+        """
+        if origin is None:
+            return True
+        origin = origin.lower()
+        if origin in self._origins:
+            return True
+        try:
+            parts = urlsplit(origin)
+            own = parts.netloc == (host or "").lower() and parts.hostname is not None
+            return own and (self.needs_token or _is_address(parts.hostname or ""))
+        except ValueError:
+            return False
+
+
+def _is_address(name: str) -> bool:
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches what listens at `host`."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+__all__ = ["TOKEN_VARIABLE", "Access", "is_loopback", "read_token"]

@@ -1,0 +1,99 @@
+"""How clients reach a server: addresses, the options of WebSockets, and the patience to connect again."""
+
+import random
+import time
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from streamrnn.serve.client_errors import ServerRefused
+from streamrnn.serve.client_stream import ClientStream
+
+PATH = "/v1/stream"
+SCHEMES = {"ws": "ws", "http": "ws", "wss": "wss", "https": "wss"}
+
+OPEN_S = 10.0
+# Progress comes once a second: who says nothing for so long, although there is something to say, is gone.
+ANSWER_S = 30.0
+CLOSE_S = 5.0
+LONGEST_BYTES = 1 << 24
+SHORTEST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 2.0
+# One try to get back takes no longer than this, whatever goes wrong.
+LONGEST_TRY_S = LONGEST_PAUSE_S + OPEN_S + ANSWER_S + CLOSE_S
+
+
+def address(url: str) -> str:
+    """The address of streams on a server: ws://host:port/v1/stream.
+
+    Raises:
+        ValueError: it is no ws, wss, http or https address.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in SCHEMES or not parts.hostname:
+        raise ValueError(f"{url!r} is no address of a server. Pass one such as ws://127.0.0.1:8765.")
+    path = parts.path.rstrip("/").removesuffix(PATH) + PATH
+    return urlunsplit((SCHEMES[parts.scheme], parts.netloc, path, parts.query, ""))
+
+
+def options(token: str | None) -> dict[str, Any]:
+    """Options of websockets.connect, the same for both kinds.
+
+    The token is in a header, and not in hello: a header is not sent on to where a server redirects.
+
+    Raises:
+        ValueError: the token can't be one.
+    """
+    if token is not None and not (token.isascii() and token.isprintable()):
+        raise ValueError("the token has characters that a header cannot hold. Pass it without the end of its line.")
+    return {
+        "additional_headers": {} if token is None else {"Authorization": f"Bearer {token}"},
+        # Sound does not get smaller by it.
+        "compression": None,
+        # What comes is taken at once; the server never waits for a client that is busy.
+        "max_queue": None,
+        "max_size": LONGEST_BYTES,
+        "open_timeout": OPEN_S,
+        "close_timeout": CLOSE_S,
+    }
+
+
+def refusal(url: str, error: Exception) -> ConnectionError:
+    """What to say of a server that could not be reached."""
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    if status == 403:
+        return ServerRefused("forbidden", f"{url} answers 403: there are no streams, or not for you.")
+    if status in (401, 407):
+        return ServerRefused("unauthorized", f"{url} answers {status}: it needs another token.")
+    if status is not None and 400 <= status < 500:
+        return ServerRefused("not_found", f"{url} answers {status}. Is it a streamrnn server?")
+    return ConnectionError(f"cannot reach {url} ({error or type(error).__name__}). Is `streamrnn serve` running there?")
+
+
+class Patience:
+    """How long a client tries to get back to its stream: reconnect_s, anew for every loss.
+
+    Losses in a row, between which the server neither took nor gave anything, are one.
+    """
+
+    def __init__(self, stream: ClientStream, reconnect_s: float):
+        self._stream, self._reconnect_s = stream, reconnect_s
+        self._advances, self._asked_s, self._ends_s, self._pause_s = -1, 0.0, 0.0, 0.0
+
+    def pause_s(self, reason: str) -> float:
+        """Seconds to wait before the next try.
+
+        Raises:
+            ConnectionLost: the time is over.
+        """
+        now_s = time.monotonic()
+        if self._stream.advances != self._advances or now_s - self._asked_s > LONGEST_TRY_S:
+            self._advances, self._ends_s, self._pause_s = self._stream.advances, now_s + self._reconnect_s, 0.0
+        if now_s >= self._ends_s:
+            raise self._stream.lost(reason)
+        # The first try comes at once. Later ones spread, so that all clients of a server do not come back together.
+        pause_s = min(self._pause_s * random.uniform(0.5, 1.0), self._ends_s - now_s)
+        self._pause_s = min(max(SHORTEST_PAUSE_S, 2 * self._pause_s), LONGEST_PAUSE_S)
+        self._asked_s = now_s
+        return pause_s
+
+
+__all__ = ["ANSWER_S", "CLOSE_S", "OPEN_S", "Patience", "address", "options", "refusal"]

@@ -1,0 +1,79 @@
+"""What a server counts, for Prometheus; a registry per server, so that several can live in one process."""
+
+from collections.abc import Callable, Iterable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+from streamrnn.runtime import PoolStatistics
+
+TICK_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64)
+
+
+class Metrics:
+    """The counters of one server.
+
+    Attributes:
+        connections: WebSockets that are open.
+        received_s: seconds of sound taken, by model.
+        events: by model and kind.
+        errors: by code.
+        ticks_s: how long ticks with work took, by model.
+        uploads: recordings, by what became of them: done, refused or failed.
+    """
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.connections = Gauge("streamrnn_connections", "WebSockets that are open", registry=self.registry)
+        self.received_s = self._counter("streamrnn_received_seconds", "Seconds of sound taken", "model")
+        self.events = self._counter("streamrnn_events", "Events decided", "model", "kind")
+        self.errors = self._counter("streamrnn_errors", "Errors told to clients", "code")
+        self.uploads = self._counter("streamrnn_uploads", "Recordings that were sent", "outcome")
+        self.ticks_s = Histogram(
+            "streamrnn_tick_seconds", "Time of ticks", ["model"], buckets=TICK_BUCKETS_S, registry=self.registry
+        )
+        ProcessCollector(registry=self.registry)
+
+    def watch_pools(self, statistics: Callable[[], dict[str, PoolStatistics]]) -> None:
+        """Reports pools, by model, as they are at the moment when somebody asks."""
+        self.registry.register(_Pools(statistics))
+
+    def watch(self, name: str, text: str, value: Callable[[], float]) -> None:
+        """Reports one more figure."""
+        Gauge(name, text, registry=self.registry).set_function(value)
+
+    def as_text(self) -> bytes:
+        """All of them, in Prometheus's text format."""
+        return generate_latest(self.registry)
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(name, text, labels, registry=self.registry)
+
+
+class _Pools:
+    """The figures of pools, made when they are asked for."""
+
+    def __init__(self, statistics: Callable[[], dict[str, PoolStatistics]]):
+        self._statistics = statistics
+
+    def collect(self) -> Iterable[Metric]:
+        found = self._statistics()
+        for name, text, value in (
+            ("streams", "Streams that are open", lambda s: s.streams),
+            ("capacity", "Streams that there is room for without growing", lambda s: s.capacity),
+            ("real_time_factor", "Time of ticks over the sound worked off", lambda s: s.real_time_factor),
+            ("queue_age_seconds", "Longest time that sound has been waiting", lambda s: s.queue_age_ms / 1000),
+        ):
+            gauge = GaugeMetricFamily(f"streamrnn_{name}", text, labels=["model"])
+            for model, statistics in found.items():
+                gauge.add_metric([model], value(statistics))
+            yield gauge
+        missed = CounterMetricFamily(
+            "streamrnn_missed_deadlines", "Ticks that took longer than the sound that they worked off", labels=["model"]
+        )
+        for model, statistics in found.items():
+            missed.add_metric([model], statistics.missed_deadlines)
+        yield missed
+
+
+__all__ = ["Metrics"]

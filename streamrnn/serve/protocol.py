@@ -1,0 +1,246 @@
+"""The streaming protocol, version 1: its messages, and what is refused. docs/protocol.md says it in words.
+
+Nothing here does input or output, and nothing needs JAX or a server's packages: clients use it, too.
+"""
+
+import json
+from dataclasses import dataclass, field
+from typing import Any, Literal, NoReturn, Self, cast, get_args
+
+VERSION = 1
+VERSIONS = (1,)
+
+Encoding = Literal["s16le", "f32le"]
+Command = Literal["flush", "reset", "close"]
+ErrorCode = Literal[
+    "bad_message",
+    "bad_audio",
+    "finished",
+    "bad_hello",
+    "unsupported_version",
+    "unknown_model",
+    "unauthorized",
+    "hello_timeout",
+    "resume_failed",
+    "taken_over",
+    "too_many_messages",
+    "idle",
+    "slow_reader",
+    "too_large",
+    "busy",
+    "shutting_down",
+    "internal",
+]
+
+LOWEST_RATE, HIGHEST_RATE = 8000, 96000
+MOST_CHANNELS = 8
+# Long enough for all that is said in text; sound is binary.
+MOST_TEXT = 16_384
+
+NORMAL, PROTOCOL_ERROR = 1000, 1002
+# Errors that end the connection, and the code with which it is closed. The others leave it open.
+CLOSE_CODES: dict[str, int] = {
+    "bad_hello": 1008,
+    "unsupported_version": 1008,
+    "unknown_model": 1008,
+    "unauthorized": 1008,
+    "hello_timeout": 1008,
+    "resume_failed": 1008,
+    "taken_over": 1008,
+    "too_many_messages": 1008,
+    "slow_reader": 1008,
+    "idle": 1001,
+    "too_large": 1009,
+    "internal": 1011,
+    "shutting_down": 1012,
+    "busy": 1013,
+}
+
+
+class ProtocolError(Exception):
+    """What one side tells the other is wrong.
+
+    Args:
+        code: one of the protocol's.
+        message: what came, what is needed, what to do.
+        close_code: how the WebSocket is closed with it; default: as CLOSE_CODES says, None to go on.
+    """
+
+    def __init__(self, code: ErrorCode, message: str, close_code: int | None = None):
+        super().__init__(message)
+        self.code: ErrorCode = code
+        self.message = message
+        self.close_code = CLOSE_CODES.get(code) if close_code is None else close_code
+
+    @property
+    def fatal(self) -> bool:
+        """Whether the connection ends with it."""
+        return self.close_code is not None
+
+    def as_text(self) -> str:
+        """The message `error`."""
+        return as_text("error", code=self.code, message=self.message, fatal=self.fatal)
+
+
+@dataclass(frozen=True)
+class Resume:
+    """Which stream a client goes on with.
+
+    Attributes:
+        session, secret: as `ready` gave them.
+        seq: number of the last numbered message that was received, 0 before the first.
+    """
+
+    session: str
+    secret: str
+    seq: int
+
+
+@dataclass(frozen=True)
+class Hello:
+    """The first message of a client; docs/protocol.md explains the fields."""
+
+    model: str | None = None
+    sample_rate: int | None = None
+    encoding: Encoding = "s16le"
+    channels: int = 1
+    settings: dict[str, float] = field(default_factory=dict)
+    levels: bool = False
+    token: str | None = field(default=None, repr=False)
+    resume: Resume | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """The hello that a text message holds.
+
+        Raises:
+            ProtocolError: bad_message, unsupported_version or bad_hello; all of them end the connection.
+        """
+        try:
+            return cls._from_fields(_object(text))
+        except ProtocolError as error:
+            if error.fatal:
+                raise
+            raise ProtocolError(error.code, error.message, PROTOCOL_ERROR) from None
+
+    @classmethod
+    def _from_fields(cls, fields: dict[str, Any]) -> Self:
+        if fields.get("type") != "hello":
+            _refuse(f"the first message has the type {fields.get('type')!r}; it must be hello. Say hello first")
+        _check_version(_typed(fields, "version", int, VERSION))
+        hello = cls(
+            model=_typed(fields, "model", str, None),
+            sample_rate=_typed(fields, "sample_rate", int, None),
+            encoding=_typed(fields, "encoding", str, "s16le"),
+            channels=_typed(fields, "channels", int, 1),
+            settings=_typed(fields, "settings", dict, {}),
+            levels=_typed(fields, "levels", bool, False),
+            token=_typed(fields, "token", str, None),
+            resume=_resume(fields),
+        )
+        hello._check()
+        return hello
+
+    def _check(self) -> None:
+        if self.sample_rate is not None and not LOWEST_RATE <= self.sample_rate <= HIGHEST_RATE:
+            raise ProtocolError(
+                "bad_hello", f"sample_rate is {self.sample_rate}; it must be {LOWEST_RATE} to {HIGHEST_RATE}."
+            )
+        if self.encoding not in get_args(Encoding):
+            raise ProtocolError(
+                "bad_hello", f"encoding is {self.encoding!r}; it must be {' or '.join(get_args(Encoding))}."
+            )
+        if not 1 <= self.channels <= MOST_CHANNELS:
+            raise ProtocolError("bad_hello", f"channels is {self.channels}; it must be 1 to {MOST_CHANNELS}.")
+
+    def as_text(self) -> str:
+        """The message, with the fields that were set."""
+        fields = {name: value for name, value in vars(self).items() if value not in (None, {}, False)}
+        if self.resume is not None:
+            fields["resume"] = vars(self.resume)
+        return as_text("hello", version=VERSION, **fields)
+
+
+def parse_command(text: str) -> Command:
+    """What a client says after hello, in text.
+
+    Raises:
+        ProtocolError: bad_message; the stream goes on.
+    """
+    kind = _object(text).get("type")
+    if not isinstance(kind, str) or kind not in get_args(Command):
+        _refuse(f"the message has the type {kind!r}; after hello it must be one of {', '.join(get_args(Command))}")
+    return cast(Command, kind)
+
+
+def as_text(kind: str, /, **fields: Any) -> str:
+    """A JSON message of the type `kind`."""
+    return json.dumps({"type": kind, **fields}, separators=(",", ":"), allow_nan=False)
+
+
+def _object(text: str) -> dict[str, Any]:
+    if len(text) > MOST_TEXT:
+        _refuse(f"a text message has {len(text)} characters; at most {MOST_TEXT} are read. Send sound as binary")
+    try:
+        found = json.loads(text, parse_constant=_refuse_constant)
+    # A RecursionError is what the parser makes of brackets without end.
+    except (ValueError, RecursionError):
+        _refuse("a text message is no JSON. Send a JSON object with a type, and sound as binary")
+    if not isinstance(found, dict):
+        _refuse(f"a text message is a {type(found).__name__}; it must be an object with a type")
+    return found
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _typed(fields: dict[str, Any], name: str, kind: type, default: Any) -> Any:
+    value = fields.get(name)
+    if value is None:
+        return default
+    # To Python, true is an int.
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        _refuse(f"{name} is a {type(value).__name__}; it must be a {kind.__name__}")
+    return value
+
+
+def _check_version(version: int) -> None:
+    if version not in VERSIONS:
+        spoken = ", ".join(map(str, VERSIONS))
+        raise ProtocolError("unsupported_version", f"version is {version}; this server speaks {spoken}.")
+
+
+def _resume(fields: dict[str, Any]) -> Resume | None:
+    found = _typed(fields, "resume", dict, None)
+    if found is None:
+        return None
+    resume = {name: _typed(found, name, kind, None) for name, kind in (("session", str), ("secret", str), ("seq", int))}
+    if missing := [name for name, value in resume.items() if value is None]:
+        _refuse(f"resume lacks {', '.join(missing)}; it needs what ready gave, and the number last received")
+    return Resume(**resume)
+
+
+def _refuse(what: str) -> NoReturn:
+    raise ProtocolError("bad_message", f"{what}.")
+
+
+__all__ = [
+    "CLOSE_CODES",
+    "HIGHEST_RATE",
+    "LOWEST_RATE",
+    "MOST_CHANNELS",
+    "MOST_TEXT",
+    "NORMAL",
+    "PROTOCOL_ERROR",
+    "VERSION",
+    "VERSIONS",
+    "Command",
+    "Encoding",
+    "ErrorCode",
+    "Hello",
+    "ProtocolError",
+    "Resume",
+    "as_text",
+    "parse_command",
+]
