@@ -3,6 +3,7 @@
 from streamrnn.cells.cell import Cell
 from streamrnn.cells.elman import Elman
 from streamrnn.cells.gru import GRU
+from streamrnn.cells.linear import RGLRU, LinearCell, MinGRU, MinLSTM
 from streamrnn.cells.lstm import LSTM
 
-__all__ = ["GRU", "LSTM", "Cell", "Elman"]
+__all__ = ["GRU", "LSTM", "RGLRU", "Cell", "Elman", "LinearCell", "MinGRU", "MinLSTM"]

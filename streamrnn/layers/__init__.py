@@ -1,5 +1,6 @@
 """Layers under the contract, to be put together by Chain and Residual."""
 
+from streamrnn.layers.attention import CausalAttention, Recomputed, grow
 from streamrnn.layers.chain import Chain, Residual
 from streamrnn.layers.convolution import CausalConv, depthwise_separable_conv
 from streamrnn.layers.delay import Delay, Lookahead
@@ -11,6 +12,7 @@ from streamrnn.layers.subsample import StackFrames
 
 __all__ = [
     "Apply",
+    "CausalAttention",
     "CausalConv",
     "Chain",
     "Delay",
@@ -19,11 +21,13 @@ __all__ = [
     "LayerNorm",
     "Lookahead",
     "RMSNorm",
+    "Recomputed",
     "Recurrent",
     "Residual",
     "SpecAugment",
     "StackFrames",
     "depthwise_separable_conv",
     "from_torch",
+    "grow",
     "to_torch",
 ]

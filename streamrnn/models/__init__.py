@@ -1,5 +1,6 @@
 """Whole models, sound in and decisions out, one file per task."""
 
+from streamrnn.models.cores import CORES, CoreSettings, matched
 from streamrnn.models.denoising import Denoising, DenoisingSettings
 from streamrnn.models.keywords import Keywords, KeywordsSettings
 from streamrnn.models.model import Decoder, Model
@@ -7,8 +8,10 @@ from streamrnn.models.transcription import CTC, CTCSettings, Transducer, Transdu
 from streamrnn.models.voice_activity import VoiceActivity, VoiceActivitySettings
 
 __all__ = [
+    "CORES",
     "CTC",
     "CTCSettings",
+    "CoreSettings",
     "Decoder",
     "Denoising",
     "DenoisingSettings",
@@ -19,4 +22,5 @@ __all__ = [
     "TransducerSettings",
     "VoiceActivity",
     "VoiceActivitySettings",
+    "matched",
 ]

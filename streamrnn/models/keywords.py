@@ -2,23 +2,22 @@
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from streamrnn.cells import GRU
 from streamrnn.decisions import KeywordDecoder, KeywordSettings
 from streamrnn.decisions.keywords import SILENCE, UNKNOWN
 from streamrnn.features import RunningNormalise, log_mel
-from streamrnn.layers import Apply, CausalConv, Chain, Dense, Dropout, Lookahead, Recurrent, SpecAugment
+from streamrnn.layers import Apply, CausalConv, Chain, Dense, Dropout, Lookahead, SpecAugment
+from streamrnn.models.cores import CoreSettings, core_layers
 from streamrnn.models.model import Model
 
 
 @dataclass(frozen=True)
-class KeywordsSettings:
+class KeywordsSettings(CoreSettings):
     """The shape of a keyword model.
 
     Raises:
@@ -44,16 +43,13 @@ class KeywordsSettings:
     """Variance, in squared decibels, below which the running normalisation no longer magnifies."""
     channels: tuple[int, int] = (96, 112)
     """Channels of the two convolutions over five spectra, and then over five of every second of these."""
-    hidden: int = 128
-    """State of each of the two GRU layers."""
     lookahead_frames: int = 10
     """Later spectra that a probability waits for; even."""
     dropout: float = 0.2
-    """Share of the GRU layers' outputs that is dropped in training."""
-    dtype: Literal["float32", "bfloat16"] = "float32"
-    """Numbers that the core computes in; weights, state and logits are float32 either way."""
+    """Share of the outputs of each of the core's layers that is dropped in training."""
 
     def __post_init__(self):
+        super().__post_init__()
         if wrong := [word for word in self.words if word in (SILENCE, UNKNOWN) or self.words.count(word) > 1]:
             raise ValueError(f"words are {', '.join(self.words)}; {wrong[0]!r} is there twice or anyway. Leave it out.")
 
@@ -116,10 +112,7 @@ def _core(s: KeywordsSettings, rngs: nnx.Rngs) -> Chain:
         CausalConv(first, second, 5, stride=2, dtype=dtype, rngs=rngs),
         Apply(jax.nn.relu),
         Lookahead(s.lookahead_frames // 2),
-        Recurrent(GRU(second, s.hidden, dtype=dtype, rngs=rngs)),
-        Dropout(s.dropout, rngs=rngs),
-        Recurrent(GRU(s.hidden, s.hidden, dtype=dtype, rngs=rngs)),
-        Dropout(s.dropout, rngs=rngs),
+        *(part for layer in core_layers(s, second, rngs) for part in (layer, Dropout(s.dropout, rngs=rngs))),
     )
 
 

@@ -2,21 +2,20 @@
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Literal
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from streamrnn.cells import GRU
 from streamrnn.decisions import SpeechDecoder, SpeechSettings
 from streamrnn.features import RunningNormalise, log_mel
-from streamrnn.layers import Apply, CausalConv, Chain, Dense, Lookahead, Recurrent
+from streamrnn.layers import Apply, CausalConv, Chain, Dense, Lookahead
+from streamrnn.models.cores import CoreSettings, core_layers
 from streamrnn.models.model import Model
 
 
 @dataclass(frozen=True)
-class VoiceActivitySettings:
+class VoiceActivitySettings(CoreSettings):
     """The shape of a voice activity model."""
 
     sample_rate: int = 16_000
@@ -33,16 +32,12 @@ class VoiceActivitySettings:
     """Seconds over which the running normalisation forgets level and colour of the sound."""
     channels: int = 96
     """Channels of the convolution over five frames."""
-    hidden: int = 128
-    """State of each of the two GRU layers."""
     lookahead_frames: int = 3
     """Later frames that a probability waits for."""
-    dtype: Literal["float32", "bfloat16"] = "float32"
-    """Numbers that the core computes in; weights, state and logits are float32 either way."""
 
 
 class VoiceActivity(Model):
-    """Log-mel -> running normalisation -> convolution -> two GRU layers -> probability of speech, out = 1."""
+    """Log-mel -> running normalisation -> convolution -> core (two GRU layers) -> probability of speech, out = 1."""
 
     Settings = VoiceActivitySettings
     Decision = SpeechSettings
@@ -63,8 +58,7 @@ class VoiceActivity(Model):
             CausalConv(s.mels, s.channels, 5, dtype=dtype, rngs=rngs),
             Apply(jax.nn.relu),
             Lookahead(s.lookahead_frames),
-            Recurrent(GRU(s.channels, s.hidden, dtype=dtype, rngs=rngs)),
-            Recurrent(GRU(s.hidden, s.hidden, dtype=dtype, rngs=rngs)),
+            *core_layers(s, s.channels, rngs),
         )
         head = Dense(s.hidden, 1, dtype=jnp.float32, rngs=rngs)
         super().__init__(settings, decision or SpeechSettings(), Chain(front_end, core, head), 1)

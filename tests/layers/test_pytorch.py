@@ -7,6 +7,7 @@ import pytest
 from flax import nnx
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.numpy import load_file, save_file
 
 from streamrnn.cells import GRU, LSTM, Elman
 from streamrnn.contract import aligned
@@ -88,6 +89,14 @@ def test_our_layers_come_back_exactly(make):
     returned = from_torch(to_torch(layer), activation=jax.nn.relu)
     jax.tree.map(np.testing.assert_array_equal, nnx.state(returned, nnx.Param), nnx.state(layer, nnx.Param))
     assert [each.cell.out_features for each in returned.layers] == [4, 4]
+
+
+@pytest.mark.parametrize("cell", KINDS)
+def test_weights_go_through_a_safetensors_file_and_back(cell, tmp_path):
+    path = tmp_path / "weights.safetensors"
+    save_file(state_dict(cell), path)
+    save_file(to_torch(from_torch(load_file(path))), path)
+    assert_same(load_file(path), state_dict(cell))
 
 
 def test_one_layer_alone_converts_like_a_chain_of_one():

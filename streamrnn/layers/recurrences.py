@@ -1,0 +1,101 @@
+"""Ways to run a cell over many frames that give the same numbers, forward and backward.
+
+All take the cell's state, and the projected inputs z[time, batch, gates]; all give the state after the last frame and
+the outputs y[time, batch, out].
+"""
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Float, Inexact
+
+from streamrnn.cells import Cell, LinearCell
+from streamrnn.shapes import State
+
+Projected = Inexact[jax.Array, "time batch gates"]
+Outputs = Inexact[jax.Array, "time batch out"]
+Sequence = Float[jax.Array, "time batch hidden"]
+
+# Frames that are combined in parallel: longer pieces would take memory for little time.
+PIECE_FRAMES = 256
+
+
+def plain_scan(cell: Cell, state: State, z: Projected) -> tuple[State, Outputs]:
+    """Frame by frame, for any cell."""
+    return jax.lax.scan(cell.advance, state, z)
+
+
+def linear_scan(cell: LinearCell, state: State, z: Projected) -> tuple[State, Outputs]:
+    """Frame by frame, for cells that are linear in their state: no matmul is left, forward or backward."""
+    return _linear(_one_by_one, cell, state, z)
+
+
+def associative_scan(cell: LinearCell, state: State, z: Projected) -> tuple[State, Outputs]:
+    """All frames of a piece at once, for cells that are linear in their state (Blelloch 1990, section 1.4.1): in time
+    that grows with the logarithm of the piece on a machine that is wide enough. Pieces of 256 frames bound the memory.
+    """
+    return _linear(_in_pieces, cell, state, z)
+
+
+def _linear(run: Any, cell: LinearCell, state: State, z: Projected) -> tuple[State, Outputs]:
+    a, b = cell.coefficients(z)
+    h: Any = _recurrence(run, a, b, state)
+    return (h[-1] if len(h) else state), h.astype(cell.dtype)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _recurrence(run: Any, a: Sequence, b: Sequence, start: jax.Array) -> Sequence:
+    """h[t] = a[t] h[t - 1] + b[t], with h[-1] = start."""
+    return run(a, b, start)
+
+
+def _recurrence_forward(run: Any, a: Sequence, b: Sequence, start: jax.Array) -> tuple[Sequence, Any]:
+    h = run(a, b, start)
+    return h, (a, h, start)
+
+
+def _recurrence_backward(run: Any, saved: Any, d_h: Sequence) -> tuple[jax.Array, ...]:
+    a, h, start = saved
+    # What reaches a frame from later ones is the same recurrence, backwards: d[t] = a[t + 1] d[t + 1] + d_h[t].
+    later = jnp.concatenate([a[1:], jnp.zeros_like(a[:1])])
+    d_b = run(later[::-1], d_h[::-1], jnp.zeros_like(start))[::-1]
+    before = jnp.concatenate([start[None], h[:-1]])
+    return d_b * before, d_b, a[0] * d_b[0]
+
+
+_recurrence.defvjp(_recurrence_forward, _recurrence_backward)
+
+
+def _one_by_one(a: Sequence, b: Sequence, start: jax.Array) -> Sequence:
+    def step(h: jax.Array, ab: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        h = ab[0] * h + ab[1]
+        return h, h
+
+    return jax.lax.scan(step, start, (a, b))[1]
+
+
+def _in_pieces(a: Sequence, b: Sequence, start: jax.Array) -> Sequence:
+    time, *shape = a.shape
+    length = min(PIECE_FRAMES, max(time, 1))
+    pieces = -(-time // length)
+    padding = ((0, pieces * length - time), (0, 0), (0, 0))
+    a, b = (jnp.pad(c, padding).reshape(pieces, length, *shape) for c in (a, b))
+    _, h = jax.lax.scan(_piece, start, (a, b))
+    return h.reshape(pieces * length, *shape)[:time]
+
+
+def _piece(start: jax.Array, ab: tuple[Sequence, Sequence]) -> tuple[jax.Array, Sequence]:
+    a, h = jax.lax.associative_scan(_then, ab)
+    h = a * start + h
+    return h[-1], h
+
+
+def _then(earlier: tuple[jax.Array, jax.Array], later: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+    """Two linear maps, one after the other, are one."""
+    (a, b), (c, d) = earlier, later
+    return a * c, c * b + d
+
+
+__all__ = ["associative_scan", "linear_scan", "plain_scan"]

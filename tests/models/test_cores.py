@@ -1,0 +1,134 @@
+"""Cores by name: each makes a model as large as the GRU's, and sees as far as it says."""
+
+import dataclasses
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from streamrnn.contract import aligned
+from streamrnn.layers import Chain
+from streamrnn.models import CORES, Keywords, KeywordsSettings, VoiceActivity, VoiceActivitySettings, matched
+from streamrnn.models.baselines import feedforward, recomputed_transformer, temporal_convolutions, transformer
+from streamrnn.models.cores import CoreSettings, core_layers, parameter_count
+from streamrnn.pretrained import load, save
+
+TINY = {"mels": 8, "channels": 6, "hidden": 5, "heads": 2, "context_frames": 8}
+
+run = nnx.jit(aligned)
+
+
+def shipped(name: str) -> tuple[type, CoreSettings]:
+    model = load(name)
+    return type(model), model.settings
+
+
+@pytest.mark.parametrize("name", ["vad", "keywords-ar"])
+@pytest.mark.parametrize("core", CORES)
+def test_each_core_makes_a_model_of_as_many_parameters_as_the_shipped_one(name, core):
+    model, settings = shipped(name)
+    wanted = parameter_count(model, settings)
+    found = matched(model, settings, core)
+    assert found.core == core
+    assert parameter_count(model, found) == pytest.approx(wanted, rel=0.05)
+    assert dataclasses.replace(found, core=settings.core, hidden=settings.hidden) == settings
+
+
+def test_where_no_width_fits_the_error_says_how_near_it_comes():
+    # A stack of so many frames takes more weights at a width of 1 than the whole GRU has.
+    settings = VoiceActivitySettings(mels=8, channels=6, hidden=2, context_frames=1000)
+    with pytest.raises(ValueError, match=r"No width gives a model with the core 'feedforward' .* 1 is nearest"):
+        matched(VoiceActivity, settings, "feedforward")
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"core": "gruu"}, "core is 'gruu'; it must be one of elman, gru"),
+        ({"layers": 0}, "layers is 0"),
+        ({"context_frames": 0}, "context_frames is 0"),
+    ],
+)
+def test_a_core_that_cannot_be_is_refused(settings, said):
+    with pytest.raises(ValueError, match=said):
+        unchecked(VoiceActivitySettings, **settings)
+
+
+def unchecked(settings_class, **settings):
+    """As outside of tests, where nothing but the class itself looks at the types of what it gets."""
+    made = object.__new__(settings_class)
+    for field in dataclasses.fields(settings_class):
+        object.__setattr__(made, field.name, settings.get(field.name, field.default))
+    made.__post_init__()
+    return made
+
+
+@pytest.mark.parametrize("core", CORES)
+def test_a_core_is_as_wide_as_the_head_needs_and_runs_frame_by_frame(core):
+    settings = CoreSettings(core=core, hidden=5, heads=2, context_frames=8)
+    chain = Chain(*core_layers(settings, 3, nnx.Rngs(0)))
+    assert (chain.stride, chain.lookahead) == (1, 0)
+    assert jax.eval_shape(chain.step, chain.init_state(2), jnp.zeros((2, 1, 3)))[1].shape == (2, 1, 5)
+
+
+def test_a_saved_model_comes_back_with_its_core(tmp_path):
+    model = VoiceActivity(VoiceActivitySettings(core="transformer-window", **TINY), rngs=nnx.Rngs(0))
+    save(model, tmp_path / "model")
+    assert json.loads((tmp_path / "model.json").read_text())["settings"]["core"] == "transformer-window"
+    x = 0.1 * jax.random.normal(jax.random.key(1), (1, 12, 160))
+    np.testing.assert_array_equal(run(load(tmp_path / "model"), x), run(model, x))
+
+
+def test_a_model_that_was_saved_before_there_were_cores_has_a_gru():
+    _, settings = shipped("vad")
+    assert settings == VoiceActivitySettings()
+    assert settings.core == "gru"
+    gates = nnx.state(load("vad").network.layers[1].layers[3].cell, nnx.Param)
+    assert gates["input"]["kernel"].shape == (96, 3 * 128)
+
+
+def test_keywords_drop_outputs_of_every_layer_of_any_core():
+    settings = KeywordsSettings(words=("a",), mels=8, channels=(6, 6), hidden=5, heads=2, core="transformer", layers=3)
+    core = nnx.eval_shape(lambda: Keywords(settings, rngs=nnx.Rngs(0))).network.layers[1]
+    assert [type(layer).__name__ for layer in core.layers[5:]] == ["Chain", "Dropout"] * 3
+
+
+def test_a_transformer_streams_in_three_ways_with_the_same_numbers():
+    x, sizes = jax.random.normal(jax.random.key(0), (2, 9, 3)), {"layers": 2, "heads": 2}
+    networks = [
+        build(3, 5, **sizes, capacity=capacity, rngs=nnx.Rngs(0))
+        for build, capacity in ((transformer, 20), (transformer, 9), (recomputed_transformer, 20))
+    ]
+    full, window, recomputed = (by_steps(Chain(*layers), x) for layers in networks)
+    np.testing.assert_allclose(window, full, atol=1e-5)
+    np.testing.assert_allclose(recomputed, full, atol=1e-5)
+
+
+def by_steps(layer, x):
+    step, state, outputs = jax.jit(lambda state, x: layer.step(state, x)), layer.init_state(len(x)), []
+    for t in range(x.shape[1]):
+        state, y = step(state, x[:, t : t + 1])
+        outputs.append(y)
+    return jnp.concatenate(outputs, axis=1)
+
+
+@pytest.mark.parametrize("window", [1, 2, 5, 6, 13])
+def test_temporal_convolutions_see_at_least_the_window_and_less_than_three_times_as_far(window):
+    reach = seen(Chain(*temporal_convolutions(3, 4, window=window, rngs=nnx.Rngs(0))))
+    assert max(window, 5) <= reach < max(6, 3 * window)
+
+
+@pytest.mark.parametrize("window", [1, 7])
+def test_a_feedforward_network_sees_its_window_and_nothing_else(window):
+    assert seen(Chain(*feedforward(3, 8, layers=2, window=window, rngs=nnx.Rngs(0)))) == window
+
+
+def seen(layer, time: int = 40) -> int:
+    """How many of the last frames the last output depends on, the one in hand included."""
+    x = jax.random.normal(jax.random.key(0), (1, time, 3))
+    last = lambda x: jnp.sum(aligned(layer, x)[:, -1] ** 2)  # noqa: E731
+    depends = np.asarray(jnp.any(jax.jit(jax.grad(last))(x)[0] != 0, axis=-1))
+    return time - int(depends.argmax())
