@@ -1,7 +1,6 @@
 """How fast a model runs, live and on files, on this machine: figures, each beside its target."""
 
 from collections.abc import Callable, Iterator
-from itertools import cycle
 from typing import Any, Literal
 
 import numpy as np
@@ -13,6 +12,7 @@ from streamrnn.bench.machine import describe_machine
 from streamrnn.bench.sounds import batches, chunks
 from streamrnn.bench.start_up import command_s, import_s
 from streamrnn.bench.timing import Times, interleaved, ratio, summary
+from streamrnn.export.format import initial_state
 from streamrnn.models import Model
 from streamrnn.pretrained import load
 from streamrnn.runtime import Stream, compiled_step, configure
@@ -21,7 +21,7 @@ from streamrnn.runtime.compiled import Compiled
 BATCH_SIZES = (1, 16, 64, 256, 1024)
 BLOCKS_PER_TURN, BATCHES_PER_TURN = 200, 20
 
-PROCESS, STEP, PART = "Stream.process", "compiled step", "recurrent part"
+PROCESS, STEP = "Stream.process", "compiled step"
 ONNX, BOUND = "ONNX Runtime, session.run", "ONNX Runtime, bound buffers"
 
 # What figures may be at most; None: told, not judged.
@@ -30,7 +30,7 @@ TARGETS = {
     f"{PROCESS} / {STEP}": None,
     f"{PROCESS} / {ONNX}": 1.0,
     f"{PROCESS} / {BOUND}": None,
-    f"{PART} / {BOUND}": None,
+    f"{BOUND} / {STEP}": 1.5,
     "256 streams / 1 stream": 45.0,
     "real-time factor of a file of an hour": 0.002,
     "growth of memory over an hour live, MB": 5.0,
@@ -54,8 +54,8 @@ def bench_step(
 
     Args:
         model_name: a shipped model's name or a path.
-        against: also measure ONNX Runtime, on one thread, running the model's GRU layers and head alone on ready-made
-            features: by session.run as programs call it, and with bound buffers, the fastest way there is.
+        against: also measure ONNX Runtime, on one thread, running the same step as `streamrnn export` writes it: by
+            session.run as programs call it, and with bound buffers, the fastest way there is.
         rounds: turns that each call gets, of 200 steps; of 20 for batches.
         hour: also run a file of an hour, and stream an hour.
         start_up: also measure the import and the command line, in processes of their own.
@@ -70,7 +70,7 @@ def bench_step(
     Raises:
         FileNotFoundError: there is no such model.
         ImportError: ONNX Runtime is not installed.
-        ValueError: ONNX Runtime cannot run this model's core, or rounds is below 1.
+        ValueError: the model has something that is not exported, or rounds is below 1.
     """
     configure()
     model, machine = load(model_name), describe_machine()
@@ -106,7 +106,7 @@ def step_calls(model: Model, against: Literal["onnxruntime"] | None = None) -> d
     """What is timed on one stream: each call takes one block and returns its outputs as a NumPy array."""
     stream, live = Stream(model), chunks(model)
     calls = {PROCESS: lambda: stream.process(next(live)), STEP: _steps(compiled_step(model), batches(model, 1))}
-    return calls if against is None else calls | _recurrent_calls(model)
+    return calls if against is None else calls | _exported_calls(model)
 
 
 def batch_step_calls(model: Model) -> dict[int, Callable[[], np.ndarray]]:
@@ -114,18 +114,23 @@ def batch_step_calls(model: Model) -> dict[int, Callable[[], np.ndarray]]:
     return {streams: _steps(compiled_step(model, streams), batches(model, streams)) for streams in BATCH_SIZES}
 
 
-def _recurrent_calls(model: Model) -> dict[str, Callable[[], np.ndarray]]:
+def _exported_calls(model: Model) -> dict[str, Callable[[], np.ndarray]]:
     # The only door to ONNX: without `against`, the package is not needed.
-    from streamrnn.bench.reference_onnx import BoundOnnxStream, OnnxStream, RecurrentPart
+    from streamrnn.export.onnx import onnx_step
+    from streamrnn.export.onnx_stream import OnnxStep, open_session
 
-    part = RecurrentPart(model)
-    frames = np.random.default_rng(0).normal(size=(1000, 1, 1, part.hop_samples)).astype(np.float32)
-    plain, bound, rows = OnnxStream(part), BoundOnnxStream(part), cycle(frames[:, 0, 0])
-    return {
-        PART: _steps(compiled_step(part), cycle(frames)),
-        ONNX: lambda: plain(next(rows)),
-        BOUND: lambda: bound(next(rows)),
-    }
+    exported = onnx_step(model).SerializeToString()
+    session, metadata = open_session(exported)
+    bound, live, live_again = OnnxStep(exported), chunks(model), chunks(model)
+    state = {each["name"]: initial_state(each) for each in metadata["states"]}
+
+    def plain() -> np.ndarray:
+        nonlocal state
+        outputs, *after = session.run(None, {"pcm": next(live)[None], **state})
+        state = dict(zip(state, after, strict=True))
+        return outputs
+
+    return {ONNX: plain, BOUND: lambda: bound(next(live_again)[None])}
 
 
 def _steps(step: Compiled, inputs: Iterator[np.ndarray]) -> Callable[[], np.ndarray]:
@@ -140,7 +145,7 @@ def _steps(step: Compiled, inputs: Iterator[np.ndarray]) -> Callable[[], np.ndar
 
 
 def _ratios(times: dict[str, Times], batch_times: dict[int, Times]) -> list[dict[str, Any]]:
-    pairs = [(PROCESS, STEP), (PROCESS, ONNX), (PROCESS, BOUND), (PART, BOUND)]
+    pairs = [(PROCESS, STEP), (PROCESS, ONNX), (PROCESS, BOUND), (BOUND, STEP)]
     ratios = {f"{a} / {b}": ratio(times[a], times[b]) for a, b in pairs if a in times and b in times}
     ratios["256 streams / 1 stream"] = ratio(batch_times[256], batch_times[1])
     tail = _figure(f"{PROCESS}, p99 / p50", summary(times[PROCESS])["p99_over_p50"])

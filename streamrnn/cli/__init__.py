@@ -18,6 +18,7 @@ COMMANDS = {
     "data": "fetch public corpora to train with",
     "strings": "join recorded words into transcribed test recordings, for evaluate",
     "train": "train a model on a folder of recordings",
+    "export": "write a model to a file that runs without streamrnn: ONNX or StableHLO",
     "bench": "measure speed on this machine, or other programs on the same recordings",
 }
 

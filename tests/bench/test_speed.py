@@ -35,7 +35,6 @@ def test_a_report_holds_every_figure_beside_its_target(report: dict):
     assert list(report["calls"]) == [
         "Stream.process",
         "compiled step",
-        "recurrent part",
         "ONNX Runtime, session.run",
         "ONNX Runtime, bound buffers",
     ]

@@ -1,0 +1,104 @@
+"""`streamrnn export`: models as files for other runtimes."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import tyro
+
+from streamrnn.cli.flags import parse
+from streamrnn.cli.outputs import check_outputs
+
+if TYPE_CHECKING:
+    from streamrnn.models import Model
+
+# What libsndfile reads and people keep.
+SOUND = (".flac", ".mp3", ".ogg", ".opus", ".wav")
+
+
+@dataclass(frozen=True)
+class Export:
+    """Writes a model to a file that runs without streamrnn; docs/export.md says how.
+
+    examples:
+      streamrnn export vad vad.onnx                      one block of sound at a time, the state in plain sight
+      streamrnn export vad vad.onnx --scan               whole recordings
+      streamrnn export vad vad.onnx --int8               a third of the size; prints what that costs
+      streamrnn export vad vad.stablehlo                 for JAX, on CPU, GPU and TPU
+    """
+
+    model: tyro.conf.Positional[str]
+    """Name of a model (`streamrnn models` lists them), or the path of a .safetensors file."""
+    out: tyro.conf.Positional[Path]
+    """The file to write: .onnx, or .stablehlo, which gets a .stablehlo.json beside it."""
+    scan: bool = False
+    """Write a graph of whole recordings, of any length, instead of one of a block (.onnx)."""
+    int8: bool = False
+    """Keep trained weights in 8 bits, and print what that costs (.onnx)."""
+    recordings: Path = Path("audio_samples")
+    """Folder of recordings that the cost of --int8 is measured on."""
+
+    def check(self) -> list[Path]:
+        """The recordings to measure on, if any.
+
+        Raises:
+            OSError: the file cannot be written.
+            ValueError: an unknown suffix, flags that exclude each other, or no recordings.
+        """
+        if self.out.suffix not in (".onnx", ".stablehlo"):
+            raise ValueError(f"{self.out} ends in {self.out.suffix!r}. Name a file that ends in .onnx or .stablehlo.")
+        if self.out.suffix == ".stablehlo" and (self.scan or self.int8):
+            flag = "--int8" if self.int8 else "--scan"
+            raise ValueError(f"{flag} is for .onnx files. Leave it out, or name a file that ends in .onnx.")
+        if self.scan and self.int8:
+            raise ValueError("--scan and --int8 exclude each other. Leave one of them out.")
+        check_outputs(self.model, [self.out])
+        return self._recordings() if self.int8 else []
+
+    def _recordings(self) -> list[Path]:
+        found = sorted(path for path in self.recordings.glob("*") if path.suffix in SOUND)
+        if not found:
+            raise ValueError(
+                f"--int8 measures its cost on recordings, and {self.recordings} has none ({', '.join(SOUND)}). "
+                "Pass a folder with sound that the model is for: --recordings FOLDER"
+            )
+        return found
+
+
+def main(args: list[str]) -> None:
+    """Runs `streamrnn export`.
+
+    Raises:
+        OSError, ValueError, ImportError: model or file cannot be used, or a package is missing.
+    """
+    flags = parse(Export, "export", args)
+    recordings = flags.check()
+    # Here, not above: JAX takes a second to import, and what is wrong with the flags is said before.
+    from streamrnn.export.metadata import about_model
+    from streamrnn.pretrained import load
+    from streamrnn.runtime import configure
+
+    configure()
+    model, about = load(flags.model), about_model(flags.model)
+    if flags.out.suffix == ".stablehlo":
+        from streamrnn.export.stablehlo import export_stablehlo
+
+        export_stablehlo(model, flags.out, about=about)
+    elif flags.int8:
+        _export_int8(model, flags.out, recordings, about)
+    else:
+        from streamrnn.export.onnx import export_onnx
+
+        export_onnx(model, flags.out, recording=flags.scan, about=about)
+    print(f"wrote {flags.out}, {flags.out.stat().st_size / 1e6:.2f} MB")
+
+
+def _export_int8(model: "Model", out: Path, recordings: list[Path], about: dict[str, Any]) -> None:
+    from streamrnn.export.quantize import export_int8
+
+    cost = export_int8(model, out, recordings, about=about)
+    events = f"; {cost.events_changed} differences in {cost.events} events" if cost.events else ""
+    print(f"8 bits on {cost.recordings} recordings: outputs differ by at most {cost.max_difference:.3g}{events}")
+
+
+__all__ = ["Export", "main"]
