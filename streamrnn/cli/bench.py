@@ -15,6 +15,7 @@ def main(args: list[str]) -> None:
     dispatch(
         {
             "step": step,
+            "train": train,
             "pool": pool,
             "serve": serve,
             "soak": soak,
@@ -42,6 +43,37 @@ def step(
     from streamrnn.bench.speed import bench_step, print_report
 
     report = bench_step(model, against, hour=hour)
+    if json:
+        print(json_format.dumps(report, indent=2))
+    else:
+        print_report(report)
+
+
+def train(
+    cells: tuple[str, ...] = ("gru", "lstm", "mingru"),
+    batch: int = 32,
+    frames: int = 200,
+    hidden: int = 128,
+    layers: int = 2,
+    dtype: Literal["float32", "bfloat16"] = "float32",
+    rounds: int = 9,
+    json: bool = False,
+) -> None:
+    """Measures how fast recurrent layers learn, beside Flax's and PyTorch's; those that are missing are named.
+
+    Args:
+        cells: Of elman, gru, lstm, mingru, minlstm, rglru.
+        batch: Recordings per update.
+        frames: Frames of each.
+        hidden: State of each layer, and width of its inputs.
+        layers: How many layers.
+        dtype: Numbers to compute in.
+        rounds: Turns that each gets.
+        json: Print one JSON object.
+    """
+    from streamrnn.bench.train import Size, bench_train, print_report
+
+    report = bench_train(cells, Size(batch, frames, hidden, layers), dtype, rounds)
     if json:
         print(json_format.dumps(report, indent=2))
     else:
