@@ -15,6 +15,8 @@ MAX_DELAY_MS = 4
 STOPBAND_DB = 80
 # Longer chunks are worked off in pieces of this many samples, so that memory stays flat and in the cache.
 PIECE_SAMPLES = 2048
+# More phases than this are worked off by rows instead, so few at a time that copies of their windows stay in the cache.
+FEW_PHASES, FEW_ROWS = 32, 64
 
 
 class StreamingResampler:
@@ -105,10 +107,23 @@ class StreamingResampler:
             self._tail = buffer
             return np.empty(0, np.float32)
         starts, phases = np.divmod(self._phase + self._down * np.arange(count + 1), self._up)
-        windows = sliding_window_view(buffer, self._filters.shape[1])[starts[:-1]]
         self._tail, self._phase = buffer[starts[-1] :].copy(), int(phases[-1])
+        return self._filtered(buffer, starts[:-1], phases[:-1])
+
+    def _filtered(self, buffer: np.ndarray, starts: np.ndarray, phases: np.ndarray) -> np.ndarray:
+        """The dot products of the windows that begin at `starts` with the filters of these phases."""
+        windows, outputs = sliding_window_view(buffer, self._filters.shape[1]), np.empty(len(starts), np.float32)
         # Not a matrix product: BLAS blocks rows together, so a row's last bits would depend on how many there are.
-        return np.einsum("nk,nk->n", windows, self._filters[phases[:-1]])
+        if self._up <= FEW_PHASES:
+            # Outputs of one phase share a filter and have windows at equal distances, so nothing need be copied.
+            for first in range(min(self._up, len(starts))):
+                rows = windows[starts[first] : starts[-1] + 1 : self._down][: len(outputs[first :: self._up])]
+                np.einsum("nk,k->n", rows, self._filters[phases[first]], out=outputs[first :: self._up])
+            return outputs
+        for first in range(0, len(starts), FEW_ROWS):
+            rows = slice(first, first + FEW_ROWS)
+            np.einsum("nk,nk->n", windows[starts[rows]], self._filters[phases[rows]], out=outputs[rows])
+        return outputs
 
 
 def resample(samples: np.ndarray, source_rate: int, target_rate: int) -> np.ndarray:
