@@ -231,7 +231,7 @@ class Page {
     showState(name === "ended" ? "ready" : name, reason);
     if (name !== "refused") return;
     this.isRefused = code !== "unauthorized";
-    notify(`The server refused the stream: ${reason}`);
+    notify(`The stream was refused: ${reason}`);
     this.session.microphone?.close();
     this.#showButtons();
     this.#watch();

@@ -109,7 +109,7 @@ def test_a_refusal_is_shown_with_its_reason(desk, own_server):
     visit.page.route_web_socket("**/v1/stream", refuse)
     visit.page.click("#microphone")
     visit.wait_for_state("refused")
-    expect(visit.page.get_by_role("alert")).to_contain_text("The server refused the stream: no such model")
+    expect(visit.page.get_by_role("alert")).to_contain_text("The stream was refused: no such model")
     expect(visit.page.get_by_role("button", name="Use the microphone")).to_be_enabled()
 
 
