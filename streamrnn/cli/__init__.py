@@ -20,6 +20,7 @@ COMMANDS = {
     "train": "train a model on a folder of recordings",
     "export": "write a model to a file that runs without streamrnn: ONNX or StableHLO",
     "bench": "measure speed on this machine, or other programs on the same recordings",
+    "compare": "measure recurrent networks against transformers on live sound",
 }
 
 FAILED = 2

@@ -14,6 +14,7 @@ from streamrnn.shapes import Block, Frames, OutputFrame, State
 
 Heads = Float[Array, "batch _time heads head_features"]
 Row = Float[Array, "_time heads head_features"]
+Frame = Float[Array, "batch heads head_features"]
 
 # A scan takes so many queries at a time, which bounds its memory. It falls into so many parts, whose queries look no
 # further than to the part's end: of a square of scores, three eighths need not be computed.
@@ -24,13 +25,15 @@ ROTARY_BASE = 10_000.0
 class Cache(NamedTuple):
     """What attention remembers: frame t has slot t mod capacity. Keys are rotated by their position.
 
+    The slots come last, so that a step reads its memory in the order in which it lies.
+
     Slots that have not been written hold zeros. The position counts frames so far: 2**31 of them take 248 days at 100
     per second.
     """
 
     position: Int[Array, " batch"]
-    keys: Float[Array, "batch capacity heads head_features"]
-    values: Float[Array, "batch capacity heads head_features"]
+    keys: Float[Array, "batch heads head_features capacity"]
+    values: Float[Array, "batch heads head_features capacity"]
 
 
 class CausalAttention(Layer):
@@ -86,19 +89,20 @@ class CausalAttention(Layer):
         self.output = nnx.Linear(inner, features, use_bias=False, dtype=dtype, rngs=rngs)
 
     def init_state(self, batch_size: int) -> Cache:
-        empty = jnp.zeros((batch_size, self.capacity, self.heads, self.head_features))
-        return Cache(jnp.zeros(batch_size, jnp.int32), empty, empty)
+        shape = (batch_size, self.heads, self.head_features, self.capacity)
+        return Cache(jnp.zeros(batch_size, jnp.int32), jnp.zeros(shape), jnp.zeros(shape))
 
     def step(self, state: Cache, x: Block) -> tuple[Cache, OutputFrame]:
         q, k, v = self._project(state.position, x)
-        remembered = _remember(state, k, v)
-        visible = jnp.arange(state.keys.shape[1]) <= state.position[:, None]
-        y = _attend(q, remembered.keys, remembered.values, visible[:, None])
-        return remembered, self._joined(y)
+        y = _attend_to_cache(state, q[:, 0], k[:, 0], v[:, 0])
+        # A place that waits for the output: so XLA writes after it has read, in place, where the state is given away. A
+        # copy of the cache would take longer than all the rest. An optimization_barrier does not bring this about.
+        place = state.position + jnp.where(jnp.isnan(y[:, 0, 0]), 0, 0).astype(jnp.int32)
+        return _remember(state._replace(position=place), k, v), self._joined(y[:, None])
 
     def scan(self, state: Cache, x: Frames) -> tuple[Cache, Frames]:
         q, k, v = self._project(state.position, x)
-        each_stream = partial(_attend_in_parts, capacity=state.keys.shape[1])
+        each_stream = partial(_attend_in_parts, capacity=state.keys.shape[-1])
         # Fresh streams, as in most trainings: an empty cache costs nothing.
         y = jax.lax.cond(
             jnp.any(state.position > 0),
@@ -142,6 +146,20 @@ def _attend(q: Heads, keys: Heads, values: Heads, visible: Bool[Array, "batch qu
     return jnp.einsum("bhqk,bkhd->bqhd", weights, values)
 
 
+def _attend_to_cache(cache: Cache, q: Frame, k: Frame, v: Frame) -> Frame:
+    """The same for one query each, which sees the cache and the new frame, whose slot is then its own."""
+    slots = jnp.arange(cache.keys.shape[-1])
+    visible, own = (slots <= cache.position[:, None])[:, None], (slots == _slot(cache))[:, None]
+    scores = jnp.where(own, jnp.sum(q * k, axis=-1)[..., None], jnp.einsum("bhd,bhdk->bhk", q, cache.keys))
+    weights = jax.nn.softmax(jnp.where(visible, scores, -jnp.inf))
+    own_weight = jnp.sum(jnp.where(own, weights, 0), axis=-1)[..., None]
+    return jnp.einsum("bhk,bhdk->bhd", jnp.where(own, 0, weights), cache.values) + own_weight * v
+
+
+def _slot(cache: Cache) -> Int[Array, "batch 1"]:
+    return (cache.position % cache.keys.shape[-1])[:, None]
+
+
 def _attend_in_parts(stream: tuple[Row, Row, Row, Any], capacity: int) -> Row:
     """The new frames (q, k, v) of one stream, which see each other and, if there is one, the cache before them.
 
@@ -179,12 +197,13 @@ def _block(first: jax.Array, q: Row, k: Row, v: Row, cache: Any, capacity: int) 
     visible = (ago >= 0) & (ago < capacity)
     if cache is not None:
         visible = jnp.concatenate([_visible_in_cache(cache, frame), visible], axis=1)
-        keys, values = jnp.concatenate([cache.keys, keys]), jnp.concatenate([cache.values, values])
+        kept = (jnp.moveaxis(each, -1, 0) for each in (cache.keys, cache.values))
+        keys, values = (jnp.concatenate(both) for both in zip(kept, (keys, values), strict=True))
     return _attend(q[None], keys[None], values[None], visible[None])[0]
 
 
 def _visible_in_cache(cache: Any, frame: Int[Array, "queries 1"]) -> Bool[Array, "queries slots"]:
-    capacity = len(cache.keys)
+    capacity = cache.keys.shape[-1]
     # How long before the first new frame a slot was written: 1 to capacity frames.
     before = (cache.position - 1 - jnp.arange(capacity)) % capacity + 1
     return (frame + before < capacity) & (before <= cache.position)
@@ -192,11 +211,12 @@ def _visible_in_cache(cache: Any, frame: Int[Array, "queries 1"]) -> Bool[Array,
 
 def _remember(cache: Cache, k: Heads, v: Heads) -> Cache:
     """The cache with the newest frames in the place of the oldest."""
-    time, capacity = k.shape[1], cache.keys.shape[1]
+    time, capacity = k.shape[1], cache.keys.shape[-1]
     kept = min(time, capacity)
     slots = (cache.position[:, None] + jnp.arange(time - kept, time)) % capacity
     rows = jnp.arange(slots.shape[0])[:, None]
-    keys, values = cache.keys.at[rows, slots].set(k[:, -kept:]), cache.values.at[rows, slots].set(v[:, -kept:])
+    keys = cache.keys.at[rows, :, :, slots].set(k[:, -kept:])
+    values = cache.values.at[rows, :, :, slots].set(v[:, -kept:])
     return Cache(cache.position + time, keys, values)
 
 
@@ -313,17 +333,20 @@ def _is_memory(part: Any) -> bool:
 
 def _grown(memory: Any, capacity: int) -> Any:
     count, *frames = memory
-    room, most = frames[0].shape[1], int(jnp.max(count))
+    axis = -1 if isinstance(memory, Cache) else 1
+    room, most = frames[0].shape[axis], int(jnp.max(count))
     if room > capacity or most > room:
         raise ValueError(
             f"grow got capacity={capacity} for a state with room for {room} frames that has heard {most}. "
             f"Grow it to {room} or more, and before more are heard than there is room for."
         )
-    return type(memory)(count, *(_padded(leaf, capacity - room) for leaf in frames))
+    return type(memory)(count, *(_padded(leaf, capacity - room, axis) for leaf in frames))
 
 
-def _padded(leaf: jax.Array, more: int) -> jax.Array:
-    return jnp.pad(leaf, ((0, 0), (0, more)) + ((0, 0),) * (leaf.ndim - 2))
+def _padded(leaf: jax.Array, more: int, axis: int) -> jax.Array:
+    padding = [(0, 0)] * leaf.ndim
+    padding[axis] = (0, more)
+    return jnp.pad(leaf, padding)
 
 
 __all__ = ["Cache", "CausalAttention", "Past", "Recomputed", "grow"]

@@ -143,7 +143,7 @@ def test_a_cache_that_grows_in_time_equals_one_that_was_large_from_the_start():
     for start, stop in ((0, 4), (4, 8), (8, 16)):
         state, y = steps(small, grow(state, stop), x[:, start:stop])
         outputs.append(y)
-    assert state[1].keys.shape[1] == state[2].frames.shape[1] == 16
+    assert state[1].keys.shape[-1] == state[2].frames.shape[1] == 16
     np.testing.assert_allclose(jnp.concatenate(outputs, axis=1), steps(large, large.init_state(2), x)[1], atol=1e-5)
 
 
