@@ -9,6 +9,7 @@ import pytest
 from flax import nnx
 from rich.console import Console
 
+from streamrnn.bench import train
 from streamrnn.bench.train import JaxUpdate, Size, Stack, bench_train, flops_per_frame, print_report
 
 TINY = Size(batch=2, frames=5, hidden=4, layers=2)
@@ -16,7 +17,10 @@ TINY = Size(batch=2, frames=5, hidden=4, layers=2)
 
 @pytest.fixture(scope="module")
 def report():
-    return bench_train(("gru", "mingru"), TINY, rounds=2)
+    with pytest.MonkeyPatch.context() as patch:
+        # It is the process's, which other tests share.
+        patch.setattr(train, "configure", lambda: None)
+        return bench_train(("gru", "mingru"), TINY, rounds=2)
 
 
 def test_every_way_of_every_cell_has_a_row_and_the_rest_is_named(report):

@@ -104,18 +104,18 @@ def noise(seed: int) -> dict[str, jax.Array]:
 
 
 def test_a_full_disk_is_named_and_the_last_good_checkpoint_survives(opened, capfd):
-    checkpoints = opened()
+    checkpoints, first, second = opened(), noise(1), noise(2)
     with files_up_to(20_000), pytest.raises(OSError, match=r"of step 1 could not be .*; none was written before"):
-        checkpoints.save(1, noise(1), {})
-    checkpoints.save(1, noise(1), {"step": 1})
-    for save in (lambda: checkpoints.save(2, noise(2), {}), lambda: checkpoints.save_best(2, noise(2))):
+        checkpoints.save(1, first, {})
+    checkpoints.save(1, first, {"step": 1})
+    for save in (lambda: checkpoints.save(2, second, {}), lambda: checkpoints.save_best(2, second)):
         with files_up_to(20_000), pytest.raises(OSError, match=r"; that of step 1 is kept\. The cause: File too large"):
             save()
     assert capfd.readouterr() == ("", "")
     again = opened()
     assert again.restore_counters() == {"step": 1}
-    np.testing.assert_array_equal(again.restore(noise(0))["weights"], noise(1)["weights"])
-    again.save(2, noise(2), {"step": 2})
+    np.testing.assert_array_equal(again.restore(noise(0))["weights"], first["weights"])
+    again.save(2, second, {"step": 2})
     assert again.last_step == 2
 
 
