@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 import numpy as np
 from jaxtyping import Float
 
+from streamrnn.bench import tables
+
 Name = TypeVar("Name", bound=Hashable)
 Turns = list[Float[np.ndarray, " calls"]]
 
@@ -51,7 +53,7 @@ def in_microseconds(turns: Turns) -> dict[str, float]:
 
 def rounded(value: Any) -> float:
     """Four significant digits."""
-    return float(f"{value:.4g}")
+    return tables.rounded(value, 4)
 
 
 def _fitting(task: Callable[[], object], turn_s: float) -> int:

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 from rich.console import Console
-from rich.table import Table
 
 from streamrnn.bench.installed import made_or_missing, print_missing
 from streamrnn.bench.machine import describe_machine
 from streamrnn.bench.peers import PEERS, Detector, LiveModel, Peer
 from streamrnn.bench.sounds import noise_and_tones
+from streamrnn.bench.tables import rounded, rows_table
 from streamrnn.decisions import SpeechSettings
 from streamrnn.models import Model
 from streamrnn.pretrained import load
@@ -81,7 +81,7 @@ def bench_pool(
         "chunk_ms": CHUNK_MS,
         "seconds": seconds,
         "pools": [pool.figures() for pool in pools],
-        "peers": [{"name": name, "cost_ms": _rounded(1000 * np.median(cost))} for name, cost in costs.items()],
+        "peers": [{"name": name, "cost_ms": rounded(1000 * np.median(cost))} for name, cost in costs.items()],
         "missing": missing,
         "figures": _figures(pools[-1].costs_s, costs, TARGETS if hears_speech else {}),
     }
@@ -119,12 +119,12 @@ class PoolLoad:
         p50, p99 = 1000 * np.percentile(self._ticks_s, [50, 99])
         return {
             "streams": len(self.streams),
-            "cost_ms": _rounded(1000 * cost_s),
-            "cpu_ms": _rounded(1000 * np.median(self._cpu_s)),
+            "cost_ms": rounded(1000 * cost_s),
+            "cpu_ms": rounded(1000 * np.median(self._cpu_s)),
             "real_time_streams": int(1 / cost_s),
-            "feed_share": _rounded(sum(self._feed_s) / sum(self.costs_s)),
-            "tick_p50_ms": _rounded(p50),
-            "tick_p99_ms": _rounded(p99),
+            "feed_share": rounded(sum(self._feed_s) / sum(self.costs_s)),
+            "tick_p50_ms": rounded(p50),
+            "tick_p99_ms": rounded(p99),
         }
 
     def _hear_chunk(self, number: int) -> tuple[float, float]:
@@ -143,10 +143,10 @@ def print_report(report: dict[str, Any], console: Console | None = None) -> None
     """Prints what bench_pool() returned as tables."""
     console, machine = console or Console(), report["machine"]
     console.print(f"{machine['cpu']}, {machine['cores']} cores, load {machine['load_average']}, {machine['system']}")
-    console.print(_table(f"{report['model']}, chunks of {report['chunk_ms']} ms", report["pools"]))
+    console.print(rows_table(f"{report['model']}, chunks of {report['chunk_ms']} ms", report["pools"]))
     for title, rows in (("One stream by itself", report["peers"]), ("Figures", report["figures"])):
         if rows:
-            console.print(_table(title, rows))
+            console.print(rows_table(title, rows))
     print_missing(report["missing"], console)
 
 
@@ -178,28 +178,9 @@ def _figures(ours_s: list[float], peers_s: dict[str, list[float]], targets: dict
 
 
 def _figure(name: str, values: Float[np.ndarray, " rounds"], target: float | None) -> dict[str, Any]:
-    low, middle, high = (_rounded(value) for value in np.percentile(values, [10, 50, 90]))
+    low, middle, high = (rounded(value) for value in np.percentile(values, [10, 50, 90]))
     met = None if target is None else bool(middle >= target)
     return {"name": name, "value": middle, "p10": low, "p90": high, "target": target, "met": met}
-
-
-def _rounded(value: Any) -> float:
-    return float(f"{value:.3g}")
-
-
-def _table(title: str, rows: list[dict[str, Any]]) -> Table:
-    table = Table(title=title, title_justify="left")
-    for column in rows[0]:
-        table.add_column(column, justify="left" if column == "name" else "right")
-    for row in rows:
-        table.add_row(*map(_cell, row.values()))
-    return table
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "[red]no[/red]"
-    return "" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
 
 
 __all__ = ["PoolLoad", "bench_pool", "print_report"]

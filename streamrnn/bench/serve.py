@@ -16,6 +16,7 @@ from streamrnn.bench.conversations import conversations, events_of, same
 from streamrnn.bench.machine import describe_machine
 from streamrnn.bench.serve_load import CHUNK_MS, Load, as_json, encoded
 from streamrnn.bench.server_process import ServerProcess, scrape, stream_url, token
+from streamrnn.bench.tables import cell, rounded
 from streamrnn.models import Model
 from streamrnn.pretrained import load
 from streamrnn.runtime import configure
@@ -199,7 +200,7 @@ def _figure(name: str, streams: int, value: float, judged: bool) -> dict[str, An
 
 
 def _rounded(value: Any) -> float | None:
-    return None if value is None else float(f"{value:.4g}")
+    return None if value is None else rounded(value, 4)
 
 
 def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> Table:
@@ -207,14 +208,8 @@ def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) ->
     for number, column in enumerate(columns):
         table.add_column(column, justify="right" if number else "left")
     for row in rows:
-        table.add_row(*map(_cell, row))
+        table.add_row(*map(cell, row))
     return table
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "[red]no[/red]"
-    return "" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
 
 
 __all__ = ["LATENCY", "TARGETS", "bench_serve", "print_report"]

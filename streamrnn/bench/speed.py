@@ -5,12 +5,12 @@ from typing import Any, Literal
 
 import numpy as np
 from rich.console import Console
-from rich.table import Table
 
 from streamrnn.bench.hour import hour_factor, memory_growth_mb
 from streamrnn.bench.machine import describe_machine
 from streamrnn.bench.sounds import batches, chunks
 from streamrnn.bench.start_up import command_s, import_s
+from streamrnn.bench.tables import rounded, rows_table
 from streamrnn.bench.timing import Times, interleaved, ratio, summary
 from streamrnn.export.format import initial_state
 from streamrnn.models import Model
@@ -97,9 +97,9 @@ def print_report(report: dict[str, Any], console: Console | None = None) -> None
     console.print(f"{machine['cpu']}, {machine['cores']} cores, load {machine['load_average']}, {machine['system']}")
     console.print(", ".join(f"{name} {version}" for name, version in machine["packages"].items()))
     calls = [{"name": name, **row} for name, row in report["calls"].items()]
-    console.print(_table(f"{report['model']}, one block of one stream", calls))
-    console.print(_table("One block of many streams", report["batches"]))
-    console.print(_table("Figures", report["figures"], columns=("name", "value", "p10", "p90", "target", "met")))
+    console.print(rows_table(f"{report['model']}, one block of one stream", calls))
+    console.print(rows_table("One block of many streams", report["batches"]))
+    console.print(rows_table("Figures", report["figures"], columns=("name", "value", "p10", "p90", "target", "met")))
 
 
 def step_calls(model: Model, against: Literal["onnxruntime"] | None = None) -> dict[str, Callable[[], np.ndarray]]:
@@ -171,28 +171,12 @@ def _start_up_figures(model_name: str) -> list[dict[str, Any]]:
 def _figure(name: str, value: float) -> dict[str, Any]:
     target = TARGETS[name]
     met = None if target is None else bool(value <= target)
-    return {"name": name, "value": float(f"{value:.3g}"), "target": target, "met": met}
+    return {"name": name, "value": rounded(value), "target": target, "met": met}
 
 
 def _batch(streams: int, times: Times, frame_s: float) -> dict[str, float]:
     p50_us = summary(times)["p50_us"]
     return {"streams": streams, "p50_us": p50_us, "real_time_streams": int(streams * frame_s * 1e6 / p50_us)}
-
-
-def _table(title: str, rows: list[dict[str, Any]], columns: tuple[str, ...] | None = None) -> Table:
-    table = Table(title=title, title_justify="left")
-    columns = columns or tuple(rows[0])
-    for column in columns:
-        table.add_column(column, justify="left" if column == "name" else "right")
-    for row in rows:
-        table.add_row(*(_cell(row.get(column)) for column in columns))
-    return table
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "[red]no[/red]"
-    return "" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
 
 
 __all__ = ["bench_step", "print_report"]

@@ -11,20 +11,21 @@ import numpy as np
 import optax
 from flax import nnx
 from rich.console import Console
-from rich.table import Table
 
 from streamrnn.bench.installed import made_or_missing, print_missing
 from streamrnn.bench.machine import describe_machine
+from streamrnn.bench.tables import rounded, rows_table
 from streamrnn.bench.timing import Times, interleaved, ratio
 from streamrnn.bench.train_torch import TorchUpdate
-from streamrnn.cells import GRU, LSTM, RGLRU, Elman, LinearCell, MinGRU, MinLSTM
+from streamrnn.cells import LinearCell
 from streamrnn.layers import Chain, Recurrent
 from streamrnn.layers.recurrent import backends
+from streamrnn.models.cores import CELLS
 from streamrnn.runtime import configure
 
-OURS = {"elman": Elman, "gru": GRU, "lstm": LSTM, "mingru": MinGRU, "minlstm": MinLSTM, "rglru": RGLRU}
 FLAX = {"elman": nnx.SimpleCell, "gru": nnx.GRUCell, "lstm": nnx.OptimizedLSTMCell}
 MATMUL_SIZE = 1024
+TEXT = ("cell", "contender", "name")
 LEARNING_RATE = 1e-3
 
 # What the ratio of our speed to another's is to be at least, for GRU and LSTM on a processor.
@@ -93,7 +94,7 @@ class Stack(nnx.Module):
 
     def __init__(self, cell: str, backend: str, size: Size, dtype: Any):
         rngs = nnx.Rngs(0)
-        cells = [OURS[cell](size.hidden, size.hidden, dtype=dtype, rngs=rngs) for _ in range(size.layers)]
+        cells = [CELLS[cell](size.hidden, size.hidden, dtype=dtype, rngs=rngs) for _ in range(size.layers)]
         self.layers = Chain(*(Recurrent(each, backend) for each in cells))
 
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -120,7 +121,7 @@ def bench_train(
     """Times updates (forward, backward, Adam) of a stack of recurrent layers; all contenders take turns in one run.
 
     Args:
-        cells: names of OURS.
+        cells: names of CELLS.
         size: what is trained on.
         dtype: "float32" or "bfloat16": what is computed in; weights are float32.
         rounds: turns that each gets.
@@ -135,8 +136,8 @@ def bench_train(
     Raises:
         ValueError: an unknown cell or dtype, or rounds is below 1.
     """
-    if unknown := [cell for cell in cells if cell not in OURS]:
-        raise ValueError(f"bench train got the cell {unknown[0]!r}; it knows {', '.join(OURS)}.")
+    if unknown := [cell for cell in cells if cell not in CELLS]:
+        raise ValueError(f"bench train got the cell {unknown[0]!r}; it knows {', '.join(CELLS)}.")
     if dtype not in ("float32", "bfloat16"):
         raise ValueError(f"bench train got dtype={dtype!r}; pass float32 or bfloat16.")
     configure()
@@ -152,7 +153,7 @@ def bench_train(
         "machine": describe_machine(),
         "size": vars(size),
         "dtype": dtype,
-        "matmul_gflops": _rounded(matmul_flops / 1e9),
+        "matmul_gflops": rounded(matmul_flops / 1e9),
         "rows": [_row(each, update, times[each.cell, each.name], size, matmul_flops) for each, update in made],
         "ratios": [each for cell in cells for each in _ratios(cell, times)],
         "missing": list({each["name"]: each for each in missing}.values()),
@@ -172,7 +173,7 @@ def _contenders(cell: str, size: Size, dtype: Any) -> list[Contender]:
 
 
 def _ways(cell: str) -> list[str]:
-    return list(backends(OURS[cell](1, 1, rngs=nnx.Rngs(0))))
+    return list(backends(CELLS[cell](1, 1, rngs=nnx.Rngs(0))))
 
 
 def _row(contender: Contender, update: Any, times: Times, size: Size, matmul_flops: float) -> dict[str, Any]:
@@ -186,15 +187,15 @@ def _row(contender: Contender, update: Any, times: Times, size: Size, matmul_flo
         "frames_per_s": round(middle),
         "p10": round(low),
         "p90": round(high),
-        "gflops": _rounded(flops / 1e9),
-        "of_matmul": _rounded(flops / matmul_flops),
-        "compile_s": None if compile_s is None else _rounded(compile_s),
+        "gflops": rounded(flops / 1e9),
+        "of_matmul": rounded(flops / matmul_flops),
+        "compile_s": None if compile_s is None else rounded(compile_s),
     }
 
 
 def flops_per_frame(cell: str, size: Size) -> int:
     """Floating point operations of the matmuls of one frame of one recording, forward and twice backward."""
-    make = OURS[cell]
+    make = CELLS[cell]
     gates = make(1, 1, rngs=nnx.Rngs(0)).input.kernel.shape[1]
     inputs = size.hidden if issubclass(make, LinearCell) else 2 * size.hidden
     return 3 * 2 * inputs * gates * size.hidden * size.layers
@@ -218,33 +219,14 @@ def print_report(report: dict[str, Any], console: Console | None = None) -> None
         f"{size['layers']} layers of {size['hidden']}, {size['batch']} recordings of {size['frames']} frames, "
         f"{report['dtype']}; a matmul reaches {report['matmul_gflops']:g} GFLOP/s"
     )
-    console.print(_table(title, report["rows"]))
+    console.print(rows_table(title, report["rows"], left=TEXT))
     if report["ratios"]:
-        console.print(_table("Our fastest way, times the speed of", report["ratios"]))
+        console.print(rows_table("Our fastest way, times the speed of", report["ratios"], left=TEXT))
     print_missing(report["missing"], console)
-
-
-def _table(title: str, rows: list[dict[str, Any]]) -> Table:
-    table = Table(title=title, title_justify="left")
-    for column in rows[0]:
-        table.add_column(column, justify="left" if column in ("cell", "contender", "name") else "right")
-    for row in rows:
-        table.add_row(*map(_cell, row.values()))
-    return table
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "[red]no[/red]"
-    return "" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def _mean_square(y: jax.Array) -> jax.Array:
     return jnp.mean(jnp.square(y.astype(jnp.float32)))
 
 
-def _rounded(value: float) -> float:
-    return float(f"{value:.3g}")
-
-
-__all__ = ["OURS", "Size", "bench_train", "flops_per_frame", "print_report"]
+__all__ = ["Size", "bench_train", "flops_per_frame", "print_report"]

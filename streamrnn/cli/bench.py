@@ -1,8 +1,9 @@
 """`streamrnn bench`: speed on this machine, and other programs on the same recordings."""
 
 import json as json_format
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from rich.console import Console
 
@@ -43,10 +44,7 @@ def step(
     from streamrnn.bench.speed import bench_step, print_report
 
     report = bench_step(model, against, hour=hour)
-    if json:
-        print(json_format.dumps(report, indent=2))
-    else:
-        print_report(report)
+    _tell(report, print_report, json)
 
 
 def train(
@@ -74,10 +72,7 @@ def train(
     from streamrnn.bench.train import Size, bench_train, print_report
 
     report = bench_train(cells, Size(batch, frames, hidden, layers), dtype, rounds)
-    if json:
-        print(json_format.dumps(report, indent=2))
-    else:
-        print_report(report)
+    _tell(report, print_report, json)
 
 
 def pool(
@@ -104,10 +99,7 @@ def pool(
     report = bench_pool(model, streams, seconds)
     if plot is not None:
         draw_latency(report["pools"], report["chunk_ms"], plot)
-    if json:
-        print(json_format.dumps(report, indent=2))
-    else:
-        print_report(report)
+    _tell(report, print_report, json)
 
 
 def serve(
@@ -140,10 +132,7 @@ def serve(
     report = bench_serve(model, streams, seconds, idle, server, sound)
     if plot is not None:
         draw_server_latency(report["loads"], TARGETS[LATENCY], plot)
-    if json:
-        print(json_format.dumps(report, indent=2))
-    else:
-        print_report(report)
+    _tell(report, print_report, json)
 
 
 def soak(
@@ -167,10 +156,7 @@ def soak(
     from streamrnn.bench.soak import bench_soak, print_report
 
     report = bench_soak(model, minutes, streams, seed, sound)
-    if json:
-        print(json_format.dumps(report, indent=2))
-    else:
-        print_report(report)
+    _tell(report, print_report, json)
 
 
 def peers(
@@ -191,10 +177,7 @@ def peers(
 
     configure()
     comparison = compare_vad_peers(data, models, split)
-    if json:
-        print(json_format.dumps(comparison, indent=2))
-    else:
-        show(comparison, Console())
+    _tell(comparison, show, json)
 
 
 def denoise_peers(data: Path, models: tuple[str, ...] = ("denoise",), json: bool = False) -> None:
@@ -209,10 +192,15 @@ def denoise_peers(data: Path, models: tuple[str, ...] = ("denoise",), json: bool
 
     configure()
     comparison = compare_denoising_peers(data, models)
+    _tell(comparison, show, json)
+
+
+def _tell(report: dict[str, Any], show: Callable[[dict[str, Any], Console], None], json: bool) -> None:
+    """Prints a report: as one JSON object, or as tables."""
     if json:
-        print(json_format.dumps(comparison, indent=2))
+        print(json_format.dumps(report, indent=2))
     else:
-        show(comparison, Console())
+        show(report, Console())
 
 
-__all__ = ["denoise_peers", "main", "peers", "pool", "serve", "soak", "step"]
+__all__ = ["denoise_peers", "main", "peers", "pool", "serve", "soak", "step", "train"]

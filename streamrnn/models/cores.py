@@ -47,13 +47,17 @@ def _convolutional(s: "CoreSettings", in_features: int, rngs: nnx.Rngs) -> list[
     return temporal_convolutions(in_features, s.hidden, window=window, dtype=jnp.dtype(s.dtype), rngs=rngs)
 
 
+CELLS = {
+    "elman": Elman,
+    "gru": GRU,
+    "lstm": LSTM,
+    "mingru": MinGRU,
+    "minlstm": MinLSTM,
+    "rglru": RGLRU,
+}
+
 CORES: dict[str, Core] = {
-    "elman": _recurrent(Elman),
-    "gru": _recurrent(GRU),
-    "lstm": _recurrent(LSTM),
-    "mingru": _recurrent(MinGRU),
-    "minlstm": _recurrent(MinLSTM),
-    "rglru": _recurrent(RGLRU),
+    **{name: _recurrent(cell) for name, cell in CELLS.items()},
     "transformer": _attending(transformer, 2048),
     "transformer-window": _attending(transformer, 250),
     "transformer-recompute": _attending(recomputed_transformer, 2048),
@@ -150,4 +154,4 @@ def parameter_count(model: Callable[..., Model], settings: Any) -> int:
     return sum(leaf.size for leaf in jax.tree.leaves(nnx.state(built, nnx.Param)))
 
 
-__all__ = ["CORES", "CoreName", "CoreSettings", "core_layers", "matched", "parameter_count"]
+__all__ = ["CELLS", "CORES", "CoreName", "CoreSettings", "core_layers", "matched", "parameter_count"]
