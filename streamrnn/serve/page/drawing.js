@@ -1,5 +1,6 @@
 /** The picture above the captions: words, spectrogram, waveform and level on one axis of time. */
 
+import { fitted } from "./canvas.js";
 import { COLUMNS, COLUMN_S } from "./history.js";
 import { readPalette } from "./palette.js";
 import { Spectrogram } from "./spectrogram.js";
@@ -37,12 +38,7 @@ export class Scope {
   }
 
   #fit() {
-    const ratio = window.devicePixelRatio || 1;
-    this.width = this.canvas.clientWidth;
-    this.height = this.canvas.clientHeight;
-    this.canvas.width = Math.round(this.width * ratio);
-    this.canvas.height = Math.round(this.height * ratio);
-    this.context.setTransform(ratio, 0, 0, ratio, 0, 0);
+    Object.assign(this, fitted(this.canvas, this.context));
     this.span_s = Math.max(SHORTEST_S, Math.min(LONGEST_S, this.width / PIXELS_PER_SECOND));
     this.pixelsPerSecond = this.width / this.span_s;
     this.isStale = true;

@@ -1,5 +1,6 @@
 /** The controls of a recording: play and pause, position over a small picture of all of it, original or cleaned, pace. */
 
+import { fitted } from "./canvas.js";
 import { readPalette } from "./palette.js";
 import { setText } from "./text.js";
 import { clockText } from "./time.js";
@@ -78,12 +79,7 @@ class Overview {
   }
 
   #fit() {
-    const ratio = window.devicePixelRatio || 1;
-    this.width = this.canvas.clientWidth;
-    this.height = this.canvas.clientHeight;
-    this.canvas.width = Math.round(this.width * ratio);
-    this.canvas.height = Math.round(this.height * ratio);
-    this.context.setTransform(ratio, 0, 0, ratio, 0, 0);
+    Object.assign(this, fitted(this.canvas, this.context));
     this.palette = readPalette(this.canvas);
     if (this.recording && this.width > 0) this.peaks = peaksOf(this.recording.samples, Math.ceil(this.width / 3));
   }
