@@ -1,5 +1,7 @@
 """What a cell is: one recurrence, without a time axis."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
@@ -37,6 +39,69 @@ class Cell(nnx.Module):
         raise NotImplementedError(f"{type(self).__name__} defines no advance")
 
 
+Gates = tuple[Float[jax.Array, "batch hidden"], ...]
+
+
+class GatedCell(Cell):
+    """A recurrence whose output comes back through one matmul, `recurrent`, and which else works element by element.
+
+    A subclass writes `combine` and `output_of`. So split, the gradient of the matmul's weights can be taken for all
+    frames at once, and a kernel can hold the weights on its chip for a whole recording.
+
+    Attributes:
+        gates: how many there are, side by side in the projected input and in the matmul's result.
+        recurrent: W_h h + b_h of all gates.
+        dtype: compute dtype of both matmuls; all else is float32.
+        modulated: the gates, by their places, whose recurrent part does not just add to the input's.
+        is_pointwise: whether `combine` is all that happens after the matmuls.
+    """
+
+    gates: int
+    recurrent: nnx.Linear
+    dtype: Any
+    modulated: tuple[int, ...] = ()
+    is_pointwise: bool = True
+
+    @property
+    def recurrent_weights(self) -> tuple[Any, Any]:
+        """Kernel[out, gates * hidden] and bias[gates * hidden] of the recurrent matmul."""
+        bias: Any = self.recurrent.bias
+        return self.recurrent.kernel[...], bias[...]
+
+    def combine(self, state: State, sums: Gates, /) -> State:
+        """The next state, element by element; `sums` are what gate_sums() gives."""
+        raise NotImplementedError(f"{type(self).__name__} defines no combine")
+
+    def output_of(self, state: State, /) -> Float[jax.Array, "*batch out"]:
+        """The part of the state that is the output, and that the recurrent matmul sees; of many frames, theirs."""
+        raise NotImplementedError(f"{type(self).__name__} defines no output_of")
+
+    def advance(
+        self, state: State, z: Inexact[jax.Array, "batch gates"], /
+    ) -> tuple[State, Inexact[jax.Array, "batch out"]]:
+        s = recurrent_part(self.output_of(state), *self.recurrent_weights, self.dtype)
+        parts = tuple(jnp.split(z, self.gates, axis=-1)), tuple(jnp.split(s, self.gates, axis=-1))
+        state = self.combine(state, gate_sums(*parts, self.modulated))
+        return state, self.output_of(state).astype(self.dtype)
+
+
+def gate_sums(z: tuple[jax.Array, ...], s: tuple[jax.Array, ...], modulated: tuple[int, ...]) -> tuple[jax.Array, ...]:
+    """What a gated cell combines: each gate's sum of the input's part z and the recurrent part s, in float32.
+
+    Of a modulated gate it is z alone; its s follows after all gates.
+    """
+    z = tuple(part.astype(jnp.float32) for part in z)
+    sums = (part if gate in modulated else part + s[gate] for gate, part in enumerate(z))
+    return (*sums, *(s[gate] for gate in modulated))
+
+
+def recurrent_part(
+    h: Float[jax.Array, "batch out"], kernel: Float[jax.Array, "out gates"], bias: Float[jax.Array, " gates"], dtype
+) -> Float[jax.Array, "batch gates"]:
+    """W_h h + b_h: factors in the compute dtype, sums in float32."""
+    return jnp.dot(h.astype(dtype), kernel.astype(dtype), preferred_element_type=jnp.float32) + bias
+
+
 def input_projection(in_features: int, out_features: int, dtype, rngs: nnx.Rngs) -> nnx.Linear:
     """W_x x + b_x of all gates side by side."""
     return nnx.Linear(in_features, out_features, kernel_init=_BY_INPUTS, dtype=dtype, rngs=rngs)
@@ -61,4 +126,13 @@ def _orthogonal_gates(key, shape, dtype=jnp.float32, out_sharding=None):
     return jnp.concatenate([nnx.initializers.orthogonal()(k, (rows, rows), dtype) for k in keys], axis=1)
 
 
-__all__ = ["Cell", "input_projection", "recurrent_projection", "zeros"]
+__all__ = [
+    "Cell",
+    "GatedCell",
+    "Gates",
+    "gate_sums",
+    "input_projection",
+    "recurrent_part",
+    "recurrent_projection",
+    "zeros",
+]

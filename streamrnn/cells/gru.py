@@ -5,10 +5,10 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Float, Inexact
 
-from streamrnn.cells.cell import Cell, input_projection, recurrent_projection, zeros
+from streamrnn.cells.cell import GatedCell, Gates, input_projection, recurrent_projection, zeros
 
 
-class GRU(Cell):
+class GRU(GatedCell):
     """Cho et al. 2014, "Learning phrase representations", in PyTorch's form: the reset gate acts after the matmul.
 
         r  = sigmoid(W_xr x + b_xr + W_hr h + b_hr)
@@ -25,10 +25,13 @@ class GRU(Cell):
         rngs: random streams that draw the parameters.
     """
 
+    gates = 3
+    modulated = (2,)
+
     def __init__(self, in_features: int, hidden: int, *, dtype=jnp.float32, rngs: nnx.Rngs):
         self.in_features, self.out_features, self.dtype = in_features, hidden, dtype
-        self.input = input_projection(in_features, 3 * hidden, dtype, rngs)
-        self.recurrent = recurrent_projection(hidden, 3, dtype, rngs)
+        self.input = input_projection(in_features, self.gates * hidden, dtype, rngs)
+        self.recurrent = recurrent_projection(hidden, self.gates, dtype, rngs)
 
     def init_state(self, batch_size: int) -> jax.Array:
         return zeros(batch_size, self.out_features)
@@ -36,16 +39,13 @@ class GRU(Cell):
     def project(self, x: Inexact[jax.Array, "*time in"]) -> Inexact[jax.Array, "*time gates"]:
         return self.input(x)
 
-    def advance(
-        self, h: Float[jax.Array, "batch hidden"], projected: Inexact[jax.Array, "batch gates"], /
-    ) -> tuple[Float[jax.Array, "batch hidden"], Inexact[jax.Array, "batch hidden"]]:
-        xr, xz, xn = jnp.split(projected.astype(jnp.float32), 3, axis=-1)
-        hr, hz, hn = jnp.split(self.recurrent(h).astype(jnp.float32), 3, axis=-1)
-        r = jax.nn.sigmoid(xr + hr)
-        z = jax.nn.sigmoid(xz + hz)
-        n = jnp.tanh(xn + r * hn)
-        h = n + z * (h - n)
-        return h, h.astype(self.dtype)
+    def combine(self, h: Float[jax.Array, "batch hidden"], sums: Gates, /) -> Float[jax.Array, "batch hidden"]:
+        r, z, xn, hn = sums
+        n = jnp.tanh(xn + jax.nn.sigmoid(r) * hn)
+        return n + jax.nn.sigmoid(z) * (h - n)
+
+    def output_of(self, h: Float[jax.Array, "*batch hidden"], /) -> Float[jax.Array, "*batch hidden"]:
+        return h
 
 
 __all__ = ["GRU"]

@@ -7,7 +7,7 @@ from streamrnn.layers.delay import Delay, Lookahead
 from streamrnn.layers.masking import SpecAugment
 from streamrnn.layers.pointwise import Apply, Dense, Dropout, LayerNorm, RMSNorm
 from streamrnn.layers.pytorch import from_torch, to_torch
-from streamrnn.layers.recurrent import Recurrent
+from streamrnn.layers.recurrent import Recurrent, run_recurrences
 from streamrnn.layers.subsample import StackFrames
 
 __all__ = [
@@ -29,5 +29,6 @@ __all__ = [
     "depthwise_separable_conv",
     "from_torch",
     "grow",
+    "run_recurrences",
     "to_torch",
 ]

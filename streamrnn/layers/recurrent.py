@@ -1,13 +1,15 @@
 """A cell made a layer: time enters here."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+from flax import nnx
 
-from streamrnn.cells import Cell, LinearCell
+from streamrnn.cells import Cell
 from streamrnn.contract import Layer
-from streamrnn.layers.recurrences import associative_scan, linear_scan, plain_scan
+from streamrnn.layers.backends import BACKENDS, choose
 from streamrnn.shapes import Block, Frames, OutputFrame, State
 
 
@@ -21,19 +23,27 @@ class Recurrent(Layer):
         cell: the recurrence.
         backend: how `scan` runs. All give the same numbers with the same weights. "scan": frame by frame.
             "associative": many frames at once, for cells that are linear in their state (MinGRU, MinLSTM, RGLRU).
-            "auto": associative for these on GPUs and TPUs, else scan, which is faster on a few processor cores.
+            "cudnn": an LSTM in float32 by NVIDIA's library. "pallas": Elman, GRU and LSTM with their weights kept on a
+            GPU's chip. "auto": what fits cell and platform; `why` tells.
+        remat_frames: what a gradient needs of so many frames is computed anew when it is needed, instead of being kept
+            (Chen et al. 2016): memory for the states at every so many frames, for a third more time. None: all is kept.
 
     Raises:
-        ValueError: there is no such backend, or it can't run this cell.
+        ValueError: there is no such backend, or it can't run this cell, or not on the platform that JAX runs on; or
+            remat_frames is below 1.
     """
 
-    def __init__(self, cell: Cell, backend: str = "auto"):
-        if backend not in ("auto", *backends(cell)):
-            raise ValueError(
-                f"Recurrent got backend={backend!r}; a {type(cell).__name__} runs with "
-                f"{', '.join(('auto', *backends(cell)))}. Pass one of these."
-            )
-        self.cell, self.backend = cell, backend
+    def __init__(self, cell: Cell, backend: str = "auto", remat_frames: int | None = None):
+        self.cell = cell
+        self.run_by(backend, remat_frames)
+
+    def run_by(self, backend: str = "auto", remat_frames: int | None = None) -> None:
+        """Chooses anew how `scan` runs; arguments and errors are those of the class."""
+        if remat_frames is not None and remat_frames < 1:
+            raise ValueError(f"Recurrent got remat_frames={remat_frames}; pass 1 or more, or None to keep all.")
+        if backend != "auto":
+            self._check(backend)
+        self.backend, self.remat_frames = backend, remat_frames
 
     def init_state(self, batch_size: int) -> State:
         return self.cell.init_state(batch_size)
@@ -43,24 +53,68 @@ class Recurrent(Layer):
         return state, y[:, None]
 
     def scan(self, state: State, x: Frames) -> tuple[State, Frames]:
-        projected = self.cell.project(jnp.moveaxis(x, 1, 0))
-        state, y = backends(self.cell)[self.chosen_backend](self.cell, state, projected)
+        run, x = BACKENDS[self.chosen_backend].run, jnp.moveaxis(x, 1, 0)
+        if self.remat_frames is None:
+            state, y = run(self.cell, state, x)
+        else:
+            state, y = _forgetting(lambda state, x: run(self.cell, state, x), self.remat_frames, state, x)
         return state, jnp.moveaxis(y, 0, 1)
 
     @property
     def chosen_backend(self) -> str:
         """The backend in force: what "auto" means for this cell, on the platform that JAX runs on by default."""
-        if self.backend != "auto":
-            return self.backend
-        is_parallel = isinstance(self.cell, LinearCell) and jax.default_backend() != "cpu"
-        return "associative" if is_parallel else "scan"
+        return self._choice()[0]
+
+    @property
+    def why(self) -> str:
+        """Why `chosen_backend` is what it is."""
+        return self._choice()[1]
+
+    def _choice(self) -> tuple[str, str]:
+        if self.backend == "auto":
+            return choose(self.cell, jax.default_backend())
+        return self.backend, "it was asked for"
+
+    def _check(self, name: str) -> None:
+        platform = jax.default_backend()
+        able = ["auto", *(known for known, each in BACKENDS.items() if each.serves(self.cell, platform))]
+        if name in able:
+            return
+        reason, backend = "there is none of that name", BACKENDS.get(name)
+        if backend is not None:
+            reason = backend.refusal(self.cell) or f"it runs on {', '.join(backend.platforms)}, and JAX on {platform}"
+        raise ValueError(
+            f"Recurrent got backend={name!r}: {reason}. A {type(self.cell).__name__} runs here with "
+            f"{', '.join(able)}. Pass one of these."
+        )
 
 
-def backends(cell: Cell) -> dict[str, Callable]:
-    """The ways in which a cell can be run over many frames, by name."""
-    if isinstance(cell, LinearCell):
-        return {"scan": linear_scan, "associative": associative_scan}
-    return {"scan": plain_scan}
+def _forgetting(run: Callable[[Any, Any], tuple[Any, Any]], length: int, state: Any, x: Any) -> tuple[Any, Any]:
+    """Runs pieces of x one after the other; nothing inside a piece is kept for its gradient."""
+    run = jax.checkpoint(run)
+    whole = len(x) - len(x) % length
+    state, y = jax.lax.scan(run, state, x[:whole].reshape(-1, length, *x.shape[1:]))
+    y = y.reshape(whole, *y.shape[2:])
+    if whole < len(x):
+        state, rest = run(state, x[whole:])
+        y = jnp.concatenate([y, rest])
+    return state, y
 
 
-__all__ = ["Recurrent", "backends"]
+def run_recurrences(model: nnx.Module, backend: str = "auto", remat_frames: int | None = None) -> None:
+    """Chooses for all recurrent layers of a model how they run over many frames.
+
+    Args:
+        backend, remat_frames: see Recurrent.
+
+    Raises:
+        ValueError: a layer can't run so; or it is asked for and there is no recurrent layer.
+    """
+    layers = [node for _, node in nnx.iter_graph(model) if isinstance(node, Recurrent)]
+    if not layers and (backend, remat_frames) != ("auto", None):
+        raise ValueError(f"backend={backend!r} and remat_frames={remat_frames} are of no use: no layer is recurrent.")
+    for layer in layers:
+        layer.run_by(backend, remat_frames)
+
+
+__all__ = ["Recurrent", "run_recurrences"]

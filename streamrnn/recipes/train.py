@@ -10,6 +10,7 @@ import jax
 import numpy as np
 from flax import nnx
 
+from streamrnn.layers import run_recurrences
 from streamrnn.models import Model
 from streamrnn.recipes.recipe import Carrying, Recipe
 from streamrnn.training.dry_run import DryRun, dry_run
@@ -44,7 +45,7 @@ def train(
 
     Raises what fit raises; a ValueError where no weights of `start` fit.
     """
-    model = recipe.model(nnx.Rngs(recipe.training.seed))
+    model = _model(recipe)
     if start is not None:
         begin_with(model, start)
 
@@ -100,8 +101,15 @@ def _digest(model: Model) -> str:
 
 def foresee(recipe: Recipe) -> DryRun:
     """What training with this recipe will take: see dry_run."""
-    model = recipe.model(nnx.Rngs(recipe.training.seed))
+    model = _model(recipe)
     return dry_run(model, recipe.loss, recipe.batches, recipe.training, initial_carry=_initial_carry(recipe))
+
+
+def _model(recipe: Recipe) -> Model:
+    settings = recipe.training
+    model = recipe.model(nnx.Rngs(settings.seed))
+    run_recurrences(model, settings.backend, settings.remat_frames)
+    return model
 
 
 def _initial_carry(recipe: Recipe) -> Callable[[Any, Any], Any] | None:

@@ -36,6 +36,12 @@ class TrainingSettings:
     """Stop after so many validations without improvement; 0: never."""
     validate_every: int = 100
     """Updates between validations and checkpoints."""
+    backend: Literal["auto", "scan", "associative", "cudnn", "pallas"] = field(
+        default="auto", metadata={"identity": False}
+    )
+    """How recurrent layers run over many frames; all ways give the same numbers, up to rounding."""
+    remat_frames: int | None = field(default=None, metadata={"identity": False})
+    """Of so many frames, what gradients need is computed anew instead of kept: less memory, more time."""
     log_every: int = field(default=50, metadata={"identity": False})
     """Updates between lines of metrics.jsonl."""
     seed: int = 0

@@ -1,8 +1,4 @@
-"""Ways to run a cell over many frames that give the same numbers, forward and backward.
-
-All take the cell's state, and the projected inputs z[time, batch, gates]; all give the state after the last frame and
-the outputs y[time, batch, out].
-"""
+"""Recurrences that are linear in their state: without a matmul in the loop, and without a loop."""
 
 from functools import partial
 from typing import Any
@@ -11,10 +7,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Float, Inexact
 
-from streamrnn.cells import Cell, LinearCell
-from streamrnn.shapes import State
+from streamrnn.cells import LinearCell
 
-Projected = Inexact[jax.Array, "time batch gates"]
+Inputs = Inexact[jax.Array, "time batch in"]
 Outputs = Inexact[jax.Array, "time batch out"]
 Sequence = Float[jax.Array, "time batch hidden"]
 
@@ -22,25 +17,20 @@ Sequence = Float[jax.Array, "time batch hidden"]
 PIECE_FRAMES = 256
 
 
-def plain_scan(cell: Cell, state: State, z: Projected) -> tuple[State, Outputs]:
-    """Frame by frame, for any cell."""
-    return jax.lax.scan(cell.advance, state, z)
-
-
-def linear_scan(cell: LinearCell, state: State, z: Projected) -> tuple[State, Outputs]:
+def linear_scan(cell: LinearCell, state: jax.Array, x: Inputs) -> tuple[jax.Array, Outputs]:
     """Frame by frame, for cells that are linear in their state: no matmul is left, forward or backward."""
-    return _linear(_one_by_one, cell, state, z)
+    return _linear(_one_by_one, cell, state, x)
 
 
-def associative_scan(cell: LinearCell, state: State, z: Projected) -> tuple[State, Outputs]:
+def associative_scan(cell: LinearCell, state: jax.Array, x: Inputs) -> tuple[jax.Array, Outputs]:
     """All frames of a piece at once, for cells that are linear in their state (Blelloch 1990, section 1.4.1): in time
     that grows with the logarithm of the piece on a machine that is wide enough. Pieces of 256 frames bound the memory.
     """
-    return _linear(_in_pieces, cell, state, z)
+    return _linear(_in_pieces, cell, state, x)
 
 
-def _linear(run: Any, cell: LinearCell, state: State, z: Projected) -> tuple[State, Outputs]:
-    a, b = cell.coefficients(z)
+def _linear(run: Any, cell: LinearCell, state: jax.Array, x: Inputs) -> tuple[jax.Array, Outputs]:
+    a, b = cell.coefficients(cell.project(x))
     h: Any = _recurrence(run, a, b, state)
     return (h[-1] if len(h) else state), h.astype(cell.dtype)
 
@@ -98,4 +88,4 @@ def _then(earlier: tuple[jax.Array, jax.Array], later: tuple[jax.Array, jax.Arra
     return a * c, c * b + d
 
 
-__all__ = ["associative_scan", "linear_scan", "plain_scan"]
+__all__ = ["associative_scan", "linear_scan"]

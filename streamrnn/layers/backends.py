@@ -1,0 +1,73 @@
+"""How a recurrence can be run over many frames, by name: all ways give the same numbers with the same weights."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from streamrnn.cells import Cell, GatedCell, LinearCell
+from streamrnn.layers.cudnn import cudnn_refusal, cudnn_scan
+from streamrnn.layers.fused_kernels import fused_refusal, fused_scan
+from streamrnn.layers.gated_scans import gated_scan, plain_scan
+from streamrnn.layers.linear_scans import associative_scan, linear_scan
+
+# (cell, state, x[time, batch, in]) -> (state after the last frame, y[time, batch, out])
+Run = Callable[[Any, Any, Any], tuple[Any, Any]]
+
+
+@dataclass(frozen=True)
+class Backend:
+    """A way of running cells.
+
+    Attributes:
+        run: what runs one.
+        refusal: says of a cell why it can't be run so; None where it can.
+        platforms: where it runs, as JAX names platforms ("cpu", "gpu", "tpu"); none named: everywhere.
+    """
+
+    run: Run
+    refusal: Callable[[Cell], str | None]
+    platforms: tuple[str, ...] = ()
+
+    def serves(self, cell: Cell, platform: str | None = None) -> bool:
+        """Whether the cell can be run so; on a platform, if one is named."""
+        return self.refusal(cell) is None and (not self.platforms or platform in (None, *self.platforms))
+
+
+def _scan(cell: Cell, state: Any, x: Any) -> tuple[Any, Any]:
+    if isinstance(cell, LinearCell):
+        return linear_scan(cell, state, x)
+    if isinstance(cell, GatedCell) and cell.is_pointwise:
+        return gated_scan(cell, state, x)
+    return plain_scan(cell, state, x)
+
+
+def _anything(cell: Cell) -> None:
+    return None
+
+
+def _linear_only(cell: Cell) -> str | None:
+    return None if isinstance(cell, LinearCell) else f"a {type(cell).__name__} is not linear in its state"
+
+
+BACKENDS = {
+    "scan": Backend(_scan, _anything),
+    "associative": Backend(associative_scan, _linear_only),
+    "cudnn": Backend(cudnn_scan, cudnn_refusal, ("gpu",)),
+    "pallas": Backend(fused_scan, fused_refusal, ("gpu",)),
+}
+
+
+def choose(cell: Cell, platform: str) -> tuple[str, str]:
+    """What "auto" means for a cell on a platform: the backend's name, and why it is that one."""
+    name = type(cell).__name__
+    kernels = [each for each in ("cudnn", "pallas") if BACKENDS[each].serves(cell, platform)]
+    if kernels:
+        return "scan", f"it runs everywhere; this {name} can also be given to {' or '.join(kernels)}, by name"
+    if not isinstance(cell, LinearCell):
+        return "scan", f"a {name} needs each frame's state for the next, and scan runs everywhere"
+    if platform == "cpu":
+        return "scan", "a few processor cores are faster frame by frame"
+    return "associative", f"a {name} is linear in its state, and a {platform} has room for many frames at once"
+
+
+__all__ = ["BACKENDS", "Backend", "choose"]

@@ -1,0 +1,190 @@
+"""Gated recurrences as one GPU kernel each way: the recurrent weights stay on the chip for a whole recording.
+
+A plain scan launches several kernels per frame, and each reads the weights anew. Here each multiprocessor takes some
+rows of the batch through all frames (Diamos et al. 2016, "Persistent RNNs"). The kernels are written in Pallas from
+the cell's own equations, so they serve every gated cell.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Float, Inexact
+
+from streamrnn.cells import Cell, GatedCell, gate_sums
+from streamrnn.layers.gated_scans import Equations, previous, weight_gradients
+from streamrnn.shapes import State
+
+# Rows of a tile: the fewest that a matrix unit multiplies at once.
+TILE_ROWS = 16
+# A block of threads has 227 KB on Hopper; some of it is for the tile.
+WEIGHT_BYTES = 208 * 1024
+HIDDEN_SIZES = (16, 32, 64, 128)
+
+Kernel = Float[jax.Array, "hidden gates"]
+Projected = Inexact[jax.Array, "time batch gates"]
+
+
+def fused_scan(
+    cell: GatedCell, state: State, x: Inexact[jax.Array, "time batch in"], interpret: bool = False
+) -> tuple[State, Inexact[jax.Array, "time batch out"]]:
+    """All frames in one kernel.
+
+    Args:
+        interpret: run the kernel's operations one by one on any platform: slow, to test it.
+    """
+    rows = x.shape[1]
+    padding = -rows % TILE_ROWS
+    x = jnp.pad(x, ((0, 0), (0, padding), (0, 0)))
+    state = jax.tree.map(lambda leaf: jnp.pad(leaf, ((0, padding), (0, 0))), state)
+    ran: Any = _run(Equations.of(cell), interpret, *cell.recurrent_weights, state, cell.project(x))
+    state, y = ran
+    return jax.tree.map(lambda leaf: leaf[:rows], state), y[:, :rows].astype(cell.dtype)
+
+
+def fused_refusal(cell: Cell) -> str | None:
+    """Why the kernels can't run a cell; None if they can."""
+    if not isinstance(cell, GatedCell) or not cell.is_pointwise:
+        return "the kernels are for Elman networks, GRUs and LSTMs without a projection"
+    hidden = cell.out_features
+    if hidden not in HIDDEN_SIZES:
+        return f"the kernels need a state of {', '.join(map(str, HIDDEN_SIZES))} numbers, and the cell's has {hidden}"
+    needed = cell.gates * hidden * hidden * jnp.dtype(cell.dtype).itemsize
+    if needed > WEIGHT_BYTES:
+        return (
+            f"its recurrent weights take {needed // 1024} KB in {jnp.dtype(cell.dtype).name}, and a chip's shared "
+            f"memory holds {WEIGHT_BYTES // 1024} KB of them (bfloat16 takes half)"
+        )
+    return None
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+def _run(cell: Equations, interpret: bool, kernel: Kernel, bias: Any, start: State, z: Projected) -> tuple[State, Any]:
+    states = _all_states(cell, interpret, kernel, bias, start, z)
+    return _last(start, states), cell.output_of(states)
+
+
+def _forward(
+    cell: Equations, interpret: bool, kernel: Kernel, bias: Any, start: State, z: Projected
+) -> tuple[tuple[State, Any], Any]:
+    states = _all_states(cell, interpret, kernel, bias, start, z)
+    return (_last(start, states), cell.output_of(states)), (kernel, bias, start, z, states)
+
+
+def _backward(cell: Equations, interpret: bool, saved: Any, cotangents: tuple[State, Any]) -> tuple[Any, ...]:
+    kernel, bias, start, z, states = saved
+    before = previous(start, states)
+    # The sums of all frames anew, in one matmul: the kernel is bound by its memory traffic, and this is none of it.
+    h = cell.output_of(before).astype(cell.dtype)
+    s = jnp.dot(h, kernel.astype(cell.dtype), preferred_element_type=jnp.float32) + bias
+    sums = jnp.concatenate(gate_sums(_gates(cell, z), _gates(cell, s), cell.modulated), axis=-1)
+    d_sums, d_start = _all_gradients(cell, interpret, kernel, before, sums, *cotangents)
+    parts = jnp.split(d_sums, cell.gates + len(cell.modulated), axis=-1)
+    d_kernel, d_bias = weight_gradients(cell, cell.output_of(before), cell.recurrent(parts))
+    return d_kernel, d_bias, d_start, jnp.concatenate(parts[: cell.gates], axis=-1).astype(z.dtype)
+
+
+_run.defvjp(_forward, _backward)
+
+
+def _all_states(cell: Equations, interpret: bool, kernel: Kernel, bias: Any, start: State, z: Projected) -> State:
+    """The states after each frame."""
+    leaves, tree = jax.tree.flatten(start)
+    gates, hidden = cell.gates, kernel.shape[0]
+
+    def body(kernel_ref: Any, bias_ref: Any, z_ref: Any, *refs: Any) -> None:
+        starts, outputs = refs[: len(leaves)], refs[len(leaves) :]
+        weights = [kernel_ref[:, _gate(g, hidden)] for g in range(gates)]
+        biases = [bias_ref[_gate(g, hidden)] for g in range(gates)]
+
+        def step(t: Any, state: Any) -> Any:
+            state = jax.tree.unflatten(tree, state)
+            h = cell.output_of(state).astype(cell.dtype)
+            s = [jnp.dot(h, w, preferred_element_type=jnp.float32) + b for w, b in zip(weights, biases, strict=True)]
+            z = tuple(z_ref[t, :, _gate(g, hidden)] for g in range(gates))
+            state = jax.tree.leaves(cell.combine(state, gate_sums(z, tuple(s), cell.modulated)))
+            for output, leaf in zip(outputs, state, strict=True):
+                output[t] = leaf
+            return tuple(state)
+
+        jax.lax.fori_loop(0, z_ref.shape[0], step, tuple(ref[...] for ref in starts))
+
+    shapes = [jax.ShapeDtypeStruct((z.shape[0], *leaf.shape), jnp.float32) for leaf in leaves]
+    states = _launch(body, shapes, interpret, kernel.astype(cell.dtype), bias, z, *leaves)
+    return jax.tree.unflatten(tree, states)
+
+
+def _all_gradients(
+    cell: Equations, interpret: bool, kernel: Kernel, before: State, sums: Any, d_last: State, d_y: Any
+) -> tuple[Any, State]:
+    """The gradients by the sums of each frame, and by the first state."""
+    leaves, tree = jax.tree.flatten(before)
+    gates, hidden, time = cell.gates, kernel.shape[0], sums.shape[0]
+    places, count = range(gates + len(cell.modulated)), len(leaves)
+
+    def body(kernel_ref: Any, sums_ref: Any, d_y_ref: Any, *refs: Any) -> None:
+        states, lasts, (d_sums_ref, *starts) = refs[:count], refs[count : 2 * count], refs[2 * count :]
+        weights = [kernel_ref[_gate(g, hidden), :] for g in range(gates)]
+
+        def step(i: Any, d_state: Any) -> Any:
+            t = time - 1 - i
+            state = jax.tree.unflatten(tree, [ref[t] for ref in states])
+            at = tuple(sums_ref[t, :, _gate(p, hidden)] for p in places)
+            d_state, d_sums = cell.vjp(state, at, jax.tree.unflatten(tree, d_state), d_y_ref[t])
+            for place, d in zip(places, d_sums, strict=True):
+                d_sums_ref[t, :, _gate(place, hidden)] = d
+            parts = zip(cell.recurrent(d_sums), weights, strict=True)
+            d_h = sum(jnp.dot(d.astype(cell.dtype), w, preferred_element_type=jnp.float32) for d, w in parts)
+            d_state = jax.tree.map(jnp.add, d_state, jax.vjp(cell.output_of, state)[1](d_h)[0])
+            return tuple(jax.tree.leaves(d_state))
+
+        d_state = jax.lax.fori_loop(0, time, step, tuple(ref[...] for ref in lasts))
+        for ref, leaf in zip(starts, d_state, strict=True):
+            ref[...] = leaf
+
+    shapes = [jax.ShapeDtypeStruct(each.shape, jnp.float32) for each in (sums, *jax.tree.leaves(d_last))]
+    inputs = (kernel.astype(cell.dtype).T, sums, d_y, *leaves, *jax.tree.leaves(d_last))
+    d_sums, *d_start = _launch(body, shapes, interpret, *inputs, whole=1)
+    return d_sums, jax.tree.unflatten(tree, d_start)
+
+
+def _launch(body: Any, shapes: list[Any], interpret: bool, *inputs: Any, whole: int = 2) -> Sequence[Any]:
+    """Runs a kernel on tiles of rows. Arrays are [time, rows, ..] or [rows, ..]; the first `whole` have no rows."""
+    # Importing Pallas takes a while, and only this needs it.
+    from jax.experimental import pallas as pl
+    from jax.experimental.pallas import triton
+
+    def tile(array: Any) -> Any:
+        if array.ndim == 3:
+            return pl.BlockSpec((array.shape[0], TILE_ROWS, array.shape[2]), lambda i: (0, i, 0))
+        return pl.BlockSpec((TILE_ROWS, array.shape[1]), lambda i: (i, 0))
+
+    def everything(array: Any) -> Any:
+        return pl.BlockSpec(array.shape, lambda i: (0,) * array.ndim)
+
+    return pl.pallas_call(
+        body,
+        grid=(inputs[-1].shape[-2] // TILE_ROWS,),
+        in_specs=[everything(each) for each in inputs[:whole]] + [tile(each) for each in inputs[whole:]],
+        out_specs=[tile(shape) for shape in shapes],
+        out_shape=shapes,
+        compiler_params=None if interpret else triton.CompilerParams(num_warps=4, num_stages=1),
+        interpret=interpret,
+    )(*inputs)
+
+
+def _gate(place: int, hidden: int) -> slice:
+    return slice(place * hidden, (place + 1) * hidden)
+
+
+def _gates(cell: Equations, side_by_side: Any) -> tuple[Any, ...]:
+    return tuple(jnp.split(side_by_side, cell.gates, axis=-1))
+
+
+def _last(start: State, states: State) -> State:
+    return jax.tree.map(lambda first, later: later[-1] if len(later) else first, start, states)
+
+
+__all__ = ["fused_refusal", "fused_scan"]

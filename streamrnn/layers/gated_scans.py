@@ -1,0 +1,137 @@
+"""Frame by frame: any cell as it is, and gated cells with a gradient that keeps their weights out of the loop."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Float, Inexact
+
+from streamrnn.cells import Cell, GatedCell, gate_sums, recurrent_part
+from streamrnn.shapes import State
+
+Inputs = Inexact[jax.Array, "time batch in"]
+Outputs = Inexact[jax.Array, "time batch out"]
+Sequences = tuple[Inexact[jax.Array, "time batch hidden"], ...]
+Weights = tuple[jax.Array, ...]
+
+
+@dataclass(frozen=True)
+class Equations:
+    """A gated cell without its weights, which reach derivatives as arguments. Attributes are the cell's."""
+
+    combine: Callable[[State, Any], State]
+    output_of: Callable[[State], Any]
+    dtype: Any
+    gates: int
+    modulated: tuple[int, ...]
+
+    @classmethod
+    def of(cls, cell: GatedCell) -> "Equations":
+        return cls(cell.combine, cell.output_of, cell.dtype, cell.gates, cell.modulated)
+
+    def vjp(self, state: State, sums: Any, d_state: State, d_y: jax.Array) -> tuple[State, Any]:
+        """The gradients by state and sums, given those by the next state and by its output."""
+
+        def advanced(state: State, sums: Any) -> tuple[State, jax.Array]:
+            state = self.combine(state, sums)
+            return state, self.output_of(state)
+
+        return jax.vjp(advanced, state, sums)[1]((d_state, d_y))
+
+    def recurrent(self, d_sums: Any) -> tuple[Any, ...]:
+        """Of what there is for each sum, that for each gate's recurrent part."""
+        places = (self.gates + self.modulated.index(g) if g in self.modulated else g for g in range(self.gates))
+        return tuple(d_sums[place] for place in places)
+
+
+def plain_scan(cell: Cell, state: State, x: Inputs) -> tuple[State, Outputs]:
+    """Frame by frame, for any cell, with the gradient that JAX makes of it."""
+    return jax.lax.scan(cell.advance, state, cell.project(x))
+
+
+def gated_scan(cell: GatedCell, state: State, x: Inputs) -> tuple[State, Outputs]:
+    """Frame by frame, for cells that are pointwise after their matmuls.
+
+    Each gate is an array of its own: XLA's loops on processors use no vector instructions for what reads several
+    slices of one array. The gradient runs backwards through time for the gates alone; that of the weights is one
+    matmul over all frames. What is kept for it is the sums that enter the gates, and the states.
+    """
+    kernels, biases = (tuple(jnp.split(each, cell.gates, axis=-1)) for each in cell.recurrent_weights)
+    ran: Any = _run(Equations.of(cell), kernels, biases, state, projected_gates(cell, x))
+    state, y = ran
+    return state, y.astype(cell.dtype)
+
+
+def projected_gates(cell: GatedCell, x: Inputs) -> Sequences:
+    """The input's part of each gate, an array each."""
+    # Over rows, not over recordings and frames: the gradient's matmul has then one axis to sum over, and no copies.
+    time, batch, in_features = x.shape
+    z = jnp.split(cell.project(x.reshape(time * batch, in_features)), cell.gates, axis=-1)
+    return tuple(gate.reshape(time, batch, gate.shape[-1]) for gate in z)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _run(cell: Equations, kernels: Weights, biases: Weights, start: State, z: Sequences) -> tuple[State, Any]:
+    def step(state: State, z: Any) -> tuple[State, Any]:
+        state = cell.combine(state, _sums(cell, kernels, biases, state, z))
+        return state, cell.output_of(state)
+
+    return jax.lax.scan(step, start, z)
+
+
+def _forward(cell: Equations, kernels: Weights, biases: Weights, start: State, z: Sequences) -> tuple[Any, Any]:
+    def step(state: State, z: Any) -> tuple[State, Any]:
+        sums = _sums(cell, kernels, biases, state, z)
+        state = cell.combine(state, sums)
+        return state, (state, sums)
+
+    last, (states, sums) = jax.lax.scan(step, start, z)
+    return (last, cell.output_of(states)), (kernels, start, states, sums)
+
+
+def _backward(cell: Equations, saved: Any, cotangents: tuple[State, Any]) -> tuple[Any, ...]:
+    kernels, start, states, sums = saved
+    before = previous(start, states)
+    backwards = [kernel.astype(cell.dtype).T for kernel in kernels]
+
+    def step(d_state: State, frame: Any) -> tuple[State, Any]:
+        state, sums, d_y = frame
+        d_state, d_sums = cell.vjp(state, sums, d_state, d_y)
+        parts = zip(cell.recurrent(d_sums), backwards, strict=True)
+        d_h = sum(jnp.dot(d.astype(cell.dtype), kernel, preferred_element_type=jnp.float32) for d, kernel in parts)
+        return jax.tree.map(jnp.add, d_state, jax.vjp(cell.output_of, state)[1](d_h)[0]), d_sums
+
+    d_last, d_y = cotangents
+    d_start, d_sums = jax.lax.scan(step, d_last, (before, sums, d_y), reverse=True)
+    d_kernel, d_bias = weight_gradients(cell, cell.output_of(before), cell.recurrent(d_sums))
+    d_z = tuple(d.astype(cell.dtype) for d in d_sums[: cell.gates])
+    return tuple(jnp.split(d_kernel, cell.gates, axis=1)), tuple(jnp.split(d_bias, cell.gates)), d_start, d_z
+
+
+_run.defvjp(_forward, _backward)
+
+
+def previous(start: State, states: State) -> State:
+    """The states before each frame, of those after each."""
+    return jax.tree.map(lambda first, later: jnp.concatenate([first[None], later])[:-1], start, states)
+
+
+def weight_gradients(
+    cell: Equations, h: Float[jax.Array, "time batch out"], d_s: Sequences
+) -> tuple[Float[jax.Array, "out gates"], Float[jax.Array, " gates"]]:
+    """By the recurrent matmul's kernel and bias: one matmul for all frames, rows and gates."""
+    time, batch, out = h.shape
+    rows = jnp.concatenate(d_s, axis=-1).reshape(time * batch, cell.gates * out)
+    h = h.reshape(time * batch, out).astype(cell.dtype)
+    return jnp.dot(h.T, rows.astype(cell.dtype), preferred_element_type=jnp.float32), rows.sum(0)
+
+
+def _sums(cell: Equations, kernels: Weights, biases: Weights, state: State, z: Any) -> Any:
+    h, parts = cell.output_of(state), zip(kernels, biases, strict=True)
+    return gate_sums(z, tuple(recurrent_part(h, *weights, cell.dtype) for weights in parts), cell.modulated)
+
+
+__all__ = ["Equations", "gated_scan", "plain_scan", "previous", "projected_gates", "weight_gradients"]
