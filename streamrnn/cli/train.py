@@ -14,7 +14,7 @@ from streamrnn.models import Model
 from streamrnn.pretrained import load, save
 from streamrnn.recipes import RECIPES, Recipe
 from streamrnn.recipes.train import foresee, train
-from streamrnn.runtime import configure
+from streamrnn.runtime import configure, keep_memory
 from streamrnn.training.checkpoints import last_step
 from streamrnn.training.devices import is_alone, is_main, join_processes
 
@@ -73,6 +73,7 @@ def trainer(task: str, recipe: type[Recipe]) -> Callable[..., None]:
         if not data:
             raise ValueError("--data names no folder. Pass one folder of recordings, or more.")
         configure()
+        keep_memory()
         processes.join()
         built = recipe(data, settings)
         beginning = None if start is None else load(start)

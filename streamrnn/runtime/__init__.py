@@ -1,7 +1,7 @@
 """Models running live: streams, listeners, pools of them, whole recordings."""
 
 from streamrnn.runtime.compiled import compiled_scan, compiled_step
-from streamrnn.runtime.configure import configure
+from streamrnn.runtime.configure import configure, keep_memory
 from streamrnn.runtime.enhance import Enhancer, EnhancerSnapshot, enhance_file
 from streamrnn.runtime.files import run_file, run_file_events, speech_segments
 from streamrnn.runtime.listener import Listener, ListenerSnapshot, listen
@@ -27,6 +27,7 @@ __all__ = [
     "compiled_step",
     "configure",
     "enhance_file",
+    "keep_memory",
     "listen",
     "run_file",
     "run_file_events",

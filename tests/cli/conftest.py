@@ -41,4 +41,6 @@ def streamrnn(monkeypatch: pytest.MonkeyPatch):
     # Process-wide settings of JAX would reach the tests that come after.
     for place in ("runtime", "cli.evaluate", "cli.bench"):
         monkeypatch.setattr(f"streamrnn.{place}.configure", lambda: None)
+    for place in ("runtime", "cli.train"):
+        monkeypatch.setattr(f"streamrnn.{place}.keep_memory", lambda: None)
     return lambda *args: main([str(arg) for arg in args])

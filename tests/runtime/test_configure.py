@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from streamrnn.runtime import keep_memory
+
 ROOT = Path(__file__).parents[2]
 REPORT = """
 import json, jax
@@ -50,3 +52,32 @@ streamrnn.Stream(VoiceActivity(VoiceActivitySettings(hidden=8, channels=8, mels=
     assert any("program" in name for name in kept)
     settings_after(code)
     assert sorted(path.name for path in tmp_path.iterdir() if path.name.endswith("-cache")) == kept
+
+
+def test_memory_that_was_used_is_kept_for_its_next_use():
+    code = """
+import resource
+import numpy as np
+from streamrnn.runtime import keep_memory
+
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(4):
+        np.ones(1 << 24)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+given_back, is_kept = faults(), keep_memory()
+faults()
+print(is_kept, given_back, faults())
+"""
+    run = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=120
+    )
+    is_kept, given_back, kept = run.stdout.split()
+    if is_kept == "True":
+        assert int(kept) < int(given_back) / 10
+
+
+def test_where_memory_cannot_be_kept_nothing_happens(monkeypatch):
+    monkeypatch.setattr("ctypes.CDLL", lambda name: object())
+    assert keep_memory() is False
