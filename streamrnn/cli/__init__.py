@@ -50,7 +50,7 @@ def main(args: Sequence[str] | None = None) -> int:
             _drop_output()
             return 0
         # What these say is meant for users; anything else is a bug, and its traceback is wanted.
-        except (OSError, ValueError, ImportError, FloatingPointError) as error:
+        except (OSError, ValueError, ImportError, FloatingPointError, MemoryError) as error:
             print(f"streamrnn: {_explain(error)}", file=sys.stderr)
             return FAILED
 
@@ -86,7 +86,8 @@ def _print_warning(message, category, filename, lineno, file=None, line=None) ->
 def _explain(error: Exception) -> str:
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}"
-    return str(error)
+    # Python's own MemoryError says nothing.
+    return str(error) or "there is not enough memory."
 
 
 def _drop_output() -> None:

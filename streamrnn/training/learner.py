@@ -1,10 +1,14 @@
 """One compiled update: gradients, carried state, averaged weights."""
 
-from collections.abc import Callable
+import math
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from flax import nnx
 
@@ -15,6 +19,12 @@ from streamrnn.training.settings import TrainingSettings
 
 Loss = Callable[..., Any]
 InitialCarry = Callable[[Any, Any], Any]
+
+NEEDS_LESS = (
+    "Choose a smaller --batch-size or --batch-s; a larger --accumulate, for parts that are smaller and the same "
+    "gradients; a shorter --duration-s or --durations-s; --remat-frames, for values computed again instead of kept; "
+    "--dtype bfloat16; or more devices."
+)
 
 
 class Learned(NamedTuple):
@@ -50,6 +60,8 @@ class Learner:
 
     Raises:
         TypeError: the model has Variables that change in other ways than by gradients.
+
+    What takes a batch raises MemoryError where the devices have too little memory for it, and says what needs less.
     """
 
     def __init__(self, model: Layer, loss: Loss, settings: TrainingSettings, initial_carry: InitialCarry | None = None):
@@ -65,23 +77,49 @@ class Learner:
 
     def share(self, batch: Any) -> Any:
         """The batch on the devices. Raises ValueError where they can't share its rows evenly."""
-        return self.devices.share(batch, self.settings.accumulate)
+        with self._fitting(batch):
+            return self.devices.share(batch, self.settings.accumulate)
 
     def begin(self, batch: Any) -> Learned:
         """Before the first update; the batch, as `share` gives it, tells the shape of the carry."""
-        weights = self.devices.copy_everywhere(self.weights)
-        average = self.devices.copy_everywhere(self.weights) if self.settings.ema_decay else ()
-        optimizer = jax.jit(self.optimizer.init, out_shardings=self.devices.everywhere)(weights)
-        carry = () if self.initial_carry is None else self._fresh(weights, self.keys, self.rest, batch)
-        return Learned(weights, average, optimizer, carry)
+        with self._fitting(batch):
+            weights = self.devices.copy_everywhere(self.weights)
+            average = self.devices.copy_everywhere(self.weights) if self.settings.ema_decay else ()
+            optimizer = jax.jit(self.optimizer.init, out_shardings=self.devices.everywhere)(weights)
+            carry = () if self.initial_carry is None else self._fresh(weights, self.keys, self.rest, batch)
+            return Learned(weights, average, optimizer, carry)
 
     def update(self, learned: Learned, batch: Any, step: int) -> tuple[Learned, Figures]:
         """One update with a batch as `share` gives it; `learned` is used up. Randomness depends on the step alone."""
-        return self._update(learned, self.keys, self.rest, batch, step)
+        with self._fitting(batch):
+            # Devices work while this goes on: that they ran out of memory comes out with what they computed.
+            return jax.block_until_ready(self._update(learned, self.keys, self.rest, batch, step))
 
     def compile(self, learned: Learned, batch: Any) -> Any:
         """The update, compiled for batches like this one (jax.stages.Compiled)."""
-        return self._update.lower(learned, self.keys, self.rest, batch, 0).compile()
+        with self._fitting(batch):
+            return self._update.lower(learned, self.keys, self.rest, batch, 0).compile()
+
+    def export(self, learned: Learned, batch: Any, platforms: Sequence[str]) -> jax.export.Exported:
+        """The update as these platforms ("cpu", "cuda", "tpu") would be given it, none of which has to be here.
+
+        Raises:
+            NotImplementedError: the model or its loss has an operation that a platform lacks.
+            ValueError: they call back to Python, or what else only this machine could run.
+        """
+        return jax.export.export(self._update, platforms=platforms)(learned, self.keys, self.rest, batch, 0)
+
+    @contextmanager
+    def _fitting(self, batch: Any) -> Iterator[None]:
+        try:
+            yield
+        except jax.errors.JaxRuntimeError as error:
+            if (said := _shortage(str(error))) is None:
+                raise
+            raise MemoryError(
+                f"There is too little memory for updates with {_size(batch)} (devices: {self.devices.count}, parts to "
+                f"accumulate: {self.settings.accumulate}): {said}. {NEEDS_LESS}"
+            ) from error
 
     def _fresh_carry(self, weights: Any, keys: Any, rest: Any, batch: Any) -> Any:
         assert self.initial_carry is not None
@@ -144,6 +182,27 @@ def _taken_apart(model: Layer) -> tuple[Any, Any, Any, Any]:
             "Make it a Param, or a Constant if it is fixed."
         )
     return graph, weights, keys, rest
+
+
+def _shortage(said: str) -> str | None:
+    """The line of an error of XLA that tells of too little memory, with its bytes made legible; None if none does."""
+    # On a GPU a single buffer is refused, at run time; a TPU's compiler refuses the program; others wrap such errors.
+    lines = [line for line in said.splitlines() if re.search("RESOURCE_EXHAUSTED|out.of.memory", line, re.IGNORECASE)]
+    if not lines:
+        return None
+    told = re.sub(r"^.*RESOURCE_EXHAUSTED: ", "", lines[0]).strip().rstrip(".")
+    return re.sub(r"(\d+) bytes", lambda found: f"{found[0]} ({int(found[1]) / 2**20:,.2f} MiB)", told)
+
+
+def _size(batch: Any) -> str:
+    """How large the largest array of a batch is, which is the recordings."""
+    match max(map(np.shape, jax.tree.leaves(batch)), key=math.prod, default=()):
+        case (rows, frames, _):
+            return f"batches of {rows} rows of {frames} frames"
+        case (rows, *_):
+            return f"batches of {rows} rows"
+        case _:
+            return "batches without rows"
 
 
 def reset_rows(carry: Any, fresh: Any, reset: jax.Array | None) -> Any:

@@ -64,6 +64,8 @@ def fit(
     Raises:
         FloatingPointError: loss, gradients or validation are not finite any more; names the rows that were seen last,
             where they have names. The last checkpoint is left as it was.
+        MemoryError: the devices have too little memory for an update; says what needs less. The last checkpoint is left
+            as it was.
         ValueError: `out` holds another run, or the devices can't share a batch's rows evenly.
         BlockingIOError: another process is training into `out`.
         OSError: a checkpoint can't be written; the last good one is kept.
@@ -134,9 +136,14 @@ class _Run:
             raise
 
     def _update(self, batch: Any) -> None:
-        shared = self.learner.share(without_names(batch)[0])
-        before = self._begin(shared) if self.learned is None else self.learned
-        self.learned, figures = self.learner.update(before, shared, self.tally.step)
+        try:
+            shared = self.learner.share(without_names(batch)[0])
+            before = self._begin(shared) if self.learned is None else self.learned
+            self.learned, figures = self.learner.update(before, shared, self.tally.step)
+        except MemoryError as error:
+            raise MemoryError(
+                f"{error} This was after {self.tally.step} updates; {self._kept}. Other settings need another --out."
+            ) from error
         loss, norm = float(figures.loss), float(figures.gradient_norm)
         self._require_finite("loss", loss, batch)
         self._require_finite("gradients' norm", norm, batch)
@@ -191,13 +198,16 @@ class _Run:
     def _require_finite(self, name: str, value: float, batch: Any = None) -> None:
         if math.isfinite(value):
             return
-        step, last = self.tally.step, self.checkpoints.last_step
-        kept = "no checkpoint was written yet" if last is None else f"the checkpoint of step {last} is kept"
         seen = f" with a batch of {', '.join(names)}" if (names := suspects(batch)) else ""
         raise FloatingPointError(
-            f"The {name} became {value} after {step} updates{seen}; {kept}. "
+            f"The {name} became {value} after {self.tally.step} updates{seen}; {self._kept}. "
             "Lower --learning-rate or --clip-norm, and train into another --out."
         )
+
+    @property
+    def _kept(self) -> str:
+        last = self.checkpoints.last_step
+        return "no checkpoint was written yet" if last is None else f"the checkpoint of step {last} is kept"
 
 
 __all__ = ["fit"]
