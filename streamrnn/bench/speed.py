@@ -5,7 +5,9 @@ from typing import Any, Literal
 
 import numpy as np
 from rich.console import Console
+from rich.table import Table
 
+from streamrnn.bench.device import best_figure, device_batches
 from streamrnn.bench.hour import hour_factor, memory_growth_mb
 from streamrnn.bench.machine import describe_machine
 from streamrnn.bench.sounds import batches, chunks
@@ -24,7 +26,7 @@ BLOCKS_PER_TURN, BATCHES_PER_TURN = 200, 20
 PROCESS, STEP = "Stream.process", "compiled step"
 ONNX, BOUND = "ONNX Runtime, session.run", "ONNX Runtime, bound buffers"
 
-# What figures may be at most; None: told, not judged.
+# What figures may be at most; None: told, not judged. bench/device.py holds the one that is to be at least its target.
 TARGETS = {
     f"{PROCESS}, p99 / p50": 4.0,
     f"{PROCESS} / {STEP}": None,
@@ -47,7 +49,8 @@ def bench_step(
     hour: bool = False,
     start_up: bool = True,
 ) -> dict[str, Any]:
-    """Measures a model's live step, its batches and, on request, an hour of sound. What it returns is ready for JSON.
+    """Measures a model's live step, its batches, called by the host and left to the device, and, on request, an hour of
+    sound. What it returns is ready for JSON.
 
     Calls that are compared take turns in one run, so their ratios hold on a busy machine too; absolute figures need an
     idle one. It calls streamrnn.configure(): call it before JAX is used.
@@ -63,21 +66,26 @@ def bench_step(
     Returns:
         machine, model, rounds;
         calls: {name: {p50_us, p99_us, p99_over_p50}}, one stream;
-        batches: [{streams, p50_us, real_time_streams}];
+        batches: [{streams, p50_us, real_time_streams}], called by the host, where sound and outputs are;
+        device_batches: [{streams, per_block_us, real_time_streams, note}], as device_batches() gives them;
         figures: [{name, value, target, met}], and p10 and p90 over the rounds where the figure is a ratio of calls. The
-        target is the most that the figure may be; target and met are None where there is none.
+        target is the most that the figure may be, for real-time streams the least; target and met are None where
+        there is none.
 
     Raises:
         FileNotFoundError: there is no such model.
         ImportError: ONNX Runtime is not installed.
         ValueError: the model has something that is not exported, or rounds is below 1.
     """
+    if rounds < 1:
+        raise ValueError(f"bench_step got rounds={rounds}; it must be at least 1.")
     configure()
     model, machine = load(model_name), describe_machine()
     calls, batch_calls = step_calls(model, against), batch_step_calls(model)
     times = interleaved(calls, rounds, BLOCKS_PER_TURN)
     batch_times = interleaved(batch_calls, rounds, BATCHES_PER_TURN)
-    figures = _ratios(times, batch_times)
+    on_device = device_batches(model)
+    figures = [*_ratios(times, batch_times), best_figure(on_device)]
     figures += _hour_figures(model) if hour else []
     figures += _start_up_figures(model_name) if start_up else []
     return {
@@ -86,6 +94,7 @@ def bench_step(
         "rounds": rounds,
         "calls": {name: summary(of_call) for name, of_call in times.items()},
         "batches": [_batch(streams, batch_times[streams], model.frame_s) for streams in BATCH_SIZES],
+        "device_batches": on_device,
         "figures": figures,
     }
 
@@ -98,7 +107,8 @@ def print_report(report: dict[str, Any], console: Console | None = None) -> None
     console.print(", ".join(f"{name} {version}" for name, version in machine["packages"].items()))
     calls = [{"name": name, **row} for name, row in report["calls"].items()]
     console.print(rows_table(f"{report['model']}, one block of one stream", calls))
-    console.print(rows_table("One block of many streams", report["batches"]))
+    console.print(rows_table("Many streams, called by the host", report["batches"]))
+    console.print(_device_table(report["device_batches"], machine["device"]))
     console.print(rows_table("Figures", report["figures"], columns=("name", "value", "p10", "p90", "target", "met")))
 
 
@@ -112,6 +122,11 @@ def step_calls(model: Model, against: Literal["onnxruntime"] | None = None) -> d
 def batch_step_calls(model: Model) -> dict[int, Callable[[], np.ndarray]]:
     """What is timed on many streams: one compiled step per batch size."""
     return {streams: _steps(compiled_step(model, streams), batches(model, streams)) for streams in BATCH_SIZES}
+
+
+def _device_table(rows: list[dict[str, Any]], device: str) -> Table:
+    told = [name for name in rows[0] if any(row[name] is not None for row in rows)]
+    return rows_table(f"Many streams, left to the device ({device})", rows, told)
 
 
 def _exported_calls(model: Model) -> dict[str, Callable[[], np.ndarray]]:

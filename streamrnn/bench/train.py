@@ -19,17 +19,18 @@ from streamrnn.bench.timing import Times, interleaved, ratio
 from streamrnn.bench.train_torch import TorchUpdate
 from streamrnn.cells import LinearCell
 from streamrnn.layers import Chain, Recurrent
-from streamrnn.layers.recurrent import backends
+from streamrnn.layers.backends import BACKENDS
 from streamrnn.models.cores import CELLS
-from streamrnn.runtime import configure
+from streamrnn.runtime import configure, keep_memory
 
 FLAX = {"elman": nnx.SimpleCell, "gru": nnx.GRUCell, "lstm": nnx.OptimizedLSTMCell}
 MATMUL_SIZE = 1024
 TEXT = ("cell", "contender", "name")
 LEARNING_RATE = 1e-3
 
-# What the ratio of our speed to another's is to be at least, for GRU and LSTM on a processor.
-TARGETS = {"torch": 1.2, "flax.nnx.RNN": 1.3}
+# What the ratio of our speed to another's is to be at least, by platform.
+CUDNN_GRU = "torch's GRU"
+TARGETS = {"cpu": {"torch": 1.2, "flax.nnx.RNN": 1.3}, "gpu": {"torch": 1.0, CUDNN_GRU: 5.0}}
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,8 @@ def bench_train(
         machine, size, dtype; matmul_gflops: what a product of two large matrices reaches here;
         rows: [{cell, contender, frames_per_s, p10, p90, gflops, of_matmul, compile_s}]: recordings times frames per
             second; floating point operations that the cell's equations need, for comparison with the matmul;
-        ratios: [{cell, name, median, p10, p90, target, met}]: how many times as fast our fastest way is;
+        ratios: [{cell, name, median, p10, p90, target, met}]: how many times as fast our fastest way is; target and met
+            are None where there is none;
         missing: [{name, error, install}].
 
     Raises:
@@ -140,15 +142,19 @@ def bench_train(
         raise ValueError(f"bench train got the cell {unknown[0]!r}; it knows {', '.join(CELLS)}.")
     if dtype not in ("float32", "bfloat16"):
         raise ValueError(f"bench train got dtype={dtype!r}; pass float32 or bfloat16.")
+    if rounds < 1:
+        raise ValueError(f"bench train got rounds={rounds}; it must be at least 1.")
     configure()
+    # As `streamrnn train` does; all contenders gain.
+    keep_memory()
     contenders = [each for cell in cells for each in _contenders(cell, size, jnp.dtype(dtype))]
     made, missing = made_or_missing(contenders, lambda each: (each, each.make()))
     tasks: dict[Any, Callable[[], object]] = {(each.cell, each.name): update for each, update in made}
     left, right = jax.random.normal(jax.random.key(0), (2, MATMUL_SIZE, MATMUL_SIZE), jnp.dtype(dtype))
     product = jax.jit(jnp.matmul)
-    tasks["matmul"] = lambda: product(left, right).block_until_ready()
+    tasks["", "matmul"] = lambda: product(left, right).block_until_ready()
     times = interleaved(tasks, rounds, 2)
-    matmul_flops = 2 * MATMUL_SIZE**3 / float(np.median(times["matmul"]))
+    matmul_flops = 2 * MATMUL_SIZE**3 / float(np.median(times["", "matmul"]))
     return {
         "machine": describe_machine(),
         "size": vars(size),
@@ -163,7 +169,7 @@ def bench_train(
 def _contenders(cell: str, size: Size, dtype: Any) -> list[Contender]:
     found = [
         Contender(f"streamrnn, {way}", cell, lambda way=way: JaxUpdate(Stack(cell, way, size, dtype), size, dtype))
-        for way in _ways(cell)
+        for way in _ways(cell, size, dtype)
     ]
     if cell in FLAX:
         found.append(Contender("flax.nnx.RNN", cell, lambda: JaxUpdate(FlaxStack(cell, size, dtype), size, dtype)))
@@ -172,8 +178,9 @@ def _contenders(cell: str, size: Size, dtype: Any) -> list[Contender]:
     return found
 
 
-def _ways(cell: str) -> list[str]:
-    return list(backends(CELLS[cell](1, 1, rngs=nnx.Rngs(0))))
+def _ways(cell: str, size: Size, dtype: Any) -> list[str]:
+    made = nnx.eval_shape(lambda: CELLS[cell](size.hidden, size.hidden, dtype=dtype, rngs=nnx.Rngs(0)))
+    return [name for name, backend in BACKENDS.items() if backend.serves(made, jax.default_backend())]
 
 
 def _row(contender: Contender, update: Any, times: Times, size: Size, matmul_flops: float) -> dict[str, Any]:
@@ -201,14 +208,18 @@ def flops_per_frame(cell: str, size: Size) -> int:
     return 3 * 2 * inputs * gates * size.hidden * size.layers
 
 
-def _ratios(cell: str, times: dict[Any, Times]) -> list[dict[str, Any]]:
-    fastest = min((times[cell, f"streamrnn, {way}"] for way in _ways(cell)), key=np.median)
-    return [
-        {"cell": cell, "name": name, **(found := ratio(times[cell, name], fastest)), "target": target}
-        | {"met": bool(found["median"] >= target)}
-        for name, target in TARGETS.items()
-        if (cell, name) in times
-    ]
+def _ratios(cell: str, times: dict[tuple[str, str], Times]) -> list[dict[str, Any]]:
+    ours = (each for (of, name), each in times.items() if of == cell and name.startswith("streamrnn"))
+    fastest, targets = min(ours, key=np.median), TARGETS.get(jax.default_backend(), {})
+    rivals = {name: (cell, name) for name in ("torch", "flax.nnx.RNN")}
+    if issubclass(CELLS[cell], LinearCell):
+        rivals = {CUDNN_GRU: ("gru", "torch")}
+    met = [(name, ratio(times[rival], fastest)) for name, rival in rivals.items() if rival in times]
+    return [_judged(cell, name, found, targets.get(name)) for name, found in met]
+
+
+def _judged(cell: str, name: str, found: dict[str, float], target: float | None) -> dict[str, Any]:
+    return {"cell": cell, "name": name, **found, "target": target, "met": target and bool(found["median"] >= target)}
 
 
 def print_report(report: dict[str, Any], console: Console | None = None) -> None:

@@ -30,20 +30,32 @@ def main(args: list[str]) -> None:
 
 
 def step(
-    model: str = "vad", against: Literal["onnxruntime"] | None = None, hour: bool = False, json: bool = False
+    model: str = "vad",
+    against: Literal["onnxruntime"] | None = None,
+    hour: bool = False,
+    plot: Path | None = None,
+    json: bool = False,
 ) -> None:
-    """Measures a live step, batches of streams, and start-up.
+    """Measures a live step, batches of streams, how many streams the device carries, and start-up.
 
     Args:
         model: Name of a shipped model, or the path of a .safetensors file.
         against: Measure the same network in ONNX Runtime too, in turns.
         hour: Also hear an hour of sound, from a file and live.
+        plot: Draw the streams in real time against the streams in a batch: .png, .svg or .pdf.
         json: Print one JSON object.
     """
     # Each measurement has packages of its own, which the other must not need.
+    from streamrnn.bench.device import best_target
     from streamrnn.bench.speed import bench_step, print_report
+    from streamrnn.cli.plot import check_plot
+    from streamrnn.cli.plot_speed import draw_real_time_streams
 
+    if plot is not None:
+        check_plot(plot)
     report = bench_step(model, against, hour=hour)
+    if plot is not None:
+        draw_real_time_streams(report, best_target(), plot)
     _tell(report, print_report, json)
 
 
@@ -55,6 +67,7 @@ def train(
     layers: int = 2,
     dtype: Literal["float32", "bfloat16"] = "float32",
     rounds: int = 9,
+    plot: Path | None = None,
     json: bool = False,
 ) -> None:
     """Measures how fast recurrent layers learn, beside Flax's and PyTorch's; those that are missing are named.
@@ -67,11 +80,18 @@ def train(
         layers: How many layers.
         dtype: Numbers to compute in.
         rounds: Turns that each gets.
+        plot: Draw the frames per second of each: .png, .svg or .pdf.
         json: Print one JSON object.
     """
     from streamrnn.bench.train import Size, bench_train, print_report
+    from streamrnn.cli.plot import check_plot
+    from streamrnn.cli.plot_speed import draw_training_speed
 
+    if plot is not None:
+        check_plot(plot)
     report = bench_train(cells, Size(batch, frames, hidden, layers), dtype, rounds)
+    if plot is not None:
+        draw_training_speed(report, plot)
     _tell(report, print_report, json)
 
 

@@ -22,6 +22,7 @@ LABEL_SHARE = 0.08  # of the width of the picture, which the times of a segment 
 BACKGROUND, PANEL, GRID = "#0d1117", "#11161f", "#2a3140"
 TEXT, FAINT = "#e6edf3", "#8b949e"
 WAVE, SPEECH, PROBABILITY, DECIDED = "#79c0ff", "#3fb950", "#ffa657", "#f0f6fc"
+DASHES = (0, (4, 4))
 STYLE: Any = {
     "font.family": "DejaVu Sans",
     "font.size": 11,
@@ -123,26 +124,33 @@ def draw_server_latency(loads: Sequence[dict[str, Any]], target_ms: float, path:
     _draw_against_streams(loads, "latency", "milliseconds from sound to event", (target_ms, "target"), path)
 
 
-def _draw_against_streams(
-    rows: Sequence[dict[str, Any]], measured: str, unit: str, limit: tuple[float, str], path: Path
-) -> None:
+def draw_panel(content: Callable[[Any], None], path: Path) -> None:
+    """Writes a picture of one panel, which `content` fills, 1600 pixels wide, in the format of the path's suffix."""
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    streams = [row["streams"] for row in rows]
     with rc_context(STYLE):
         figure = Figure(figsize=(16, 8.2), dpi=100, layout="constrained")
-        panel = figure.subplots()
+        content(figure.subplots())
+        figure.savefig(path)
+
+
+def _draw_against_streams(
+    rows: Sequence[dict[str, Any]], measured: str, unit: str, limit: tuple[float, str], path: Path
+) -> None:
+    streams = [row["streams"] for row in rows]
+
+    def content(panel: Any) -> None:
         for quantile, colour in (("p99", PROBABILITY), ("p50", WAVE)):
             panel.plot(streams, [row[f"{measured}_{quantile}_ms"] for row in rows], "o-", color=colour, label=quantile)
-        panel.axhline(limit[0], color=FAINT, linewidth=1, linestyle=(0, (4, 4)))
-        _beside(panel, limit[1], limit[0])
+        limit_line(panel, limit[1], limit[0])
         panel.set_xlabel("streams")
         panel.set_ylabel(unit)
         panel.set_xlim(left=0)
         panel.set_ylim(bottom=0)
         panel.legend(frameon=False)
-        figure.savefig(path)
+
+    draw_panel(content, path)
 
 
 def _draw(path: Path, picture: Any, contents: Sequence[Callable[[Any, Any], None]], heights: Sequence[float]) -> None:
@@ -218,8 +226,7 @@ def _probability(panel: Any, picture: Picture) -> None:
     panel.fill_between(times_s, picture.probabilities, color=PROBABILITY, alpha=0.18, linewidth=0)
     panel.plot(times_s, picture.probabilities, color=PROBABILITY, linewidth=1.6)
     for name, threshold in picture.thresholds.items():
-        panel.axhline(threshold, color=FAINT, linewidth=1, linestyle=(0, (4, 4)))
-        _beside(panel, f"{name} {threshold:.2f}", threshold)
+        limit_line(panel, f"{name} {threshold:.2f}", threshold)
     _decisions(panel, picture)
     panel.set_ylim(2 * DECIDED_AT, 1.05)
     panel.set_yticks([0, 0.5, 1])
@@ -231,6 +238,12 @@ def _decisions(panel: Any, picture: Picture) -> None:
     decided_s = [event.decided_s for event in picture.events]
     panel.plot(decided_s, np.full(len(decided_s), DECIDED_AT), "^", color=DECIDED, markersize=6, clip_on=False)
     _beside(panel, "decided", DECIDED_AT)
+
+
+def limit_line(panel: Any, label: str, height: float) -> None:
+    """A line at a height, with its name beside the panel."""
+    panel.axhline(height, color=FAINT, linewidth=1, linestyle=DASHES)
+    _beside(panel, label, height)
 
 
 def _beside(panel: Any, label: str, height: float) -> None:
@@ -292,7 +305,9 @@ __all__ = [
     "draw",
     "draw_enhancement",
     "draw_latency",
+    "draw_panel",
     "draw_server_latency",
     "envelope",
+    "limit_line",
     "log_mel",
 ]

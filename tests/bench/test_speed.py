@@ -7,7 +7,8 @@ import pytest
 from rich.console import Console
 
 import streamrnn
-from streamrnn.bench import speed
+from streamrnn.bench import device, speed
+from streamrnn.bench.device import BEST, best_target
 from streamrnn.bench.hour import memory_growth_mb, real_time_factor
 from streamrnn.bench.sounds import write_recording
 from streamrnn.bench.speed import TARGETS, bench_step, print_report
@@ -26,12 +27,15 @@ def report(model: VoiceActivity, tmp_path_factory: pytest.TempPathFactory) -> It
         patch.setattr(speed, "BATCH_SIZES", (1, 256))
         patch.setattr(speed, "BLOCKS_PER_TURN", 5)
         patch.setattr(speed, "BATCHES_PER_TURN", 1)
+        patch.setattr(device, "default_batch_sizes", lambda: [1, 2])
+        patch.setattr(device, "BLOCKS_PER_CALL", 2)
+        patch.setattr(device, "TURNS", 1)
         yield bench_step(str(path), "onnxruntime", rounds=2, hour=True)
 
 
 def test_a_report_holds_every_figure_beside_its_target(report: dict):
     report = json.loads(json.dumps(report))
-    assert {row["name"]: row["target"] for row in report["figures"]} == TARGETS
+    assert {row["name"]: row["target"] for row in report["figures"]} == TARGETS | {BEST: best_target()}
     assert list(report["calls"]) == [
         "Stream.process",
         "compiled step",
@@ -39,6 +43,7 @@ def test_a_report_holds_every_figure_beside_its_target(report: dict):
         "ONNX Runtime, bound buffers",
     ]
     assert [row["streams"] for row in report["batches"]] == [1, 256]
+    assert [row["streams"] for row in report["device_batches"]] == [1, 2]
 
 
 def test_a_figure_above_its_target_is_not_met(report: dict):
@@ -58,8 +63,21 @@ def test_a_report_is_printed_as_tables(report: dict):
     print_report(report, console)
     printed = console.export_text()
     assert report["machine"]["cpu"] in printed
+    assert "left to the device" in printed and "note" not in printed
     for row in report["figures"]:
         assert row["name"] in printed
+
+
+def test_a_batch_that_does_not_fit_is_printed_with_its_note(report: dict):
+    console = Console(record=True, width=140, file=io.StringIO())
+    too_large = {"streams": 65_536, "per_block_us": None, "real_time_streams": None, "note": "does not fit"}
+    print_report(report | {"device_batches": [*report["device_batches"], too_large]}, console)
+    assert "65,536" in (printed := console.export_text()) and "does not fit" in printed
+
+
+def test_no_rounds_are_refused_before_a_model_is_loaded():
+    with pytest.raises(ValueError, match="rounds=0; it must be at least 1"):
+        bench_step("no_such_model", rounds=0)
 
 
 def test_a_real_time_factor_is_time_over_duration(model: VoiceActivity, tmp_path: Path):
