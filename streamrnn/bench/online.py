@@ -1,5 +1,6 @@
 """Recurrent networks against transformers on live sound: what a block costs, the longer the stream has run."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
@@ -9,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from streamrnn.bench.machine import describe_machine
+from streamrnn.bench.online_accuracy import check_folders, judged, saved_systems
 from streamrnn.bench.online_room import read_speed, shortage
 from streamrnn.bench.online_systems import SYSTEMS, LiveStream, System, check_systems, system_model
 from streamrnn.bench.online_training import training_throughput
 from streamrnn.bench.online_turns import Turns, in_microseconds, rounded, taking_turns
-from streamrnn.evaluation import evaluate
 from streamrnn.pretrained import load
 from streamrnn.runtime import configure
 
@@ -52,8 +53,8 @@ def compare_online(
     effort: Effort = QUICK,
     *,
     model_name: str | PathLike[str] = "vad",
-    weights: Path | None = None,
-    data: Path | None = None,
+    weights: Sequence[Path] = (),
+    data: Sequence[Path] = (),
 ) -> dict[str, Any]:
     """Measures networks that differ in their core alone, at several positions of a stream. Ready for JSON.
 
@@ -67,8 +68,8 @@ def compare_online(
         systems: names of SYSTEMS.
         effort: how much is measured: QUICK, FULL, or another.
         model_name: the voice activity model in whose network the cores take turns; a shipped one's name, or a path.
-        weights: a folder with SYSTEM.safetensors; a system that has none is untrained, and its accuracy is left out.
-        data: labelled recordings to measure accuracy on, as evaluate("vad", ...) reads them; None: left out.
+        weights: folders with SYSTEM.safetensors, the models of one task in each: their accuracy is measured.
+        data: for each folder of weights, labelled recordings as evaluate(task, ...) reads them.
 
     Returns:
         machine, model, deadline_ms, counted (what multiply-adds are);
@@ -79,32 +80,31 @@ def compare_online(
             that room, the program compiled), streams_per_core (as many as a core serves in real time, one by one) and
             streams_per_gb (of 10^9 bytes, the weights not counted);
         systems, one per system: system, parameters, late_from_s (about where the median block takes longer than the
-            sound in it lasts; None: nowhere), timed_to_s, and streams_per_core and streams_per_gb there; roc_auc
-            (streaming) where weights and data are given;
-        training: see training_throughput.
+            sound in it lasts; None: nowhere), timed_to_s, and streams_per_core and streams_per_gb there;
+        training: see training_throughput;
+        accuracy, one row per saved model: see online_accuracy.judged.
 
     Raises:
-        ValueError: there is no such system, weights come without data or data without weights, or a file in `weights`
-            holds another core.
+        ValueError: there is no such system, there are not as many weights as data, or see online_accuracy.
         FileNotFoundError: there is no such model or folder.
         AudioError: none of the recordings could be read.
     """
     check_systems(systems)
-    _check_folders(weights, data)
+    check_folders(weights, data)
     configure()
+    saved = [saved_systems(folder, systems) for folder in weights]
     machine, reference = describe_machine(), load(model_name)
-    made = {name: System(name, system_model(name, reference, weights)) for name in systems}
+    made = {name: System(name, system_model(name, reference)) for name in systems}
     rows, read_bytes_per_s = _measured_rows(made, effort, reference.frame_s), read_speed()
-    accuracies = {} if weights is None or data is None else _accuracies(systems, weights, data)
-    summaries = {name: _summary(system, rows, reference.frame_s) for name, system in made.items()}
     return {
         "machine": machine,
         "model": str(model_name),
         "deadline_ms": 1000 * reference.frame_s,
         "counted": COUNTED,
-        "systems": [summary | accuracies.get(name, {}) for name, summary in summaries.items()],
+        "systems": [_summary(system, rows, reference.frame_s) for system in made.values()],
         "rows": [row | _reading(row, read_bytes_per_s) for row in rows],
         "training": _training(made, effort),
+        "accuracy": _accuracy(saved, data, effort),
     }
 
 
@@ -202,18 +202,9 @@ def _training(systems: dict[str, System], effort: Effort) -> list[dict[str, Any]
     return training_throughput(settings, effort.training_frames, effort.training_rounds)
 
 
-def _accuracies(systems: tuple[str, ...], weights: Path, data: Path) -> dict[str, dict[str, float]]:
-    files = {name: weights / f"{name}.safetensors" for name in systems}
-    figures = {name: evaluate("vad", data, path)["streaming"] for name, path in files.items() if path.is_file()}
-    return {name: {"roc_auc": figure["roc_auc"]} for name, figure in figures.items()}
-
-
-def _check_folders(weights: Path | None, data: Path | None) -> None:
-    if (weights is None) != (data is None):
-        raise ValueError("Accuracy takes both: weights (a folder with SYSTEM.safetensors) and data (recordings).")
-    for folder in (weights, data):
-        if folder is not None and not folder.is_dir():
-            raise FileNotFoundError(f"There is no folder {folder}. Pass one that exists.")
+def _accuracy(saved: list[dict[Path, System]], data: Sequence[Path], effort: Effort) -> list[dict[str, Any]]:
+    pairs = zip(saved, data, strict=True)
+    return [row for models, folder in pairs for row in judged(models, folder, effort.rounds, effort.turn_s)]
 
 
 __all__ = ["FULL", "QUICK", "SYSTEMS", "Effort", "check_systems", "compare_online", "late_from"]

@@ -6,6 +6,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+LEFT = ("task", "system", "figure", "note")
+
 
 def print_report(report: dict[str, Any], console: Console | None = None) -> None:
     """Prints what compare_online() returned as tables."""
@@ -15,6 +17,8 @@ def print_report(report: dict[str, Any], console: Console | None = None) -> None
     console.print(_blocks(report))
     console.print(_training(report["training"]))
     console.print(_headlines(report))
+    if report["accuracy"]:
+        console.print(_accuracy(report["accuracy"]))
 
 
 def duration(seconds: float | None) -> str:
@@ -47,17 +51,15 @@ def wide_console() -> Console:
 
 def _headlines(report: dict[str, Any]) -> Table:
     deadline_ms = report["deadline_ms"]
-    accuracy = ["ROC-AUC"] if any("roc_auc" in row for row in report["systems"]) else []
     table = _table(
         f"Later than {deadline_ms:g} ms from when on, and streams served at the last position that was timed",
-        ["system", "parameters", "late from", "timed to", "streams/core", "streams/GB", *accuracy],
+        ["system", "parameters", "late from", "timed to", "streams/core", "streams/GB"],
     )
     for row in report["systems"]:
         late_s, timed_to_s = row["late_from_s"], row["timed_to_s"]
         late = f"about {duration(late_s)}" if late_s is not None else "never" if timed_to_s is not None else ""
         served = [size(row["streams_per_core"]), size(row["streams_per_gb"])]
-        judged = [f"{row['roc_auc']:.4f}" if "roc_auc" in row else ""] if accuracy else []
-        table.add_row(row["system"], size(row["parameters"]), late, duration(timed_to_s), *served, *judged)
+        table.add_row(row["system"], size(row["parameters"]), late, duration(timed_to_s), *served)
     return table
 
 
@@ -103,10 +105,20 @@ def _training(rows: list[dict[str, Any]]) -> Table:
     return table
 
 
+def _accuracy(rows: list[dict[str, Any]]) -> Table:
+    title = "Accuracy of trained models, streaming; ms of one core per second of sound, after a minute"
+    table = _table(title, ["task", "system", "figure", "value", "95 %", "clips", "parameters", "ms/s"])
+    for row in rows:
+        interval = "" if row["interval"] is None else "-".join(f"{end:.4f}" for end in row["interval"])
+        counted = [str(row["clips"]), size(row["parameters"]), size(row["core_ms_per_s"])]
+        table.add_row(row["task"], row["core"], row["figure"], f"{row['value']:.4f}", interval, *counted)
+    return table
+
+
 def _table(title: str, columns: list[str]) -> Table:
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
     for column in columns:
-        table.add_column(column, justify="left" if column in ("system", "note") else "right", no_wrap=column != "note")
+        table.add_column(column, justify="left" if column in LEFT else "right", no_wrap=column != "note")
     return table
 
 

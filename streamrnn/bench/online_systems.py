@@ -3,7 +3,6 @@
 import dataclasses
 from collections.abc import Callable, Iterator
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -15,7 +14,6 @@ from streamrnn.bench.online_counting import multiply_adds
 from streamrnn.bench.online_room import bytes_needed, room_for
 from streamrnn.bench.sounds import batches
 from streamrnn.models import CORES, Model, matched
-from streamrnn.pretrained import load
 
 SYSTEMS = tuple(CORES)
 # What these remember grows with what they have heard.
@@ -34,22 +32,15 @@ def check_systems(systems: tuple[str, ...]) -> None:
         raise ValueError(f"There is no system {', '.join(map(repr, unknown))}. {known}")
 
 
-def system_model(system: str, reference: Model, weights: Path | None = None) -> Model:
-    """The reference's network with another core: what WEIGHTS/SYSTEM.safetensors holds, if it is there, or else
-    untrained and as large as the reference.
+def system_model(system: str, reference: Model) -> Model:
+    """The reference's network with another core, untrained, as large as the reference.
 
     Raises:
-        ValueError: the file holds another core, or one that no width makes as large as the reference.
+        ValueError: no width makes it as large.
     """
-    path = None if weights is None else weights / f"{system}.safetensors"
-    if path is None or not path.is_file():
-        build: Any = type(reference)
-        model = build(matched(build, reference.settings, system), rngs=nnx.Rngs(0))
-        model.eval()
-        return model
-    model = load(path)
-    if (found := getattr(model.settings, "core", None)) != system:
-        raise ValueError(f"{path} holds a model whose core is {found!r}. Name each file after its core.")
+    build: Any = type(reference)
+    model = build(matched(build, reference.settings, system), rngs=nnx.Rngs(0))
+    model.eval()
     return model
 
 
@@ -68,6 +59,11 @@ class System:
         if room not in self._programs:
             self._programs[room] = Program(self._with_room(room), self.weights, room)
         return self._programs[room]
+
+    @cached_property
+    def as_saved(self) -> "Program":
+        """The program of a stream that remembers as much as the model's settings say, whatever it has heard."""
+        return Program(self._with_room(None), self.weights, None)
 
     @property
     def parameters(self) -> int:

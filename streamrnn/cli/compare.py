@@ -21,6 +21,7 @@ class Compare:
       streamrnn compare
       streamrnn compare --full --json compare.json --plot figures
       streamrnn compare --systems gru transformer
+      streamrnn compare --weights vads words --data scenes recordings/words --plot figures
       streamrnn compare --memory --plot figures
 
     All are cores of the voice activity model's network, of as many parameters. With --memory: how gradients fade with
@@ -35,10 +36,10 @@ class Compare:
     """All positions and lengths, with more repeats: on an idle machine."""
     systems: Annotated[tuple[str, ...], default_is("all")] = ()
     """Measure these alone."""
-    weights: Annotated[Path | None, default_is("untrained")] = None
-    """Folder with CORE.safetensors, such as gru.safetensors: measure these models, and with --data their accuracy."""
-    data: Annotated[Path | None, default_is("no accuracy")] = None
-    """Labelled recordings, such as `streamrnn scenes` writes, to measure accuracy on."""
+    weights: Annotated[tuple[Path, ...], default_is("no accuracy")] = ()
+    """Folders with CORE.safetensors, such as gru.safetensors, for vad or keywords: measure their accuracy, too."""
+    data: Annotated[tuple[Path, ...], default_is("no accuracy")] = ()
+    """For each folder of weights, labelled recordings to measure accuracy on, such as `streamrnn scenes` writes."""
     json: Path | None = None
     """Also write what was measured to this file."""
     plot: Path | None = None

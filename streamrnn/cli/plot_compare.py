@@ -20,6 +20,7 @@ COLOURS = {
     "feedforward": "#8b949e",
     "tcn": "#c9d1d9",
 }
+FIGURES = {"roc_auc": "ROC-AUC", "accuracy": "accuracy"}
 SMALLEST = 1e-9  # gradients below are as good as none
 
 
@@ -30,7 +31,8 @@ def check_folder(folder: Path) -> None:
 
 
 def draw_online(report: dict[str, Any], folder: Path) -> list[Path]:
-    """Draws what compare_online() returned: latency.png and state.png, and accuracy.png where there are accuracies.
+    """Draws what compare_online() returned: latency.png and state.png, and accuracy.png, a panel per task, where there
+    are accuracies.
 
     Each is 1600 pixels wide. Returns their paths.
     """
@@ -38,9 +40,10 @@ def draw_online(report: dict[str, Any], folder: Path) -> list[Path]:
         "latency.png": lambda panel: _latency(panel, report),
         "state.png": lambda panel: _state(panel, report),
     }
-    if any("roc_auc" in row for row in report["systems"]):
-        pictures["accuracy.png"] = lambda panel: _accuracy(panel, report)
-    return [_draw(folder / name, [content]) for name, content in pictures.items()]
+    drawn = [_draw(folder / name, [content]) for name, content in pictures.items()]
+    by_task = _by(report["accuracy"], "task").values()
+    panels = [lambda panel, rows=rows: _accuracy(panel, rows) for rows in by_task]
+    return [*drawn, _draw(folder / "accuracy.png", panels)] if panels else drawn
 
 
 def draw_memory(report: dict[str, Any], folder: Path) -> list[Path]:
@@ -94,16 +97,20 @@ def _state(panel: Any, report: dict[str, Any]) -> None:
     _logarithmic(panel, "seconds that the stream has run", "bytes of memory per stream")
 
 
-def _accuracy(panel: Any, report: dict[str, Any]) -> None:
-    """Each system at the last position that it was timed at."""
-    for row in report["systems"]:
-        if "roc_auc" in row and row["streams_per_core"] is not None:
-            cost_ms = report["deadline_ms"] / row["streams_per_core"]
-            colour = COLOURS.get(row["system"], TEXT)
-            panel.plot([cost_ms], [row["roc_auc"]], "o", markersize=10, color=colour, label=row["system"])
+def _accuracy(panel: Any, rows: list[dict[str, Any]]) -> None:
+    from matplotlib.ticker import LogFormatter
+
+    for row in rows:
+        value, colour = row["value"], COLOURS.get(row["core"], TEXT)
+        low, high = row["interval"] or (value, value)
+        bars, style = [[value - low], [high - value]], {"markersize": 10, "capsize": 4, "elinewidth": 1}
+        panel.errorbar([row["core_ms_per_s"]], [value], bars, fmt="o", color=colour, label=row["core"], **style)
     panel.set_xscale("log")
-    panel.set_xlabel(f"milliseconds per block of {report['deadline_ms']:g} ms, at the last position timed")
-    panel.set_ylabel("ROC-AUC, streaming")
+    for ticks in (panel.xaxis.set_major_formatter, panel.xaxis.set_minor_formatter):
+        ticks(LogFormatter())
+    panel.set_title(rows[0]["task"], loc="left")
+    panel.set_xlabel("milliseconds of one core per second of sound")
+    panel.set_ylabel(f"{FIGURES[rows[0]['figure']]}, streaming")
 
 
 def _gradients(panel: Any, gradients: dict[str, dict[str, list[float]]]) -> None:

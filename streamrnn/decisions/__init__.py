@@ -14,7 +14,7 @@ from streamrnn.decisions.errors import (
 from streamrnn.decisions.events import Event, EventKind, Segment, segments
 from streamrnn.decisions.formats import as_json_line, as_text, audacity_labels, srt, write_events
 from streamrnn.decisions.keywords import KeywordDecoder, KeywordSettings, clip_class, smooth_posteriors, word_classes
-from streamrnn.decisions.metrics import best_f1, cell_truth, equal_error_rate, roc_auc, roc_curve
+from streamrnn.decisions.metrics import best_f1, cell_truth, equal_error_rate, roc_auc, roc_auc_interval, roc_curve
 from streamrnn.decisions.sound import si_sdr_db
 from streamrnn.decisions.thresholds import SpeechDecoder, SpeechSettings
 from streamrnn.decisions.transcripts import (
@@ -55,6 +55,7 @@ __all__ = [
     "equal_error_rate",
     "peak_scores",
     "roc_auc",
+    "roc_auc_interval",
     "roc_curve",
     "segments",
     "si_sdr_db",

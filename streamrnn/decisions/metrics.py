@@ -5,6 +5,7 @@ have shape [n]. A score is a detection where it is at or above the threshold, so
 """
 
 from collections.abc import Sequence
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -47,6 +48,35 @@ def roc_auc(scores: ArrayLike, truth: ArrayLike) -> float:
     negatives = truth.size - positives
     wins = mid_ranks[tie_group][truth].sum() - positives * (positives + 1) / 2
     return float(wins / (positives * negatives))
+
+
+def roc_auc_interval(
+    scores: Sequence[ArrayLike], truth: Sequence[ArrayLike], confidence: float = 0.95
+) -> tuple[float, float]:
+    """The interval (low, high) that holds the area under the ROC curve of all recordings with some confidence.
+
+    Cells of one recording are no independent draws; recordings are. After Obuchowski, "Nonparametric analysis of
+    clustered ROC curve data", Biometrics 1997, with DeLong's structural components summed per recording.
+
+    Args:
+        scores, truth: of each recording, [cells]. A recording may hold one class alone.
+        confidence: in (0, 1).
+
+    Raises:
+        ValueError: there are fewer than two recordings, or see roc_auc.
+    """
+    if len(scores) < 2:
+        raise ValueError(f"roc_auc_interval got {len(scores)} recordings; it needs two or more to tell their spread.")
+    recording = np.repeat(np.arange(len(scores)), [np.size(one) for one in scores])
+    pooled, is_positive = _checked(np.concatenate(scores), np.concatenate(truth))
+    area = roc_auc(pooled, is_positive)
+    below, above = _share_below(pooled, pooled[~is_positive]), 1 - _share_below(pooled, pooled[is_positive])
+    outscored = np.where(is_positive, below, above)
+    of_class = np.where(is_positive, is_positive.sum(), (~is_positive).sum())
+    influence = np.bincount(recording, (outscored - area) / of_class, len(scores))
+    deviation = np.sqrt(len(scores) / (len(scores) - 1) * np.sum(influence**2))
+    half = NormalDist().inv_cdf((1 + confidence) / 2) * deviation
+    return max(0.0, float(area - half)), min(1.0, float(area + half))
 
 
 def equal_error_rate(scores: ArrayLike, truth: ArrayLike) -> float:
@@ -107,6 +137,12 @@ def cell_truth(segments: Sequence[tuple[float, float]], n_cells: int, cell_s: fl
     return np.cumsum(opened)[:n_cells] > 0
 
 
+def _share_below(scores: Floats, others: Floats) -> Floats:
+    """Which share of the others each score is above; ties count half."""
+    others = np.sort(others)
+    return (np.searchsorted(others, scores, "left") + np.searchsorted(others, scores, "right")) / (2 * others.size)
+
+
 def _detections(scores: Floats, truth: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp], Floats]:
     """False positives, true positives and threshold at each distinct score, from the highest score down."""
     order = np.argsort(-scores, kind="stable")
@@ -139,4 +175,4 @@ def _require_both_classes(truth: NDArray[np.bool_]) -> None:
         )
 
 
-__all__ = ["best_f1", "cell_truth", "equal_error_rate", "roc_auc", "roc_curve"]
+__all__ = ["best_f1", "cell_truth", "equal_error_rate", "roc_auc", "roc_auc_interval", "roc_curve"]

@@ -13,6 +13,8 @@ MACHINE = {"cpu": "A processor", "cores": 2, "load_average": 0.1, "system": "Lin
 TIMES = {"p50_us": 35.0, "p99_us": 80.0, "p10_us": 34.0, "p90_us": 36.0, "first_block_ms": 0.1}
 SERVED = {"streams_per_core": 285.7, "streams_per_gb": 250_000.0}
 
+JUDGED = {"clips": 120, "parameters": 205_000, "core_ms_per_s": 3.5}
+
 
 def online_row(system: str, position_s: float, **more) -> dict:
     counted = {"frames": 100, "room_frames": None, "state_bytes": 4000, "multiply_adds": 200_000, "read_us": 1.0}
@@ -25,11 +27,16 @@ ONLINE = {
     "deadline_ms": 10.0,
     "counted": "multiply-adds",
     "systems": [
-        {"system": name, "parameters": 205_000, "late_from_s": late_s, "timed_to_s": 60, **SERVED, "roc_auc": 0.97}
+        {"system": name, "parameters": 205_000, "late_from_s": late_s, "timed_to_s": 60, **SERVED}
         for name, late_s in (("gru", None), ("transformer", 160.0))
     ],
     "rows": [online_row(name, position_s) for name in ("gru", "transformer") for position_s in (1, 60)],
     "training": [{"system": "gru", "frames": 100, "note": None, "frames_per_s": 5e4, "p10": 4e4, "p90": 6e4}],
+    "accuracy": [
+        {"task": task, "core": core, "figure": figure, "value": 0.95, "interval": interval, **JUDGED}
+        for task, figure, interval in (("vad", "roc_auc", [0.94, 0.96]), ("keywords", "accuracy", None))
+        for core in ("gru", "transformer")
+    ],
 }
 MEMORY = {
     "machine": MACHINE,
@@ -75,7 +82,7 @@ def width(picture: Path) -> int:
 
 def test_without_flags_all_systems_are_measured_quickly_and_a_table_is_printed(streamrnn, capsys, asked):
     assert streamrnn("compare") == 0
-    assert asked == [((SYSTEMS, QUICK), {"weights": None, "data": None})]
+    assert asked == [((SYSTEMS, QUICK), {"weights": (), "data": ()})]
     printed = capsys.readouterr().out
     assert "about 2.67 min" in printed and "never" in printed
 
@@ -83,7 +90,7 @@ def test_without_flags_all_systems_are_measured_quickly_and_a_table_is_printed(s
 def test_what_is_asked_for_is_measured_written_and_drawn(streamrnn, capsys, asked, tmp_path):
     flags = ("--systems", "gru", "transformer", "--weights", tmp_path, "--data", tmp_path)
     assert streamrnn("compare", "--full", *flags, "--json", tmp_path / "a.json", "--plot", tmp_path / "figures") == 0
-    assert asked == [((("gru", "transformer"), FULL), {"weights": tmp_path, "data": tmp_path})]
+    assert asked == [((("gru", "transformer"), FULL), {"weights": (tmp_path,), "data": (tmp_path,)})]
     assert json.loads((tmp_path / "a.json").read_text()) == ONLINE
     drawn = sorted(path.name for path in (tmp_path / "figures").iterdir())
     assert drawn == ["accuracy.png", "latency.png", "state.png"]

@@ -1,5 +1,7 @@
 """Detection metrics against scikit-learn, against brute force, and by hand."""
 
+from statistics import NormalDist
+
 import hypothesis
 import hypothesis.extra.numpy as arrays
 import hypothesis.strategies as st
@@ -7,7 +9,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as sklearn_metrics
 
-from streamrnn.decisions.metrics import best_f1, cell_truth, equal_error_rate, roc_auc, roc_curve
+from streamrnn.decisions.metrics import best_f1, cell_truth, equal_error_rate, roc_auc, roc_auc_interval, roc_curve
 
 property_test = hypothesis.settings(deadline=None)
 
@@ -162,3 +164,21 @@ def test_cells_equal_a_loop_over_cells_and_segments(segments, n_cells):
 def test_a_segment_that_ends_before_it_starts_is_refused(segment):
     with pytest.raises(ValueError, match="start_s <= end_s"):
         cell_truth([(0.0, 1.0), segment], n_cells=5)
+
+
+def test_intervals_of_the_area_hold_the_true_area_as_often_as_they_say():
+    rng, recordings = np.random.default_rng(0), 40
+    true_area, held = NormalDist().cdf(1 / np.sqrt(2 * (1 + 0.5**2))), 0
+    for _ in range(300):
+        # What a recording adds to all its scores makes its cells depend on one another.
+        truth = rng.random((recordings, 50)) < 0.5
+        scores = truth + rng.normal(size=truth.shape) + 0.5 * rng.normal(size=(recordings, 1))
+        low, high = roc_auc_interval(list(scores), list(truth))
+        held += low <= true_area <= high
+    assert 0.91 < held / 300 < 0.99
+
+
+def test_an_interval_of_the_area_needs_recordings_to_compare():
+    with pytest.raises(ValueError, match="got 1 recordings"):
+        roc_auc_interval([[0.1, 0.9]], [[0, 1]])
+    assert roc_auc_interval([[0.1, 0.2], [0.8, 0.9]], [[0, 0], [1, 1]]) == (1.0, 1.0)
