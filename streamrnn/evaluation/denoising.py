@@ -36,19 +36,20 @@ def evaluate_denoising(
     Each folder's manifest.csv names, beside the noisy recording (path), the same recording without the noise (clean).
     Figures are means over the recordings: si_sdr_db; si_sdr_improvement_db, over that of the noisy recording; stoi; and
     pesq where that package is installed. A recording that a measure finds no speech in does not count for it. noisy
-    holds the figures of the recordings as they are.
+    holds the figures of the recordings as they are. Where the noisy or the clean recording is silent throughout, there
+    is no ratio: such pairs are left out, counted and named, as those that cannot be read.
 
     Raises:
         FileNotFoundError, ValueError: a manifest.csv, or its column clean, is missing; the model gives no sound.
-        AudioError: no recording could be read, or noisy and clean differ in rate or length.
+        AudioError: of no pair could both be read, in the same rate and length, and with sound in them.
         ImportError: pystoi is not installed.
     """
     if not isinstance(model.decision, SoundSettings):
         raise ValueError(f"evaluate denoise got a {type(model).__name__}; it needs a model that gives sound. Pass one.")
     clean = {noisy: path for folder in folders for noisy, path in clean_recordings(folder).items()}
-    judged = judge_all(clips, lambda clip: _judge(model, clip, clean[clip.path]), progress)
+    judged, left_out = judge_all(clips, lambda clip: _judge(model, clip, clean[clip.path]), progress)
     ways = {way: [getattr(clip, way) for clip in judged] for way in ("noisy", "streaming", "offline")}
-    return {"clips": len(judged), **{way: means(figures) for way, figures in ways.items()}}
+    return {"clips": len(judged), **{way: means(figures) for way, figures in ways.items()}, **left_out}
 
 
 def clean_recordings(folder: Path) -> dict[Path, Path]:
@@ -84,6 +85,8 @@ def means(figures: Sequence[Figures]) -> Figures:
 
 def _judge(model: Model, clip: Clip, clean_path: Path) -> JudgedClip:
     noisy, clean, rate = read_pair(clip, clean_path)
+    if silent := [path for path, samples in ((clip.path, noisy), (clean_path, clean)) if not samples.any()]:
+        raise AudioError(f"{silent[0]} is silent throughout, so that there is no ratio to measure")
     before = quality(noisy, clean, rate)
 
     def judged(estimate: np.ndarray) -> Figures:

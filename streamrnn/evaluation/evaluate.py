@@ -10,6 +10,7 @@ from streamrnn.evaluation.keywords import evaluate_keywords
 from streamrnn.evaluation.transcription import evaluate_transcription
 from streamrnn.evaluation.voice_activity import evaluate_voice_activity
 from streamrnn.pretrained import load
+from streamrnn.recipes.recordings import KINDS, find_recordings
 from streamrnn.training import Clip, find_folders, read_folder
 
 EVALUATIONS: dict[str, Callable[..., dict[str, Any]]] = {
@@ -39,7 +40,8 @@ def evaluate(
         data: folders of recordings in any layout of streamrnn.training.read_folder, with the labels of the task: for
             vad, vad_segments.csv (path, start, end of speech in samples at the recording's own rate); for keywords,
             the column label, or a folder per word. Recordings may have any sample rate and any format that libsndfile
-            reads.
+            reads. As in training, folders named noise*, music* and rir* are none of them, and neither is a class named
+            _background_noise_; and where a folder says nothing of splits, those are valid that training holds out.
         model_name_or_path: a shipped model's name, or the path of a saved one.
         split: judge the recordings of this split, or of these splits, alone; default: all.
         progress: called with (recordings done, recordings) after each recording.
@@ -51,30 +53,41 @@ def evaluate(
     Returns:
         task, model, data and split as given; clips: how many recordings were judged; streaming and offline: the figures
         of the model run live in chunks of 100 ms, and of run_file (see the evaluate_... of the task). Recordings that
-        cannot be read are left out, counted and named in an AudioWarning.
+        cannot be judged are left out, counted and named in an AudioWarning; left_out then says why each of them is.
 
     Raises:
         FileNotFoundError: no such model, or a table is missing.
-        ValueError: an unknown task or split, a model of another task, labels of one class alone, or nothing is named
-            what `exclude` says.
-        AudioError: no recording could be read.
+        ValueError: an unknown task or split, a model of another task, labels of one class alone, only noise, music or
+            rooms, or nothing is named what `exclude` says.
+        AudioError: no recording could be judged.
     """
     if task not in EVALUATIONS:
         raise ValueError(f"evaluate got the task {task!r}; it knows: {', '.join(EVALUATIONS)}. Pass one of these.")
     if negatives and task != "keywords":
         raise ValueError(f"negatives are for keywords; {task} takes none. Leave them out.")
     places = [data] if isinstance(data, str | PathLike) else list(data)
-    folders = find_folders([Path(place) for place in places])
-    clips, model = _without(_clips(folders, split), exclude), load(model_name_or_path)
+    speech = _speech([Path(place) for place in places])
+    found = [clip for clips in speech.values() for clip in clips]
+    clips, model = _without(_of_split(found, split), exclude), load(model_name_or_path)
     extra = {"negatives": _untrained(negatives)} if negatives else {}
-    figures = EVALUATIONS[task](model, folders, clips, progress, **extra)
+    figures = EVALUATIONS[task](model, list(speech), clips, progress, **extra)
     named = str(data) if isinstance(data, str | PathLike) else [str(place) for place in places]
     asked = {"task": task, "model": str(model_name_or_path), "data": named, "split": split}
     return asked | ({"excluded": list(exclude)} if exclude else {}) | figures
 
 
-def _clips(folders: Sequence[Path], split: str | Sequence[str] | None) -> list[Clip]:
-    clips = [clip for folder in folders for clip in read_folder(folder)]
+def _speech(places: Sequence[Path]) -> dict[Path, list[Clip]]:
+    """What training takes for speech, by folder."""
+    speech = {folder: clips for folder, clips in find_recordings(places).speech.items() if clips}
+    if not speech:
+        raise ValueError(
+            f"{', '.join(map(str, places))} has nothing to judge: folders named {'*, '.join(KINDS)}* are noise, music "
+            "and rooms. Pass recordings with labels, or give their folder another name."
+        )
+    return speech
+
+
+def _of_split(clips: list[Clip], split: str | Sequence[str] | None) -> list[Clip]:
     if split is None:
         return clips
     wanted, known = [split] if isinstance(split, str) else list(split), {clip.split for clip in clips}

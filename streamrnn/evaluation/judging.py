@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from streamrnn.audio import AudioError, AudioFile, AudioWarning, ChunkSource
 from streamrnn.models import Model
 from streamrnn.runtime import Stream, run_file
 from streamrnn.training import Clip
+from streamrnn.training.data import NAMED, SHORTEST_S
 
 CHUNK_S = 0.1
 
@@ -17,11 +18,16 @@ Judged = TypeVar("Judged")
 Progress = Callable[[int, int], None]
 
 
-def judge_all(clips: Sequence[Clip], judge: Callable[[Clip], Judged], progress: Progress | None = None) -> list[Judged]:
-    """What `judge` says of each clip. Those that cannot be read are left out, counted and named in an AudioWarning.
+def judge_all(
+    clips: Sequence[Clip], judge: Callable[[Clip], Judged], progress: Progress | None = None
+) -> tuple[list[Judged], dict[str, Any]]:
+    """What `judge` says of each clip, and what a report says of those of which it says nothing.
+
+    Clips of which it raises AudioError or OSError are left out: an AudioWarning counts them and names the first three.
+    The entry of the report is {"left_out": why each of them is}, or {} where there is none.
 
     Raises:
-        AudioError: no clip could be read.
+        AudioError: no clip could be judged.
     """
     judged: list[Judged] = []
     errors: list[str] = []
@@ -33,24 +39,30 @@ def judge_all(clips: Sequence[Clip], judge: Callable[[Clip], Judged], progress: 
         if progress is not None:
             progress(number, len(clips))
     if not judged:
-        raise AudioError(f"None of {len(clips)} recordings could be read. The first: {errors[0]}")
+        raise AudioError(f"None of {len(clips)} recordings could be judged. The first: {errors[0]}")
     if errors:
-        told = f"{len(errors)} of {len(clips)} recordings could not be read and are left out: {'; '.join(errors[:3])}"
+        reasons = "; ".join(error.rstrip(".") for error in errors[:NAMED])
+        told = f"{len(errors)} of {len(clips)} recordings could not be judged and are left out: {reasons}."
         warnings.warn(told, AudioWarning, stacklevel=2)
-    return judged
+    return judged, {"left_out": errors} if errors else {}
 
 
 def stream_clip(model: Model, clip: Clip, chunk_s: float = CHUNK_S) -> tuple[np.ndarray, int, float]:
     """Runs a model live over a clip: (outputs float32[frames, out], the recording's sample rate, clip's duration_s).
 
     Raises:
-        FileNotFoundError, AudioError: the clip cannot be read.
+        FileNotFoundError, AudioError: the clip cannot be read, or is shorter than 10 ms.
     """
     with AudioFile(clip.path) as file:
         stream = Stream(model, file.sample_rate, warm_up=False)
         chunks = file.chunks(round(chunk_s * file.sample_rate), clip.start, clip.end)
         outputs = [stream.process(chunk) for chunk in chunks]
-        return np.concatenate([*outputs, stream.flush()]), file.sample_rate, stream.duration_s
+        outputs.append(stream.flush())
+        if stream.duration_s < SHORTEST_S:
+            raise AudioError(
+                f"{clip.path} lasts {1000 * stream.duration_s:.2g} ms. Leave it out, or correct its bounds."
+            )
+        return np.concatenate(outputs), file.sample_rate, stream.duration_s
 
 
 def scan_clip(model: Model, clip: Clip) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Keywords: which word a clip holds, and what is detected where none was said."""
 
 import dataclasses
+from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from streamrnn.audio import AudioError
 from streamrnn.decisions import (
     DetectionPoint,
     KeywordSettings,
     accuracy,
     accuracy_per_class,
+    bootstrap_interval,
     clip_class,
     detection_curve,
     peak_scores,
@@ -23,6 +24,7 @@ from streamrnn.decisions import (
 from streamrnn.decisions.keywords import UNKNOWN
 from streamrnn.evaluation.judging import Progress, judge_all, scan_clip, stream_clip
 from streamrnn.models import Model
+from streamrnn.recipes.keywords import warn_of_other_labels
 from streamrnn.training import Clip
 
 THRESHOLDS = tuple(percent / 100 for percent in range(5, 100, 5))
@@ -61,9 +63,11 @@ def evaluate_keywords(
     """The clips, streaming and offline entries of streamrnn.evaluation.evaluate.
 
     A clip's class is that of its best smoothed posterior after its end; of clips of `folders`, those whose label is
-    none of the words count as "unknown". Figures: accuracy, per_class (label -> accuracy) and detection: the hours of
-    sound without a word (clips of unknown words, and negatives), and the curve: for each threshold the share of words
-    missed, false alarms per hour, and where there was none the bound below which their rate is with 95 % confidence.
+    none of the words count as "unknown", and an AudioWarning names these labels. Figures: accuracy, accuracy_interval
+    (low and high end at 95 %, by the bootstrap over speakers, or over clips where speakers are unknown), per_class
+    (label -> accuracy) and detection: the hours of sound without a word (clips of unknown words, and negatives), and
+    the curve: for each threshold the share of words missed, false alarms per hour, and where there was none the bound
+    below which their rate is with 95 % confidence.
 
     Raises:
         ValueError: the model is none for keywords, or no clip has one of its words as label.
@@ -78,18 +82,18 @@ def evaluate_keywords(
             f"No clip has one of the model's words as label. Words: {', '.join(model.settings.words)}. Labels of the "
             f"clips: {labels}. Pass recordings of these words, or the --model that knows these labels."
         )
-    judged = judge_all([*clips, *negatives], lambda clip: _judge(model, clip), progress)
+    warn_of_other_labels(clips, words, "count")
+    judged, left_out = judge_all([*clips, *negatives], lambda clip: _judge(model, clip), progress)
     return {
         "clips": len(judged),
         "streaming": _figures([(clip, clip.streaming) for clip in judged], set(clips)),
         "offline": _figures([(clip, clip.offline) for clip in judged], set(clips)),
+        **left_out,
     }
 
 
 def _judge(model: Model, clip: Clip) -> JudgedClip:
     streamed, _, duration_s = stream_clip(model, clip)
-    if not len(streamed):
-        raise AudioError(f"{clip.path} has no samples. Leave it out, or correct its start and end.")
     return JudgedClip(clip, _heard(model, clip, streamed), _heard(model, clip, scan_clip(model, clip)), duration_s)
 
 
@@ -105,9 +109,14 @@ def _heard(model: Model, clip: Clip, posteriors: np.ndarray) -> Hearing:
 
 
 def _figures(judged: Sequence[tuple[JudgedClip, Hearing]], classified: Collection[Clip]) -> dict[str, Any]:
-    answers = [(h.label, _truth(j.clip, h)) for j, h in judged if j.clip in classified]
+    asked = [(j.clip, h) for j, h in judged if j.clip in classified]
+    answers = [(h.label, _truth(clip, h)) for clip, h in asked]
     heard, truth = ([answer[side] for answer in answers] for side in (0, 1))
-    figures: dict[str, Any] = {"accuracy": accuracy(heard, truth), "per_class": accuracy_per_class(heard, truth)}
+    figures: dict[str, Any] = {
+        "accuracy": accuracy(heard, truth),
+        "accuracy_interval": list(bootstrap_interval(*_by_speaker([clip for clip, _ in asked], answers))),
+        "per_class": accuracy_per_class(heard, truth),
+    }
     hours = sum(j.duration_s for j, h in judged if h.word_score is None) / 3600
     if hours > 0:
         scores = [h.word_score for _, h in judged if h.word_score is not None]
@@ -115,6 +124,14 @@ def _figures(judged: Sequence[tuple[JudgedClip, Hearing]], classified: Collectio
         curve = detection_curve(scores, alarms, hours, THRESHOLDS)
         figures["detection"] = {"hours": hours, "curve": [_point(point) for point in curve]}
     return figures
+
+
+def _by_speaker(clips: Sequence[Clip], answers: Sequence[tuple[str, str]]) -> tuple[list[int], list[int]]:
+    """Right answers and clips of each speaker: clips of one speaker are no independent draws."""
+    right: dict[str, list[bool]] = defaultdict(list)
+    for number, (clip, (heard, truth)) in enumerate(zip(clips, answers, strict=True)):
+        right[clip.speaker or str(number)].append(heard == truth)
+    return [sum(of_speaker) for of_speaker in right.values()], [len(of_speaker) for of_speaker in right.values()]
 
 
 def _truth(clip: Clip, hearing: Hearing) -> str:

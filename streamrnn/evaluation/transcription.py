@@ -1,6 +1,7 @@
 """Transcripts against what was said: errors in words and characters, and how soon words come."""
 
-from collections import defaultdict
+import warnings
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from streamrnn.audio import AudioWarning
 from streamrnn.decisions import (
     EndpointSettings,
     Event,
@@ -19,9 +21,10 @@ from streamrnn.decisions import (
 )
 from streamrnn.evaluation.judging import Progress, judge_all, scan_clip, stream_clip
 from streamrnn.models import Model
-from streamrnn.recipes.spoken import spoken_ids
+from streamrnn.recipes.recordings import counted
+from streamrnn.recipes.spoken import spoken_ids, spoken_text
 from streamrnn.training import Clip
-from streamrnn.training.data import read_table
+from streamrnn.training.data import read_span, read_table
 
 WORD_TABLE, WORD_COLUMNS = "words.csv", ("path", "word", "start", "end")
 
@@ -66,20 +69,35 @@ def evaluate_transcription(
     if not isinstance(model.decision, EndpointSettings):
         raise ValueError(f"evaluate digits got a {type(model).__name__}; it needs a transcription model. Pass one.")
     alphabet = model.settings.alphabet
-    references = {clip: alphabet.decode(ids) for clip, ids in spoken_ids(clips, alphabet) if ids}
+    said = spoken_ids(clips, alphabet)
+    references = {clip: alphabet.decode(ids) for clip, ids in said if ids}
     if not references:
         raise ValueError(
             f"None of {len(clips)} clips has a transcript or a label in the model's symbols "
             f"({', '.join(alphabet.symbols[:10])}). Pass such recordings, or the --model that knows these words."
         )
+    _warn_of_other_words(Counter(spoken_text(clip) for clip, ids in said if not ids), len(clips))
     ends = {path: word_ends for folder in folders for path, word_ends in _word_ends(folder).items()}
-    judged = judge_all(list(references), lambda c: _judge(model, c, references[c], ends.get(c.path, ())), progress)
+    judged, left_out = judge_all(
+        list(references), lambda c: _judge(model, c, references[c], ends.get(c.path, ())), progress
+    )
     return {
         "clips": len(judged),
         "streaming": transcription_figures(judged, lambda clip: clip.streaming),
         "offline": transcription_figures(judged, lambda clip: clip.offline),
         "mistakes": [_mistake(clip) for clip in judged if transcript(clip.streaming) != clip.reference],
+        **left_out,
     }
+
+
+def _warn_of_other_words(others: Counter[str], n_clips: int) -> None:
+    if others:
+        warnings.warn(
+            f"{others.total()} of {n_clips} clips are left out, as their words are no symbols of the model: "
+            f"{counted(dict(others.most_common()))}.",
+            AudioWarning,
+            stacklevel=3,
+        )
 
 
 def _judge(model: Model, clip: Clip, reference: str, word_ends: Sequence[int]) -> JudgedClip:
@@ -137,8 +155,8 @@ def _word_ends(folder: Path) -> dict[Path, list[int]]:
     """Where words end, in samples, by recording."""
     ends: dict[Path, list[int]] = defaultdict(list)
     if (folder / WORD_TABLE).is_file():
-        for row in read_table(folder / WORD_TABLE, WORD_COLUMNS):
-            ends[folder / row["path"]].append(int(row["end"]))
+        for line, row in enumerate(read_table(folder / WORD_TABLE, WORD_COLUMNS), start=2):
+            ends[folder / row["path"]].append(read_span(row, f"{folder / WORD_TABLE}, line {line}")[1])
     return dict(ends)
 
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from streamrnn.decisions import SpeechSettings, best_f1, cell_truth, equal_error_rate, roc_auc
+from streamrnn.decisions import SpeechSettings, best_f1, cell_truth, equal_error_rate, roc_auc, roc_auc_interval
 from streamrnn.evaluation.judging import Progress, judge_all, scan_clip, stream_clip
 from streamrnn.models import Model
-from streamrnn.recipes.voice_activity import read_segments
+from streamrnn.recipes.voice_activity import read_segments, warn_of_labels
 from streamrnn.training import Clip
 
 CELL_S = 0.01
@@ -32,8 +32,9 @@ def evaluate_voice_activity(
 ) -> dict[str, Any]:
     """The clips, streaming and offline entries of streamrnn.evaluation.evaluate.
 
-    Figures are those of speech_figures over the 10 ms cells of all clips together. Recordings that cannot be read are
-    left out, counted and named in an AudioWarning.
+    Figures are those of speech_figures over the 10 ms cells of all clips together, and of two clips or more
+    roc_auc_interval, low and high end at 95 %, which takes clips for independent. A recording without segments is one
+    in which nobody speaks. AudioWarnings name segments whose recordings are not there, or end before.
 
     Raises:
         FileNotFoundError: a folder has no vad_segments.csv.
@@ -43,12 +44,14 @@ def evaluate_voice_activity(
     if not isinstance(model.decision, SpeechSettings):
         raise ValueError(f"evaluate vad got a {type(model).__name__}; it needs a voice activity model. Pass one.")
     segments = {path: spoken for folder in folders for path, spoken in _segments_of(folder).items()}
-    judged = judge_all(clips, lambda clip: _judge(model, clip, segments.get(clip.path, ())), progress)
-    return _figures(judged)
+    judged, left_out = judge_all(clips, lambda clip: _judge(model, clip, segments.get(clip.path, ())), progress)
+    return _figures(judged) | left_out
 
 
 def _segments_of(folder: Path) -> dict[Path, list[tuple[int, int]]]:
-    return read_segments(folder / "vad_segments.csv")[0]
+    table = folder / "vad_segments.csv"
+    warn_of_labels(table)
+    return read_segments(table)[0]
 
 
 def speech_figures(scores: np.ndarray, truth: np.ndarray) -> dict[str, float]:
@@ -97,12 +100,21 @@ def _judge(model: Model, clip: Clip, segments: Segments) -> JudgedClip:
 
 
 def _figures(judged: Sequence[JudgedClip]) -> dict[str, Any]:
-    truth = np.concatenate([clip.truth for clip in judged])
+    streaming, offline, truths = (
+        [getattr(clip, name) for clip in judged] for name in ("streaming", "offline", "truth")
+    )
+    truth = np.concatenate(truths)
     return {
         "clips": len(judged),
-        "streaming": speech_figures(np.concatenate([clip.streaming for clip in judged]), truth),
-        "offline": speech_figures(np.concatenate([clip.offline for clip in judged]), truth),
+        "streaming": _with_interval(speech_figures(np.concatenate(streaming), truth), streaming, truths),
+        "offline": _with_interval(speech_figures(np.concatenate(offline), truth), offline, truths),
     }
+
+
+def _with_interval(
+    figures: dict[str, float], scores: Sequence[np.ndarray], truth: Sequence[np.ndarray]
+) -> dict[str, Any]:
+    return figures if len(scores) < 2 else figures | {"roc_auc_interval": list(roc_auc_interval(scores, truth))}
 
 
 __all__ = ["cell_scores", "evaluate_voice_activity", "speech_figures", "speech_truth"]

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,11 +14,18 @@ from flax import nnx
 from streamrnn.contract import aligned
 from streamrnn.decisions.sound import si_sdr_db
 from streamrnn.models import Denoising, DenoisingSettings
-from streamrnn.recipes.noisy_speech import Noisy, NoisySettings, NoisySpeech
+from streamrnn.recipes.noisy_speech import Noisy, NoisySettings, NoisySpeech, Voice
 from streamrnn.recipes.recipe import outputs
-from streamrnn.recipes.recordings import Recordings, find_recordings, of_split, samples_of
+from streamrnn.recipes.recordings import (
+    Recordings,
+    find_recordings,
+    of_split,
+    recordings_to_train_on,
+    rooms_of,
+    sounds_of,
+)
 from streamrnn.recipes.voice_activity import read_segments
-from streamrnn.training import TrainingSettings, prefetch
+from streamrnn.training import TrainingSettings, prefetch, read_clips
 from streamrnn.training.data import Clip, pool_shares
 from streamrnn.training.losses import Resolution, compressed_spectrum_loss, si_sdr_loss
 
@@ -100,7 +108,7 @@ class DenoisingRecipe:
 
     def __init__(self, data: Sequence[Path], settings: DenoisingTraining):
         self.settings, self.training = settings, settings.training
-        self.recordings = find_recordings(data)
+        self.recordings = recordings_to_train_on(data)
         # The first validation comes late: what it will lack is said before the first update.
         for split in ("train", "valid"):
             _found(self.recordings, split)
@@ -109,12 +117,12 @@ class DenoisingRecipe:
         """A fresh model of settings.model."""
         return Denoising(self.settings.model, rngs=rngs)
 
-    def batches(self, start: int, stop: int) -> Iterator[dict[str, np.ndarray]]:
-        """noisy and clean, float32[batch, frames, hop] in [-1, 1]."""
+    def batches(self, start: int, stop: int) -> Iterator[dict[str, Any]]:
+        """noisy and clean, float32[batch, frames, hop] in [-1, 1]; names of the recordings of speech."""
         s, seed = self.settings, self.training.seed
         mixes = _noisy_speech(self.recordings, "train", s.model.sample_rate, TRAINING_MIXES, unlabelled=True)
 
-        def make(step: int) -> dict[str, np.ndarray]:
+        def make(step: int) -> dict[str, Any]:
             rng = np.random.default_rng([seed, step])
             return self._batch([mixes.draw(rng, s.duration_s) for _ in range(s.batch_size)])
 
@@ -136,7 +144,7 @@ class DenoisingRecipe:
         return float(np.mean(figures))
 
     @cached_property
-    def _validation(self) -> list[dict[str, np.ndarray]]:
+    def _validation(self) -> list[dict[str, Any]]:
         mixes = _noisy_speech(self.recordings, "valid", self.settings.model.sample_rate, NoisySettings())
         rng = np.random.default_rng(1)
         drawn = [
@@ -144,20 +152,24 @@ class DenoisingRecipe:
         ]
         return [self._batch(of_batch) for of_batch in drawn]
 
-    def _batch(self, mixes: list[Noisy]) -> dict[str, np.ndarray]:
+    def _batch(self, mixes: list[Noisy]) -> dict[str, Any]:
         hop = self.settings.model.hop_samples
         frames = len(mixes[0].samples) // hop
 
         def framed(recordings: list[np.ndarray]) -> np.ndarray:
             return np.stack(recordings)[:, : frames * hop].reshape(-1, frames, hop)
 
-        return {"noisy": framed([m.samples for m in mixes]), "clean": framed([m.clean for m in mixes])}
+        return {
+            "noisy": framed([mix.samples for mix in mixes]),
+            "clean": framed([mix.clean for mix in mixes]),
+            "names": [", ".join(mix.names) or "a mix without speech" for mix in mixes],
+        }
 
 
 def read_noisy_speech(
     data: Sequence[Path], split: str, sample_rate: int, settings: NoisySettings, *, unlabelled: bool = False
 ) -> NoisySpeech:
-    """Reads the recordings of one split of all folders in `data` into memory, resampled where needed.
+    """The recordings of one split of all folders in `data`, resampled where needed; speech is read into memory.
 
     Args:
         data, split: see DenoisingRecipe. Rooms without that split give those of their valid split.
@@ -183,12 +195,15 @@ def _noisy_speech(
         pools = [pool for pool in measured if pool]
         speech += zip(UNLABELLED_SHARE * pool_shares(pools), pools, strict=True)
     if not speech:
-        raise ValueError(f"No speech of split {split!r} is clean: all of it lies less than 30 dB above its background.")
+        raise ValueError(
+            f"No speech of split {split!r} is clean: all of it lies less than {LABELLED_RANGE_DB:.0f} dB above its "
+            f"background ({UNLABELLED_RANGE_DB:.0f} dB without labels of quality A). Add recordings from quiet rooms."
+        )
     return NoisySpeech(
         speech=speech,
-        noise=samples_of(found.noise, sample_rate),
-        music=samples_of(found.music, sample_rate),
-        rooms=samples_of(found.rooms, sample_rate),
+        noise=sounds_of(found.noise, sample_rate),
+        music=sounds_of(found.music, sample_rate),
+        rooms=rooms_of(found.rooms, sample_rate),
         sample_rate=sample_rate,
         settings=settings,
     )
@@ -235,10 +250,11 @@ def _by_quality(recordings: Recordings, split: str) -> tuple[list[Clip], list[li
     return clean, [clips for clips in other if clips]
 
 
-def _clean(clips: list[Clip], sample_rate: int, range_db: float) -> list[np.ndarray]:
+def _clean(clips: list[Clip], sample_rate: int, range_db: float) -> list[Voice]:
     """The clips that have no more background than that, without rumble."""
-    recordings = [_without_rumble(samples, sample_rate) for samples in samples_of(clips, sample_rate)]
-    return [samples for samples in recordings if _range_db(samples, sample_rate) >= range_db]
+    read = read_clips(clips, sample_rate)
+    voices = [Voice(_without_rumble(samples, sample_rate), str(clip.path)) for clip, samples in read]
+    return [voice for voice in voices if _range_db(voice.samples, sample_rate) >= range_db]
 
 
 def _without_rumble(samples: np.ndarray, sample_rate: int) -> np.ndarray:

@@ -1,7 +1,9 @@
 """Training of keyword models: clips of single words, changed at every draw."""
 
 import dataclasses
-from collections.abc import Collection, Iterator, Sequence
+import warnings
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -12,15 +14,24 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from streamrnn.audio import AudioWarning
 from streamrnn.contract import aligned
 from streamrnn.decisions import clip_class
 from streamrnn.decisions.keywords import SILENCE, UNKNOWN
 from streamrnn.models import Keywords, KeywordsSettings
 from streamrnn.recipes.recipe import outputs
-from streamrnn.recipes.recordings import Recordings, find_recordings, held_out, of_split, samples_of
+from streamrnn.recipes.recordings import (
+    Recordings,
+    counted,
+    held_out,
+    of_split,
+    recordings_to_train_on,
+    rooms_of,
+    sounds_of,
+)
 from streamrnn.training import TrainingSettings, prefetch, read_clips
 from streamrnn.training.augment import Augment, AugmentSettings
-from streamrnn.training.data import Clip, pick, pick_balanced
+from streamrnn.training.data import Clip, named, pick, pick_balanced
 from streamrnn.training.layouts import find_folders
 from streamrnn.training.losses import max_pooling_loss
 
@@ -83,22 +94,24 @@ class KeywordsRecipe:
     Args:
         data: folders of recordings, or folders of such folders, in any layout of training.layouts. Those named noise*,
             music* and rir* are noise, music and room responses, all optional. All else is speech: clips whose label is
-            one of the words, and clips of unknown words. Where no clip of a word is in split valid, every tenth is.
+            one of the words, and clips of unknown words, whose labels an AudioWarning names. Where no clip of a word is
+            in split valid, every tenth is.
         settings: see KeywordsTraining. Without words, the labels of the first entry of `data` are the words.
 
     Raises:
-        FileNotFoundError, ValueError: see find_recordings; or a word has no clip to train on.
+        FileNotFoundError, ValueError: see find_recordings; a word has no clip to train on; none is there to validate.
     """
 
     Settings = KeywordsTraining
 
     def __init__(self, data: Sequence[Path], settings: KeywordsTraining):
-        self.recordings = find_recordings(data)
+        self.recordings = recordings_to_train_on(data)
         words = settings.model.words or _labels(self.recordings, find_folders(data[:1]))
         model = dataclasses.replace(settings.model, words=words)
         self.settings, self.training = dataclasses.replace(settings, model=model), settings.training
         self._clips = _Clips.sorted_by(words, self.recordings.speech)
         self._require_words()
+        warn_of_other_labels([*self._clips.near, *(clip for clip in self._clips.far if clip.label)], words, "train")
 
     def model(self, rngs: nnx.Rngs) -> Keywords:
         """A fresh model of settings.model."""
@@ -137,7 +150,8 @@ class KeywordsRecipe:
     @cached_property
     def _source(self) -> "_Source":
         rate, found = self.settings.model.sample_rate, self.recordings
-        noise, music, rooms = (samples_of(of_split(c, "train"), rate) for c in (found.noise, found.music, found.rooms))
+        noise, music = (sounds_of(of_split(clips, "train"), rate) for clips in (found.noise, found.music))
+        rooms = rooms_of(of_split(found.rooms, "train"), rate)
         read = read_clips(of_split(self._clips.words, "train"), rate)
         by_word = {word: [one for one in read if one[0].label == word] for word in self.settings.model.words}
         folders = (of_split([c for c in clips if c.label not in by_word], "train") for clips in found.speech.values())
@@ -146,7 +160,7 @@ class KeywordsRecipe:
         return _Source(
             words=list(by_word.values()),
             unknown=unknown,
-            backgrounds=[*noise, *music],
+            backgrounds=noise + music,
             augment=Augment(noise, music, rooms, voices, rate, self.settings.augment),
             settings=self.settings,
         )
@@ -164,7 +178,8 @@ class KeywordsRecipe:
         m = self.settings.model
         seconds = int(np.ceil(len(part[-1][1]) / m.sample_rate))
         frames = seconds * m.sample_rate // m.hop_samples // 2 * 2
-        index = {label: number for number, label in enumerate(m.labels)}
+        # A clip that is called "silence" is in training an unknown word like others, so it is one here.
+        index = {word: m.labels.index(word) for word in m.words}
         clips = [(s.astype(np.float32) / 32768, index.get(clip.label, 1)) for clip, s in part]
         return _batch(clips, dataclasses.replace(self.settings, duration_s=frames * m.hop_samples / m.sample_rate))
 
@@ -175,6 +190,12 @@ class KeywordsRecipe:
             raise ValueError(
                 f"there is no clip of {', '.join(missing)} to train on. The recordings have the labels: "
                 f"{', '.join(sorted(labels)) or 'none'}. Add clips, or choose other --words."
+            )
+        # The first validation comes late: what it will lack is said before the first update.
+        if not of_split(self._clips.words, "valid"):
+            raise ValueError(
+                "there is no clip of a word to validate with: none is in split valid, and no word has a second one to "
+                "hold out. Add clips."
             )
 
 
@@ -202,7 +223,7 @@ class _Source:
 
     words: list[list[tuple[Clip, np.ndarray]]]
     unknown: list[list[tuple[Clip, np.ndarray]]]
-    backgrounds: list[np.ndarray]
+    backgrounds: Sequence[np.ndarray]
     augment: Augment
     settings: KeywordsTraining
 
@@ -269,7 +290,32 @@ def _labels(found: Recordings, folders: Sequence[Path]) -> tuple[str, ...]:
     labels = {clip.label for folder in folders for clip in found.speech.get(folder, ())} - {"", SILENCE, UNKNOWN}
     if not labels:
         raise ValueError("the first folder of recordings has no labels to take the words from. Name them: --words A B.")
+    spellings = Counter(map(str.casefold, labels))
+    if alike := sorted(label for label in labels if spellings[label.casefold()] > 1):
+        warnings.warn(
+            f"Labels that differ in case alone are learned as words of their own: {named(alike, len(alike))}. "
+            "Correct the labels, or name the --words.",
+            AudioWarning,
+            stacklevel=3,
+        )
     return tuple(sorted(labels))
 
 
-__all__ = ["KeywordsRecipe", "KeywordsTraining"]
+def warn_of_other_labels(clips: Iterable[Clip], words: Collection[str], happens: str) -> None:
+    """An AudioWarning that counts the clips whose label is none of the words; `happens` says what they do as "unknown".
+
+    Labels that differ from a word in case alone are named first. Clips that are called "unknown" do not count.
+    """
+    others = Counter(clip.label or "no label" for clip in clips if clip.label not in {*words, UNKNOWN})
+    if others:
+        spelled = {word.casefold() for word in words}
+        listed = sorted(others, key=lambda label: (label.casefold() not in spelled, -others[label], label))
+        warnings.warn(
+            f"Labels that are none of the words {happens} as {UNKNOWN!r}, in {others.total():,} clips: "
+            f"{counted({label: others[label] for label in listed})}.",
+            AudioWarning,
+            stacklevel=3,
+        )
+
+
+__all__ = ["KeywordsRecipe", "KeywordsTraining", "warn_of_other_labels"]

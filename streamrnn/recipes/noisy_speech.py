@@ -14,13 +14,24 @@ CLICK_MS = 4.0
 LOUDEST = 0.99
 
 
+class Voice(NamedTuple):
+    """A clean recording of speech, int16[n], and its name."""
+
+    samples: np.ndarray
+    name: str
+
+
 class Noisy(NamedTuple):
-    """Speech in noise, float32[n] in [-1, 1]; the speech alone, as it is in it; its level over the noise's."""
+    """Speech in noise, float32[n] in [-1, 1]; the speech alone, as it is in it; its level over the noise's.
+
+    The description is the kind of noise; names are those of the recordings of speech.
+    """
 
     samples: np.ndarray
     clean: np.ndarray
     snr_db: float
     description: str
+    names: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -53,17 +64,17 @@ class NoisySettings:
 
 @dataclass(frozen=True)
 class NoisySpeech:
-    """Draws speech in noise from recordings, all int16[n] at one sample rate.
+    """Draws speech in noise from recordings, all at one sample rate.
 
     Attributes:
         speech: pools of clean recordings, each with the share of utterances drawn from it.
-        noise, music: recordings of them.
-        rooms: impulse responses; may be empty.
+        noise, music: recordings of them, int16[n] each.
+        rooms: impulse responses, int16[n] each; may be empty.
         sample_rate: of all of them.
         settings: how it is drawn.
     """
 
-    speech: Sequence[tuple[float, Sequence[np.ndarray]]]
+    speech: Sequence[tuple[float, Sequence[Voice]]]
     noise: Sequence[np.ndarray]
     music: Sequence[np.ndarray]
     rooms: Sequence[np.ndarray]
@@ -73,34 +84,36 @@ class NoisySpeech:
     def draw(self, rng: np.random.Generator, duration_s: float) -> Noisy:
         """One recording of that length; the same generator state gives the same one."""
         s, n = self.settings, round(duration_s * self.sample_rate)
-        heard, clean = self._in_room(rng, self._coloured(rng, self._talk(rng, n)))
+        talk, names = self._talk(rng, n)
+        heard, clean = self._in_room(rng, self._coloured(rng, talk))
         kind, background = self._background(rng, n)
         snr_db = rng.uniform(*s.snr_db)
         noise = mixing.mix_at_snr(heard, self._coloured(rng, background), snr_db) - heard
         heard, clean = self._on_the_line(rng, heard + noise, clean)
         gain = _gain_to(heard, rng.uniform(*s.level_db))
-        return Noisy(heard * gain, clean * gain, snr_db, kind)
+        return Noisy(heard * gain, clean * gain, snr_db, kind, names)
 
-    def _talk(self, rng: np.random.Generator, n: int) -> np.ndarray:
-        """Utterances one after the other, the first one begun already."""
-        line, position = np.zeros(n, np.float32), -round(rng.uniform(0, 3) * self.sample_rate)
+    def _talk(self, rng: np.random.Generator, n: int) -> tuple[np.ndarray, tuple[str, ...]]:
+        """Utterances one after the other, the first one begun already, and the names of those that are heard."""
+        line, names, position = np.zeros(n, np.float32), (), -round(rng.uniform(0, 3) * self.sample_rate)
         while position < n:
-            spoken = self._utterance(rng)
+            spoken, name = self._utterance(rng)
             # A first utterance that would be over is begun here, so that no recording starts empty.
             position = 0 if position + len(spoken) <= 0 else position
             skipped = max(0, -position)
             here = spoken[skipped : n - position]
+            names += (name,) if len(here) else ()
             line[position + skipped : position + skipped + len(here)] = here
             position += len(spoken) + round(rng.exponential(0.3) * self.sample_rate)
-        return line
+        return line, names
 
-    def _utterance(self, rng: np.random.Generator) -> np.ndarray:
+    def _utterance(self, rng: np.random.Generator) -> tuple[np.ndarray, str]:
         shares, pools = zip(*self.speech, strict=True)
-        pool = pick_by_shares(rng, pools, shares)
-        spoken = _as_float(pick(rng, pool))
+        voice = pick(rng, pick_by_shares(rng, pools, shares))
+        spoken = _as_float(voice.samples)
         if (speed := rng.uniform(*self.settings.speed)) != 1:
             spoken = mixing.change_speed(spoken, speed)
-        return spoken * _gain_to(spoken, -26 + rng.normal(0, 2))
+        return spoken * _gain_to(spoken, -26 + rng.normal(0, 2)), voice.name
 
     def _in_room(self, rng: np.random.Generator, speech: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The speech as it is heard, and what of it is to be kept."""
@@ -137,7 +150,7 @@ class NoisySpeech:
         return sound * _gain_to(sound, -26)
 
     def _babble(self, rng: np.random.Generator, n: int) -> np.ndarray:
-        voices = np.sum([self._talk(rng, n) for _ in range(int(rng.integers(4, 9)))], axis=0)
+        voices = np.sum([self._talk(rng, n)[0] for _ in range(int(rng.integers(4, 9)))], axis=0)
         return np.asarray(voices * _gain_to(voices, -26), np.float32)
 
     def _clicks(self, rng: np.random.Generator, n: int) -> np.ndarray:
@@ -184,4 +197,4 @@ def _as_float(samples: np.ndarray) -> np.ndarray:
     return samples.astype(np.float32) / 32768
 
 
-__all__ = ["Noisy", "NoisySettings", "NoisySpeech"]
+__all__ = ["Noisy", "NoisySettings", "NoisySpeech", "Voice"]

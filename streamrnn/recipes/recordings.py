@@ -1,19 +1,26 @@
 """What lies in the folders of recordings that a recipe was given: speech, noise, music and rooms."""
 
 import hashlib
-from collections import defaultdict
-from collections.abc import Sequence
+import warnings
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from streamrnn.training.data import Clip, read_clips
+from streamrnn.audio import AudioWarning
+from streamrnn.training.data import Clip, named
 from streamrnn.training.layouts import find_folders, read_folder
+from streamrnn.training.store import ClipStore
 
 KINDS = ("noise", "music", "rir")
 BACKGROUND_NOISE = "_background_noise_"
+SPLITS = ("train", "valid", "test")
+# How many kinds a warning counts.
+KINDS_COUNTED = 6
 
 
 @dataclass(frozen=True)
@@ -67,6 +74,26 @@ def find_recordings(data: Sequence[Path]) -> Recordings:
     return found
 
 
+def recordings_to_train_on(data: Sequence[Path]) -> Recordings:
+    """find_recordings, with an AudioWarning that counts recordings of other splits than train, valid and test."""
+    found = find_recordings(data)
+    clips = [*(clip for clips in found.speech.values() for clip in clips), *found.noise, *found.music, *found.rooms]
+    strange = Counter(clip.split for clip in clips if clip.split not in SPLITS)
+    if strange:
+        warnings.warn(
+            f"{strange.total()} recordings are not used, because of their splits: {counted(strange)}. Training knows "
+            f"{', '.join(SPLITS)}.",
+            AudioWarning,
+            stacklevel=3,
+        )
+    return found
+
+
+def counted(counts: Mapping[str, int]) -> str:
+    """Names with how often each comes, for a message: "banana (12), maybe (3) and 9 more"."""
+    return named((f"{name} ({count:,})" for name, count in counts.items()), KINDS_COUNTED)
+
+
 def held_out(clips: Sequence[Clip]) -> list[Clip]:
     """The same clips, with a valid split: where they have none, every tenth speaker joins it, the first among them.
 
@@ -101,9 +128,50 @@ def of_split(clips: Sequence[Clip], split: str) -> list[Clip]:
     return [clip for clip in clips if clip.split == split]
 
 
-def samples_of(clips: Sequence[Clip], sample_rate: int) -> list[np.ndarray]:
-    """The sound of clips, int16[n] each; those that can't be read are left out with a warning."""
-    return [samples for _, samples in read_clips(list(clips), sample_rate)]
+@dataclass(frozen=True)
+class Sounds(Sequence[np.ndarray]):
+    """Recordings, int16[n] each, that are decoded when they are drawn and held as far as memory goes: see ClipStore.
+
+    Attributes:
+        places: each one's store, and its index there.
+    """
+
+    places: tuple[tuple[ClipStore, int], ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __getitem__(self, index: Any) -> Any:
+        store, place = self.places[index]
+        return store[place][1]
+
+    def __add__(self, other: "Sounds") -> "Sounds":
+        return Sounds(self.places + other.places)
 
 
-__all__ = ["Recordings", "find_recordings", "held_out", "of_split", "samples_of"]
+def sounds_of(clips: Sequence[Clip], sample_rate: int) -> Sounds:
+    """The sound of clips, which may be hours of it. Those that can't be read are left out with a warning."""
+    store = ClipStore(clips, sample_rate)
+    return Sounds(tuple((store, place) for place in range(len(store))))
+
+
+def rooms_of(clips: Sequence[Clip], sample_rate: int) -> list[np.ndarray]:
+    """Impulse responses, int16[n] each. Those that can't be read, or are silent, are left out with a warning."""
+    read = list(ClipStore(clips, sample_rate))
+    if silent := [str(clip.path) for clip, samples in read if not samples.any()]:
+        told = f"{len(silent)} of {len(read)} impulse responses of rooms are silent and left out: {named(silent)}."
+        warnings.warn(told, AudioWarning, stacklevel=2)
+    return [samples for _, samples in read if samples.any()]
+
+
+__all__ = [
+    "Recordings",
+    "Sounds",
+    "counted",
+    "find_recordings",
+    "held_out",
+    "of_split",
+    "recordings_to_train_on",
+    "rooms_of",
+    "sounds_of",
+]

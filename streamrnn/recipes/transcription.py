@@ -1,6 +1,7 @@
 """Training of transcription, by CTC or as a transducer: recordings with transcripts, and words joined into strings."""
 
 import warnings
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -17,8 +18,8 @@ from streamrnn.contract import aligned
 from streamrnn.decisions import transcript, word_error_rate
 from streamrnn.models import CTC, CTCSettings, Transducer, TransducerSettings
 from streamrnn.recipes.recipe import outputs
-from streamrnn.recipes.recordings import find_recordings, of_split, samples_of
-from streamrnn.recipes.spoken import Spoken, Strings, StringSettings, Whole, single_words, spoken_ids
+from streamrnn.recipes.recordings import counted, of_split, recordings_to_train_on, rooms_of, sounds_of
+from streamrnn.recipes.spoken import Spoken, Strings, StringSettings, Whole, single_words, spoken_ids, spoken_text
 from streamrnn.training import Augment, AugmentSettings, ClipStore, TrainingSettings, prefetch, read_clips
 from streamrnn.training.data import Clip, pick_balanced
 from streamrnn.training.losses import ctc_loss, transducer_loss
@@ -87,8 +88,8 @@ class TranscriptionRecipe:
     Args:
         data: folders of recordings, or folders of such folders, in any layout of training.layouts. Those named noise*,
             music* and rir* are noise, music and room responses, all optional. Of all else, the clips with transcripts,
-            or with labels, are used; an AudioWarning counts those whose transcripts hold other words or characters than
-            the model's symbols, and names these.
+            or with labels, are used; AudioWarnings count those that hold other words or characters than the model's
+            symbols, and name these.
         settings: see CTCTraining.
 
     Raises:
@@ -97,9 +98,10 @@ class TranscriptionRecipe:
 
     def __init__(self, data: Sequence[Path], settings: CTCTraining):
         self.settings, self.training = settings, settings.training
-        self.recordings = find_recordings(data)
+        self.recordings = recordings_to_train_on(data)
         # The first validation comes late: what it will lack is said before the first update.
         self._clips = {split: self._transcribed(split) for split in ("train", "valid")}
+        self._warn_of_other_words()
 
     def batches(self, start: int, stop: int) -> Iterator[Batch]:
         """samples float32[batch, frames, hop] in [-1, 1]; labels int32[batch, labels] from 1 on, 0 behind the last;
@@ -132,10 +134,22 @@ class TranscriptionRecipe:
             )
         return found
 
+    def _warn_of_other_words(self) -> None:
+        spoken = [spoken for folders in self._clips.values() for clips in folders.values() for spoken in clips]
+        others = Counter(spoken_text(clip) for clip, ids in spoken if not ids)
+        if others:
+            warnings.warn(
+                f"Words that are no symbols teach the model to write nothing, in {others.total():,} clips: "
+                f"{counted(dict(others.most_common()))}.",
+                AudioWarning,
+                stacklevel=3,
+            )
+
     @cached_property
     def _training_source(self) -> "_Source":
         rate, found = self.settings.model.sample_rate, self.recordings
-        noise, music, rooms = (samples_of(of_split(c, "train"), rate) for c in (found.noise, found.music, found.rooms))
+        noise, music = (sounds_of(of_split(clips, "train"), rate) for clips in (found.noise, found.music))
+        rooms = rooms_of(of_split(found.rooms, "train"), rate)
         # Speed changes the length, so it comes before a recording is placed in its row, and the rest after.
         augment = Augment(noise, music, rooms, [], rate, replace(self.settings.augment, speed=(1.0, 1.0)))
         return self._source("train", augment)

@@ -1,5 +1,7 @@
 """Training of voice activity models: scenes composed on the fly from clean speech, noise, music and rooms."""
 
+import math
+import warnings
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
@@ -12,13 +14,21 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from streamrnn.audio import AudioFile
+from streamrnn.audio import AudioError, AudioFile, AudioWarning
 from streamrnn.contract import aligned
 from streamrnn.decisions import cell_truth, roc_auc
 from streamrnn.models import VoiceActivity, VoiceActivitySettings
 from streamrnn.recipes.recipe import outputs
-from streamrnn.recipes.recordings import Recordings, find_recordings, of_split, samples_of
+from streamrnn.recipes.recordings import (
+    Recordings,
+    find_recordings,
+    of_split,
+    recordings_to_train_on,
+    rooms_of,
+    sounds_of,
+)
 from streamrnn.training import Clip, TrainingSettings, prefetch, read_clips, read_table
+from streamrnn.training.data import named, read_span
 from streamrnn.training.losses import frame_binary_cross_entropy
 from streamrnn.training.mixtures import Scene, Scenes, SceneSettings, Utterance
 
@@ -77,7 +87,8 @@ class VoiceActivityRecipe:
     Args:
         data: folders of recordings, or folders of such folders. Those that have vad_segments.csv (path, start, end in
             samples, quality A or B) are speech; those named noise*, music* and rir* are noise, music and room
-            responses. Recordings of the splits train and valid are used; they are read when they are first needed.
+            responses; others are left out, with an AudioWarning. Recordings of the splits train and valid are used;
+            they are read when they are first needed.
         settings: see VoiceActivityTraining.
 
     Raises:
@@ -89,10 +100,11 @@ class VoiceActivityRecipe:
 
     def __init__(self, data: Sequence[Path], settings: VoiceActivityTraining):
         self.settings, self.training = settings, settings.training
-        self.recordings = find_recordings(data)
+        self.recordings = recordings_to_train_on(data)
         # The first validation comes late: what it will lack is said before the first update.
         for split, qualities in (("train", TRAINING_QUALITY), ("valid", CLEAN_QUALITY)):
             _recordings_of(self.recordings, split, qualities)
+        _warn_of_what_is_not_used(self.recordings)
 
     def model(self, rngs: nnx.Rngs) -> VoiceActivity:
         """A fresh model of settings.model."""
@@ -179,7 +191,7 @@ def read_scenes(
     settings: SceneSettings,
     quality_shares: dict[str, float] = CLEAN_QUALITY,
 ) -> Scenes:
-    """Reads the recordings of one split of all folders in `data` into memory, resampled where needed.
+    """The recordings of one split of all folders in `data`, resampled where needed; speech is read into memory.
 
     Args:
         data, split: see VoiceActivityRecipe. A folder of rooms without that split gives those of its valid split.
@@ -202,11 +214,17 @@ def _scenes(
     quality_shares: dict[str, float] = CLEAN_QUALITY,
 ) -> Scenes:
     found = _recordings_of(recordings, split, quality_shares)
+    speech = _utterances(found.speech, sample_rate, quality_shares)
+    if not any(utterance.segments for _, pool in speech for utterance in pool):
+        raise ValueError(
+            f"In no recording of split {split!r} does anybody speak: the segments of vad_segments.csv lie elsewhere. "
+            "Starts and ends are samples at a recording's own rate."
+        )
     return Scenes(
-        speech=_utterances(found.speech, sample_rate, quality_shares),
-        noise=samples_of(found.noise, sample_rate),
-        music=samples_of(found.music, sample_rate),
-        rooms=[room.astype(np.float32) / 32768 for room in samples_of(found.rooms, sample_rate)],
+        speech=speech,
+        noise=sounds_of(found.noise, sample_rate),
+        music=sounds_of(found.music, sample_rate),
+        rooms=[room.astype(np.float32) / 32768 for room in rooms_of(found.rooms, sample_rate)],
         sample_rate=sample_rate,
         settings=settings,
     )
@@ -240,9 +258,49 @@ def _recordings_of(found: Recordings, split: str, qualities: Collection[str]) ->
     if lacking := [name for name in ("speech", "noise", "music") if not getattr(recordings, name)]:
         raise ValueError(
             f"{places} has no {' and no '.join(lacking)} in split {split!r}; scenes need speech with labels of "
-            f"quality {' or '.join(qualities)}, noise and music. Add recordings, or correct the manifests' splits."
+            f"quality {' or '.join(qualities)}, noise and music. Add recordings, or correct the manifests' splits and "
+            "the paths and qualities in vad_segments.csv."
         )
     return recordings
+
+
+def _warn_of_what_is_not_used(found: Recordings) -> None:
+    unlabelled = [str(folder) for folder in found.speech if not (folder / "vad_segments.csv").is_file()]
+    if unlabelled:
+        told = f"Not used, because there is no vad_segments.csv: {named(unlabelled)}."
+        warnings.warn(told, AudioWarning, stacklevel=3)
+    for folder in found.speech:
+        if str(folder) not in unlabelled:
+            warn_of_labels(folder / "vad_segments.csv")
+
+
+def warn_of_labels(table: Path) -> None:
+    """AudioWarnings of segments in a vad_segments.csv whose recordings are not there, or end before."""
+    missing, shorter = [], []
+    for path, segments in read_segments(table)[0].items():
+        if not path.is_file():
+            missing.append(str(path))
+        elif max(end for _, end in segments) > _frames_of(path):
+            shorter.append(str(path))
+    if missing:
+        told = f"{table} has segments of {len(missing)} recordings that are not there: {named(missing)}."
+        warnings.warn(told, AudioWarning, stacklevel=2)
+    if shorter:
+        warnings.warn(
+            f"{table} has segments that end behind their recordings, {len(shorter)} in all: {named(shorter)}. Starts "
+            "and ends are samples at a recording's own rate.",
+            AudioWarning,
+            stacklevel=2,
+        )
+
+
+def _frames_of(path: Path) -> float:
+    try:
+        with AudioFile(path) as file:
+            return file.frames
+    except AudioError:
+        # Whoever reads the recording says what is wrong with it.
+        return math.inf
 
 
 def _labelled_clips(
@@ -285,22 +343,9 @@ def read_segments(path: Path) -> tuple[dict[Path, list[tuple[int, int]]], dict[P
     quality: dict[Path, str] = {}
     for line, row in enumerate(read_table(path, ("path", "start", "end")), start=2):
         clip = path.parent / row["path"]
-        segments.setdefault(clip, []).append(_segment(path, row, line))
+        segments.setdefault(clip, []).append(read_span(row, f"{path}, line {line}"))
         quality[clip] = row.get("quality") or "A"
     return segments, quality
 
 
-def _segment(path: Path, row: dict[str, str], line: int) -> tuple[int, int]:
-    try:
-        start, end = int(row["start"]), int(row["end"])
-    except (TypeError, ValueError):
-        start, end = 0, -1
-    if not 0 <= start <= end:
-        raise ValueError(
-            f"{path}, line {line}: start is {row['start']!r} and end is {row['end']!r}; whole samples with "
-            "0 <= start <= end are needed."
-        )
-    return start, end
-
-
-__all__ = ["VoiceActivityRecipe", "VoiceActivityTraining", "read_scenes", "read_segments"]
+__all__ = ["VoiceActivityRecipe", "VoiceActivityTraining", "read_scenes", "read_segments", "warn_of_labels"]

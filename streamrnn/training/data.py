@@ -1,6 +1,7 @@
 """Recordings for training: manifests, clips in memory, batches made ahead of time."""
 
 import csv
+import io
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +20,9 @@ Pool = TypeVar("Pool", bound=Sized)
 # A pool is drawn as often as its size to this power: small ones more often than they would be, but not until they are
 # known by heart (Arivazhagan et al. 2019, section 5.2).
 POOL_BALANCE = 0.3
+# What is shorter is no word, no voice and no room, but a mistake in a table.
+SHORTEST_S = 0.01
+NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -50,20 +54,70 @@ def read_table(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: columns are missing, or there are no rows.
+        ValueError: columns are missing, a row has more or fewer fields than the first line names, there are no rows, or
+            it is no CSV file in UTF-8.
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing. It is a CSV file with the columns {', '.join(columns)}.")
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        # utf-8-sig: spreadsheets write a byte order mark, which would become part of the first column's name.
-        reader = csv.DictReader(file)
-        missing = [c for c in columns if c not in (reader.fieldnames or [])]
-        rows = list(reader)
-    if missing:
-        raise ValueError(f"{path} lacks the columns {', '.join(missing)}. Its first line must name them.")
+    # Strict, because a quote that is never closed would swallow all rows after it.
+    reader = csv.DictReader(io.StringIO(read_text(path)), skipinitialspace=True, strict=True)
+    try:
+        header = reader.fieldnames or []
+        if missing := [column for column in columns if column not in header]:
+            raise ValueError(
+                f"{path} lacks the columns {', '.join(missing)}. Its first line must name them, parted by commas; "
+                f"it is {','.join(header)!r}."
+            )
+        rows = [_whole(row, f"{path}, line {reader.line_num}") for row in reader]
+    except csv.Error as error:
+        raise ValueError(
+            f"{path}, line {reader.line_num} is no row of a CSV file ({error}). Check its quotes."
+        ) from None
     if not rows:
         raise ValueError(f"{path} has no rows; add at least one recording.")
     return rows
+
+
+def _whole(row: dict[Any, Any], place: str) -> dict[str, str]:
+    if None in row or None in row.values():
+        came = sum(field is not None for name, field in row.items() if name is not None) + len(row.get(None, ()))
+        raise ValueError(
+            f"{place}: {came} fields where the first line names {len(row) - (None in row)} columns. Put texts with "
+            "commas into double quotes, and a comma for each column that is left empty."
+        )
+    return row
+
+
+def read_text(path: Path) -> str:
+    """A text file in UTF-8, with or without a byte order mark, as spreadsheets write one.
+
+    Raises:
+        ValueError: it is in another encoding.
+    """
+    try:
+        return path.read_text("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"{path} is not in UTF-8: byte {error.start} is {error.object[error.start]:#x}. Save it as UTF-8."
+        ) from None
+
+
+def read_span(row: dict[str, str], place: str) -> tuple[int, int]:
+    """start and end, in samples, of a row of a table; `place` says in an error where it stands.
+
+    Raises:
+        ValueError: not 0 <= start <= end in whole numbers.
+    """
+    try:
+        start, end = int(row["start"]), int(row["end"])
+    except ValueError:
+        start, end = 0, -1
+    if not 0 <= start <= end:
+        raise ValueError(
+            f"{place}: start is {row['start']!r} and end is {row['end']!r}; whole samples with 0 <= start <= end are "
+            "needed."
+        )
+    return start, end
 
 
 def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
@@ -79,7 +133,7 @@ def read_manifest(folder: Path, split: str | None = None) -> list[Clip]:
 
     Raises:
         FileNotFoundError: the folder has no manifest.csv.
-        ValueError: a column or a path is missing, start or end is no whole number, or no row has that split.
+        ValueError: see read_table; a path is missing; not 0 <= start < end in whole numbers; no row has that split.
     """
     rows = read_table(folder / "manifest.csv", ("path",))
     clips = [_clip(folder, row, line) for line, row in enumerate(rows, start=2)]
@@ -99,6 +153,11 @@ def _clip(folder: Path, row: dict[str, str], line: int) -> Clip:
         start, end = int(row.get("start") or 0), int(row["end"]) if row.get("end") else None
     except ValueError as error:
         raise ValueError(f"{folder}/manifest.csv, line {line}: start and end are whole numbers ({error}).") from None
+    if start < 0 or (end is not None and end <= start):
+        raise ValueError(
+            f"{folder}/manifest.csv, line {line}: start is {start} and end is {end}; 0 <= start < end is needed, in "
+            "samples of the recording."
+        )
     texts = {name: row.get(name) or "" for name in ("speaker", "label", "transcript", "split")}
     return Clip(folder / row["path"], start, end, **texts)
 
@@ -106,7 +165,8 @@ def _clip(folder: Path, row: dict[str, str], line: int) -> Clip:
 def read_clips(clips: list[Clip], sample_rate: int) -> list[tuple[Clip, np.ndarray]]:
     """Reads clips into memory as int16[n], in order. Recordings that are cut off count as far as they go.
 
-    Those that can't be read are left out; an AudioWarning counts them and names the first three.
+    Those that can't be read are left out; an AudioWarning counts them and names the first three. So does one with those
+    in which there is nothing to hear: they are silent throughout, or shorter than 10 ms.
 
     Raises:
         AudioError: none could be read.
@@ -115,7 +175,27 @@ def read_clips(clips: list[Clip], sample_rate: int) -> list[tuple[Clip, np.ndarr
     with warnings.catch_warnings(), ThreadPoolExecutor() as pool:
         warnings.simplefilter("ignore", AudioWarning)
         samples = list(pool.map(or_error(lambda clip: read_int16(clip, sample_rate)), clips))
-    return readable(clips, samples)
+    read = readable(clips, samples)
+    _warn_of_nothing_to_hear(read, sample_rate)
+    return read
+
+
+def _warn_of_nothing_to_hear(read: Sequence[tuple[Clip, np.ndarray]], sample_rate: int) -> None:
+    empty = [clip for clip, samples in read if len(samples) < SHORTEST_S * sample_rate or not samples.any()]
+    if empty:
+        warnings.warn(
+            f"In {len(empty)} of {len(read)} clips there is nothing to hear, as they are silent or shorter than "
+            f"{1000 * SHORTEST_S:.0f} ms: {named(str(clip.path) for clip in empty)}. They are used all the same; leave "
+            "them out, or correct start and end.",
+            AudioWarning,
+            stacklevel=3,
+        )
+
+
+def named(names: Iterable[str], most: int = NAMED) -> str:
+    """The first of many names, for a message: "a, b, c and 9 more"."""
+    listed = list(names)
+    return ", ".join(listed[:most]) + (f" and {len(listed) - most} more" if len(listed) > most else "")
 
 
 def read_int16(clip: Clip, sample_rate: int) -> np.ndarray:
@@ -126,8 +206,13 @@ def read_int16(clip: Clip, sample_rate: int) -> np.ndarray:
     """
     samples = clip.read(sample_rate)
     if not len(samples):
-        raise AudioError(f"{clip.path} has no samples. Leave it out, or correct its start and end.")
+        raise no_samples(clip)
     return np.round(samples * 32767).clip(-32768, 32767).astype(np.int16)
+
+
+def no_samples(clip: Clip) -> AudioError:
+    """What to raise of a clip that is empty, or lies behind the end of its recording."""
+    return AudioError(f"{clip.path} has no samples. Leave it out, or correct its start and end.")
 
 
 def or_error(read: Callable[[Clip], T]) -> Callable[[Clip], T | Exception]:
@@ -153,8 +238,8 @@ def readable(clips: list[Clip], results: list[T | Exception]) -> list[tuple[Clip
     if clips and not kept:
         raise AudioError(f"None of {len(clips)} clips could be read. The first: {errors[0]}")
     if errors:
-        named = "; ".join(str(e) for e in errors[:3])
-        message = f"{len(errors)} of {len(clips)} clips could not be read and are skipped: {named}"
+        reasons = "; ".join(str(error).rstrip(".") for error in errors[:NAMED])
+        message = f"{len(errors)} of {len(clips)} clips could not be read and are skipped: {reasons}"
         warnings.warn(message, AudioWarning, stacklevel=3)
     return kept
 
@@ -203,7 +288,11 @@ def prefetch(make: Callable[[int], Batch], start: int, stop: int, workers: int =
 
 
 __all__ = [
+    "NAMED",
+    "SHORTEST_S",
     "Clip",
+    "named",
+    "no_samples",
     "or_error",
     "pick",
     "pick_balanced",
@@ -213,7 +302,9 @@ __all__ = [
     "read_clips",
     "read_int16",
     "read_manifest",
+    "read_span",
     "read_table",
+    "read_text",
     "readable",
     "write_table",
 ]

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from streamrnn.audio import AudioWarning
-from streamrnn.training.data import Clip, read_manifest
+from streamrnn.training.data import Clip, named, read_manifest, read_text
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
 SPLIT_LISTS = {"valid": "validation_list.txt", "test": "testing_list.txt"}
@@ -39,7 +39,8 @@ def read_folder(folder: Path) -> list[Clip]:
       so that files of the same name under several labels are in the same split.
     - Recordings right in the folder, as of noise or of talk: without label and split.
 
-    A speaker who is in more than one split gets an AudioWarning.
+    A speaker who is in more than one split gets an AudioWarning, and so does a clip that is there more than once with
+    different labels, transcripts or splits.
 
     Raises:
         FileNotFoundError: there is no such folder.
@@ -47,6 +48,7 @@ def read_folder(folder: Path) -> list[Clip]:
     """
     clips = _read(Path(folder))
     _warn_of_shared_speakers(folder, clips)
+    _warn_of_contradictions(folder, clips)
     return clips
 
 
@@ -126,7 +128,7 @@ def _listed_splits(folder: Path) -> dict[str, str] | None:
     lists = {split: folder / name for split, name in SPLIT_LISTS.items() if (folder / name).is_file()}
     if not lists:
         return None
-    return {line.strip(): split for split, path in lists.items() for line in path.read_text("utf-8").splitlines()}
+    return {line.strip(): split for split, path in lists.items() for line in read_text(path).splitlines()}
 
 
 def _hashed_split(name: str) -> str:
@@ -147,7 +149,7 @@ def _librispeech(transcripts: Path) -> Iterator[Clip]:
     chapter = transcripts.parent
     speaker, part = chapter.parent.name, chapter.parent.parent.resolve().name
     split = SPLIT_OF_PREFIX.get(re.split("[-_]", part)[0]) or _hashed_split(speaker)
-    for line in transcripts.read_text("utf-8").splitlines():
+    for line in read_text(transcripts).splitlines():
         name, _, transcript = line.partition(" ")
         if name:
             yield Clip(chapter / f"{name}.flac", speaker=speaker, transcript=transcript.strip(), split=split)
@@ -160,8 +162,22 @@ def _warn_of_shared_speakers(folder: Path, clips: Iterable[Clip]) -> None:
     shared = sorted(speaker for speaker, found in splits.items() if speaker and len(found) > 1)
     if shared:
         warnings.warn(
-            f"{folder} has speakers in more than one split, {len(shared)} in all: {', '.join(shared[:3])}"
-            f"{', ...' if len(shared) > 3 else ''}. Figures will look better than they are for new speakers.",
+            f"{folder} has speakers in more than one split, {len(shared)} in all: {named(shared)}. Figures will look "
+            "better than they are for new speakers.",
+            AudioWarning,
+            stacklevel=3,
+        )
+
+
+def _warn_of_contradictions(folder: Path, clips: Iterable[Clip]) -> None:
+    said: dict[tuple, set[tuple]] = defaultdict(set)
+    for clip in clips:
+        said[clip.path, clip.start, clip.end].add((clip.label, clip.transcript, clip.split))
+    twofold = [path.name for (path, *_), things in said.items() if len(things) > 1]
+    if twofold:
+        warnings.warn(
+            f"{folder} has recordings that are listed more than once, with different labels, transcripts or splits, "
+            f"{len(twofold)} in all: {named(twofold)}. Leave one row of each.",
             AudioWarning,
             stacklevel=3,
         )

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from streamrnn.audio import AudioError, AudioFile, AudioWarning
-from streamrnn.training.data import Clip, or_error, read_int16, readable
+from streamrnn.training.data import Clip, no_samples, or_error, read_int16, readable
 
 
 class ClipStore:
@@ -18,10 +18,10 @@ class ClipStore:
     Threads may share a store: decoding runs outside of Python's lock, so a batch made in a thread (see `prefetch`)
     decodes beside the others.
 
-    Clips whose files can't be opened are left out at once; an AudioWarning counts them and names the first three. One
-    that only decoding shows to be damaged is named by an AudioWarning when it is first asked for: iteration leaves it
-    out, and in its place `store[i]` gives the next one that is sound. So what is drawn depends on the index and the
-    files alone, never on what is held or on the order of threads.
+    Clips that can't be opened, or that are empty, are left out at once; an AudioWarning counts them and names the first
+    three. One that only decoding shows to be damaged is named by an AudioWarning when it is first asked for:
+    iteration leaves it out, and in its place `store[i]` gives the next one that is sound. So what is drawn depends on
+    the index and the files alone, never on what is held or on the order of threads.
 
     Args:
         clips: what to hold.
@@ -93,7 +93,9 @@ class ClipStore:
 def _duration_s(clip: Clip) -> float:
     with AudioFile(clip.path) as file:
         end = file.frames if clip.end is None else min(clip.end, file.frames)
-        return max(0, end - clip.start) / file.sample_rate
+        if end <= clip.start:
+            raise no_samples(clip)
+        return (end - clip.start) / file.sample_rate
 
 
 __all__ = ["ClipStore"]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from streamrnn.audio import AudioError, write_audio
+from streamrnn.audio import AudioError, AudioWarning, write_audio
 from streamrnn.evaluation import quality as measures
 from streamrnn.evaluation.denoising import evaluate_denoising
 from streamrnn.evaluation.quality import pesq, quality, stoi
@@ -66,6 +66,15 @@ def test_recordings_that_are_no_pair_are_left_out_and_named(denoiser, folder):
     write_audio(folder / "clean1.wav", voice(), 8_000)
     with pytest.raises(AudioError, match="None of 2"):
         evaluate_denoising(denoiser, [folder], read_manifest(folder))
+
+
+@pytest.mark.parametrize("silent", ["clean0.wav", "noisy0.wav"])
+def test_a_pair_with_a_silent_recording_is_left_out_and_named_and_the_rest_is_judged(denoiser, folder, silent):
+    write_audio(folder / silent, np.zeros(len(voice()), np.float32), RATE)
+    with pytest.warns(AudioWarning, match=rf"1 of 2 recordings could not be judged .*{silent} is silent throughout"):
+        figures = evaluate_denoising(denoiser, [folder], read_manifest(folder))
+    assert figures["clips"] == 1 and silent in figures["left_out"][0]
+    assert figures["noisy"]["si_sdr_db"] == pytest.approx(10, abs=0.3)
 
 
 def test_a_manifest_without_clean_recordings_is_refused(denoiser, folder):

@@ -52,7 +52,7 @@ def test_the_answer_has_exactly_these_entries_and_is_json(data, model_path):
     assert [answer[name] for name in ("task", "model", "data", "split", "clips")] == [
         *("vad", model_path, str(data), "test", 3)
     ]
-    assert tuple(answer["streaming"]) == tuple(answer["offline"]) == FIGURES
+    assert tuple(answer["streaming"]) == tuple(answer["offline"]) == (*FIGURES, "roc_auc_interval")
     assert json.loads(json.dumps(answer)) == answer
 
 
@@ -61,7 +61,9 @@ def test_figures_are_pooled_over_the_cells_of_all_recordings(data, model):
     truth = np.tile(cell_truth([(0.25, 0.5)], 100), 3)
     f1, threshold = best_f1(scores, truth)
     expected = [roc_auc(scores, truth), equal_error_rate(scores, truth), f1, threshold]
-    assert list(figures(model, data)["offline"].values()) == pytest.approx(expected, abs=1e-9)
+    *found, (low, high) = figures(model, data)["offline"].values()
+    assert found == pytest.approx(expected, abs=1e-9)
+    assert low <= found[0] <= high
 
 
 def test_streaming_and_offline_agree_to_three_decimals_at_any_rate_and_in_any_format(tmp_path, model):
@@ -70,7 +72,9 @@ def test_streaming_and_offline_agree_to_three_decimals_at_any_rate_and_in_any_fo
     written["stereo.wav"] = (np.repeat(recording(9)[:, None], 2, axis=1), 16_000)
     answer = figures(model, write_data(tmp_path / "data", written))
     assert answer["clips"] == 6
-    assert list(answer["streaming"].values()) == pytest.approx(list(answer["offline"].values()), abs=5e-4)
+    ways = (answer["streaming"], answer["offline"])
+    streaming, offline = ([way[name] for name in FIGURES] + way["roc_auc_interval"] for way in ways)
+    assert streaming == pytest.approx(offline, abs=5e-4)
 
 
 def test_a_part_of_a_recording_counts_as_if_it_were_a_file_of_its_own(tmp_path, model):
@@ -108,15 +112,21 @@ def test_recordings_that_cannot_be_read_are_skipped_counted_and_named(data, mode
     with pytest.warns(
         AudioWarning, match=r"2 of 5 recordings .*noise\.flac is damaged .* no audio file .*missing\.flac"
     ):
-        assert figures(model, data) == expected
+        answer = figures(model, data)
+    assert [name in why for name, why in zip(("noise", "missing"), answer.pop("left_out"), strict=True)] == [True, True]
+    assert answer == expected
 
 
-def test_a_recording_without_a_sample_adds_no_cell(data, model):
+@pytest.mark.parametrize(("samples", "lasts"), [(0, "0 ms"), (100, "6.2 ms")])
+def test_a_recording_that_is_empty_or_shorter_than_a_cell_is_left_out(data, model, samples, lasts):
     expected = figures(model, data)
-    write_audio(data / "empty.wav", np.zeros(0, np.float32), 16_000)
+    write_audio(data / "empty.wav", np.zeros(samples, np.float32), 16_000)
     with (data / "manifest.csv").open("a") as file:
         file.write("empty.wav,test\n")
-    assert figures(model, data) == {**expected, "clips": 4}
+    with pytest.warns(AudioWarning, match=rf"1 of 4 recordings could not be judged .*empty\.wav lasts {lasts}"):
+        answer = figures(model, data)
+    assert answer.pop("left_out") == [f"{data / 'empty.wav'} lasts {lasts}. Leave it out, or correct its bounds."]
+    assert answer == expected
 
 
 def test_a_model_with_longer_frames_is_judged_on_the_same_cells(data):
@@ -146,7 +156,17 @@ def test_a_folder_without_labels_is_refused_with_the_columns_that_they_need(data
         evaluate("vad", data, model_path)
 
 
-@pytest.mark.parametrize(("segment", "share"), [("elsewhere.flac,0,100", "none"), ("0.flac,0,16000", "all")])
+def test_segments_of_recordings_that_are_not_there_or_end_before_are_named(data, model):
+    with (data / "vad_segments.csv").open("a") as file:
+        file.write("0.flac,15000,16001\nelsewhere.flac,0,1\n")
+    with pytest.warns(AudioWarning) as told:
+        figures(model, data)
+    first, second = (str(warning.message) for warning in told)
+    assert "of 1 recordings that are not there" in first and first.endswith("elsewhere.flac.")
+    assert "end behind their recordings, 1 in all" in second and "0.flac" in second
+
+
+@pytest.mark.parametrize(("segment", "share"), [("0.flac,0,0", "none"), ("0.flac,0,16000", "all")])
 def test_labels_of_one_class_alone_are_refused(data, model, segment, share):
     (data / "manifest.csv").write_text("path\n0.flac\n")
     (data / "vad_segments.csv").write_text(f"path,start,end\n{segment}\n")

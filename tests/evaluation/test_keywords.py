@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from streamrnn.audio import write_audio
+from streamrnn.audio import AudioWarning, write_audio
 from streamrnn.evaluation import evaluate
 from streamrnn.models import Keywords, KeywordsSettings
 from streamrnn.pretrained import load, save
@@ -39,13 +39,13 @@ def write_words(folder: Path, labels: list[str], split: str = "test") -> Path:
 
 @pytest.fixture(scope="module")
 def words(tmp_path_factory) -> Path:
-    return write_words(tmp_path_factory.mktemp("data") / "words", ["up", "down", "up", "left"])
+    return write_words(tmp_path_factory.mktemp("data") / "words", ["up", "down", "up", "unknown"])
 
 
 def test_the_answer_has_accuracy_classes_and_a_detection_curve(words, model_path):
     answer = evaluate("keywords", words, model_path, "test")
     assert list(answer) == ["task", "model", "data", "split", "clips", "streaming", "offline"]
-    assert list(answer["streaming"]) == ["accuracy", "per_class", "detection"]
+    assert list(answer["streaming"]) == ["accuracy", "accuracy_interval", "per_class", "detection"]
     assert list(answer["streaming"]["per_class"]) == ["down", "unknown", "up"]
     assert json.loads(json.dumps(answer)) == answer
 
@@ -84,6 +84,40 @@ def test_negatives_add_hours_but_no_classes_and_leave_training_recordings_out(wo
     both = evaluate("keywords", words, model_path, negatives=[heard, trained])["streaming"]
     assert both["detection"]["hours"] == pytest.approx(2.0 / 3600)
     assert (both["accuracy"], both["per_class"]) == (alone["accuracy"], alone["per_class"])
+
+
+def test_labels_that_are_none_of_the_words_count_as_unknown_and_are_named(tmp_path, model_path):
+    folder = write_words(tmp_path / "words", ["up", "left", "Up", "left", ""])
+    told = r"none of the words count as 'unknown', in 4 clips: Up \(1\), left \(2\), no label \(1\)\."
+    with pytest.warns(AudioWarning, match=told):
+        answer = evaluate("keywords", folder, model_path)
+    assert list(answer["streaming"]["per_class"]) == ["unknown", "up"]
+
+
+def test_folders_and_classes_that_training_takes_for_noise_are_not_judged(tmp_path, model_path):
+    for label in ("up", "down", "_background_noise_"):
+        (tmp_path / "words" / label).mkdir(parents=True)
+        write_audio(tmp_path / "words" / label / "a.wav", np.full(RATE, 0.1, np.float32), RATE)
+    for name in ("noise", "music_piano", "rir"):
+        write_words(tmp_path / name, ["up"])
+    answer = evaluate("keywords", tmp_path, model_path)
+    assert (answer["clips"], list(answer["streaming"])) == (2, ["accuracy", "accuracy_interval", "per_class"])
+    with pytest.raises(ValueError, match=r"noise has nothing to judge: folders named noise\*, music\*, rir\* are"):
+        evaluate("keywords", tmp_path / "noise", model_path)
+
+
+def test_where_a_folder_says_nothing_of_splits_those_are_valid_that_training_holds_out(tmp_path, model_path):
+    folder = write_words(tmp_path / "words", ["up"] * 11 + ["down"] * 3, "")
+    assert evaluate("keywords", folder, model_path, "valid")["clips"] == 3
+    assert evaluate("keywords", folder, model_path, "train")["clips"] == 11
+
+
+def test_an_empty_clip_is_left_out_and_the_report_says_so(words, model_path, tmp_path):
+    folder = write_words(tmp_path / "words", ["up", "down"])
+    write_audio(folder / "1.wav", np.zeros(0, np.float32), RATE)
+    with pytest.warns(AudioWarning, match=r"1 of 2 recordings could not be judged .*1\.wav lasts 0 ms"):
+        answer = evaluate("keywords", folder, model_path)
+    assert answer["clips"] == 1 and len(answer["left_out"]) == 1
 
 
 def test_a_folder_without_the_models_words_is_refused_with_both_lists(tmp_path, model_path):

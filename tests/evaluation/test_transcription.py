@@ -27,9 +27,9 @@ def transcriber() -> CTC:
 def data(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("data")
     rng = np.random.default_rng(0)
-    for name in ("a.wav", "b.wav"):
+    for name in ("a.wav", "b.wav", "c.wav"):
         write_audio(folder / name, 0.1 * rng.standard_normal(16_000), 16_000)
-    rows = "a.wav,anna,YES NO,\nb.wav,ben,,no\nb.wav,ben,yes or no,\n"
+    rows = "a.wav,anna,YES NO,\nb.wav,ben,,no\nc.wav,ben,yes or no,\n"
     (folder / "manifest.csv").write_text(f"path,speaker,transcript,label\n{rows}")
     (folder / "words.csv").write_text("path,word,start,end\na.wav,yes,100,4000\na.wav,no,5000,8000\n")
     return folder
@@ -83,6 +83,18 @@ def test_a_folder_is_judged_live_and_offline_and_what_has_other_words_is_left_ou
     assert found["clips"] == 2 and found["streaming"]["words"] == 3
     assert found["streaming"] == found["offline"]
     assert [mistake["reference"] for mistake in found["mistakes"]] == ["yes no", "no"]
+
+
+def test_single_words_that_are_no_symbols_are_left_out_and_named(transcriber, data):
+    clips = [Clip(data / "a.wav", transcript="yes"), *(Clip(data / "b.wav", label=word) for word in ("maybe", "maybe"))]
+    with pytest.warns(AudioWarning, match=r"2 of 3 clips are left out, .* no symbols of the model: maybe \(2\)\."):
+        assert evaluate_transcription(transcriber, [], clips)["clips"] == 1
+
+
+def test_ends_of_words_that_are_no_numbers_are_named_with_their_line(transcriber, tmp_path, data):
+    (tmp_path / "words.csv").write_text("path,word,start,end\na.wav,yes,0.1,0.5\n")
+    with pytest.raises(ValueError, match=r"words\.csv, line 2: start is '0\.1' .* whole samples"):
+        evaluate_transcription(transcriber, [tmp_path], [Clip(data / "a.wav", transcript="yes")])
 
 
 def test_another_model_and_other_words_are_refused(transcriber, data):

@@ -13,21 +13,26 @@ from streamrnn.decisions.sound import si_sdr_db
 from streamrnn.models import DenoisingSettings
 from streamrnn.recipes.denoising import DenoisingRecipe, DenoisingTraining, read_noisy_speech
 from streamrnn.recipes.noisy_set import write_noisy_speech
-from streamrnn.recipes.noisy_speech import NoisySettings, NoisySpeech
+from streamrnn.recipes.noisy_speech import NoisySettings, NoisySpeech, Voice
+from streamrnn.training.batches import suspects
 
 RATE = 8000
 SMALL = DenoisingSettings(sample_rate=RATE, window_samples=60, hop_samples=20, bands=6, hidden=8, memory_s=0.1)
 
 
-def write_folder(folder: Path, recordings: dict[str, np.ndarray], labels: str = "") -> None:
-    """Each recording is in all three splits."""
+SPLITS = ("train", "valid", "test")
+
+
+def write_folder(folder: Path, recordings: dict[str, np.ndarray], quality: dict[str, str] | None = None) -> None:
+    """A copy of each recording for every split; quality of labels by recording."""
     folder.mkdir(parents=True)
-    rows = [f"{name},{split}\n" for name in recordings for split in ("train", "valid", "test")]
-    for name, samples in recordings.items():
-        write_audio(folder / name, samples, RATE)
+    for name, split in itertools.product(recordings, SPLITS):
+        write_audio(folder / f"{split}_{name}", recordings[name], RATE)
+    rows = [f"{split}_{name},{split}\n" for name, split in itertools.product(recordings, SPLITS)]
     (folder / "manifest.csv").write_text("path,split\n" + "".join(rows))
-    if labels:
-        (folder / "vad_segments.csv").write_text("path,start,end,quality\n" + labels)
+    if quality:
+        labels = [f"{split}_{name},1,2,{quality[name]}\n" for name, split in itertools.product(quality, SPLITS)]
+        (folder / "vad_segments.csv").write_text("path,start,end,quality\n" + "".join(labels))
 
 
 def tone(hz: float, floor: float) -> np.ndarray:
@@ -43,7 +48,7 @@ def data(tmp_path) -> Path:
     """A clean voice (700 Hz), a noisy one (1000 Hz), one of the crowd (1300 Hz), one without labels (1600 Hz)."""
     rng = np.random.default_rng(0)
     recordings = {"clean.wav": tone(700, 1e-4), "noisy.wav": tone(1000, 0.03), "crowd.wav": tone(1300, 0.01)}
-    quality = "clean.wav,1,2,A\nnoisy.wav,1,2,A\ncrowd.wav,1,2,B\n"
+    quality = {"clean.wav": "A", "noisy.wav": "A", "crowd.wav": "B"}
     write_folder(tmp_path / "data/speech", recordings, quality)
     write_folder(tmp_path / "data/words", {"word.wav": tone(1600, 1e-5)})
     write_folder(tmp_path / "data/noise", {"hiss.wav": 0.01 * rng.standard_normal(RATE)})
@@ -54,7 +59,7 @@ def data(tmp_path) -> Path:
 def speech(**settings) -> NoisySpeech:
     """Draws from generated sound: two voices, one noise, one chord, one room."""
     rng = np.random.default_rng(0)
-    voices = [(8000 * rng.standard_normal(RATE)).astype(np.int16) for _ in range(2)]
+    voices = [Voice((8000 * rng.standard_normal(RATE)).astype(np.int16), name) for name in ("a.wav", "b.wav")]
     noise = (500 * rng.standard_normal(2 * RATE)).astype(np.int16)
     room = np.zeros(RATE // 2, np.int16)
     room[[50, 400, 3000]] = 30_000, 10_000, 10_000  # direct, after 44 ms, after 369 ms
@@ -102,7 +107,7 @@ def test_of_a_room_the_early_reflections_stay():
 
 def pitches(mixes: NoisySpeech) -> set[int]:
     """The tones of all speech that may be drawn, in Hz."""
-    spectra = [np.abs(np.fft.rfft(samples[-RATE:])) for _, pool in mixes.speech for samples in pool]
+    spectra = [np.abs(np.fft.rfft(voice.samples[-RATE:])) for _, pool in mixes.speech for voice in pool]
     return {int(np.argmax(spectrum)) for spectrum in spectra}
 
 
@@ -114,10 +119,10 @@ def test_figures_are_taken_on_clean_labelled_speech_and_training_also_hears_what
 def test_speech_has_no_rumble(data, tmp_path):
     n = np.arange(2 * RATE)
     rumbling = tone(700, 1e-4) + 0.2 * np.sin(2 * np.pi * 20 * n / RATE)
-    write_folder(tmp_path / "more/speech", {"clean.wav": rumbling}, "clean.wav,1,2,A\n")
+    write_folder(tmp_path / "more/speech", {"clean.wav": rumbling}, {"clean.wav": "A"})
     places = [tmp_path / "more/speech", data / "noise", data / "music"]
     ((_, (kept,)),) = read_noisy_speech(places, "valid", RATE, NoisySettings()).speech
-    spectrum = np.abs(np.fft.rfft(kept[-RATE:]))
+    spectrum = np.abs(np.fft.rfft(kept.samples[-RATE:]))
     assert spectrum[20] < 0.05 * spectrum[700]
 
 
@@ -135,10 +140,21 @@ def test_a_batch_depends_on_its_step_alone(recipe):
     assert not np.array_equal(in_a_row[0]["noisy"], in_a_row[1]["noisy"])
 
 
+def test_a_batch_names_the_speech_in_it_for_errors_to_name(recipe, data):
+    speech = {str(data / "speech/train_clean.wav"), str(data / "words/train_word.wav")}
+    batches = list(recipe.batches(0, 3))
+    for batch in batches:
+        assert len(batch["names"]) == 2
+        assert {name for row in batch["names"] for name in row.split(", ")} <= speech
+    batches[0]["noisy"][1, 0, 0] = np.nan
+    assert suspects(batches[0]) == [batches[0]["names"][1]]
+
+
 def test_the_loss_tells_clean_sound_from_noisy(recipe):
     """The model passes all, so its loss is the distance of its input."""
     model = recipe.model(nnx.Rngs(0))
     batch = next(iter(recipe.batches(0, 1)))
+    batch.pop("names")
     loss = nnx.jit(recipe.loss)
     assert loss(model, {"noisy": batch["clean"], "clean": batch["clean"]}) < loss(model, batch)
 

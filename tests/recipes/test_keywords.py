@@ -8,12 +8,15 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from streamrnn.audio import write_audio
+from streamrnn.audio import AudioWarning, write_audio
 from streamrnn.models import Keywords, KeywordsSettings
 from streamrnn.recipes import RECIPES, KeywordsRecipe, Recipe
 from streamrnn.recipes.keywords import KeywordsTraining, _loudest, _part
 from streamrnn.recipes.train import begin_with, train
 from streamrnn.training import AugmentSettings, TrainingSettings
+
+# Many of these recipes listen for some of the words alone, and say so.
+pytestmark = pytest.mark.filterwarnings("ignore:Labels that are none of the words")
 
 RATE = 2000
 TINY = KeywordsSettings(
@@ -130,19 +133,57 @@ def test_of_a_long_clip_of_a_word_the_loudest_part_is_heard_and_of_others_any():
 
 
 def test_without_recordings_of_noise_silence_is_made_of_noise_as_the_words_are(tmp_path):
-    write_audio(tmp_path / "a.wav", word("low", 0), RATE)
-    (tmp_path / "manifest.csv").write_text("path,label\na.wav,low\n")
+    for name in ("a.wav", "b.wav"):
+        write_audio(tmp_path / name, word("low", 0), RATE)
+    (tmp_path / "manifest.csv").write_text("path,label\na.wav,low\nb.wav,low\n")
     source = KeywordsRecipe([tmp_path], of_words("low"))._source
     drawn = [source._silence(np.random.default_rng(seed), 400) for seed in range(30)]
     assert 0 < sum(bool(np.any(silence)) for silence in drawn) < 30
 
 
+def write_words(folder: Path, *labels: str) -> Path:
+    """A clip of each label, which may be given more than once. What is said in them does not matter."""
+    for number in range(len(labels)):
+        write_audio(folder / f"{number}.wav", word("low", number), RATE)
+    rows = "".join(f"{number}.wav,{label}\n" for number, label in enumerate(labels))
+    (folder / "manifest.csv").write_text("path,label\n" + rows)
+    return folder
+
+
 def test_a_word_with_one_clip_is_trained_on_and_not_held_out(tmp_path):
-    for number, label in enumerate(("low", "high")):
-        write_audio(tmp_path / f"{label}.wav", word(label, number), RATE)
-    (tmp_path / "manifest.csv").write_text("path,label\nlow.wav,low\nhigh.wav,high\n")
+    write_words(tmp_path, "low", "high", "high")
     source = KeywordsRecipe([tmp_path], of_words("low", "high"))._source
     assert [len(clips) for clips in source.words] == [1, 1]
+
+
+def test_words_that_leave_nothing_to_validate_with_are_refused_before_training(tmp_path):
+    with pytest.raises(ValueError, match=r"no clip of a word to validate with.*no word has a second one"):
+        KeywordsRecipe([write_words(tmp_path, "low", "high")], SETTINGS)
+
+
+def test_labels_that_are_none_of_the_words_are_counted_and_named_those_that_look_like_words_first(tmp_path):
+    write_words(tmp_path, "low", "low", "deep", "deep", "Low", "unknown", "")
+    told = r"none of the words train as 'unknown', in 4 clips: Low \(1\), deep \(2\), no label \(1\)\."
+    with pytest.warns(AudioWarning, match=told):
+        KeywordsRecipe([tmp_path], of_words("low"))
+
+
+def test_labels_that_are_words_twice_but_for_their_case_are_named(tmp_path):
+    with pytest.warns(AudioWarning, match=r"differ in case alone .* of their own: Low, low\."):
+        recipe = KeywordsRecipe([write_words(tmp_path, "low", "low", "Low", "high")], SETTINGS)
+    assert recipe.settings.model.words == ("Low", "high", "low")
+
+
+def test_clips_that_are_called_silence_are_unknown_words_in_validation_as_in_training(tmp_path):
+    labels = ["low", "low", "silence"]
+    write_words(tmp_path, *labels)
+    rows = "".join(
+        f"{number}.wav,{label},{split}\n"
+        for number, (label, split) in enumerate(zip(labels, ("train", "valid", "valid"), strict=True))
+    )
+    (tmp_path / "manifest.csv").write_text("path,label,split\n" + rows)
+    (part,) = KeywordsRecipe([tmp_path], of_words("low"))._validation
+    assert sorted(part["labels"].tolist()) == [1, 2]
 
 
 def test_other_words_or_recordings_are_another_run(data, tmp_path):

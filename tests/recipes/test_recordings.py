@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from streamrnn.recipes.recordings import find_recordings, held_out
+from streamrnn.audio import AudioWarning, write_audio
+from streamrnn.recipes.recordings import find_recordings, held_out, recordings_to_train_on, sounds_of
 from streamrnn.training import Clip
 
 
@@ -41,3 +43,24 @@ def test_folders_that_say_nothing_of_splits_have_some_held_out(tmp_path):
     found = find_recordings([tmp_path])
     assert valid_names(found.noise) == valid_names(found.speech[tmp_path / "talk"]) == ["00.wav", "10.wav"]
     assert [clip.split for clip in found.speech[tmp_path / "told"]] == ["train", "train", "test"]
+
+
+def test_splits_that_training_does_not_know_are_counted_and_named(tmp_path):
+    (tmp_path / "manifest.csv").write_text("path,split\na.wav,train\nb.wav,dev\nc.wav,dev\nd.wav,test2\ne.wav,test\n")
+    with pytest.warns(
+        AudioWarning, match=r"3 recordings are not used, .*: dev \(2\), test2 \(1\)\. Training knows train, "
+    ):
+        recordings_to_train_on([tmp_path])
+
+
+def test_sounds_join_and_share_what_was_decoded(tmp_path, monkeypatch):
+    for number in range(3):
+        write_audio(tmp_path / f"{number}.wav", np.full(100, (number + 1) / 8, np.float32), 8000)
+    decoded, read = [], Clip.read
+    monkeypatch.setattr(Clip, "read", lambda clip, rate: decoded.append(clip.path.stem) or read(clip, rate))
+    noise, music = (sounds_of([Clip(tmp_path / f"{n}.wav") for n in of], 8000) for of in ((0, 1), (2,)))
+    both = noise + music
+    assert (len(both), len(sounds_of([], 8000))) == (3, 0)
+    drawn = [both[2], noise[1], both[1], music[0]]
+    assert [int(samples[0]) for samples in drawn] == [12288, 8192, 8192, 12288]
+    assert len(decoded) == len({*decoded})

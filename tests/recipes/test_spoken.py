@@ -118,9 +118,9 @@ def data(tmp_path) -> Path:
     folder = tmp_path / "words"
     folder.mkdir()
     rng = np.random.default_rng(0)
-    for name in ("one", "two"):
+    for name in ("one", "two", "more"):
         write_audio(folder / f"{name}.wav", 0.1 * rng.standard_normal(8000), 16_000)
-    (folder / "manifest.csv").write_text("path,label,split\none.wav,one,test\ntwo.wav,two,test\none.wav,two,train\n")
+    (folder / "manifest.csv").write_text("path,label,split\none.wav,one,test\ntwo.wav,two,test\nmore.wav,two,train\n")
     return folder
 
 

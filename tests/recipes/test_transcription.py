@@ -18,6 +18,9 @@ from streamrnn.recipes.transcription import CTCTraining, TransducerTraining
 from streamrnn.training import AugmentSettings, TrainingSettings
 
 RATE = 2000
+# One word of the recordings is no symbol, and every recipe says so.
+pytestmark = pytest.mark.filterwarnings("ignore:Words that are no symbols")
+
 PITCHES_HZ = {"low": 150, "high": 600}
 MODEL = {
     "symbols": ("low", "high"),
@@ -143,6 +146,11 @@ def test_an_alphabet_of_characters_takes_every_recording_whole(data):
         characters.alphabet.decode(row[:n]) for row, n in zip(batch["labels"], batch["label_lengths"], strict=True)
     }
     assert written <= {"low", "high", "middle", "low high high"}
+
+
+def test_single_words_that_are_no_symbols_are_counted_and_named(data):
+    with pytest.warns(AudioWarning, match=r"no symbols teach the model to write nothing, in 1 clips: MIDDLE \(1\)\."):
+        CTCRecipe([data], SETTINGS)
 
 
 def test_recordings_with_other_words_are_counted_and_the_words_named(data):

@@ -189,7 +189,8 @@ def test_a_part_of_a_recording_has_that_part_s_segments(own_data):
     rows = "a.wav,500,2500,train\na.wav,2500,,train\na.wav,0,900,train\n"
     (talk / "manifest.csv").write_text(f"path,start,end,split\n{rows}")
     (talk / "vad_segments.csv").write_text("path,start,end\na.wav,1000,2000\na.wav,2200,5000\n")
-    ((_, pool),) = scenes_of(own_data).speech
+    with pytest.warns(AudioWarning, match=r"In 1 of 3 clips there is nothing to hear.*a\.wav"):
+        ((_, pool),) = scenes_of(own_data).speech
     assert [utterance.segments for utterance in pool] == [((500, 1500), (1700, 2000)), ((0, 1500),), ()]
 
 
@@ -218,6 +219,38 @@ def test_what_validation_will_lack_is_said_before_training(own_data):
         VoiceActivityRecipe([own_data], SETTINGS)
 
 
+def test_folders_and_segments_that_training_has_no_use_for_are_named(own_data):
+    write_folder(own_data / "words", {"a.wav": "train"}, voice())
+    with pytest.warns(AudioWarning, match=r"Not used, because there is no vad_segments\.csv: .*words\.$"):
+        VoiceActivityRecipe([own_data], SETTINGS)
+    shutil.rmtree(own_data / "words")
+    with (own_data / "talk/vad_segments.csv").open("a") as file:
+        file.write("elsewhere/a.wav,0,9,A\n")
+    with pytest.warns(AudioWarning, match=r"segments of 1 recordings that are not there: .*talk/elsewhere/a\.wav\.$"):
+        VoiceActivityRecipe([own_data], SETTINGS)
+
+
+def test_segments_behind_the_end_of_their_recording_are_named(own_data):
+    (own_data / "talk/vad_segments.csv").write_text("path,start,end\na.wav,8000,24000\nb.wav,1000,3000\n")
+    with pytest.warns(AudioWarning, match=r"end behind their recordings, 1 in all: .*a\.wav\. .* own rate"):
+        recipe = VoiceActivityRecipe([own_data], SETTINGS)
+    with pytest.raises(ValueError, match=r"In no recording of split 'train' does anybody speak"):
+        next(iter(recipe.batches(0, 1)))
+
+
+def test_rooms_that_are_silent_are_left_out_and_named(own_data):
+    write_audio(own_data / "rir/far.wav", np.zeros(60, np.float32), RATE)
+    with pytest.warns(AudioWarning, match=r"1 of 1 impulse responses of rooms are silent and left out: .*far\.wav"):
+        assert not scenes_of(own_data).rooms
+
+
+def test_splits_that_training_does_not_know_are_named(own_data):
+    (own_data / "noise_hiss/manifest.csv").write_text("path,split\na.wav,train\nb.wav,valid\na.wav,dev\n")
+    with pytest.warns(AudioWarning) as told:
+        VoiceActivityRecipe([own_data], SETTINGS)
+    assert "1 recordings are not used, because of their splits: dev (1)" in " ".join(str(w.message) for w in told)
+
+
 def test_recordings_that_cannot_be_read_are_skipped_while_there_are_others(own_data):
     (own_data / "talk/crowd.wav").write_text("no sound")
     with pytest.warns(AudioWarning, match=r"1 of 2 clips could not be read.*crowd\.wav"):
@@ -228,7 +261,7 @@ def test_recordings_that_cannot_be_read_are_skipped_while_there_are_others(own_d
         scenes_of(own_data, quality_shares=TRAINING_QUALITY)
 
 
-@pytest.mark.parametrize("row", ["a.wav,1.5,9", "a.wav,-1,9", "a.wav,9,8", "a.wav,,9", "a.wav,9"])
+@pytest.mark.parametrize("row", ["a.wav,1.5,9", "a.wav,-1,9", "a.wav,9,8", "a.wav,,9"])
 def test_a_segment_that_is_none_is_named_with_its_line(tmp_path, row):
     (tmp_path / "vad_segments.csv").write_text(f"path,start,end\na.wav,0,9\n{row}\n")
     with pytest.raises(ValueError, match=r"vad_segments\.csv, line 3: .*whole samples with 0 <= start <= end"):

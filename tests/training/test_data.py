@@ -83,10 +83,41 @@ def test_a_bound_that_is_no_whole_number_is_named_with_its_line(tmp_path, column
         read_manifest(tmp_path)
 
 
-@pytest.mark.parametrize("row", ["7", "7,"])
-def test_a_row_without_a_path_is_named_with_its_line(tmp_path, row):
+def test_a_row_without_a_path_is_named_with_its_line(tmp_path):
     with pytest.raises(ValueError, match=r"manifest\.csv, line 2: the path is missing"):
-        read_manifest(write_manifest(tmp_path, f"start,path\n{row}\n"))
+        read_manifest(write_manifest(tmp_path, "start,path\n7,\n"))
+
+
+@pytest.mark.parametrize("bounds", ["5,5", "5,4", "-1,4"])
+def test_bounds_that_leave_nothing_are_named_with_their_line(tmp_path, bounds):
+    with pytest.raises(ValueError, match=r"manifest\.csv, line 2: start is .* 0 <= start < end is needed"):
+        read_manifest(write_manifest(tmp_path, f"path,start,end\na.wav,{bounds}\n"))
+
+
+@pytest.mark.parametrize(("row", "fields"), [("b.wav,yes", 2), ("b.wav,yes, no,train", 4)])
+def test_a_row_with_more_or_fewer_fields_than_columns_is_named_with_its_line(tmp_path, row, fields):
+    with pytest.raises(ValueError, match=rf"manifest\.csv, line 3: {fields} fields .* names 3 columns"):
+        read_manifest(write_manifest(tmp_path, f"path,transcript,split\na.wav,yes,train\n{row}\n"))
+
+
+def test_spaces_after_commas_are_no_part_of_a_field(tmp_path):
+    write_manifest(tmp_path, "path, label, split\na.wav, yes, train\n")
+    assert read_manifest(tmp_path) == [Clip(tmp_path / "a.wav", label="yes", split="train")]
+
+
+def test_a_quote_that_is_not_closed_is_an_error_and_swallows_no_rows(tmp_path):
+    with pytest.raises(ValueError, match=r"manifest\.csv, line \d+ is no row of a CSV file .*quotes"):
+        read_manifest(write_manifest(tmp_path, 'path,label\na.wav,"yes\nb.wav,no\n'))
+
+
+def test_a_table_in_another_encoding_is_named(tmp_path):
+    with pytest.raises(ValueError, match=r"manifest\.csv is not in UTF-8: byte 7 is 0xeb\. Save it as UTF-8"):
+        read_manifest(write_manifest(tmp_path, "path\nZoë.wav\n", encoding="latin-1"))
+
+
+def test_columns_that_are_parted_by_something_else_are_shown(tmp_path):
+    with pytest.raises(ValueError, match=r"lacks the columns path.* parted by commas; it is 'path;label'"):
+        read_manifest(write_manifest(tmp_path, "path;label\na.wav;yes\n"))
 
 
 def test_clips_are_read_in_order_and_exactly_to_a_rounding(tmp_path, recording):
@@ -137,6 +168,14 @@ def test_recordings_that_are_cut_off_count_as_far_as_they_go(tmp_path):
     ((_, samples),) = read_clips([Clip(tmp_path / "cut.flac")], RATE)
     assert 0 < len(samples) < 40_000
     np.testing.assert_allclose(samples, noise[: len(samples)] * 32767, atol=2)
+
+
+@pytest.mark.parametrize("samples", [np.zeros(800), 0.1 * np.ones(79)], ids=["silent", "short"])
+def test_clips_in_which_there_is_nothing_to_hear_are_named_and_used(tmp_path, recording, samples):
+    write_audio(tmp_path / "nothing.wav", samples.astype(np.float32), RATE)
+    clips = [Clip(tmp_path / "half.wav"), Clip(tmp_path / "nothing.wav")]
+    with pytest.warns(AudioWarning, match=r"In 1 of 2 clips there is nothing to hear.*nothing\.wav"):
+        assert [clip for clip, _ in read_clips(clips, RATE)] == clips
 
 
 def test_reading_in_threads_leaves_the_filters_of_warnings_as_they_were(tmp_path, recording):

@@ -128,9 +128,24 @@ def test_a_folder_that_is_not_there_is_named(tmp_path):
 def test_speakers_in_more_than_one_split_are_warned_of(tmp_path, count):
     rows = "".join(f"a.wav,s{n},train\nb.wav,s{n},test\n" for n in range(count))
     make(tmp_path, manifest__csv=f"path,speaker,split\n{rows}c.wav,,train\nd.wav,,test\n")
-    named = r"s0\." if count == 1 else r"s0, s1, s2, \.\.\.\."
+    named = r"s0\." if count == 1 else r"s0, s1, s2 and 2 more\."
     with pytest.warns(AudioWarning, match=rf"more than one split, {count} in all: {named}"):
         assert len(read_folder(tmp_path)) == 2 * count + 2
+
+
+def test_recordings_that_are_listed_with_different_splits_or_labels_are_named(tmp_path):
+    rows = "a.wav,yes,train\na.wav,yes,valid\nb.wav,yes,train\nb.wav,no,train\nc.wav,no,train\nc.wav,no,train\n"
+    (tmp_path / "manifest.csv").write_text(f"path,label,split\n{rows}")
+    with pytest.warns(AudioWarning, match=r"more than once, with different .*, 2 in all: a\.wav, b\.wav\."):
+        assert len(read_folder(tmp_path)) == 6
+
+
+def test_lists_of_a_folder_in_another_encoding_are_named(tmp_path):
+    (tmp_path / "yes").mkdir()
+    (tmp_path / "yes" / "a.wav").touch()
+    (tmp_path / "testing_list.txt").write_bytes("yes/ä.wav\n".encode("latin-1"))
+    with pytest.raises(ValueError, match=r"testing_list\.txt is not in UTF-8"):
+        read_folder(tmp_path)
 
 
 def test_speakers_in_one_split_are_not_warned_of(tmp_path):
