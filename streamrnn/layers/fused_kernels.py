@@ -5,7 +5,6 @@ rows of the batch through all frames (Diamos et al. 2016, "Persistent RNNs"). Th
 the cell's own equations, so they serve every gated cell.
 """
 
-from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -15,10 +14,9 @@ from jaxtyping import Float, Inexact
 
 from streamrnn.cells import Cell, GatedCell, gate_sums
 from streamrnn.layers.gated_scans import Equations, previous, weight_gradients
+from streamrnn.layers.row_kernels import over_rows
 from streamrnn.shapes import State
 
-# Rows of a tile: the fewest that a matrix unit multiplies at once.
-TILE_ROWS = 16
 # A block of threads has 227 KB on Hopper; some of it is for the tile.
 WEIGHT_BYTES = 208 * 1024
 HIDDEN_SIZES = (16, 32, 64, 128)
@@ -35,13 +33,9 @@ def fused_scan(
     Args:
         interpret: run the kernel's operations one by one on any platform: slow, to test it.
     """
-    rows = x.shape[1]
-    padding = -rows % TILE_ROWS
-    x = jnp.pad(x, ((0, 0), (0, padding), (0, 0)))
-    state = jax.tree.map(lambda leaf: jnp.pad(leaf, ((0, padding), (0, 0))), state)
     ran: Any = _run(Equations.of(cell), interpret, *cell.recurrent_weights, state, cell.project(x))
     state, y = ran
-    return jax.tree.map(lambda leaf: leaf[:rows], state), y[:, :rows].astype(cell.dtype)
+    return state, y.astype(cell.dtype)
 
 
 def fused_refusal(cell: Cell) -> str | None:
@@ -112,7 +106,7 @@ def _all_states(cell: Equations, interpret: bool, kernel: Kernel, bias: Any, sta
         jax.lax.fori_loop(0, z_ref.shape[0], step, tuple(ref[...] for ref in starts))
 
     shapes = [jax.ShapeDtypeStruct((z.shape[0], *leaf.shape), jnp.float32) for leaf in leaves]
-    states = _launch(body, shapes, interpret, kernel.astype(cell.dtype), bias, z, *leaves)
+    states = over_rows(body, shapes, (kernel.astype(cell.dtype), bias, z, *leaves), 2, interpret)
     return jax.tree.unflatten(tree, states)
 
 
@@ -146,33 +140,8 @@ def _all_gradients(
 
     shapes = [jax.ShapeDtypeStruct(each.shape, jnp.float32) for each in (sums, *jax.tree.leaves(d_last))]
     inputs = (kernel.astype(cell.dtype).T, sums, d_y, *leaves, *jax.tree.leaves(d_last))
-    d_sums, *d_start = _launch(body, shapes, interpret, *inputs, whole=1)
+    d_sums, *d_start = over_rows(body, shapes, inputs, 1, interpret)
     return d_sums, jax.tree.unflatten(tree, d_start)
-
-
-def _launch(body: Any, shapes: list[Any], interpret: bool, *inputs: Any, whole: int = 2) -> Sequence[Any]:
-    """Runs a kernel on tiles of rows. Arrays are [time, rows, ..] or [rows, ..]; the first `whole` have no rows."""
-    # Importing Pallas takes a while, and only this needs it.
-    from jax.experimental import pallas as pl
-    from jax.experimental.pallas import triton
-
-    def tile(array: Any) -> Any:
-        if array.ndim == 3:
-            return pl.BlockSpec((array.shape[0], TILE_ROWS, array.shape[2]), lambda i: (0, i, 0))
-        return pl.BlockSpec((TILE_ROWS, array.shape[1]), lambda i: (i, 0))
-
-    def everything(array: Any) -> Any:
-        return pl.BlockSpec(array.shape, lambda i: (0,) * array.ndim)
-
-    return pl.pallas_call(
-        body,
-        grid=(inputs[-1].shape[-2] // TILE_ROWS,),
-        in_specs=[everything(each) for each in inputs[:whole]] + [tile(each) for each in inputs[whole:]],
-        out_specs=[tile(shape) for shape in shapes],
-        out_shape=shapes,
-        compiler_params=None if interpret else triton.CompilerParams(num_warps=4, num_stages=1),
-        interpret=interpret,
-    )(*inputs)
 
 
 def _gate(place: int, hidden: int) -> slice:

@@ -16,9 +16,10 @@ from streamrnn.cells import GRU, LSTM, RGLRU, Elman, MinGRU, MinLSTM
 from streamrnn.layers import Chain, Delay, Recurrent, Residual, linear_scans, run_recurrences
 from streamrnn.layers.backends import BACKENDS, choose
 from streamrnn.layers.cudnn import cudnn_scan
-from streamrnn.layers.fused_kernels import TILE_ROWS, fused_refusal, fused_scan
+from streamrnn.layers.fused_kernels import fused_refusal, fused_scan
 from streamrnn.layers.gated_scans import gated_scan, plain_scan
 from streamrnn.layers.linear_scans import associative_scan, linear_scan
+from streamrnn.layers.row_kernels import TILE_ROWS
 
 IN, HIDDEN, BATCH = 3, 16, 2
 LINEAR, GATED = [MinGRU, MinLSTM, RGLRU], [Elman, GRU, LSTM]
@@ -45,6 +46,8 @@ for make, run in ((GRU, gated_scan), (MinGRU, associative_scan), (GRU, partial(f
     learn = jax.jit(jax.value_and_grad(loss))
     here, spread = learn(weights, x), learn(weights, jax.device_put(x, rows))
     jax.tree.map(lambda one, other: np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-7), here, spread)
+    # Each device works on its own rows: only gradients of weights meet.
+    assert "all-gather" not in learn.lower(weights, jax.device_put(x, rows)).compile().as_text()
     print(getattr(run, "func", run).__name__)
 """
 
