@@ -67,9 +67,11 @@ CORES: dict[str, Core] = {
 
 if TYPE_CHECKING:
     CoreName = str
+    CellName = str
 else:
-    # The command line offers what the table has; type checkers want literals written out.
+    # The command line offers what the tables have; type checkers want literals written out.
     CoreName = Literal[tuple(CORES)]
+    CellName = Literal[tuple(CELLS)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,6 +118,17 @@ def core_layers(settings: CoreSettings, in_features: int, rngs: nnx.Rngs) -> lis
 Settings = TypeVar("Settings", bound=CoreSettings)
 
 
+def recurrent_layer(core: str, in_features: int, hidden: int, dtype: str, rngs: nnx.Rngs) -> Recurrent:
+    """A layer of the cell of that name, for networks that are recurrent in any case.
+
+    Raises:
+        ValueError: there is no such cell.
+    """
+    if core not in CELLS:
+        raise ValueError(f"core is {core!r}; it must be one of {', '.join(CELLS)}.")
+    return Recurrent(CELLS[core](in_features, hidden, dtype=jnp.dtype(dtype), rngs=rngs))
+
+
 def matched(model: Callable[..., Model], settings: Settings, core: str) -> Settings:
     """The settings with another core, made as wide as gives the model as many parameters as it had, within 5 %.
 
@@ -154,4 +167,14 @@ def parameter_count(model: Callable[..., Model], settings: Any) -> int:
     return sum(leaf.size for leaf in jax.tree.leaves(nnx.state(built, nnx.Param)))
 
 
-__all__ = ["CELLS", "CORES", "CoreName", "CoreSettings", "core_layers", "matched", "parameter_count"]
+__all__ = [
+    "CELLS",
+    "CORES",
+    "CellName",
+    "CoreName",
+    "CoreSettings",
+    "core_layers",
+    "matched",
+    "parameter_count",
+    "recurrent_layer",
+]

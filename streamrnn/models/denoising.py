@@ -10,12 +10,12 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Float, Int
 
-from streamrnn.cells import GRU
 from streamrnn.contract import Layer
 from streamrnn.decisions.attenuation import SoundSettings
 from streamrnn.features import STFT, InverseSTFT
-from streamrnn.layers import Apply, CausalConv, Chain, Delay, Dense, Lookahead, Recurrent, Residual
+from streamrnn.layers import Apply, CausalConv, Chain, Delay, Dense, Lookahead, Residual
 from streamrnn.layers.bands import GatherBands, SpreadBands
+from streamrnn.models.cores import CellName, recurrent_layer
 from streamrnn.models.model import Model
 from streamrnn.shapes import Block, Frames, OutputFrame, Spectrum, State
 
@@ -37,8 +37,11 @@ class DenoisingSettings:
     """Samples that one spectrum sees: a multiple of the hop, at least three times as long. It is also the latency."""
     bands: int = 64
     """Bands that the network hears and answers in, as wide as the ear's."""
+    core: CellName = "gru"
+    """What carries the past: elman, gru or lstm; or mingru, minlstm or rglru, whose recordings can be computed all at
+    once."""
     hidden: int = 192
-    """State of each of the two GRU layers."""
+    """State of each of the two recurrent layers."""
     lookahead_frames: int = 0
     """Later frames that a mask waits for, beside those of the window."""
     memory_s: float = 2.0
@@ -56,10 +59,10 @@ class DenoisingSettings:
 class Denoising(Model):
     """Noise suppression: frames of noisy samples -> the same frames without the noise, out = hop_samples.
 
-    STFT -> decibels relative to a running level, and above each bin's floor -> bands -> two GRU layers -> bands -> mask
-    per bin -> masked STFT -> inverse STFT. The level makes it deaf to how loud the recording is: sound that is twice as
-    loud comes out twice as loud. Outputs run behind by window - hop samples (and the look-ahead); with the hop that is
-    the algorithmic latency, 37.5 ms by default.
+    STFT -> decibels relative to a running level, and above each bin's floor -> bands -> two recurrent layers -> bands
+    -> mask per bin -> masked STFT -> inverse STFT. The level makes it deaf to how loud the recording is: sound that is
+    twice as loud comes out twice as loud. Outputs run behind by window - hop samples (and the look-ahead); with the hop
+    that is the algorithmic latency, 37.5 ms by default.
 
     Sources: bands and recurrent layers, Valin, "A hybrid DSP/deep learning approach to real-time full-band speech
     enhancement", 2018; masks, Wang, Narayanan and Wang, "On training targets for supervised speech separation", 2014.
@@ -105,8 +108,8 @@ def _mask_estimator(s: DenoisingSettings, bins: int, rngs: nnx.Rngs) -> Chain:
         CausalConv(2 * s.bands, 2 * s.bands, 3, dtype=dtype, rngs=rngs),
         Apply(jax.nn.relu),
         Lookahead(s.lookahead_frames),
-        Recurrent(GRU(2 * s.bands, s.hidden, dtype=dtype, rngs=rngs)),
-        Residual(Recurrent(GRU(s.hidden, s.hidden, dtype=dtype, rngs=rngs)), s.hidden),
+        recurrent_layer(s.core, 2 * s.bands, s.hidden, s.dtype, rngs),
+        Residual(recurrent_layer(s.core, s.hidden, s.hidden, s.dtype, rngs), s.hidden),
         Dense(s.hidden, 2 * s.bands, dtype=jnp.float32, rngs=rngs),
         SpreadBands(*banded),
     )

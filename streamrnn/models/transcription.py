@@ -11,7 +11,6 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Float, Int
 
-from streamrnn.cells import GRU
 from streamrnn.contract import Layer, aligned
 from streamrnn.decisions import Alphabet, EndpointSettings, TokenDecoder, TranscriptDecoder, TranscriptSettings
 from streamrnn.features import RunningNormalise, log_mel
@@ -23,9 +22,9 @@ from streamrnn.layers import (
     Dropout,
     LayerNorm,
     Lookahead,
-    Recurrent,
     SpecAugment,
 )
+from streamrnn.models.cores import CellName, recurrent_layer
 from streamrnn.models.model import Model
 from streamrnn.shapes import Block, Frames, OutputFrame, Samples, State
 
@@ -58,14 +57,17 @@ class CTCSettings:
     """Seconds over which the running normalisation forgets level and colour of the sound."""
     channels: int = 96
     """Channels of the first convolution; the second has as many as `hidden`."""
+    core: CellName = "gru"
+    """What carries the past: elman, gru or lstm; or mingru, minlstm or rglru, whose recordings can be computed all at
+    once."""
     hidden: int = 192
-    """State of each GRU layer."""
+    """State of each recurrent layer."""
     layers: int = 2
-    """GRU layers."""
+    """Recurrent layers."""
     lookahead_frames: int = 3
     """Later frames of four hops that an output waits for."""
     dropout: float = 0.15
-    """Share of each GRU's inputs that is dropped in training."""
+    """Share of each recurrent layer's inputs that is dropped in training."""
     masked_frames: int = 15
     """Longest stretch of spectra that training hides, twice per row (see SpecAugment)."""
     dtype: Literal["float32", "bfloat16"] = "float32"
@@ -106,7 +108,7 @@ class TransducerSettings(CTCSettings):
 
 
 class CTC(Model):
-    """Log-mel -> running normalisation -> two convolutions of stride 2 -> GRU layers -> probabilities of the symbols.
+    """Log-mel -> running normalisation -> two convolutions of stride 2 -> recurrent layers -> symbols' probabilities.
 
     Outputs are [blank, *symbols] and sum to 1. After Graves et al. 2006, "Connectionist temporal classification", in
     the one-directional form with look-ahead of Amodei et al. 2016, "Deep Speech 2".
@@ -283,7 +285,7 @@ def _encoder(s: CTCSettings, rngs: nnx.Rngs) -> Chain:
     recurrent = [
         layer
         for _ in range(s.layers)
-        for layer in (Dropout(s.dropout, rngs=rngs), Recurrent(GRU(s.hidden, s.hidden, dtype=dtype, rngs=rngs)))
+        for layer in (Dropout(s.dropout, rngs=rngs), recurrent_layer(s.core, s.hidden, s.hidden, s.dtype, rngs))
     ]
     # Spectra of four hops each: the look-ahead is counted behind the strides, so that it is always whole frames.
     return Chain(front_end, convolutions, Lookahead(s.lookahead_frames), *recurrent)

@@ -11,9 +11,20 @@ from flax import nnx
 
 from streamrnn.contract import aligned
 from streamrnn.layers import Chain
-from streamrnn.models import CORES, Keywords, KeywordsSettings, VoiceActivity, VoiceActivitySettings, matched
+from streamrnn.models import (
+    CORES,
+    CTC,
+    CTCSettings,
+    Denoising,
+    DenoisingSettings,
+    Keywords,
+    KeywordsSettings,
+    VoiceActivity,
+    VoiceActivitySettings,
+    matched,
+)
 from streamrnn.models.baselines import feedforward, recomputed_transformer, temporal_convolutions, transformer
-from streamrnn.models.cores import CoreSettings, core_layers, parameter_count
+from streamrnn.models.cores import CoreSettings, core_layers, parameter_count, recurrent_layer
 from streamrnn.pretrained import load, save
 
 TINY = {"mels": 8, "channels": 6, "hidden": 5, "heads": 2, "context_frames": 8}
@@ -88,6 +99,32 @@ def test_a_model_that_was_saved_before_there_were_cores_has_a_gru():
     assert settings.core == "gru"
     gates = nnx.state(load("vad").network.layers[1].layers[3].cell, nnx.Param)
     assert gates["input"]["kernel"].shape == (96, 3 * 128)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        lambda: CTC(CTCSettings(core="mingru", mels=8, channels=6, hidden=5), rngs=nnx.Rngs(0)),
+        lambda: Denoising(DenoisingSettings(core="rglru", bands=8, hidden=5), rngs=nnx.Rngs(0)),
+    ],
+)
+def test_networks_of_other_tasks_run_with_a_linear_core_block_by_block(model):
+    model = model()
+    model.eval()
+    x = jnp.asarray(np.random.default_rng(0).standard_normal((1, 6 * model.stride, model.hop_samples)), jnp.float32)
+    _, expected = nnx.jit(lambda model, x: model.scan(model.init_state(1), x))(model, x)
+    state, step, found = model.init_state(1), nnx.jit(lambda model, state, x: model.step(state, x)), []
+    for start in range(0, x.shape[1], model.stride):
+        state, y = step(model, state, x[:, start : start + model.stride])
+        found.append(y)
+    np.testing.assert_allclose(
+        jnp.concatenate(found, axis=1), expected, atol=1e-5 * max(1.0, float(abs(expected).max()))
+    )
+
+
+def test_a_network_that_is_recurrent_in_any_case_names_its_cells():
+    with pytest.raises(ValueError, match="core is 'transformer'; it must be one of elman, gru, lstm, mingru"):
+        recurrent_layer("transformer", 3, 4, "float32", nnx.Rngs(0))
 
 
 def test_keywords_drop_outputs_of_every_layer_of_any_core():
