@@ -1,6 +1,7 @@
 """What holds for every test: the CPU, checked shapes, no network, and the same hypothesis examples on every machine."""
 
 import os
+import signal
 import socket
 
 import pytest
@@ -8,6 +9,10 @@ from hypothesis import settings
 from jaxtyping import install_import_hook
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+
+# Shells ignore Ctrl-C in what they start in the background, and that is inherited; commands under test must hear it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Every annotated call of the JAX rooms is checked, shapes included. As for type checkers, an int will do for a float.
 # Audio and decisions check what users give them by themselves, and their tests see those errors.

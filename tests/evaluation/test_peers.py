@@ -93,6 +93,8 @@ def test_every_recording_starts_afresh(data):
 def test_our_models_are_judged_as_evaluation_judges_them(data, model_path):
     (entry,) = compare_vad_peers(data, [model_path], split="16000 Hz", peers=[])["detectors"]
     streaming = evaluate("vad", data, model_path, "16000 Hz")["streaming"]
+    # Peers are compared on the same recordings, so each detector's own interval would say too little.
+    del streaming["roc_auc_interval"]
     assert {name: entry[name] for name in streaming} == streaming
     assert entry["shifted"]["roc_auc"] >= entry["roc_auc"]
 
