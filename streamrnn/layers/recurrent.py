@@ -26,7 +26,8 @@ class Recurrent(Layer):
             "cudnn": an LSTM in float32 by NVIDIA's library. "pallas": Elman, GRU and LSTM with their weights kept on a
             GPU's chip. "auto": what fits cell and platform; `why` tells.
         remat_frames: what a gradient needs of so many frames is computed anew when it is needed, instead of being kept
-            (Chen et al. 2016): memory for the states at every so many frames, for a third more time. None: all is kept.
+            (Chen et al. 2016): memory for the states at every so many frames, for the time of another forward pass.
+            None: all is kept.
 
     Raises:
         ValueError: there is no such backend, or it can't run this cell, or not on the platform that JAX runs on; or

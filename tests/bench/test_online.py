@@ -210,6 +210,7 @@ def report(tiny_path: Path, words: Path) -> dict:
     figures = {"clips": 2, "streaming": {"roc_auc": 0.875, "roc_auc_interval": [0.85, 0.9]}}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(online, "configure", lambda: None)
+        patch.setattr(online, "keep_memory", lambda: None)
         patch.setattr(online_accuracy, "evaluate", lambda task, data, path, split: figures)
         patch.setattr(online, "shortage", lambda needed: "too little" if needed > 100_000 else None)
         systems = ("gru", "transformer", "transformer-recompute")
