@@ -96,8 +96,8 @@ def gate_sums(z: tuple[jax.Array, ...], s: tuple[jax.Array, ...], modulated: tup
 
 
 def recurrent_part(
-    h: Float[jax.Array, "batch out"], kernel: Float[jax.Array, "out gates"], bias: Float[jax.Array, " gates"], dtype
-) -> Float[jax.Array, "batch gates"]:
+    h: Float[jax.Array, "*batch out"], kernel: Float[jax.Array, "out gates"], bias: Float[jax.Array, " gates"], dtype
+) -> Float[jax.Array, "*batch gates"]:
     """W_h h + b_h: factors in the compute dtype, sums in float32."""
     return jnp.dot(h.astype(dtype), kernel.astype(dtype), preferred_element_type=jnp.float32) + bias
 

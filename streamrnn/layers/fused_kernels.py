@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Float, Inexact
 
-from streamrnn.cells import Cell, GatedCell, gate_sums
+from streamrnn.cells import Cell, GatedCell, gate_sums, recurrent_part
 from streamrnn.layers.gated_scans import Equations, previous, weight_gradients
 from streamrnn.layers.row_kernels import over_rows
 from streamrnn.shapes import State
@@ -70,9 +70,8 @@ def _forward(
 def _backward(cell: Equations, interpret: bool, saved: Any, cotangents: tuple[State, Any]) -> tuple[Any, ...]:
     kernel, bias, start, z, states = saved
     before = previous(start, states)
-    # The sums of all frames anew, in one matmul: the kernel is bound by its memory traffic, and this is none of it.
-    h = cell.output_of(before).astype(cell.dtype)
-    s = jnp.dot(h, kernel.astype(cell.dtype), preferred_element_type=jnp.float32) + bias
+    # The sums of all frames anew, in one matmul, so that the forward kernel need not write them.
+    s = recurrent_part(cell.output_of(before), kernel, bias, cell.dtype)
     sums = jnp.concatenate(gate_sums(_gates(cell, z), _gates(cell, s), cell.modulated), axis=-1)
     d_sums, d_start = _all_gradients(cell, interpret, kernel, before, sums, *cotangents)
     parts = jnp.split(d_sums, cell.gates + len(cell.modulated), axis=-1)
@@ -95,10 +94,8 @@ def _all_states(cell: Equations, interpret: bool, kernel: Kernel, bias: Any, sta
 
         def step(t: Any, state: Any) -> Any:
             state = jax.tree.unflatten(tree, state)
-            h = cell.output_of(state).astype(cell.dtype)
-            s = [jnp.dot(h, w, preferred_element_type=jnp.float32) + b for w, b in zip(weights, biases, strict=True)]
             z = tuple(z_ref[t, :, _gate(g, hidden)] for g in range(gates))
-            state = jax.tree.leaves(cell.combine(state, gate_sums(z, tuple(s), cell.modulated)))
+            state = jax.tree.leaves(cell.combine(state, cell.sums(weights, biases, state, z)))
             for output, leaf in zip(outputs, state, strict=True):
                 output[t] = leaf
             return tuple(state)
@@ -126,12 +123,9 @@ def _all_gradients(
             t = time - 1 - i
             state = jax.tree.unflatten(tree, [ref[t] for ref in states])
             at = tuple(sums_ref[t, :, _gate(p, hidden)] for p in places)
-            d_state, d_sums = cell.vjp(state, at, jax.tree.unflatten(tree, d_state), d_y_ref[t])
+            d_state, d_sums = cell.back(weights, state, at, jax.tree.unflatten(tree, d_state), d_y_ref[t])
             for place, d in zip(places, d_sums, strict=True):
                 d_sums_ref[t, :, _gate(place, hidden)] = d
-            parts = zip(cell.recurrent(d_sums), weights, strict=True)
-            d_h = sum(jnp.dot(d.astype(cell.dtype), w, preferred_element_type=jnp.float32) for d, w in parts)
-            d_state = jax.tree.map(jnp.add, d_state, jax.vjp(cell.output_of, state)[1](d_h)[0])
             return tuple(jax.tree.leaves(d_state))
 
         d_state = jax.lax.fori_loop(0, time, step, tuple(ref[...] for ref in lasts))

@@ -32,14 +32,25 @@ class Equations:
     def of(cls, cell: GatedCell) -> "Equations":
         return cls(cell.combine, cell.output_of, cell.dtype, cell.gates, cell.modulated)
 
-    def vjp(self, state: State, sums: Any, d_state: State, d_y: jax.Array) -> tuple[State, Any]:
-        """The gradients by state and sums, given those by the next state and by its output."""
+    def sums(self, kernels: Any, biases: Any, state: State, z: Any) -> tuple[Any, ...]:
+        """What the cell combines in one frame, with the weights of each gate's recurrent part."""
+        h, parts = self.output_of(state), zip(kernels, biases, strict=True)
+        return gate_sums(z, tuple(recurrent_part(h, *weights, self.dtype) for weights in parts), self.modulated)
+
+    def back(self, backwards: Any, state: State, sums: Any, d_state: State, d_y: jax.Array) -> tuple[State, Any]:
+        """The gradients by the state before a frame and by its sums, given those by the next state and by its output.
+
+        `backwards` are each gate's recurrent weights, transposed.
+        """
 
         def advanced(state: State, sums: Any) -> tuple[State, jax.Array]:
             state = self.combine(state, sums)
             return state, self.output_of(state)
 
-        return jax.vjp(advanced, state, sums)[1]((d_state, d_y))
+        d_state, d_sums = jax.vjp(advanced, state, sums)[1]((d_state, d_y))
+        parts = zip(self.recurrent(d_sums), backwards, strict=True)
+        d_h = sum(jnp.dot(d.astype(self.dtype), kernel, preferred_element_type=jnp.float32) for d, kernel in parts)
+        return jax.tree.map(jnp.add, d_state, jax.vjp(self.output_of, state)[1](d_h)[0]), d_sums
 
     def recurrent(self, d_sums: Any) -> tuple[Any, ...]:
         """Of what there is for each sum, that for each gate's recurrent part."""
@@ -74,7 +85,7 @@ def projected_gates(cell: GatedCell, x: Inputs) -> Sequences:
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _run(cell: Equations, kernels: Weights, biases: Weights, start: State, z: Sequences) -> tuple[State, Any]:
     def step(state: State, z: Any) -> tuple[State, Any]:
-        state = cell.combine(state, _sums(cell, kernels, biases, state, z))
+        state = cell.combine(state, cell.sums(kernels, biases, state, z))
         return state, cell.output_of(state)
 
     return jax.lax.scan(step, start, z)
@@ -82,7 +93,7 @@ def _run(cell: Equations, kernels: Weights, biases: Weights, start: State, z: Se
 
 def _forward(cell: Equations, kernels: Weights, biases: Weights, start: State, z: Sequences) -> tuple[Any, Any]:
     def step(state: State, z: Any) -> tuple[State, Any]:
-        sums = _sums(cell, kernels, biases, state, z)
+        sums = cell.sums(kernels, biases, state, z)
         state = cell.combine(state, sums)
         return state, (state, sums)
 
@@ -97,10 +108,7 @@ def _backward(cell: Equations, saved: Any, cotangents: tuple[State, Any]) -> tup
 
     def step(d_state: State, frame: Any) -> tuple[State, Any]:
         state, sums, d_y = frame
-        d_state, d_sums = cell.vjp(state, sums, d_state, d_y)
-        parts = zip(cell.recurrent(d_sums), backwards, strict=True)
-        d_h = sum(jnp.dot(d.astype(cell.dtype), kernel, preferred_element_type=jnp.float32) for d, kernel in parts)
-        return jax.tree.map(jnp.add, d_state, jax.vjp(cell.output_of, state)[1](d_h)[0]), d_sums
+        return cell.back(backwards, state, sums, d_state, d_y)
 
     d_last, d_y = cotangents
     d_start, d_sums = jax.lax.scan(step, d_last, (before, sums, d_y), reverse=True)
@@ -132,11 +140,6 @@ def _merged(x: Inexact[jax.Array, "time batch features"]) -> Inexact[jax.Array, 
     Where there are several devices they stay two: XLA would gather the rows of all to merge them.
     """
     return x if jax.device_count() > 1 else x.reshape(x.shape[0] * x.shape[1], x.shape[2])
-
-
-def _sums(cell: Equations, kernels: Weights, biases: Weights, state: State, z: Any) -> Any:
-    h, parts = cell.output_of(state), zip(kernels, biases, strict=True)
-    return gate_sums(z, tuple(recurrent_part(h, *weights, cell.dtype) for weights in parts), cell.modulated)
 
 
 __all__ = ["Equations", "gated_scan", "plain_scan", "previous", "projected_gates", "weight_gradients"]
