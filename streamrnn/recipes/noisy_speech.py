@@ -7,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from streamrnn.audio import mixing
-from streamrnn.training.data import pick, pick_by_shares
+from streamrnn.training.data import pick, pick_by_shares, pick_speed
+from streamrnn.training.mixtures import recorded_background
 
 EARLY_MS = 50.0
 CLICK_MS = 4.0
@@ -43,7 +44,9 @@ class NoisySettings:
     level_db: tuple[float, float] = (-35.0, -20.0)
     """RMS of the whole, relative to full scale."""
     speed: tuple[float, float] = (1.0, 1.0)
-    """Speed, and with it pitch, of each utterance."""
+    """Speed, and with it pitch, of utterances and of recorded noises and music."""
+    speed_share: float = 1.0
+    """Of these, the share whose speed is drawn; the others stay as they are. Below 1 where speed is not (1, 1)."""
     music_share: float = 0.25
     """Music instead of noise."""
     babble_share: float = 0.0
@@ -110,9 +113,8 @@ class NoisySpeech:
     def _utterance(self, rng: np.random.Generator) -> tuple[np.ndarray, str]:
         shares, pools = zip(*self.speech, strict=True)
         voice = pick(rng, pick_by_shares(rng, pools, shares))
-        spoken = _as_float(voice.samples)
-        if (speed := rng.uniform(*self.settings.speed)) != 1:
-            spoken = mixing.change_speed(spoken, speed)
+        speed = pick_speed(rng, self.settings.speed, self.settings.speed_share)
+        spoken = mixing.change_speed(_as_float(voice.samples), speed)
         return spoken * _gain_to(spoken, -26 + rng.normal(0, 2)), voice.name
 
     def _in_room(self, rng: np.random.Generator, speech: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -146,7 +148,8 @@ class NoisySpeech:
         return "noise", self._recorded(rng, self.noise, n)
 
     def _recorded(self, rng: np.random.Generator, pool: Sequence[np.ndarray], n: int) -> np.ndarray:
-        sound = mixing.fit_length(_as_float(pick(rng, pool)), n, rng)
+        s = self.settings
+        sound = recorded_background(rng, _as_float(pick(rng, pool)), n, s.speed, s.speed_share)
         return sound * _gain_to(sound, -26)
 
     def _babble(self, rng: np.random.Generator, n: int) -> np.ndarray:

@@ -43,6 +43,7 @@ TRAINING_SCENES = SceneSettings(
     snr_db=(-8.0, 25.0),
     level_db=(-60.0, -12.0),
     speed=(0.85, 1.2),
+    speed_share=0.5,
     second_noise_share=0.25,
     synthetic_noise_share=0.1,
     telephone_share=0.25,

@@ -260,6 +260,12 @@ def pick_by_shares(rng: np.random.Generator, pools: Sequence[T], shares: Sequenc
     return pools[int(rng.choice(len(pools), p=weights / weights.sum()))]
 
 
+def pick_speed(rng: np.random.Generator, speed: tuple[float, float], share: float) -> float:
+    """A speed from that range, drawn evenly, for a share of the recordings; 1 for the others."""
+    drawn = rng.uniform(*speed)
+    return drawn if share == 1 or rng.random() < share else 1.0
+
+
 def pool_shares(pools: Sequence[Sized]) -> np.ndarray:
     """How often each of several pools is drawn, float64[pools]: a larger one more often, but not in proportion."""
     weights = np.array([len(pool) for pool in pools], float) ** POOL_BALANCE
@@ -297,6 +303,7 @@ __all__ = [
     "pick",
     "pick_balanced",
     "pick_by_shares",
+    "pick_speed",
     "pool_shares",
     "prefetch",
     "read_clips",

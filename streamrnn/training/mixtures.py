@@ -1,12 +1,13 @@
 """Recordings of everyday scenes, composed on the fly: talk with pauses, in rooms, over noise or music."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from streamrnn.audio import mixing
-from streamrnn.training.data import pick, pick_by_shares
+from streamrnn.training.data import pick, pick_by_shares, pick_speed
 
 Segment = tuple[int, int]
 
@@ -37,7 +38,9 @@ class SceneSettings:
     level_db: tuple[float, float] = (-45.0, -15.0)
     """RMS of the whole scene, relative to full scale."""
     speed: tuple[float, float] = (1.0, 1.0)
-    """Speed, and with it pitch, of each utterance."""
+    """Speed, and with it pitch, of utterances and of recorded noises and music."""
+    speed_share: float = 1.0
+    """Of these, the share whose speed is drawn; the others stay as they are. Below 1 where speed is not (1, 1)."""
     second_noise_share: float = 0.0
     """A second noise on top of the first."""
     synthetic_noise_share: float = 0.0
@@ -113,7 +116,7 @@ class Scenes:
         pool = pick_by_shares(rng, pools, shares)
         utterance = pick(rng, pool)
         samples, segments = utterance.samples.astype(np.float32) / 32768, list(utterance.segments)
-        speed = rng.uniform(*self.settings.speed)
+        speed = pick_speed(rng, self.settings.speed, self.settings.speed_share)
         if speed != 1:
             samples = mixing.change_speed(samples, speed)
             segments = [(round(a / speed), min(round(b / speed), len(samples))) for a, b in segments]
@@ -135,13 +138,27 @@ class Scenes:
         return "noise", noise
 
     def _recorded(self, rng: np.random.Generator, pool: Sequence[np.ndarray], n: int) -> np.ndarray:
-        samples = pick(rng, pool).astype(np.float32) / 32768
-        return _at_level(mixing.fit_length(samples, n, rng), -26)
+        s, samples = self.settings, pick(rng, pool).astype(np.float32) / 32768
+        return _at_level(recorded_background(rng, samples, n, s.speed, s.speed_share), -26)
 
     def _colour(self, rng: np.random.Generator, scene: np.ndarray) -> np.ndarray:
         if rng.random() >= self.settings.telephone_share:
             return scene
         return mixing.band_limit(scene, rng.uniform(20, 350), rng.uniform(3000, 4000), self.sample_rate)
+
+
+def recorded_background(
+    rng: np.random.Generator, samples: np.ndarray, n: int, speed: tuple[float, float], speed_share: float
+) -> np.ndarray:
+    """A recording of noise or music made n samples long -> float32[n], at a speed that is drawn as that of speech is.
+
+    Another speed moves the highest frequency at which a recording has anything. Were speech alone played at other
+    speeds, a model would learn to tell speech by that, and take for noise whatever reaches up to the highest frequency:
+    clear consonants above all.
+    """
+    # Without a draw where nothing would change, mixes of one speed stay the same for the same generator.
+    factor = 1.0 if speed == (1.0, 1.0) else pick_speed(rng, speed, speed_share)
+    return mixing.change_speed(mixing.fit_length(samples, math.ceil(n * factor), rng), factor)[:n]
 
 
 def _mask(segments: Sequence[Segment], n: int) -> np.ndarray:
@@ -157,4 +174,4 @@ def _at_level(samples: np.ndarray, level_db: float, of: np.ndarray | None = None
     return samples * np.float32(10 ** (level_db / 20) / max(rms, 1e-5))
 
 
-__all__ = ["Scene", "SceneSettings", "Scenes", "Utterance"]
+__all__ = ["Scene", "SceneSettings", "Scenes", "Utterance", "recorded_background"]

@@ -97,6 +97,17 @@ def test_the_same_generator_gives_the_same_mix():
     assert not np.array_equal(first.samples, other.samples)
 
 
+def test_speech_and_noise_that_were_played_slower_lack_the_same_frequencies():
+    """Else a model learns to tell speech from noise by that."""
+    white = np.random.default_rng(0).integers(-3000, 3000, 8 * RATE, dtype=np.int16)
+    sources = {"speech": [(1.0, [Voice(white, "white")])], "noise": [white], "music": [white], "rooms": []}
+    slower = NoisySpeech(**sources, sample_rate=RATE, settings=NoisySettings(speed=(0.7, 0.7)))
+    mix = slower.draw(np.random.default_rng(0), 3.0)
+    for sound in (mix.clean, mix.samples - mix.clean):
+        power = np.abs(np.fft.rfft(sound)) ** 2
+        assert np.mean(power[-len(power) // 5 :]) < 0.01 * np.mean(power)
+
+
 def test_of_a_room_the_early_reflections_stay():
     quiet = {"snr_db": (90.0, 90.0), "room_share": 1.0}
     mix = draw(speech(**quiet), duration_s=5.0)

@@ -4,11 +4,15 @@ The sounds are chosen so that a scene can be taken apart again: noise is a const
 """
 
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from streamrnn.training.mixtures import Scene, Scenes, SceneSettings, Utterance
+from streamrnn.training.data import pick_speed
+from streamrnn.training.mixtures import Scene, Scenes, SceneSettings, Utterance, recorded_background
 
 RATE = 1000
 SPOKEN = ((200, 500), (700, 900))
@@ -153,6 +157,36 @@ def test_labels_follow_the_speed(speed):
         for start, end in scene.segments[:2]:
             assert end - start in {round(300 / speed), round(200 / speed)}
             assert heard[start + 10 : end - 10].mean() > 0.6
+
+
+def top_band_db(samples: np.ndarray) -> float:
+    """The highest tenth of the frequencies against all, which slower playing leaves without sound."""
+    power = np.abs(np.fft.rfft(samples)) ** 2
+    return 10 * np.log10(np.mean(power[-len(power) // 10 :]) / np.mean(power))
+
+
+def test_noise_is_played_at_other_speeds_as_often_as_speech_is():
+    white = np.random.default_rng(0).integers(-3000, 3000, 8000, dtype=np.int16)
+    source = partial(scenes, noise=[white], speed=(0.7, 0.7), silent_share=1.0)
+    lost = {
+        share: [top_band_db(each.samples) < -6 for each in drawn(source(speed_share=share), 60)] for share in (0, 1)
+    }
+    assert not any(lost[0]) and all(lost[1])
+    some = [top_band_db(each.samples) < -6 for each in drawn(source(speed_share=0.5), 200, 1.0)]
+    assert np.mean(some) == pytest.approx(0.5, abs=0.1)
+
+
+@given(st.integers(1, 400), st.integers(1, 900), st.floats(0.5, 2.0))
+def test_a_background_is_as_long_as_asked_at_any_speed(there, wanted, speed):
+    background = recorded_background(np.random.default_rng(0), np.ones(there, np.float32), wanted, (speed, speed), 1.0)
+    assert background.shape == (wanted,)
+
+
+def test_a_share_of_the_speeds_is_drawn_and_the_others_are_one():
+    rng = np.random.default_rng(0)
+    speeds = np.array([pick_speed(rng, (0.8, 1.25), 0.4) for _ in range(500)])
+    assert np.mean(speeds == 1) == pytest.approx(0.6, abs=0.07)
+    assert 0.8 <= speeds.min() < 0.82 and 1.23 < speeds.max() <= 1.25
 
 
 def test_speed_one_leaves_the_samples_of_speech_alone():
