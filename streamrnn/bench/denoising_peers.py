@@ -234,7 +234,7 @@ def show(comparison: dict[str, Any], console: Console) -> None:
         table.add_row(
             f"{entry['name']} {entry['version']}".strip(),
             f"{entry['si_sdr_db']:.2f}",
-            f"{entry['stoi']:.3f}",
+            f"{entry['stoi']:.3f}" if "stoi" in entry else "-",
             f"{entry['pesq']:.2f}" if "pesq" in entry else "-",
             f"{entry['delay_ms']:.1f}",
             f"{entry['real_time_factor']:.4f}",

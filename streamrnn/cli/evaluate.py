@@ -69,6 +69,8 @@ def _one_or_all(values: tuple) -> Any:
 def _table(result: dict[str, Any]) -> Table:
     places = result["data"] if isinstance(result["data"], str) else ", ".join(result["data"])
     table = Table(title=f"{result['model']} on {result['clips']} recordings of {places}", title_justify="left")
+    if left_out := result.get("left_out"):
+        table.caption = f"{len(left_out)} more could not be judged; --json says why"
     table.add_column("figure", no_wrap=True)
     for way in ("streaming", "offline"):
         table.add_column(way, justify="right")

@@ -35,7 +35,8 @@ def evaluate_denoising(
 
     Each folder's manifest.csv names, beside the noisy recording (path), the same recording without the noise (clean).
     Figures are means over the recordings: si_sdr_db; si_sdr_improvement_db, over that of the noisy recording; stoi; and
-    pesq where that package is installed. A recording that a measure finds no speech in does not count for it. noisy
+    pesq where that package is installed. A recording that a measure finds no speech in does not count for it, and a
+    measure that finds it in none is left out. noisy
     holds the figures of the recordings as they are. Where the noisy or the clean recording is silent throughout, there
     is no ratio: such pairs are left out, counted and named, as those that cannot be read.
 
@@ -79,8 +80,9 @@ def read_pair(clip: Clip, clean_path: Path) -> tuple[np.ndarray, np.ndarray, int
 
 
 def means(figures: Sequence[Figures]) -> Figures:
-    """The mean of each figure over all recordings that have it."""
-    return {name: float(np.nanmean([figure[name] for figure in figures])) for name in figures[0]}
+    """The mean of each figure over the recordings that have it. A figure that none has is left out."""
+    known = {name: [each[name] for each in figures if not np.isnan(each[name])] for name in figures[0]}
+    return {name: float(np.mean(values)) for name, values in known.items() if values}
 
 
 def _judge(model: Model, clip: Clip, clean_path: Path) -> JudgedClip:

@@ -38,6 +38,14 @@ def test_figures_of_words_are_a_table_with_classes_and_a_detection_curve(streamr
         assert part in table
 
 
+def test_a_table_says_how_many_recordings_are_not_in_it(streamrnn, capsys, tmp_path, words_path):
+    words = write_folder(tmp_path / "words", ["up", "down"])
+    (words / "1.wav").write_bytes(b"no sound")
+    assert streamrnn("evaluate", "keywords", "--data", words, "--model", words_path) == 0
+    said = capsys.readouterr()
+    assert "1 more could not be judged" in said.out and "1.wav is damaged" in said.err
+
+
 def test_several_folders_are_judged_together(streamrnn, capsys, tmp_path, words_path):
     folders = [write_folder(tmp_path / name, ["up", "down"]) for name in ("a", "b")]
     assert streamrnn("evaluate", "keywords", "--data", *folders, "--model", words_path, "--json") == 0

@@ -8,7 +8,7 @@ from flax import nnx
 
 from streamrnn.audio import AudioError, AudioWarning, write_audio
 from streamrnn.evaluation import quality as measures
-from streamrnn.evaluation.denoising import evaluate_denoising
+from streamrnn.evaluation.denoising import evaluate_denoising, means
 from streamrnn.evaluation.quality import pesq, quality, stoi
 from streamrnn.models import Denoising, DenoisingSettings
 from streamrnn.training import read_manifest
@@ -98,6 +98,14 @@ def test_more_noise_is_worse_by_every_measure():
 
 def test_where_too_little_is_said_there_is_no_figure():
     assert math.isnan(stoi(voice(0.2), voice(0.2), RATE))
+
+
+def test_a_mean_is_over_the_recordings_that_have_the_figure_and_none_where_none_has():
+    figures = [
+        {"si_sdr_db": 1.0, "stoi": math.nan, "pesq": math.nan},
+        {"si_sdr_db": 3.0, "stoi": 0.8, "pesq": math.nan},
+    ]
+    assert means(figures) == {"si_sdr_db": 2.0, "stoi": 0.8}
 
 
 def test_pesq_hears_narrow_band_at_8_khz_and_no_speech_in_silence():
