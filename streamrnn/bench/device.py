@@ -15,6 +15,7 @@ from streamrnn.bench.tables import rounded
 from streamrnn.bench.timing import interleaved
 from streamrnn.models import Model
 from streamrnn.shapes import State
+from streamrnn.training.memory import shortage
 
 BLOCKS_PER_CALL, TURNS = 32, 5
 DISTINCT_BLOCKS = 8
@@ -28,8 +29,6 @@ BEST = "device-side real-time streams, best"
 # The least that it is to be, by JAX's name of the platform; elsewhere it is told, not judged.
 TARGETS = {"gpu": 50_000}
 
-# What the platforms' messages have in common where memory runs out.
-EXHAUSTED = ("resource_exhausted", "out of memory", "out_of_memory")
 TOO_LARGE = "does not fit into the device's memory"
 
 
@@ -127,7 +126,7 @@ def _row(model: Model, streams: int) -> dict[str, Any]:
     try:
         block_s = _block_s(model, streams)
     except jax.errors.JaxRuntimeError as error:
-        if not any(words in str(error).lower() for words in EXHAUSTED):
+        if shortage(str(error)) is None:
             raise
         return row | {"note": TOO_LARGE}
     return row | {

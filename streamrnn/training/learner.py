@@ -1,7 +1,6 @@
 """One compiled update: gradients, carried state, averaged weights."""
 
 import math
-import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -14,6 +13,7 @@ from flax import nnx
 
 from streamrnn.contract import Constant, Layer
 from streamrnn.training.devices import Devices
+from streamrnn.training.memory import shortage
 from streamrnn.training.optimizer import make_optimizer
 from streamrnn.training.settings import TrainingSettings
 
@@ -114,7 +114,7 @@ class Learner:
         try:
             yield
         except jax.errors.JaxRuntimeError as error:
-            if (said := _shortage(str(error))) is None:
+            if (said := shortage(str(error))) is None:
                 raise
             raise MemoryError(
                 f"There is too little memory for updates with {_size(batch)} (devices: {self.devices.count}, parts to "
@@ -182,16 +182,6 @@ def _taken_apart(model: Layer) -> tuple[Any, Any, Any, Any]:
             "Make it a Param, or a Constant if it is fixed."
         )
     return graph, weights, keys, rest
-
-
-def _shortage(said: str) -> str | None:
-    """The line of an error of XLA that tells of too little memory, with its bytes made legible; None if none does."""
-    # On a GPU a single buffer is refused, at run time; a TPU's compiler refuses the program; others wrap such errors.
-    lines = [line for line in said.splitlines() if re.search("RESOURCE_EXHAUSTED|out.of.memory", line, re.IGNORECASE)]
-    if not lines:
-        return None
-    told = re.sub(r"^.*RESOURCE_EXHAUSTED: ", "", lines[0]).strip().rstrip(".")
-    return re.sub(r"(\d+) bytes", lambda found: f"{found[0]} ({int(found[1]) / 2**20:,.2f} MiB)", told)
 
 
 def _size(batch: Any) -> str:
