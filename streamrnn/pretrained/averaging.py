@@ -1,0 +1,49 @@
+"""Several trainings of one model made one."""
+
+from collections.abc import Sequence
+from operator import mul
+
+import jax
+import numpy as np
+from flax import nnx
+
+from streamrnn.models import Model
+from streamrnn.pretrained.weights import STORED
+
+
+def average(models: Sequence[Model], shares: Sequence[float] | None = None) -> Model:
+    """A model with the weighted mean of the weights of several, and settings and decision of the first.
+
+    Trainings that began with the same weights and differ by seed or settings often end so near each other that their
+    mean hears better, and more steadily, than each. It is one model and costs what one costs.
+
+    Source: Wortsman et al., "Model soups: averaging weights of multiple fine-tuned models improves accuracy without
+    increasing inference time", ICML 2022.
+
+    Args:
+        models: one or more, of one class and with the same settings; none is changed.
+        shares: how much each counts, above 0, of whatever sum; default: all the same.
+
+    Raises:
+        ValueError: there is no model, they differ in class or settings, or shares don't fit them.
+    """
+    shares = [1.0] * len(models) if shares is None else list(shares)
+    if not models or len(shares) != len(models) or not all(share > 0 for share in shares):
+        raise ValueError(
+            f"average got {len(models)} models and shares {shares}; it needs one or more models, and for each a share "
+            "above 0."
+        )
+    for other in models[1:]:
+        if (type(other), other.settings) != (type(models[0]), models[0].settings):
+            raise ValueError(
+                f"average got a {type(models[0]).__name__} with {models[0].settings} and a {type(other).__name__} with "
+                f"{other.settings}; weights have a mean where both are the same. Pass trainings of one model."
+            )
+    parts = np.array(shares, np.float32) / np.float32(sum(shares))
+    mean = nnx.clone(models[0])
+    states = [nnx.state(model, STORED) for model in models]
+    nnx.update(mean, jax.tree.map(lambda *leaves: sum(map(mul, parts, leaves)), *states))
+    return mean
+
+
+__all__ = ["average"]
