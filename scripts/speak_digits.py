@@ -1,11 +1,12 @@
 """Writes spoken strings of digits by synthetic voices, for training. Needs the programs espeak-ng, flite and festival.
 
-    scripts/install_debian.sh espeak-ng flite festival festvox-us-slt-hts
+    scripts/install_debian.sh espeak-ng flite festival festvox-us-slt-hts festvox-kallpc16k festvox-kdlpc16k
     python scripts/speak_digits.py OUT
 
 Recorded words put side by side lack what happens where words touch; these voices say whole strings. Half of the strings
-are grouped as telephone numbers are. OUT gets one FLAC per string (16 kHz) and a manifest.csv in which all are of the
-split train: synthetic voices show a model how words run together, and never how good it is.
+are grouped as telephone numbers are. Single words come on top, for training to join with those of real voices. OUT gets
+one FLAC per string or word (16 kHz) and a manifest.csv in which all are of the split train: synthetic voices show a
+model how words run together, and never how good it is.
 """
 
 import argparse
@@ -26,19 +27,26 @@ WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight",
 HINDI_WORDS = ("ज़ीरो", "वन", "टू", "थ्री", "फोर", "फाइव", "सिक्स", "सेवन", "एट", "नाइन")
 
 ESPEAK_ACCENTS = ["us", "gb", "gb-scotland", "gb-x-rp", "gb-x-gbclan", "gb-x-gbcwmd", "029", "us-nyc"]
+# Those of espeak-ng's variants that sound like people: no robots, whispers or croaks.
 ESPEAK_VARIANTS = [
     *(f"m{number}" for number in range(1, 9)),
     *(f"f{number}" for number in range(1, 6)),
-    *("klatt", "klatt2", "klatt3", "klatt4", "steph", "Annie", "Andy", "Alex"),
+    *("klatt", "klatt2", "klatt3", "klatt4", "steph", "steph2", "steph3", "Annie", "Andy", "Alex", "Alicia", "Andrea"),
+    *("Denis", "Diogo", "Gene", "Gene2", "Henrique", "Hugo", "Jacky", "Lee", "Marco", "Mario", "Michael", "Mike"),
+    *("Nguyen", "adam", "anika", "antonio", "aunty", "belinda", "benjamin", "boris", "caleb", "david", "ed", "edward"),
+    *("edward2", "grandma", "grandpa", "gustave", "iven", "iven2", "iven3", "iven4", "john", "kaukovalta", "linda"),
+    *("marcelo", "max", "michel", "miguel", "norbert", "pablo", "paul", "pedro", "quincy", "rob", "robert", "sandro"),
+    *("shelby", "travis", "victor", "zac"),
 ]
 FLITE_PITCHES_HZ = {"awb": (90, 150), "rms": (75, 130), "slt": (140, 230), "kal": (80, 140)}
-PROGRAM_SHARES = {"espeak": 0.35, "hindi": 0.2, "flite": 0.4, "festival": 0.05}
+FESTIVAL_VOICES = ["cmu_us_slt_arctic_hts", "kal_diphone", "ked_diphone"]
+PROGRAM_SHARES = {"espeak": 0.35, "hindi": 0.2, "flite": 0.35, "festival": 0.1}
 
 
-def speak(number: int, out: Path, seed: int) -> dict[str, object]:
-    """Writes string `number`, which depends on it and the seed alone; returns its row of the manifest."""
+def speak(number: int, out: Path, seed: int, *, alone: bool) -> dict[str, object]:
+    """Writes string or word `number`, which depends on it and the seed alone; returns its row of the manifest."""
     rng = np.random.default_rng([seed, number])
-    groups = draw_groups(rng)
+    groups = [[int(rng.integers(0, 10))]] if alone else draw_groups(rng)
     program = str(rng.choice(list(PROGRAM_SHARES), p=list(PROGRAM_SHARES.values())))
     with tempfile.TemporaryDirectory() as folder:
         spoken = Path(folder) / "spoken.wav"
@@ -63,18 +71,18 @@ def draw_groups(rng: np.random.Generator) -> list[list[int]]:
 
 
 def espeak(rng: np.random.Generator, groups: list[list[int]], path: Path) -> str:
-    voice = f"en-{rng.choice(ESPEAK_ACCENTS)}+{rng.choice(ESPEAK_VARIANTS)}"
-    return run_espeak(rng, voice, text(rng, groups, WORDS), path)
+    return run_espeak(rng, f"en-{rng.choice(ESPEAK_ACCENTS)}", text(rng, groups, WORDS), path)
 
 
 def hindi(rng: np.random.Generator, groups: list[list[int]], path: Path) -> str:
-    return run_espeak(rng, f"hi+{rng.choice(ESPEAK_VARIANTS)}", text(rng, groups, HINDI_WORDS), path)
+    return run_espeak(rng, "hi", text(rng, groups, HINDI_WORDS), path)
 
 
-def run_espeak(rng: np.random.Generator, voice: str, said: str, path: Path) -> str:
+def run_espeak(rng: np.random.Generator, accent: str, said: str, path: Path) -> str:
+    variant = str(rng.choice(ESPEAK_VARIANTS))
     rate, pitch = str(int(rng.integers(110, 230))), str(int(rng.integers(20, 80)))
-    run(["espeak-ng", "-v", voice, "-s", rate, "-p", pitch, "-w", str(path), said])
-    return voice
+    run(["espeak-ng", "-v", f"{accent}+{variant}", "-s", rate, "-p", pitch, "-w", str(path), said])
+    return variant
 
 
 def flite(rng: np.random.Generator, groups: list[list[int]], path: Path) -> str:
@@ -86,7 +94,7 @@ def flite(rng: np.random.Generator, groups: list[list[int]], path: Path) -> str:
 
 
 def festival(rng: np.random.Generator, groups: list[list[int]], path: Path) -> str:
-    voice = str(rng.choice(["cmu_us_slt_arctic_hts", "kal_diphone"]))
+    voice = str(rng.choice(FESTIVAL_VOICES))
     stretch = f"(Parameter.set 'Duration_Stretch {rng.uniform(0.75, 1.4):.2f})"
     said = text(rng, groups, WORDS).encode()
     run(["text2wave", "-eval", f"(voice_{voice})", "-eval", stretch, "-o", str(path)], said)
@@ -109,12 +117,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
     parser.add_argument("--strings", type=int, default=3000)
+    parser.add_argument("--words", type=int, default=400)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     # The work is done by other programs; threads only wait for them.
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        rows = list(pool.map(lambda number: speak(number, options.out, options.seed), range(options.strings)))
+        rows = list(
+            pool.map(
+                lambda number: speak(number, options.out, options.seed, alone=number >= options.strings),
+                range(options.strings + options.words),
+            )
+        )
     with (options.out / "manifest.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
         writer.writeheader()

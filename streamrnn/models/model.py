@@ -4,6 +4,7 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import jax
 import numpy as np
+from flax import nnx
 
 from streamrnn.contract import Layer
 from streamrnn.decisions import Event
@@ -84,6 +85,22 @@ class Model(Layer):
     def activity(self, outputs: np.ndarray) -> np.ndarray:
         """Outputs[frames, out] -> how much is heard of what the model listens for, [frames], for meters and plots."""
         return outputs[:, 0]
+
+    def begin_with(self, other: "Model") -> None:
+        """Takes the weights of another model where both have one of the same shape in the same place.
+
+        Raises:
+            ValueError: nothing fits.
+        """
+        given = dict(nnx.to_flat_state(nnx.state(other, nnx.Param)))
+        own = nnx.to_flat_state(nnx.state(self, nnx.Param))
+        fitting = [(path, given[path]) for path, weight in own if path in given and given[path].shape == weight.shape]
+        if not fitting:
+            raise ValueError(
+                f"no weight of the {type(other).__name__} to start from fits into this {type(self).__name__}. "
+                "Start from a model of the same task and size, or with random weights."
+            )
+        nnx.update(self, nnx.from_flat_state(fitting))
 
     def decoder(self, **overrides: Any) -> Decoder:
         """A fresh decoder for one stream; keyword arguments override the model's decision settings."""

@@ -166,6 +166,13 @@ class Transducer(Model):
         network = Chain(_encoder(s, rngs), search)
         super().__init__(settings, decision or EndpointSettings(), network, 2 * s.symbols_per_frame)
 
+    def begin_with(self, other: Model) -> None:
+        """As any model does; and of a `CTC` model whose symbols and width of the joint network fit, its search, too."""
+        super().begin_with(other)
+        s = self.settings
+        if isinstance(other, CTC) and (s.symbols, s.joint) == (other.settings.symbols, other.settings.hidden):
+            self.network.layers[1].begin_as(other.network.layers[1])  # pyright: ignore[reportAttributeAccessIssue]
+
     def joint_logits(
         self, x: Samples, labels: Int[jax.Array, "batch labels"]
     ) -> Float[jax.Array, "batch frames nodes symbols"]:
@@ -225,6 +232,16 @@ class GreedySearch(Layer):
         self.heard = nnx.Linear(features, joint, rngs=rngs)
         self.said = nnx.List([nnx.Embed(symbols + 1, joint, rngs=rngs) for _ in range(context)])
         self.out = nnx.Linear(joint, symbols + 1, rngs=rngs)
+
+    def begin_as(self, head: Dense) -> None:
+        """Searches as CTC's greedy search does, but for symbols in a row, given the head of a CTC model that hears the
+        same frames: the joint network says what the head says, and what was said before changes little.
+        """
+        given = nnx.to_pure_dict(nnx.state(head))
+        width = len(given["kernel"])
+        # The hyperbolic tangent takes about so much from the numbers that a GRU gives.
+        out = given | {"kernel": 1.2 * given["kernel"]}
+        nnx.update(self, {"heard": {"kernel": jnp.eye(width), "bias": jnp.zeros(width)}, "out": out})
 
     def init_state(self, batch_size: int) -> History:
         return jnp.zeros((batch_size, self.context), jnp.int32)

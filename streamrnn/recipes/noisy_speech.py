@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from streamrnn.audio import mixing
+from streamrnn.training.augment import coloured
 from streamrnn.training.data import pick, pick_by_shares, pick_speed
 from streamrnn.training.mixtures import recorded_background
 
@@ -166,13 +167,7 @@ class NoisySpeech:
         return line[:n]
 
     def _coloured(self, rng: np.random.Generator, sound: np.ndarray) -> np.ndarray:
-        """A filter of second order with random coefficients (Valin 2018, "A hybrid DSP/deep learning approach")."""
-        from scipy.signal import lfilter
-
-        if rng.random() >= self.settings.colour_share:
-            return sound
-        zeros, poles = rng.uniform(-0.375, 0.375, (2, 2))
-        return np.asarray(lfilter([1, *zeros], [1, *poles], sound), np.float32)
+        return coloured(rng, sound) if rng.random() < self.settings.colour_share else sound
 
     def _on_the_line(
         self, rng: np.random.Generator, heard: np.ndarray, clean: np.ndarray

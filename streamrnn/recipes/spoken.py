@@ -12,7 +12,8 @@ import numpy as np
 
 from streamrnn.audio import AudioWarning, as_samples, mixing
 from streamrnn.decisions import Alphabet
-from streamrnn.training.data import Clip, pick, pick_balanced
+from streamrnn.training.augment import change_tempo, coloured
+from streamrnn.training.data import Clip, pick, pick_by_shares, pool_shares
 from streamrnn.training.store import ClipStore
 
 LEVEL_FRAME_S = 0.01
@@ -70,6 +71,12 @@ class Whole:
         durations_s = self.store.durations_s
         return replace(self, places=[i for i in self._places if longer_than_s < durations_s[i] <= longest_s])
 
+    @cached_property
+    def voices(self) -> set[str]:
+        """Who speaks; a recording whose speaker is unknown counts as one more."""
+        clips = [self.store.clips[i] for i in self._places]
+        return {clip.speaker or str(clip.path) for clip in clips}
+
     @property
     def most_labels(self) -> int:
         """The longest text, in symbols."""
@@ -85,7 +92,7 @@ class StringSettings:
     """How recordings of single words are joined into strings. Shares are probabilities.
 
     Raises:
-        ValueError: words is not a range from 1 on, or a share is not in [0, 1].
+        ValueError: words is not a range from 1 on, a share is not in [0, 1], or word_tempo is no range above 0.
     """
 
     words: tuple[int, int] = (1, 12)
@@ -100,11 +107,17 @@ class StringSettings:
     """How far neighbours reach into each other at most."""
     pause_s: float = 0.6
     """The longest pause between neighbours."""
+    word_tempo: tuple[float, float] = (1.0, 1.0)
+    """Tempo of each word, at the same pitch, drawn evenly."""
+    word_colour_share: float = 0.0
+    """A word is heard through a random filter, as by another microphone."""
 
     def __post_init__(self):
+        if not 0 < self.word_tempo[0] <= self.word_tempo[1]:
+            raise ValueError(f"word_tempo is {self.word_tempo}; it must be (slowest, fastest), above 0.")
         if not 1 <= self.words[0] <= self.words[1]:
             raise ValueError(f"words is {self.words}; it must be (fewest, most), from 1 on.")
-        for name in ("one_speaker_share", "repeat_share", "garbage_share"):
+        for name in ("one_speaker_share", "repeat_share", "garbage_share", "word_colour_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be from 0 to 1.")
 
@@ -148,6 +161,22 @@ def _unknown(text: str, alphabet: Alphabet) -> set[str]:
 
 
 @dataclass(frozen=True)
+class _Pools:
+    """Recordings of one word, by folder. A folder is drawn the more often the more voices it has: not recordings, or
+    four speakers of fifty each would drown twenty of one.
+    """
+
+    folders: list[list[Spoken]]
+
+    def draw(self, rng: np.random.Generator) -> Spoken:
+        return pick(rng, pick_by_shares(rng, self.folders, self._shares))
+
+    @cached_property
+    def _shares(self) -> np.ndarray:
+        return pool_shares([{word.speaker or i for i, word in enumerate(words)} for words in self.folders])
+
+
+@dataclass(frozen=True)
 class Strings:
     """Joins recordings of single words into strings, on the fly.
 
@@ -168,6 +197,7 @@ class Strings:
         fade = round(FADE_S * self.sample_rate)
         line, ids, spans, names, end = np.zeros(0, np.float32), [], [], [], 0
         for word in self._sequence(rng, pools, int(rng.integers(s.words[0], s.words[1] + 1))):
+            word = self._varied(rng, word)
             begins, ends = word.spans[0]
             start = max(0, end + round(self._gap_s(rng) * self.sample_rate) - begins) if len(line) else 0
             longer = laid_over(line, _faded(_levelled(rng, word.samples), fade), start)
@@ -179,22 +209,31 @@ class Strings:
             spans += [(start + begins, end)] * len(word.ids)
         return Spoken(line, tuple(ids), spans=tuple(spans), name=", ".join(names))
 
-    def _pools(self, rng: np.random.Generator) -> dict[int, list[list[Spoken]]]:
-        """Recordings to choose from, by symbol and folder."""
+    def _pools(self, rng: np.random.Generator) -> dict[int, _Pools]:
+        """Recordings to choose from, by symbol."""
         if self._speakers and rng.random() < self.settings.one_speaker_share:
-            return self._speakers[int(rng.integers(len(self._speakers)))]
+            # The symbol first, then who says it: else strings would be of the words that most speakers have said.
+            return pick(rng, pick(rng, self._speakers))
         return self._everyone
 
-    def _sequence(
-        self, rng: np.random.Generator, pools: dict[int, list[list[Spoken]]], length: int
-    ) -> Iterator[Spoken]:
+    def _sequence(self, rng: np.random.Generator, pools: dict[int, _Pools], length: int) -> Iterator[Spoken]:
         symbols, symbol = sorted(pools), None
         for _ in range(length):
             if self._garbage and rng.random() < self.settings.garbage_share:
                 yield pick(rng, self._garbage)
             if symbol is None or rng.random() >= self.settings.repeat_share:
                 symbol = symbols[int(rng.integers(len(symbols)))]
-            yield pick(rng, pick_balanced(rng, pools[symbol]))
+            yield pools[symbol].draw(rng)
+
+    def _varied(self, rng: np.random.Generator, word: Spoken) -> Spoken:
+        s, samples, tempo = self.settings, word.samples, 1.0
+        if s.word_tempo != (1.0, 1.0):
+            tempo = rng.uniform(*s.word_tempo)
+            samples = change_tempo(samples, tempo, self.sample_rate)
+        if s.word_colour_share and rng.random() < s.word_colour_share:
+            samples = coloured(rng, samples)
+        begins, ends = (min(round(edge / tempo), len(samples)) for edge in word.spans[0])
+        return replace(word, samples=samples, spans=((begins, ends),))
 
     def _gap_s(self, rng: np.random.Generator) -> float:
         # Half of the words touch, as they do in fluent speech; long pauses stand between groups.
@@ -203,19 +242,20 @@ class Strings:
         return rng.triangular(0, 0, self.settings.pause_s)
 
     @cached_property
-    def _everyone(self) -> dict[int, list[list[Spoken]]]:
+    def _everyone(self) -> dict[int, _Pools]:
         return _by_symbol([word for word in words if word.ids] for words in self.words.values())
 
     @cached_property
-    def _speakers(self) -> list[dict[int, list[list[Spoken]]]]:
-        """The pools of each speaker who says several symbols."""
+    def _speakers(self) -> list[list[dict[int, _Pools]]]:
+        """For each symbol, what each of its speakers says who say several symbols."""
         by_speaker: dict[tuple[Path, str], list[Spoken]] = defaultdict(list)
         for folder, words in self.words.items():
             for word in words:
                 if word.ids and word.speaker:
                     by_speaker[folder, word.speaker].append(word)
-        pools = [_by_symbol([words]) for words in by_speaker.values()]
-        return [pool for pool in pools if len(pool) >= 3]
+        pools = [pool for words in by_speaker.values() if len(pool := _by_symbol([words])) >= 3]
+        symbols = sorted({symbol for pool in pools for symbol in pool})
+        return [[pool for pool in pools if symbol in pool] for symbol in symbols]
 
     @cached_property
     def _garbage(self) -> list[Spoken]:
@@ -231,7 +271,7 @@ def single_words(recordings: Sequence[Spoken], sample_rate: int) -> list[Spoken]
     return found
 
 
-def _by_symbol(folders: Iterable[list[Spoken]]) -> dict[int, list[list[Spoken]]]:
+def _by_symbol(folders: Iterable[list[Spoken]]) -> dict[int, _Pools]:
     pools: dict[int, list[list[Spoken]]] = defaultdict(list)
     for words in folders:
         of_symbol: dict[int, list[Spoken]] = defaultdict(list)
@@ -239,7 +279,7 @@ def _by_symbol(folders: Iterable[list[Spoken]]) -> dict[int, list[list[Spoken]]]
             of_symbol[word.ids[0]].append(word)
         for symbol, recordings in of_symbol.items():
             pools[symbol].append(recordings)
-    return dict(pools)
+    return {symbol: _Pools(folders) for symbol, folders in pools.items()}
 
 
 def laid_over(line: np.ndarray, word: np.ndarray, start: int) -> np.ndarray:

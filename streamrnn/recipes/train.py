@@ -47,7 +47,7 @@ def train(
     """
     model = _model(recipe)
     if start is not None:
-        begin_with(model, start)
+        model.begin_with(start)
 
     def batches(start: int, stop: int) -> Iterator[Any]:
         return watched(recipe.batches(start, stop))
@@ -73,23 +73,6 @@ def train(
         tensorboard=tensorboard,
     )
     return model, figure
-
-
-def begin_with(model: Model, other: Model) -> None:
-    """Gives the model the weights of another where both have one of the same shape in the same place.
-
-    Raises:
-        ValueError: nothing fits.
-    """
-    given = dict(nnx.to_flat_state(nnx.state(other, nnx.Param)))
-    own = nnx.to_flat_state(nnx.state(model, nnx.Param))
-    fitting = [(path, given[path]) for path, weight in own if path in given and given[path].shape == weight.shape]
-    if not fitting:
-        raise ValueError(
-            f"no weight of the {type(other).__name__} to start from fits into this {type(model).__name__}. "
-            "Start from a model of the same task and size, or with random weights."
-        )
-    nnx.update(model, nnx.from_flat_state(fitting))
 
 
 def _digest(model: Model) -> str:
@@ -123,4 +106,4 @@ def _identity(settings: Any) -> Any:
     return {name: _identity(getattr(settings, name)) for name in kept}
 
 
-__all__ = ["begin_with", "foresee", "train"]
+__all__ = ["foresee", "train"]

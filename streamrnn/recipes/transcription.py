@@ -21,7 +21,7 @@ from streamrnn.recipes.recipe import outputs
 from streamrnn.recipes.recordings import counted, of_split, recordings_to_train_on, rooms_of, sounds_of
 from streamrnn.recipes.spoken import Spoken, Strings, StringSettings, Whole, single_words, spoken_ids, spoken_text
 from streamrnn.training import Augment, AugmentSettings, ClipStore, TrainingSettings, prefetch, read_clips
-from streamrnn.training.data import Clip, pick_balanced
+from streamrnn.training.data import Clip, pick_by_shares, pool_shares
 from streamrnn.training.losses import ctc_loss, transducer_loss
 
 VALIDATION_RECORDINGS, VALIDATION_STRINGS = 200, 48
@@ -152,11 +152,12 @@ class TranscriptionRecipe:
         rooms = rooms_of(of_split(found.rooms, "train"), rate)
         # Speed changes the length, so it comes before a recording is placed in its row, and the rest after.
         augment = Augment(noise, music, rooms, [], rate, replace(self.settings.augment, speed=(1.0, 1.0)))
-        return self._source("train", augment)
+        return self._source("train", augment, self.settings.strings)
 
     @cached_property
     def _validation(self) -> list[Batch]:
-        source, duration_s = self._source("valid", None), self.settings.durations_s[-1]
+        as_recorded = replace(self.settings.strings, word_tempo=(1.0, 1.0), word_colour_share=0.0)
+        source, duration_s = self._source("valid", None, as_recorded), self.settings.durations_s[-1]
         rng = np.random.default_rng(1)
         places = [
             (clips, i) for _, whole in sorted(source.fitting.items()) for clips in whole for i in range(len(clips))
@@ -171,7 +172,7 @@ class TranscriptionRecipe:
         parts = [rows[i : i + VALIDATION_ROWS] for i in range(0, len(rows), VALIDATION_ROWS)]
         return [source.batch(part, duration_s) for part in parts]
 
-    def _source(self, split: str, augment: Augment | None) -> "_Source":
+    def _source(self, split: str, augment: Augment | None, strings: StringSettings) -> "_Source":
         rate, whole, words = self.settings.model.sample_rate, [], {}
         for folder, clips in self._clips[split].items():
             several = {clip: ids for clip, ids in clips if len(ids) > 1}
@@ -182,7 +183,7 @@ class TranscriptionRecipe:
                 read = read_clips(list(single), rate)
                 spoken = [Spoken(s, single[clip], clip.speaker, name=str(clip.path)) for clip, s in read]
                 words[folder] = single_words(spoken, rate)
-        source = _Source(whole, Strings(words, rate, self.settings.strings), self.settings, augment)
+        source = _Source(whole, Strings(words, rate, strings), self.settings, augment)
         source.require_rows()
         return source
 
@@ -234,7 +235,7 @@ class _Source:
         """One row: float32 of exactly `duration_s`, augmented."""
         fitting = self.fitting[duration_s]
         if fitting and (not self.strings.words or rng.random() < self.settings.whole_share):
-            clips = pick_balanced(rng, fitting)
+            clips = pick_by_shares(rng, fitting, pool_shares([clips.voices for clips in fitting]))
             spoken = clips[int(rng.integers(len(clips)))]
         else:
             spoken = self.strings.draw(rng, round(self.samples(duration_s) * self.settings.augment.speed[0]))

@@ -127,3 +127,29 @@ def test_a_saved_transducer_comes_back_with_its_alphabet_and_its_joint_network(s
 def test_settings_that_make_no_model_are_named(settings, wrong):
     with pytest.raises(ValueError, match=wrong):
         TransducerSettings(**settings)
+
+
+def test_a_transducer_begins_as_the_greedy_search_of_the_ctc_model_that_it_starts_from():
+    ctc = CTC(CTCSettings(**TINY), rngs=nnx.Rngs(0))
+    ctc.network.layers[1].kernel[...] *= 8
+    transducer = Transducer(TransducerSettings(**TINY, joint=8, symbols_per_frame=1), rngs=nnx.Rngs(1))
+    transducer.begin_with(ctc)
+    for embed in transducer.network.layers[1].said:
+        embed.embedding[...] *= 0
+    for model in (ctc, transducer):
+        model.eval()
+    x = jax.random.normal(jax.random.key(0), (2, 400, ctc.hop_samples)) / 10
+    wanted = np.argmax(np.asarray(aligned(ctc, x)), axis=-1)
+    assert len(np.unique(wanted)) > 1
+    found = np.argmax(np.asarray(transducer.joint_logits(x, jnp.zeros((2, 0), jnp.int32)))[:, :, 0], axis=-1)
+    assert np.mean(found == wanted) > 0.95
+
+
+def test_a_transducer_of_another_width_takes_the_encoder_alone():
+    ctc = CTC(CTCSettings(**TINY), rngs=nnx.Rngs(0))
+    wide, fresh = (Transducer(TransducerSettings(**TINY, joint=9), rngs=nnx.Rngs(1)) for _ in range(2))
+    wide.begin_with(ctc)
+    encoders = [jax.tree.leaves(nnx.state(model.network.layers[0], nnx.Param)) for model in (ctc, wide)]
+    for given, taken in zip(*encoders, strict=True):
+        np.testing.assert_array_equal(given, taken)
+    np.testing.assert_array_equal(wide.network.layers[1].heard.kernel[...], fresh.network.layers[1].heard.kernel[...])

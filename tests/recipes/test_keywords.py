@@ -12,7 +12,7 @@ from streamrnn.audio import AudioWarning, write_audio
 from streamrnn.models import Keywords, KeywordsSettings
 from streamrnn.recipes import RECIPES, KeywordsRecipe, Recipe
 from streamrnn.recipes.keywords import KeywordsTraining, _loudest, _part
-from streamrnn.recipes.train import begin_with, train
+from streamrnn.recipes.train import train
 from streamrnn.training import AugmentSettings, TrainingSettings
 
 # Many of these recipes listen for some of the words alone, and say so.
@@ -253,7 +253,7 @@ def test_training_may_start_from_a_model_of_other_words(trained, data, tmp_path)
     recipe = KeywordsRecipe([data], of_words("low", "high"))
     model = recipe.model(nnx.Rngs(5))
     head = model.network.layers[2].kernel[...]
-    begin_with(model, before)
+    model.begin_with(before)
     assert (
         model.network.layers[1].layers[0].conv.kernel[...] == before.network.layers[1].layers[0].conv.kernel[...]
     ).all()
@@ -268,4 +268,4 @@ def test_training_may_start_from_a_model_of_other_words(trained, data, tmp_path)
 def test_a_start_of_another_size_is_refused(data):
     other = Keywords(dataclasses.replace(TINY, words=("a",), channels=(3, 3), hidden=7, mels=5), rngs=nnx.Rngs(0))
     with pytest.raises(ValueError, match="no weight of the Keywords to start from fits"):
-        begin_with(KeywordsRecipe([data], SETTINGS).model(nnx.Rngs(0)), other)
+        KeywordsRecipe([data], SETTINGS).model(nnx.Rngs(0)).begin_with(other)

@@ -102,12 +102,46 @@ def test_one_voice_says_a_whole_string_if_it_knows_several_words():
         assert {end - start for start, end in drawn.spans} == {300 - 200}
 
 
+def test_a_folder_of_many_voices_is_drawn_more_often_than_one_of_many_recordings_by_one_voice():
+    voices = [word(1, f"voice {i}", 300) for i in range(20)]
+    many = Strings({Path("a"): voices, Path("b"): [word(1, "anna")] * 400}, RATE, StringSettings(one_speaker_share=0.0))
+    drawn = [many.draw(np.random.default_rng(seed)) for seed in range(40)]
+    short = [end - start == 300 - 200 for string in drawn for start, end in string.spans]
+    # 20 voices to 1, by the balance of pools: 2.5 to 1.
+    assert np.mean(short) == pytest.approx(20**0.3 / (20**0.3 + 1), abs=0.06)
+
+
+def test_strings_of_one_voice_hold_words_that_few_voices_say_as_well_as_those_that_many_say():
+    few = [word(i, "anna") for i in (1, 2, 3)]
+    many = [word(i, f"voice {n}") for n in range(50) for i in (4, 5, 6)]
+    pool = strings(*few, *many, one_speaker_share=1.0)
+    said = [i for seed in range(60) for i in pool.draw(np.random.default_rng(seed)).ids]
+    assert np.mean([i in (1, 2, 3) for i in said]) == pytest.approx(0.5, abs=0.15)
+
+
+@pytest.mark.parametrize("tempo", [0.8, 1.25])
+def test_words_at_another_tempo_are_as_much_longer_as_their_spans(tempo):
+    drawn = strings(word(1), word_tempo=(tempo, tempo), words=(1, 1)).draw(np.random.default_rng(0))
+    assert len(drawn.samples) == round(400 / tempo)
+    assert drawn.spans == ((round(100 / tempo), round(300 / tempo)),)
+
+
+def test_words_through_other_microphones_keep_their_length_and_sound_different():
+    plain, coloured = (
+        strings(word(1), word_colour_share=share, words=(1, 1)).draw(np.random.default_rng(0)) for share in (0.0, 1.0)
+    )
+    assert plain.spans == coloured.spans and len(plain.samples) == len(coloured.samples)
+    assert np.abs(plain.samples / plain.samples.std() - coloured.samples / coloured.samples.std()).max() > 0.05
+
+
 def test_sound_laid_over_another_is_added():
     ones = np.ones(4, np.float32)
     np.testing.assert_array_equal(laid_over(ones, ones, 3), [1, 1, 1, 2, 1, 1, 1])
 
 
-@pytest.mark.parametrize("settings", [{"words": (0, 3)}, {"words": (4, 3)}, {"repeat_share": 1.5}])
+@pytest.mark.parametrize(
+    "settings", [{"words": (0, 3)}, {"words": (4, 3)}, {"repeat_share": 1.5}, {"word_tempo": (0.0, 1.0)}]
+)
 def test_settings_out_of_range_are_named(settings):
     with pytest.raises(ValueError, match=next(iter(settings))):
         StringSettings(**settings)

@@ -13,7 +13,7 @@ from streamrnn.contract import aligned
 from streamrnn.models import CTC, CTCSettings, Transducer, TransducerSettings
 from streamrnn.recipes import RECIPES, CTCRecipe, TransducerRecipe
 from streamrnn.recipes.spoken import StringSettings
-from streamrnn.recipes.train import begin_with, train
+from streamrnn.recipes.train import train
 from streamrnn.recipes.transcription import CTCTraining, TransducerTraining
 from streamrnn.training import AugmentSettings, TrainingSettings
 
@@ -87,7 +87,7 @@ def test_ctc_learns_to_write_words(trained):
 def test_a_transducer_starts_from_the_encoder_of_ctc_and_learns_to_write_words(data, trained, tmp_path):
     recipe = TransducerRecipe([data], TRANSDUCING)
     fresh = recipe.model(nnx.Rngs(0))
-    begin_with(fresh, trained[0])
+    fresh.begin_with(trained[0])
     x = 0.1 * jax.random.normal(jax.random.key(0), (1, 40, 20))
     fresh.eval()
     ours, theirs = (aligned(model.network.layers[0], x) for model in (fresh, trained[0]))
@@ -115,6 +115,14 @@ def test_a_batch_depends_on_the_seed_and_its_step_alone(data):
     for name, array in resumed[0].items():
         np.testing.assert_array_equal(array, whole[2][name])
     assert np.any(whole[0]["samples"] != whole[1]["samples"])
+
+
+def test_words_are_varied_in_training_and_validated_as_they_were_recorded(data, trained):
+    varied = dataclasses.replace(SETTINGS.strings, word_tempo=(0.5, 0.6), word_colour_share=1.0)
+    recipes = [CTCRecipe([data], dataclasses.replace(SETTINGS, strings=s)) for s in (SETTINGS.strings, varied)]
+    (one,), (other,) = (recipe.batches(0, 1) for recipe in recipes)
+    assert np.any(one["samples"] != other["samples"])
+    assert recipes[0].validate(trained[0]) == recipes[1].validate(trained[0])
 
 
 def test_rows_are_as_long_as_one_of_the_durations_and_recordings_lie_in_the_shortest_that_fits(data):

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from streamrnn.audio import AudioError
 from streamrnn.training import Augment, AugmentSettings
+from streamrnn.training.augment import change_tempo, coloured
 
 RATE = 1000
 STILL = {
@@ -217,3 +218,39 @@ def test_other_draws_give_other_results_and_leave_the_recording_alone():
 def test_settings_that_cannot_be_are_refused(settings, message):
     with pytest.raises(ValueError, match=message):
         AugmentSettings(**settings)
+
+
+@pytest.mark.parametrize("factor", [0.75, 1.0, 1.3])
+def test_another_tempo_changes_the_length_and_neither_pitch_nor_level(factor):
+    rate, hz = 8000, 210.0
+    voice = (0.1 * np.sin(2 * np.pi * hz * np.arange(8000) / rate)).astype(np.float32)
+    changed = change_tempo(voice, factor, rate)
+    assert changed.dtype == np.float32 and len(changed) == round(8000 / factor)
+    middle = changed[400:5400]
+    assert np.argmax(np.abs(np.fft.rfft(middle * np.hanning(5000)))) * rate / 5000 == pytest.approx(hz, abs=2)
+    assert np.std(middle) == pytest.approx(np.std(voice), rel=0.03)
+
+
+def test_the_tempo_of_one_changes_nothing():
+    noise = np.random.default_rng(0).normal(0, 0.1, 3000).astype(np.float32)
+    np.testing.assert_allclose(change_tempo(noise, 1.0, 8000), noise, atol=1e-6)
+
+
+@given(length=st.integers(0, 700), factor=st.floats(0.5, 2.0))
+def test_any_length_can_be_spoken_at_any_tempo(length, factor):
+    changed = change_tempo(np.full(length, 0.1, np.float32), factor, 8000)
+    assert len(changed) == round(length / factor) and np.isfinite(changed).all()
+
+
+@pytest.mark.parametrize("factor", [0.0, -1.0, np.nan])
+def test_a_tempo_that_is_not_positive_is_refused(factor):
+    with pytest.raises(AudioError, match="must be positive"):
+        change_tempo(TONE, factor, RATE)
+
+
+def test_a_random_filter_raises_some_frequencies_over_others_and_keeps_the_length():
+    click = np.eye(1, 512, dtype=np.float32)[0]
+    gains = [np.abs(np.fft.rfft(coloured(np.random.default_rng(seed), click))) for seed in range(20)]
+    tilts_db = [20 * np.log10(gain.max() / gain.min()) for gain in gains]
+    assert all(len(gain) == 257 for gain in gains)
+    assert 1 < np.median(tilts_db) < 15 and max(tilts_db) < 25
