@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -70,6 +71,21 @@ class Whole:
         """Those of such a length."""
         durations_s = self.store.durations_s
         return replace(self, places=[i for i in self._places if longer_than_s < durations_s[i] <= longest_s])
+
+    def split_by_room(self, rows_s: Sequence[float], frame_s: float) -> tuple["Whole", list[Clip]]:
+        """Those whose symbols the frames of their row can hold, and the others, whose transcripts must be wrong.
+
+        CTC needs a frame for each symbol and a blank one between two alike. A row is the shortest of those lengths that
+        holds the recording; what fits into none has room here.
+        """
+        clips, lasting = self.store.clips, self.store.durations_s
+
+        def has_room(i: int) -> bool:
+            ids, row_s = self.ids[clips[i]], next((row_s for row_s in rows_s if lasting[i] <= row_s), math.inf)
+            return len(ids) + sum(a == b for a, b in pairwise(ids)) <= row_s / frame_s
+
+        kept = [i for i in self._places if has_room(i)]
+        return replace(self, places=kept), [clips[i] for i in self._places if not has_room(i)]
 
     @cached_property
     def voices(self) -> set[str]:

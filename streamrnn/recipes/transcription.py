@@ -21,9 +21,11 @@ from streamrnn.recipes.recipe import outputs
 from streamrnn.recipes.recordings import counted, of_split, recordings_to_train_on, rooms_of, sounds_of
 from streamrnn.recipes.spoken import Spoken, Strings, StringSettings, Whole, single_words, spoken_ids, spoken_text
 from streamrnn.training import Augment, AugmentSettings, ClipStore, TrainingSettings, prefetch, read_clips
-from streamrnn.training.data import Clip, pick_by_shares, pool_shares
+from streamrnn.training.data import Clip, named, pick_by_shares, pool_shares
 from streamrnn.training.losses import ctc_loss, transducer_loss
 
+# Of the models' two convolutions, each of stride 2.
+HOPS_PER_FRAME = 4
 VALIDATION_RECORDINGS, VALIDATION_STRINGS = 200, 48
 VALIDATION_ROWS = 16
 
@@ -177,7 +179,7 @@ class TranscriptionRecipe:
         for folder, clips in self._clips[split].items():
             several = {clip: ids for clip, ids in clips if len(ids) > 1}
             if several:
-                whole.append(Whole(ClipStore(list(several), rate), several))
+                whole.append(self._with_room(Whole(ClipStore(list(several), rate), several)))
             single = {clip: ids for clip, ids in clips if len(ids) < 2}
             if any(single.values()):
                 read = read_clips(list(single), rate)
@@ -186,6 +188,19 @@ class TranscriptionRecipe:
         source = _Source(whole, Strings(words, rate, strings), self.settings, augment)
         source.require_rows()
         return source
+
+    def _with_room(self, whole: Whole) -> Whole:
+        model = self.settings.model
+        frame_s = HOPS_PER_FRAME * model.hop_samples / model.sample_rate
+        kept, others = whole.split_by_room(self.settings.durations_s, frame_s)
+        if others:
+            warnings.warn(
+                f"{len(others)} recordings are too short for their transcripts, a symbol every {1000 * frame_s:.0f} ms "
+                f"at most, and are left out: {named(str(clip.path) for clip in others)}. Correct the transcripts.",
+                AudioWarning,
+                stacklevel=3,
+            )
+        return kept
 
 
 class CTCRecipe(TranscriptionRecipe):
@@ -263,7 +278,7 @@ class _Source:
 
     def samples(self, duration_s: float) -> int:
         """Samples of a row: whole frames of four hops."""
-        block = 4 * self.settings.model.hop_samples
+        block = HOPS_PER_FRAME * self.settings.model.hop_samples
         return round(duration_s * self.settings.model.sample_rate / block) * block
 
     @cached_property

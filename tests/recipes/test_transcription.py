@@ -125,6 +125,19 @@ def test_words_are_varied_in_training_and_validated_as_they_were_recorded(data, 
     assert recipes[0].validate(trained[0]) == recipes[1].validate(trained[0])
 
 
+def test_recordings_too_short_for_their_transcripts_are_named_and_left_out(data, tmp_path):
+    write_folder(tmp_path / "wrong", {"a.wav": ("low high", "train"), "b.wav": ("low high low", "train")})
+    table = (tmp_path / "wrong/manifest.csv").read_text()
+    (tmp_path / "wrong/manifest.csv").write_text(table.replace("LOW HIGH LOW", "LOW HIGH " * 40))
+    recipe = CTCRecipe([data, tmp_path / "wrong"], dataclasses.replace(SETTINGS, whole_share=1.0))
+    with pytest.warns(AudioWarning, match=r"1 recordings are too short for their transcripts.*wrong/b\.wav"):
+        batches = list(recipe.batches(0, 4))
+    names = {name for batch in batches for name in batch["names"]}
+    assert any("wrong/a.wav" in name for name in names) and not any(
+        "b.wav" in name and "wrong" in name for name in names
+    )
+
+
 def test_rows_are_as_long_as_one_of_the_durations_and_recordings_lie_in_the_shortest_that_fits(data):
     settings = dataclasses.replace(SETTINGS, durations_s=(0.5, 1.0), whole_share=1.0)
     batches = list(CTCRecipe([data], settings).batches(0, 6))
