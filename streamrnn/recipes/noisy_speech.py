@@ -47,7 +47,7 @@ class NoisySettings:
     speed: tuple[float, float] = (1.0, 1.0)
     """Speed, and with it pitch, of utterances and of recorded noises and music."""
     speed_share: float = 1.0
-    """Of these, the share whose speed is drawn; the others stay as they are. Below 1 where speed is not (1, 1)."""
+    """Share of them whose speed is drawn; the others stay as they are."""
     music_share: float = 0.25
     """Music instead of noise."""
     babble_share: float = 0.0

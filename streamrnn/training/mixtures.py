@@ -40,7 +40,7 @@ class SceneSettings:
     speed: tuple[float, float] = (1.0, 1.0)
     """Speed, and with it pitch, of utterances and of recorded noises and music."""
     speed_share: float = 1.0
-    """Of these, the share whose speed is drawn; the others stay as they are. Below 1 where speed is not (1, 1)."""
+    """Share of them whose speed is drawn; the others stay as they are."""
     second_noise_share: float = 0.0
     """A second noise on top of the first."""
     synthetic_noise_share: float = 0.0
