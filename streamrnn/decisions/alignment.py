@@ -1,0 +1,71 @@
+"""Where known symbols lie in a recording, by a CTC model's outputs."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+from jaxtyping import Float
+
+BLANK = 0
+
+
+def forced_alignment(
+    log_probabilities: Float[np.ndarray, "frames symbols"], ids: Sequence[int]
+) -> list[tuple[int, int]]:
+    """The frames of each symbol on the likeliest path that reads as `ids`: (first, one past the last).
+
+    CTC's symbols are shorter than what they stand for: a word's frames lie within it, often but one or two near its
+    end. Symbols follow each other without overlap; blank frames between them belong to none.
+
+    Source: the Viterbi algorithm on the lattice of Graves et al., "Connectionist temporal classification", ICML 2006.
+
+    Args:
+        log_probabilities: of blank (0) and of the symbols, for each frame.
+        ids: what is said, from 1 on; may be empty.
+
+    Raises:
+        ValueError: an id is no symbol, or there are fewer frames than the ids need: one for each, and one blank between
+            two alike.
+    """
+    frames, symbols = log_probabilities.shape
+    if wrong := [i for i in ids if not 1 <= i < symbols]:
+        raise ValueError(f"forced_alignment got id {wrong[0]}; ids are from 1 to {symbols - 1}.")
+    needed = len(ids) + sum(a == b for a, b in pairwise(ids))
+    if frames < needed:
+        raise ValueError(f"{len(ids)} symbols need {needed} frames, and there are {frames}. Is the transcript right?")
+    # States of the lattice: blank, first symbol, blank, second symbol, ..., blank.
+    states = np.zeros(2 * len(ids) + 1, int)
+    states[1::2] = ids
+    path = _likeliest_path(log_probabilities[:, states], _skips(states))
+    return [(int(of[0]), int(of[-1]) + 1) for of in (np.flatnonzero(path == s) for s in range(1, len(states), 2))]
+
+
+def _skips(states: np.ndarray) -> np.ndarray:
+    """Where a path may come from two states before, past a blank: to a symbol that is another one than the last."""
+    skips = states != BLANK
+    skips[:2] = False
+    skips[2:] &= states[2:] != states[:-2]
+    return skips
+
+
+def _likeliest_path(scores: np.ndarray, skips: np.ndarray) -> np.ndarray:
+    """The state of each frame. scores[frame, state] are log-probabilities."""
+    frames, states = scores.shape
+    if not frames:
+        return np.zeros(0, int)
+    came = np.zeros((frames, states), int)
+    best = np.where(np.arange(states) < 2, scores[0], -np.inf)
+    for t in range(1, frames):
+        one = np.concatenate([[-np.inf], best[:-1]])
+        two = np.where(skips, np.concatenate([[-np.inf, -np.inf], best[:-2]])[:states], -np.inf)
+        before = np.stack([best, one, two])
+        came[t] = np.argmax(before, axis=0)
+        best = before.max(axis=0) + scores[t]
+    path = np.empty(frames, int)
+    path[-1] = states - 2 + int(best[-1] >= best[-2]) if states > 1 else 0
+    for t in range(frames - 1, 0, -1):
+        path[t - 1] = path[t] - came[t, path[t]]
+    return path
+
+
+__all__ = ["forced_alignment"]
