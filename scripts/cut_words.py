@@ -3,15 +3,16 @@
     python scripts/cut_words.py RECORDINGS OUT
 
 A model that knows the transcripts by heart learns nothing more from them; their words, in other orders and between
-words of other voices, still teach it. Words are found by forced alignment, cut where it is quietest between two of
-them, and kept where the model hears that word, and no other, in the piece. OUT gets one FLAC per word (16 kHz) and a
-manifest.csv with the speakers of RECORDINGS.
+words of other voices, still teach it. Words are found by forced alignment and cut at quiet places between two of them,
+the quietest where the model hears that word, and no other, in the piece; else the word is left out. OUT gets one FLAC
+per word (16 kHz) and a manifest.csv with the speakers of RECORDINGS. Recordings in which the model hears anything else
+than the transcript are named: these transcripts may be wrong.
 """
 
 import argparse
 import csv
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 
 import jax
@@ -30,6 +31,8 @@ from streamrnn.training import read_manifest
 PADDED_S = 2.0
 QUIET_S = 0.02
 AROUND_S = 0.25
+# Places between two words that are tried, as a word may be quieter within than at its end.
+EDGES = 4
 
 
 def main() -> None:
@@ -48,10 +51,12 @@ def main() -> None:
     rows, met = [], 0
     for clip, ids in ((clip, ids) for clip, ids in clips if len(ids) > 1):
         samples = read_audio(clip.path, rate)[0][clip.start : clip.end]
-        for number, piece in enumerate(pieces(model, samples, ids)):
+        if (text := transcripts(model, [samples])[0]) != alphabet.decode(ids):
+            print(f"{clip.path.name}: {alphabet.decode(ids)!r}, and the model hears {text!r}")
+        for number, piece in enumerate(words_in(model, samples, ids)):
             met += 1
-            word = alphabet.decode([ids[number]])
-            if heard(model, np.pad(piece, round(AROUND_S * rate))) == word:
+            if piece is not None:
+                word = alphabet.decode([ids[number]])
                 path = f"{Path(clip.path).stem}_{number:02}_{word}.flac"
                 write_audio(options.out / path, piece, rate)
                 rows.append([path, clip.speaker, word, options.split])
@@ -60,34 +65,54 @@ def main() -> None:
     print(f"wrote {len(rows)} of {met} words to {options.out}")
 
 
-def pieces(model: CTC, samples: np.ndarray, ids: Sequence[int]) -> Iterator[np.ndarray]:
-    """The part of samples[n] in which each symbol is said, without the silence around it."""
+def words_in(model: CTC, samples: np.ndarray, ids: Sequence[int]) -> Iterator[np.ndarray | None]:
+    """The part of samples[n] in which each symbol is said, without the silence around it; None where none sounds so."""
     rate, block = model.settings.sample_rate, model.block_samples
-    found = [(start * block, end * block) for start, end in forced_alignment(log_probabilities(model, samples), ids)]
+    frames = forced_alignment(log_probabilities(model, [samples])[0], ids)
     quiet = round(QUIET_S * rate)
     level = np.convolve(samples**2, np.ones(quiet), mode="same")
-    cuts = [0]
-    for (_, end), (start, _) in pairwise(found):
+    edges = [[0]]
+    for (_, end), (start, _) in pairwise(frames):
         # A symbol's frames may start or end a little within its neighbour.
-        first, last = end - quiet, max(start, end) + quiet
-        cuts.append(first + int(np.argmin(level[first:last])))
-    for first, last in zip(cuts, [*cuts[1:], len(samples)], strict=True):
-        yield trimmed(samples[first:last], rate)[0]
+        edges.append(quietest(level, end * block - quiet, max(start, end) * block + quiet))
+    edges.append([len(samples)])
+    for symbol, (starts, ends) in zip(ids, pairwise(edges), strict=True):
+        # The quietest edges first.
+        pairs = sorted(product(enumerate(starts), enumerate(ends)), key=lambda pair: pair[0][0] + pair[1][0])
+        pieces = [trimmed(samples[start:end], rate)[0] for (_, start), (_, end) in pairs]
+        heard = transcripts(model, [np.pad(piece, round(AROUND_S * rate)) for piece in pieces])
+        word = model.settings.alphabet.decode([symbol])
+        yield next((piece for piece, text in zip(pieces, heard, strict=True) if text == word), None)
 
 
-def heard(model: CTC, samples: np.ndarray) -> str:
-    """What greedy search finds in samples[n]."""
-    probabilities = np.exp(log_probabilities(model, samples))
-    decoder = model.decoder()
-    return transcript(decoder.push(probabilities) + decoder.finish(len(probabilities) * model.frame_s))
+def quietest(level: np.ndarray, first: int, last: int) -> list[int]:
+    """The quietest place from `first` to `last`, and the other places where it is quieter than on both sides."""
+    part = level[first:last]
+    dips = np.flatnonzero((part[1:-1] < part[:-2]) & (part[1:-1] <= part[2:])) + 1
+    places = sorted({int(np.argmin(part)), *dips.tolist()}, key=lambda place: part[place])
+    return [first + place for place in places[:EDGES]]
 
 
-def log_probabilities(model: CTC, samples: np.ndarray) -> np.ndarray:
-    """float32[frames, symbols] of samples[n] and of silence after them."""
-    padded_samples = round(PADDED_S * model.settings.sample_rate)
-    padded = np.pad(samples, (0, -len(samples) % padded_samples))
-    blocks = jnp.asarray(padded.reshape(1, -1, model.settings.hop_samples))
-    return np.asarray(jax.nn.log_softmax(outputs(model, blocks)[0]))
+def transcripts(model: CTC, recordings: Sequence[np.ndarray]) -> list[str]:
+    """What greedy search finds in each of them."""
+    found = []
+    for probabilities in np.exp(log_probabilities(model, recordings)):
+        decoder = model.decoder()
+        events = decoder.push(probabilities) + decoder.finish(len(probabilities) * model.frame_s)
+        found.append(transcript(events))
+    return found
+
+
+def log_probabilities(model: CTC, recordings: Sequence[np.ndarray]) -> np.ndarray:
+    """float32[recordings, frames, symbols] of recordings and of silence after them."""
+    unit = round(PADDED_S * model.settings.sample_rate)
+    longest = -(-max(map(len, recordings)) // unit) * unit
+    rows = 1 if len(recordings) == 1 else EDGES**2
+    padded = np.zeros((rows, longest), np.float32)
+    for row, samples in zip(padded, recordings, strict=False):
+        row[: len(samples)] = samples
+    logits = outputs(model, jnp.asarray(padded.reshape(rows, -1, model.settings.hop_samples)))
+    return np.asarray(jax.nn.log_softmax(logits))[: len(recordings)]
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from streamrnn.evaluation.keywords import evaluate_keywords
 from streamrnn.evaluation.transcription import evaluate_transcription
 from streamrnn.evaluation.voice_activity import evaluate_voice_activity
 from streamrnn.pretrained import load
-from streamrnn.recipes.recordings import KINDS, find_recordings
+from streamrnn.recipes.recordings import KINDS, find_recordings, without
 from streamrnn.training import Clip, find_folders, read_folder
 
 EVALUATIONS: dict[str, Callable[..., dict[str, Any]]] = {
@@ -47,8 +47,8 @@ def evaluate(
         progress: called with (recordings done, recordings) after each recording.
         negatives: for keywords: folders of sound without any of the words, such as noise, music and other talk. What
             is detected there is a false alarm. Clips of the split train are left out: training may have heard them.
-        exclude: names of recordings to leave out, such as those whose labels are wrong: their paths' last parts, with
-            or without the ending.
+        exclude: names of recordings to leave out, such as those whose labels are wrong: the last parts of their paths,
+            with or without the ending.
 
     Returns:
         task, model, data and split as given; clips: how many recordings were judged; streaming and offline: the figures
@@ -68,7 +68,7 @@ def evaluate(
     places = [data] if isinstance(data, str | PathLike) else list(data)
     speech = _speech([Path(place) for place in places])
     found = [clip for clips in speech.values() for clip in clips]
-    clips, model = _without(_of_split(found, split), exclude), load(model_name_or_path)
+    clips, model = without(_of_split(found, split), exclude), load(model_name_or_path)
     extra = {"negatives": _untrained(negatives)} if negatives else {}
     figures = EVALUATIONS[task](model, list(speech), clips, progress, **extra)
     named = str(data) if isinstance(data, str | PathLike) else [str(place) for place in places]
@@ -95,18 +95,6 @@ def _of_split(clips: list[Clip], split: str | Sequence[str] | None) -> list[Clip
         listed = ", ".join(sorted(known - {""})) or "none"
         raise ValueError(f"There is no recording of split {', '.join(map(repr, unknown))}; the splits are: {listed}.")
     return [clip for clip in clips if clip.split in wanted]
-
-
-def _without(clips: list[Clip], exclude: Sequence[str]) -> list[Clip]:
-    if missing := set(exclude) - {name for clip in clips for name in (clip.path.name, clip.path.stem)}:
-        raise ValueError(
-            f"exclude names {', '.join(sorted(missing))}, but no such recording is to be judged. Pass file names, such "
-            f"as {clips[0].path.name}."
-        )
-    kept = [clip for clip in clips if clip.path.name not in exclude and clip.path.stem not in exclude]
-    if not kept:
-        raise ValueError(f"exclude leaves none of {len(clips)} recordings to judge. Leave some in.")
-    return kept
 
 
 def _untrained(negatives: Sequence[Folder]) -> list[Clip]:

@@ -79,6 +79,8 @@ class DenoisingTraining:
     """Weight of the SI-SDR, per dB, beside the distance of compressed spectra."""
     disturbance_weight: float = 0.5
     """Weight of what the ear hears of the difference, per point of PESQ; 0 trains a seventh faster."""
+    exclude: tuple[str, ...] = ()
+    """Names of recordings to leave out, such as those with wrong labels."""
     workers: int = field(default=2, metadata={"identity": False})
     """Threads that make mixes."""
 
@@ -114,7 +116,7 @@ class DenoisingRecipe:
 
     def __init__(self, data: Sequence[Path], settings: DenoisingTraining):
         self.settings, self.training = settings, settings.training
-        self.recordings = recordings_to_train_on(data)
+        self.recordings = recordings_to_train_on(data, settings.exclude)
         # The first validation comes late: what it will lack is said before the first update.
         for split in ("train", "valid"):
             _found(self.recordings, split)

@@ -67,6 +67,8 @@ class KeywordsTraining:
     """Share of each label that is spread over all classes."""
     detection_share: float = 0.2
     """Share of the loss that asks for high scores; the rest asks which word it was."""
+    exclude: tuple[str, ...] = ()
+    """Names of recordings to leave out, such as those with wrong labels."""
     workers: int = field(default=2, metadata={"identity": False})
     """Threads that make clips."""
 
@@ -105,7 +107,7 @@ class KeywordsRecipe:
     Settings = KeywordsTraining
 
     def __init__(self, data: Sequence[Path], settings: KeywordsTraining):
-        self.recordings = recordings_to_train_on(data)
+        self.recordings = recordings_to_train_on(data, settings.exclude)
         words = settings.model.words or _labels(self.recordings, find_folders(data[:1]))
         model = dataclasses.replace(settings.model, words=words)
         self.settings, self.training = dataclasses.replace(settings, model=model), settings.training

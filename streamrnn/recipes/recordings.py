@@ -74,10 +74,16 @@ def find_recordings(data: Sequence[Path]) -> Recordings:
     return found
 
 
-def recordings_to_train_on(data: Sequence[Path]) -> Recordings:
-    """find_recordings, with an AudioWarning that counts recordings of other splits than train, valid and test."""
+def recordings_to_train_on(data: Sequence[Path], exclude: Sequence[str] = ()) -> Recordings:
+    """find_recordings, but for those to `exclude`: see without.
+
+    An AudioWarning counts recordings of other splits than train, valid and test.
+    """
     found = find_recordings(data)
     clips = [*(clip for clips in found.speech.values() for clip in clips), *found.noise, *found.music, *found.rooms]
+    if exclude:
+        clips = without(clips, exclude)
+        found = _of_these(found, set(clips))
     strange = Counter(clip.split for clip in clips if clip.split not in SPLITS)
     if strange:
         warnings.warn(
@@ -87,6 +93,27 @@ def recordings_to_train_on(data: Sequence[Path]) -> Recordings:
             stacklevel=3,
         )
     return found
+
+
+def without(clips: Sequence[Clip], exclude: Sequence[str]) -> list[Clip]:
+    """The clips but for those of these names: the last parts of their paths, with or without the ending.
+
+    Raises:
+        ValueError: no clip has one of the names, or all clips do.
+    """
+    if missing := set(exclude) - {name for clip in clips for name in (clip.path.name, clip.path.stem)}:
+        example = f" Pass file names, such as {clips[0].path.name}." if clips else ""
+        raise ValueError(f"exclude names {', '.join(sorted(missing))}, but there is no such recording.{example}")
+    kept = [clip for clip in clips if clip.path.name not in exclude and clip.path.stem not in exclude]
+    if not kept:
+        raise ValueError(f"exclude leaves none of {len(clips)} recordings. Leave some in.")
+    return kept
+
+
+def _of_these(found: Recordings, clips: set[Clip]) -> Recordings:
+    speech = {folder: [clip for clip in of if clip in clips] for folder, of in found.speech.items()}
+    noise, music, rooms = ([clip for clip in of if clip in clips] for of in (found.noise, found.music, found.rooms))
+    return replace(found, speech=speech, noise=noise, music=music, rooms=rooms)
 
 
 def counted(counts: Mapping[str, int]) -> str:
@@ -174,4 +201,5 @@ __all__ = [
     "recordings_to_train_on",
     "rooms_of",
     "sounds_of",
+    "without",
 ]

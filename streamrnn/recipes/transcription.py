@@ -56,6 +56,8 @@ class CTCTraining:
     """Lengths of rows, rising; the rows of a batch have one of them. Longer recordings are left out."""
     whole_share: float = 0.5
     """Share of rows with a recording of several symbols, rather than a string of single words, where there are both."""
+    exclude: tuple[str, ...] = ()
+    """Names of recordings to leave out, such as those with wrong labels."""
     workers: int = field(default=2, metadata={"identity": False})
     """Threads that make batches."""
 
@@ -100,7 +102,7 @@ class TranscriptionRecipe:
 
     def __init__(self, data: Sequence[Path], settings: CTCTraining):
         self.settings, self.training = settings, settings.training
-        self.recordings = recordings_to_train_on(data)
+        self.recordings = recordings_to_train_on(data, settings.exclude)
         # The first validation comes late: what it will lack is said before the first update.
         self._clips = {split: self._transcribed(split) for split in ("train", "valid")}
         self._warn_of_other_words()

@@ -70,6 +70,8 @@ class VoiceActivityTraining:
     parts: int = 1
     """Above 1: scenes are so many times as long and come part by part, one per update, the state carried from each part
     to the next and the gradients ending at the borders (truncated backpropagation through time)."""
+    exclude: tuple[str, ...] = ()
+    """Names of recordings to leave out, such as those with wrong labels."""
     workers: int = field(default=2, metadata={"identity": False})
     """Threads that compose scenes."""
 
@@ -101,7 +103,7 @@ class VoiceActivityRecipe:
 
     def __init__(self, data: Sequence[Path], settings: VoiceActivityTraining):
         self.settings, self.training = settings, settings.training
-        self.recordings = recordings_to_train_on(data)
+        self.recordings = recordings_to_train_on(data, settings.exclude)
         # The first validation comes late: what it will lack is said before the first update.
         for split, qualities in (("train", TRAINING_QUALITY), ("valid", CLEAN_QUALITY)):
             _recordings_of(self.recordings, split, qualities)

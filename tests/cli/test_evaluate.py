@@ -75,7 +75,7 @@ def test_several_splits_are_judged_together_without_the_recordings_that_are_left
     ("flags", "message"),
     [
         (("--split", "test", "tset"), "no recording of split 'tset'; the splits are: test"),
-        (("--exclude", "up.wav"), "exclude names up.wav, but no such recording is to be judged"),
+        (("--exclude", "up.wav"), "exclude names up.wav, but there is no such recording"),
     ],
 )
 def test_what_is_not_there_is_named(streamrnn, capsys, tmp_path, words_path, flags, message):

@@ -69,17 +69,21 @@ def test_the_script_cuts_words_where_they_were_spoken(tmp_path):
     recordings, out = tmp_path / "recordings", tmp_path / "words"
     recordings.mkdir()
     write_audio(recordings / "a.flac", samples, rate)
+    write_audio(recordings / "b.flac", samples[: spans[1][1] + 4000], rate)
     (recordings / "manifest.csv").write_text(
-        f"path,speaker,transcript,split\na.flac,somebody,{' '.join(DIGITS)},train\n", encoding="utf-8"
+        f"path,speaker,transcript,split\na.flac,somebody,{' '.join(DIGITS)},train\nb.flac,somebody,nine one,train\n",
+        encoding="utf-8",
     )
     done = cut_words(recordings, out)
-    assert done.stdout == f"wrote 10 of 10 words to {out}\n", done.stderr
+    wrong, wrote = done.stdout.splitlines()
+    assert wrong == "b.flac: 'nine one', and the model hears 'zero one'", done.stderr
+    assert wrote == f"wrote 11 of 12 words to {out}"
     with (out / "manifest.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert [row["transcript"] for row in rows] == list(DIGITS)
+    assert [row["transcript"] for row in rows] == [*DIGITS, "one"]
     assert {(row["speaker"], row["split"]) for row in rows} == {("somebody", "train")}
     edges = [(0, 0), *spans, (len(samples), len(samples))]
-    for row, (_, before), (start, end), (after, _) in zip(rows, edges, edges[1:], edges[2:], strict=False):
+    for row, (_, before), (start, end), (after, _) in zip(rows[:10], edges, edges[1:], edges[2:], strict=False):
         piece, _ = read_audio(out / row["path"], rate)
         at = int(np.argmax(np.correlate(samples, piece, mode="valid")))
         margin = 0.03 * rate

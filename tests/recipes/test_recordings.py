@@ -53,6 +53,18 @@ def test_splits_that_training_does_not_know_are_counted_and_named(tmp_path):
         recordings_to_train_on([tmp_path])
 
 
+def test_recordings_to_leave_out_are_named_with_or_without_their_ending(tmp_path):
+    for folder in ("talk", "noise"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "manifest.csv").write_text("path,split\na.wav,train\nb.wav,train\nc.wav,valid\n")
+    found = recordings_to_train_on([tmp_path], ["a", "c.wav"])
+    assert [clip.path.name for clip in (*found.speech[tmp_path / "talk"], *found.noise)] == ["b.wav", "b.wav"]
+    with pytest.raises(ValueError, match=r"exclude names d\.wav, but there is no such recording.*such as a\.wav"):
+        recordings_to_train_on([tmp_path], ["a", "d.wav"])
+    with pytest.raises(ValueError, match="exclude leaves none of 6 recordings"):
+        recordings_to_train_on([tmp_path], ["a", "b", "c"])
+
+
 def test_sounds_join_and_share_what_was_decoded(tmp_path, monkeypatch):
     for number in range(3):
         write_audio(tmp_path / f"{number}.wav", np.full(100, (number + 1) / 8, np.float32), 8000)
