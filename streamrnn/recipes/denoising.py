@@ -1,6 +1,6 @@
 """Training of noise suppression: clean speech in noise that is mixed on the fly, at every level and in rooms."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
@@ -64,7 +64,7 @@ class DenoisingTraining:
     """Settings of `streamrnn train denoise`.
 
     Raises:
-        ValueError: no mixes, no threads, or mixes shorter than a frame.
+        ValueError: no mixes, no threads, mixes shorter than the latency, a negative weight, or a share not in [0, 1].
     """
 
     model: DenoisingSettings = field(default_factory=DenoisingSettings)
@@ -81,6 +81,9 @@ class DenoisingTraining:
     """Weight of the SI-SDR, per dB, beside the distance of compressed spectra."""
     disturbance_weight: float = 0.5
     """Weight of what the ear hears of the difference, per point of PESQ; 0 trains a seventh faster."""
+    carried_share: float = 0.5
+    """Share of mixes that begin in the state in which another mix ended, and not in that of a fresh stream: so a model
+    forgets what lies minutes back. 0 trains with fresh streams alone."""
     exclude: tuple[str, ...] = ()
     """Names of recordings to leave out, such as those with wrong labels."""
     workers: int = field(default=2, metadata={"identity": False})
@@ -93,9 +96,12 @@ class DenoisingTraining:
         for name in ("sdr_weight", "disturbance_weight"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be 0 or above.")
-        frame_s = self.model.hop_samples / self.model.sample_rate
-        if not self.duration_s >= frame_s:
-            raise ValueError(f"duration_s is {self.duration_s}; a mix needs a frame, {frame_s} s, or more.")
+        if not 0 <= self.carried_share <= 1:
+            raise ValueError(f"carried_share is {self.carried_share}; it must be from 0 to 1.")
+        m = self.model
+        least_s = (m.window_samples + m.lookahead_frames * m.hop_samples) / m.sample_rate
+        if not self.duration_s >= least_s:
+            raise ValueError(f"duration_s is {self.duration_s}; a mix must last as long as the latency, {least_s} s.")
 
 
 class DenoisingRecipe:
@@ -128,21 +134,37 @@ class DenoisingRecipe:
         return Denoising(self.settings.model, rngs=rngs)
 
     def batches(self, start: int, stop: int) -> Iterator[dict[str, Any]]:
-        """noisy and clean, float32[batch, frames, hop] in [-1, 1]; names of the recordings of speech."""
+        """noisy and clean, float32[batch, frames, hop] in [-1, 1]; names of the recordings of speech; where states are
+        carried, reset, bool[batch]: which rows begin as fresh streams.
+        """
         s, seed = self.settings, self.training.seed
         mixes = _noisy_speech(self.recordings, "train", s.model.sample_rate, TRAINING_MIXES, unlabelled=True)
 
         def make(step: int) -> dict[str, Any]:
             rng = np.random.default_rng([seed, step])
-            return self._batch([mixes.draw(rng, s.duration_s) for _ in range(s.batch_size)])
+            batch = self._batch([mixes.draw(rng, s.duration_s) for _ in range(s.batch_size)])
+            return batch | ({"reset": rng.random(s.batch_size) >= s.carried_share} if s.carried_share else {})
 
         return prefetch(make, start, stop, s.workers)
 
-    def loss(self, model: Denoising, batch: dict[str, jax.Array]) -> jax.Array:
-        """Distance of compressed spectra, less the SI-SDR in dB, plus the disturbance, each by its weight."""
+    @property
+    def initial_carry(self) -> Callable[[Denoising, dict[str, jax.Array]], Any] | None:
+        """The state of fresh streams, where states are carried; else None."""
+        return (lambda model, batch: model.init_state(len(batch["noisy"]))) if self.settings.carried_share else None
+
+    def loss(self, model: Denoising, batch: dict[str, jax.Array], carry: Any = None) -> Any:
+        """Distance of compressed spectra, less the SI-SDR in dB, plus the disturbance, each by its weight; where states
+        are carried (loss, state).
+        """
+        if carry is None:
+            return self._loss(aligned(model, batch["noisy"]), batch["clean"])
+        carry, late = model.scan(carry, batch["noisy"])
+        frames = late.shape[1] - model.lookahead
+        return self._loss(late[:, model.lookahead :], batch["clean"][:, :frames]), carry
+
+    def _loss(self, estimate: Frames, clean: Frames) -> jax.Array:
         s = self.settings
-        clean = batch["clean"].reshape(len(batch["clean"]), -1)
-        estimate = aligned(model, batch["noisy"]).reshape(clean.shape)
+        estimate, clean = (x.reshape(len(x), -1) for x in (estimate, clean))
         loss = compressed_spectrum_loss(estimate, clean, resolution=SPECTRA)
         loss += s.sdr_weight * si_sdr_loss(estimate, clean)
         if s.disturbance_weight:

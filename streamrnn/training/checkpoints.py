@@ -47,7 +47,7 @@ class Checkpoints:
         Raises:
             OSError: it could not be written (the disk is full); the last one that could is kept.
         """
-        items = Args(arrays=ocp.args.StandardSave(arrays), counters=ocp.args.JsonSave(counters))
+        items = Args(arrays=ocp.args.StandardSave(_not_empty(arrays)), counters=ocp.args.JsonSave(counters))
         with self._kept_on_errors(step):
             self._last.save(step, args=items)
 
@@ -68,7 +68,8 @@ class Checkpoints:
         Raises:
             FileNotFoundError: nothing was saved yet.
         """
-        return self._last.restore(self.last_step, args=Args(arrays=_restored_as(like)))["arrays"]
+        stored = self._last.restore(self.last_step, args=Args(arrays=_restored_as(_not_empty(like))))["arrays"]
+        return jax.tree.map(lambda leaf, found: found if leaf.size else leaf, like, stored)
 
     def restore_counters(self) -> dict[str, Any]:
         """The last checkpoint's numbers.
@@ -119,6 +120,11 @@ def _manager(folder: Path) -> ocp.CheckpointManager:
         max_to_keep=1, enable_async_checkpointing=False, cleanup_tmp_directories=True
     )
     return ocp.CheckpointManager(folder, options=options)
+
+
+def _not_empty(arrays: Any) -> Any:
+    """The arrays without those of no elements, which Orbax does not store: a state has them where nothing waits."""
+    return jax.tree.map(lambda leaf: leaf if leaf.size else None, arrays)
 
 
 def _restored_as(like: Any) -> Any:

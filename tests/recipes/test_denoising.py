@@ -1,9 +1,11 @@
 """Noisy speech: what is mixed, what is learned from it, and what is refused."""
 
 import csv
+import dataclasses
 import itertools
 from pathlib import Path
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -11,10 +13,12 @@ from flax import nnx
 
 from streamrnn.audio import read_audio, write_audio
 from streamrnn.decisions.sound import si_sdr_db
-from streamrnn.models import DenoisingSettings
+from streamrnn.models import Denoising, DenoisingSettings
 from streamrnn.recipes.denoising import DenoisingRecipe, DenoisingTraining, read_noisy_speech
 from streamrnn.recipes.noisy_set import write_noisy_speech
 from streamrnn.recipes.noisy_speech import NoisySettings, NoisySpeech, Voice
+from streamrnn.recipes.train import train
+from streamrnn.training import TrainingSettings
 from streamrnn.training.batches import suspects
 from streamrnn.training.losses import disturbance_loss
 
@@ -172,6 +176,49 @@ def test_the_loss_tells_clean_sound_from_noisy(recipe):
     assert loss(model, {"noisy": batch["clean"], "clean": batch["clean"]}) < loss(model, batch)
 
 
+def test_the_loss_from_a_fresh_state_is_that_of_a_fresh_stream_and_carries_on(recipe):
+    model, batch = recipe.model(nnx.Rngs(0)), next(iter(recipe.batches(0, 1)))
+    arrays = {name: jnp.asarray(batch[name]) for name in ("noisy", "clean")}
+    # What the model still owes at the end comes with the frames that follow.
+    longer = {name: jnp.pad(x, ((0, 0), (0, model.lookahead), (0, 0))) for name, x in arrays.items()}
+    loss = nnx.jit(recipe.loss)
+    value, carry = loss(model, longer, model.init_state(2))
+    assert value == pytest.approx(float(loss(model, arrays)), rel=1e-5)
+    again, _ = loss(model, longer, carry)
+    assert abs(again - value) > 1e-4
+
+
+def test_some_mixes_go_on_from_others(data):
+    settings = DenoisingTraining(model=SMALL, batch_size=40, duration_s=0.05, carried_share=0.75, workers=1)
+    resets = np.concatenate([batch["reset"] for batch in DenoisingRecipe([data], settings).batches(0, 5)])
+    assert 0.15 < resets.mean() < 0.35
+    fresh = DenoisingRecipe([data], dataclasses.replace(settings, carried_share=0.0))
+    assert fresh.initial_carry is None and "reset" not in next(iter(fresh.batches(0, 1)))
+
+
+def test_a_run_goes_on_with_the_states_that_it_carried(data, tmp_path):
+    training = TrainingSettings(steps=4, validate_every=2, warmup_steps=1)
+    settings = DenoisingTraining(SMALL, training, batch_size=2, duration_s=0.1, carried_share=0.9, workers=1)
+
+    def trained(name: str, *figures: float | BaseException) -> list[np.ndarray]:
+        recipe, answers = DenoisingRecipe([data], settings), iter(figures)
+
+        def validate(model: Denoising) -> float:
+            if isinstance(answer := next(answers), BaseException):
+                raise answer
+            return answer
+
+        recipe.validate = validate
+        model, _ = train(recipe, "denoise", tmp_path / name)
+        return [np.asarray(weight) for weight in jax.tree.leaves(nnx.state(model, nnx.Param))]
+
+    whole = trained("whole", 0.25, 0.5)
+    with pytest.raises(KeyboardInterrupt):
+        trained("resumed", 0.25, KeyboardInterrupt())
+    for resumed, expected in zip(trained("resumed", 0.5), whole, strict=True):
+        np.testing.assert_array_equal(resumed, expected)
+
+
 def test_validation_asks_for_little_noise_and_for_little_that_is_heard(recipe, monkeypatch):
     """Of a model that gives back what it hears."""
     model = recipe.model(nnx.Rngs(0))
@@ -192,7 +239,17 @@ def test_what_is_missing_is_named_before_the_first_update(data, missing):
         DenoisingRecipe(kept, DenoisingTraining(model=SMALL))
 
 
-@pytest.mark.parametrize("wrong", [{"batch_size": 0}, {"workers": 0}, {"duration_s": 0.001}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"batch_size": 0},
+        {"workers": 0},
+        {"duration_s": 0.03},
+        {"sdr_weight": -0.1},
+        {"disturbance_weight": np.nan},
+        {"carried_share": 1.1},
+    ],
+)
 def test_settings_out_of_range_are_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         DenoisingTraining(**wrong)

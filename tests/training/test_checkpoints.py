@@ -64,6 +64,15 @@ def test_the_last_and_the_best_come_back_each_as_it_was(opened, tmp_path):
         np.testing.assert_array_equal(restored["weights"], saved["weights"])
 
 
+def test_arrays_of_no_elements_come_back(opened):
+    saved = {"state": (jnp.zeros((2, 0)), jnp.arange(3)), "waiting": jnp.zeros((0, 4), jnp.complex64)}
+    opened().save(1, saved, counters(1.0))
+    restored = opened().restore(jax.tree.map(jnp.zeros_like, saved))
+    kinds = [jax.tree.map(lambda x: (x.shape, x.dtype), tree) for tree in (restored, saved)]
+    assert kinds[0] == kinds[1]
+    np.testing.assert_array_equal(restored["state"][1], [0, 1, 2])
+
+
 def test_one_last_and_one_best_checkpoint_are_kept(opened, tmp_path):
     checkpoints = opened()
     for step in (1, 2, 3):
