@@ -110,7 +110,7 @@ def test_the_figure_is_that_of_the_model_that_comes_back(trained):
 def test_the_folder_of_a_run_belongs_to_its_task_model_settings_and_recordings(trained, data):
     recipe, _, _, out = trained
     claimed = json.loads((out / "run.json").read_text())
-    settings = dataclasses.asdict(SETTINGS)
+    settings = json.loads(json.dumps(dataclasses.asdict(SETTINGS)))
     # What changes no result is no part of what a run is.
     del settings["workers"]
     for name in ("log_every", "backend", "remat_frames"):
