@@ -51,9 +51,10 @@ def main() -> None:
     rows, met = [], 0
     for clip, ids in ((clip, ids) for clip, ids in clips if len(ids) > 1):
         samples = read_audio(clip.path, rate)[0][clip.start : clip.end]
-        if (text := transcripts(model, [samples])[0]) != alphabet.decode(ids):
+        whole = log_probabilities(model, [samples])[0]
+        if (text := heard(model, whole)) != alphabet.decode(ids):
             print(f"{clip.path.name}: {alphabet.decode(ids)!r}, and the model hears {text!r}")
-        for number, piece in enumerate(words_in(model, samples, ids)):
+        for number, piece in enumerate(words_in(model, samples, whole, ids)):
             met += 1
             if piece is not None:
                 word = alphabet.decode([ids[number]])
@@ -65,10 +66,13 @@ def main() -> None:
     print(f"wrote {len(rows)} of {met} words to {options.out}")
 
 
-def words_in(model: CTC, samples: np.ndarray, ids: Sequence[int]) -> Iterator[np.ndarray | None]:
-    """The part of samples[n] in which each symbol is said, without the silence around it; None where none sounds so."""
+def words_in(model: CTC, samples: np.ndarray, whole: np.ndarray, ids: Sequence[int]) -> Iterator[np.ndarray | None]:
+    """The part of samples[n] in which each symbol is said, without the silence around it; None where none sounds so.
+
+    `whole` are the log-probabilities of the samples.
+    """
     rate, block = model.settings.sample_rate, model.block_samples
-    frames = forced_alignment(log_probabilities(model, [samples])[0], ids)
+    frames = forced_alignment(whole, ids)
     quiet = round(QUIET_S * rate)
     level = np.convolve(samples**2, np.ones(quiet), mode="same")
     edges = [[0]]
@@ -80,9 +84,9 @@ def words_in(model: CTC, samples: np.ndarray, ids: Sequence[int]) -> Iterator[np
         # The quietest edges first.
         pairs = sorted(product(enumerate(starts), enumerate(ends)), key=lambda pair: pair[0][0] + pair[1][0])
         pieces = [trimmed(samples[start:end], rate)[0] for (_, start), (_, end) in pairs]
-        heard = transcripts(model, [np.pad(piece, round(AROUND_S * rate)) for piece in pieces])
+        sounding = log_probabilities(model, [np.pad(piece, round(AROUND_S * rate)) for piece in pieces])
         word = model.settings.alphabet.decode([symbol])
-        yield next((piece for piece, text in zip(pieces, heard, strict=True) if text == word), None)
+        yield next((piece for piece, one in zip(pieces, sounding, strict=True) if heard(model, one) == word), None)
 
 
 def quietest(level: np.ndarray, first: int, last: int) -> list[int]:
@@ -93,14 +97,11 @@ def quietest(level: np.ndarray, first: int, last: int) -> list[int]:
     return [first + place for place in places[:EDGES]]
 
 
-def transcripts(model: CTC, recordings: Sequence[np.ndarray]) -> list[str]:
-    """What greedy search finds in each of them."""
-    found = []
-    for probabilities in np.exp(log_probabilities(model, recordings)):
-        decoder = model.decoder()
-        events = decoder.push(probabilities) + decoder.finish(len(probabilities) * model.frame_s)
-        found.append(transcript(events))
-    return found
+def heard(model: CTC, log_probabilities: np.ndarray) -> str:
+    """What greedy search finds in log_probabilities[frames, symbols]."""
+    decoder = model.decoder()
+    events = decoder.push(np.exp(log_probabilities)) + decoder.finish(len(log_probabilities) * model.frame_s)
+    return transcript(events)
 
 
 def log_probabilities(model: CTC, recordings: Sequence[np.ndarray]) -> np.ndarray:

@@ -1,6 +1,6 @@
 """From a model's outputs to decisions: events with times, their decoders, file formats and metrics."""
 
-from streamrnn.decisions.alignment import forced_alignment
+from streamrnn.decisions.alignment import forced_alignment, frames_needed
 from streamrnn.decisions.alphabet import Alphabet
 from streamrnn.decisions.detection import DetectionPoint, accuracy, accuracy_per_class, detection_curve, peak_scores
 from streamrnn.decisions.errors import (
@@ -55,6 +55,7 @@ __all__ = [
     "detection_curve",
     "equal_error_rate",
     "forced_alignment",
+    "frames_needed",
     "peak_scores",
     "roc_auc",
     "roc_auc_interval",

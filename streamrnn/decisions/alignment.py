@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 from jaxtyping import Float
 
-BLANK = 0
+from streamrnn.decisions.search import BLANK
 
 
 def forced_alignment(
@@ -24,20 +24,23 @@ def forced_alignment(
         ids: what is said, from 1 on; may be empty.
 
     Raises:
-        ValueError: an id is no symbol, or there are fewer frames than the ids need: one for each, and one blank between
-            two alike.
+        ValueError: an id is no symbol, or there are fewer frames than `frames_needed`.
     """
     frames, symbols = log_probabilities.shape
     if wrong := [i for i in ids if not 1 <= i < symbols]:
         raise ValueError(f"forced_alignment got id {wrong[0]}; ids are from 1 to {symbols - 1}.")
-    needed = len(ids) + sum(a == b for a, b in pairwise(ids))
-    if frames < needed:
+    if frames < (needed := frames_needed(ids)):
         raise ValueError(f"{len(ids)} symbols need {needed} frames, and there are {frames}. Is the transcript right?")
     # States of the lattice: blank, first symbol, blank, second symbol, ..., blank.
     states = np.zeros(2 * len(ids) + 1, int)
     states[1::2] = ids
     path = _likeliest_path(log_probabilities[:, states], _skips(states))
     return [(int(of[0]), int(of[-1]) + 1) for of in (np.flatnonzero(path == s) for s in range(1, len(states), 2))]
+
+
+def frames_needed(ids: Sequence[int]) -> int:
+    """The fewest frames in which CTC can say the ids: one for each, and a blank one between two alike."""
+    return len(ids) + sum(a == b for a, b in pairwise(ids))
 
 
 def _skips(states: np.ndarray) -> np.ndarray:
@@ -68,4 +71,4 @@ def _likeliest_path(scores: np.ndarray, skips: np.ndarray) -> np.ndarray:
     return path
 
 
-__all__ = ["forced_alignment"]
+__all__ = ["forced_alignment", "frames_needed"]

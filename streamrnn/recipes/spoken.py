@@ -6,13 +6,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
 from streamrnn.audio import AudioWarning, as_samples, mixing
-from streamrnn.decisions import Alphabet
+from streamrnn.decisions import Alphabet, frames_needed
 from streamrnn.training.augment import change_tempo, coloured
 from streamrnn.training.data import Clip, pick, pick_by_shares, pool_shares
 from streamrnn.training.store import ClipStore
@@ -75,14 +74,13 @@ class Whole:
     def split_by_room(self, rows_s: Sequence[float], frame_s: float) -> tuple["Whole", list[Clip]]:
         """Those whose symbols the frames of their row can hold, and the others, whose transcripts must be wrong.
 
-        CTC needs a frame for each symbol and a blank one between two alike. A row is the shortest of those lengths that
-        holds the recording; what fits into none has room here.
+        A row is the shortest of those lengths that holds the recording; what fits into none has room here.
         """
         clips, lasting = self.store.clips, self.store.durations_s
 
         def has_room(i: int) -> bool:
             ids, row_s = self.ids[clips[i]], next((row_s for row_s in rows_s if lasting[i] <= row_s), math.inf)
-            return len(ids) + sum(a == b for a, b in pairwise(ids)) <= row_s / frame_s
+            return frames_needed(ids) <= row_s / frame_s
 
         kept = [i for i in self._places if has_room(i)]
         return replace(self, places=kept), [clips[i] for i in self._places if not has_room(i)]

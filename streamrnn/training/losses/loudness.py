@@ -40,10 +40,9 @@ TOGETHER, WORST = 20, 6
 
 
 class _Ear(NamedTuple):
-    """For each band: its bins, width in Bark, hearing threshold as a power, exponent of loudness; bins of speech."""
+    """For each band: its bins, hearing threshold as a power, exponent of loudness; bins of speech."""
 
     bins: Float[np.ndarray, "bins bands"]
-    width: Float[np.ndarray, " bands"]
     threshold: Float[np.ndarray, " bands"]
     exponent: Float[np.ndarray, " bands"]
     speech: Float[np.ndarray, " bins"]
@@ -105,8 +104,7 @@ def _ear(sample_rate: int, bins: int) -> _Ear:
     threshold_db = 3.64 * khz**-0.8 - 6.5 * np.exp(-0.6 * (khz - 3.3) ** 2) + 0.001 * khz**4
     exponent = 0.23 * np.where(middle_bark < 4, np.minimum(6 / (middle_bark + 2), 2) ** 0.15, 1)
     speech = (hz >= SPEECH_HZ[0]) & (hz <= SPEECH_HZ[1])
-    width = np.full(len(numbers), BAND_BARK)
-    return _Ear(*(x.astype(np.float32) for x in (members, width, 10 ** (threshold_db / 10), exponent, speech)))
+    return _Ear(*(x.astype(np.float32) for x in (members, 10 ** (threshold_db / 10), exponent, speech)))
 
 
 def _levelled(wanted: Magnitudes, found: Magnitudes, counted: PerFrame, ear: _Ear) -> tuple[Bands, Bands]:
@@ -144,10 +142,10 @@ def _disturbances(wanted: Bands, found: Bands, ear: _Ear) -> tuple[PerFrame, Per
     heard = jnp.maximum(difference - jnp.minimum(*loudness) / 4, 0)
     added = ((found + 50) / (wanted + 50)) ** 1.2
     added = jnp.where(added < 3, 0, jnp.minimum(added, 12))
-    total = float(ear.width.sum())
+    total = BAND_BARK * heard.shape[-1]
     # The root of a plain 0 has no finite slope.
-    symmetric = total * jnp.sqrt(jnp.sum((heard * ear.width) ** 2, axis=-1) / total + 1e-6)
-    asymmetric = jnp.sum(heard * added * ear.width, axis=-1)
+    symmetric = total * jnp.sqrt(jnp.sum((heard * BAND_BARK) ** 2, axis=-1) / total + 1e-6)
+    asymmetric = BAND_BARK * jnp.sum(heard * added, axis=-1)
     importance = ((_audible(wanted, ear) + 1e5) / 1e7) ** 0.04
     return jnp.minimum(symmetric / importance, 45), jnp.minimum(asymmetric / importance, 45)
 
