@@ -3,13 +3,13 @@ PYTHON ?= python3
 PYTEST_FLAGS ?= -q -n auto --maxprocesses 4 --dist worksteal
 BIN := .venv/bin
 INSTALLED := .venv/.installed
-SYSTEM_PACKAGES := pulseaudio pulseaudio-utils libportaudio2 libasound2-plugins chromium
+SYSTEM_PACKAGES := pulseaudio pulseaudio-utils libportaudio2 libasound2-plugins chromium nginx haproxy redis-server
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-system bench format clean
+.PHONY: help setup demo docs release-check test test-system test-wheel test-integrations bench format clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(INSTALLED) ## Make .venv and install the project with its development tools
 
@@ -26,6 +26,9 @@ $(INSTALLED): pyproject.toml
 demo: $(INSTALLED) ## Find the speech in a recording and draw it into demo.png
 	$(BIN)/streamrnn run vad audio_samples/conversation.flac --plot demo.png
 
+docs: $(INSTALLED) ## Build the documentation as a site, build/docs/index.html
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs build/docs
+
 test: $(INSTALLED) ## Lint, check types and architecture, run the tests
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -33,17 +36,28 @@ test: $(INSTALLED) ## Lint, check types and architecture, run the tests
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest $(PYTEST_FLAGS)
 
-test-system: $(INSTALLED) ## Run the tests that need a sound server and a browser (installs Debian packages)
+test-system: $(INSTALLED) ## Run the tests that need a sound server, a browser, balancers (installs Debian packages)
 	scripts/install_debian.sh $(SYSTEM_PACKAGES)
 	$(BIN)/python -m pytest -q -m system
 
-bench: $(INSTALLED) ## Measure speed on this machine
+test-wheel: $(INSTALLED) ## Build the wheel and run every command of it alone, without extras
+	$(BIN)/python scripts/try_wheel.py
+
+test-integrations: ## Run the tests of integrations against the real packages, each in its own environment (ONLY="wyoming sherpa")
+	$(PYTHON) scripts/try_integrations.py $(ONLY)
+
+release-check: $(INSTALLED) ## Build wheel and sdist and try both; check versions, licences and cards
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[release]'
+	$(BIN)/python scripts/check_release.py
+
+bench: $(INSTALLED) ## Measure speed on this machine; `python -m benchmarks` lists the longer ones
 	$(BIN)/streamrnn bench step
+	$(BIN)/python -m benchmarks train
 
 format: $(INSTALLED) ## Sort imports and format the code
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
 clean: ## Remove .venv, caches and what the demo wrote
-	rm -rf .venv build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache demo.png
+	rm -rf .venv .venv-integrations build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache demo.png
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -8,11 +8,10 @@ to another process or machine, and the events do not show it.
 """
 
 import asyncio
-import pickle
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from streamrnn import Event, Listener, Model, load
+from streamrnn import Event, Listener, Model, Snapshot, load
 from streamrnn.audio import read_audio
 
 SAMPLES = Path(__file__).parents[1] / "audio_samples"
@@ -37,9 +36,9 @@ async def hear(caller: str, model: Model, recording: str, move_at_s: float = flo
             print(f"{caller:5}  {event.decided_s:5.2f} s  {event.kind}")
             events.append(event)
         if listener.stream.duration_s >= move_at_s:
-            luggage, move_at_s = pickle.dumps(listener.snapshot()), float("inf")
+            luggage, move_at_s = listener.snapshot().to_bytes(), float("inf")
             listener = Listener(model, SAMPLE_RATE)
-            listener.restore(pickle.loads(luggage))
+            listener.restore(Snapshot.from_bytes(luggage))
             print(f"{caller:5}  {listener.stream.duration_s:5.2f} s  moved, with {len(luggage)} bytes of luggage")
     return events + listener.finish()
 

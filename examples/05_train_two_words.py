@@ -14,9 +14,10 @@ import numpy as np
 
 import streamrnn
 from streamrnn.audio import read_audio
+from streamrnn.data import AugmentSettings, read_folder
+from streamrnn.learning import TrainingSettings
 from streamrnn.recipes import KeywordsRecipe, KeywordsTraining
 from streamrnn.recipes.train import train
-from streamrnn.training import AugmentSettings, TrainingSettings, read_folder
 
 TWO_WORDS = Path(__file__).parents[1] / "audio_samples" / "two_words"
 

@@ -21,11 +21,11 @@ import numpy as np
 
 from streamrnn import pretrained
 from streamrnn.audio import read_audio, write_audio
+from streamrnn.data import read_manifest
+from streamrnn.data.spoken import spoken_ids, trimmed
 from streamrnn.decisions import forced_alignment, transcript
 from streamrnn.models import CTC
 from streamrnn.recipes.recipe import outputs
-from streamrnn.recipes.spoken import spoken_ids, trimmed
-from streamrnn.training import read_manifest
 
 # Recordings are padded to multiples of it, as each length is compiled anew.
 PADDED_S = 2.0

@@ -9,42 +9,52 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from streamrnn.contract import Layer, aligned
     from streamrnn.decisions import Event, Segment, segments
-    from streamrnn.models import Model
+    from streamrnn.laws import check_contract
+    from streamrnn.models import Model, builder
     from streamrnn.pretrained import load, save
     from streamrnn.runtime import (
         Enhancer,
         Listener,
         Pool,
+        Snapshot,
         Stream,
+        Utterances,
         configure,
         enhance_file,
+        generate,
         listen,
         run_file,
-        speech_audio,
         speech_segments,
+        utterances,
     )
+    from streamrnn.samples import sample
 
 _ROOMS = {
     "contract": ("Layer", "aligned"),
     "decisions": ("Event", "Segment", "segments"),
-    "models": ("Model",),
+    "laws": ("check_contract",),
+    "models": ("Model", "builder"),
     "pretrained": ("load", "save"),
     "runtime": (
         "Enhancer",
         "Listener",
         "Pool",
+        "Snapshot",
         "Stream",
+        "Utterances",
         "configure",
         "enhance_file",
+        "generate",
         "listen",
         "run_file",
-        "speech_audio",
         "speech_segments",
+        "utterances",
     ),
+    "samples": ("sample",),
 }
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 
 def __getattr__(name: str) -> Any:
@@ -65,15 +75,21 @@ __all__ = [
     "Model",
     "Pool",
     "Segment",
+    "Snapshot",
     "Stream",
+    "Utterances",
     "aligned",
+    "builder",
+    "check_contract",
     "configure",
     "enhance_file",
+    "generate",
     "listen",
     "load",
     "run_file",
+    "sample",
     "save",
     "segments",
-    "speech_audio",
     "speech_segments",
+    "utterances",
 ]

@@ -1,8 +1,8 @@
 """The contract that every layer, core and model keeps.
 
 A layer maps frames to frames. It runs in two ways that give the same numbers: `step` takes one block and the state,
-`scan` takes many blocks at once. Whatever a layer remembers lies in the state that it is handed and hands back, never
-in the layer. tests/test_contract.py holds the laws and applies them to every layer and model.
+`scan` takes many blocks at once. A layer's memory is its state, which it receives and returns; the layer itself never
+changes. laws.py has the laws; tests/test_contract.py applies them to every layer and model.
 """
 
 import jax
@@ -17,10 +17,10 @@ class Constant(nnx.Variable):
 
 
 def constant(design, shape: tuple[int, ...], dtype=jnp.float32) -> Constant:
-    """A `Constant` of `shape` that `design()` computes with NumPy when a layer is really built.
+    """A `Constant` of `shape`, computed with NumPy by `design()` when a layer is actually built.
 
-    Building a model abstractly (`nnx.eval_shape`, as loading weights does) never calls `design`, so a running model
-    needs no design library: importing librosa for a mel filterbank costs over a second.
+    Building a model abstractly (`nnx.eval_shape`, as for loading weights) never calls `design`. So running a model
+    does not need the packages for its design (scipy for deltas) and starts sooner.
     """
     return Constant(jax.pure_callback(design, jax.ShapeDtypeStruct(shape, dtype)))
 
@@ -30,13 +30,15 @@ class Layer(nnx.Module):
 
     Attributes:
         stride: input frames consumed per output frame.
-        lookahead: input frames that outputs run behind; the first `lookahead / stride` output frames are warm-up.
+        lookahead: lag of outputs behind inputs, in input frames; the first `lookahead / stride` outputs are warm-up.
+        padding: the value of the input frames that are added after the end of a recording.
 
-    Subclasses write `init_state` and `step`. `scan` is there for all; they override it for speed only.
+    Subclasses write `init_state` and `step`. They inherit `scan` and override it only for speed.
     """
 
     stride: int = 1
     lookahead: int = 0
+    padding: float = 0.0
 
     def init_state(self, batch_size: int) -> State:
         """The state of `batch_size` fresh streams. Every leaf has the stream as axis 0. Stateless layers have ()."""
@@ -58,7 +60,7 @@ class Layer(nnx.Module):
 
 
 class Stateless(Layer):
-    """A layer that maps each frame by itself: write `__call__`, get `step` and `scan`."""
+    """A layer that maps each frame independently: write `__call__`, inherit `step` and `scan`."""
 
     def __call__(self, x: Frames) -> Frames:
         raise NotImplementedError(f"{type(self).__name__} defines no __call__")
@@ -86,15 +88,17 @@ def split_blocks(layer: Layer, x: Frames) -> jax.Array:
 
 
 def aligned(layer: Layer, x: Frames) -> Frames:
-    """The layer's outputs for whole recordings, each output frame at the place of its input frames.
+    """The layer's outputs for whole recordings, each output frame aligned with its input frames.
 
-    The one offline call: training, whole files and tests use it. It pads `lookahead` zero input frames, scans, and
-    drops the warm-up: x[batch, time, in] -> y[batch, time/stride, out].
+    The one offline call: training, whole files and tests use it. It pads `lookahead` input frames of the layer's
+    `padding`, scans, and drops the warm-up: x[batch, time, in] -> y[batch, time/stride, out].
 
     Raises:
         ValueError: time is not a multiple of the layer's stride.
     """
-    padded = jnp.pad(x, ((0, 0), (0, layer.lookahead), (0, 0)))
+    x = jnp.asarray(x)
+    padding = jnp.asarray(layer.padding, x.dtype)
+    padded = jnp.pad(x, ((0, 0), (0, layer.lookahead), (0, 0)), constant_values=padding)
     _, y = layer.scan(layer.init_state(x.shape[0]), padded)
     return y[:, layer.lookahead // layer.stride :]
 

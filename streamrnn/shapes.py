@@ -1,7 +1,7 @@
 """The axes, one word each, and the array types that signatures use.
 
 batch     streams that run side by side; axis 0 of every array and of every leaf of a state
-time      frames, in the order in which they were heard
+time      frames, in their order in the stream
 stride    input frames that one output frame consumes; the time axis of one step's input
 hop       samples of one frame of raw audio
 features  the numbers of one frame, whatever they mean
@@ -12,15 +12,16 @@ The aliases cost nothing at run time. Tests switch on jaxtyping's import hook, a
 from typing import Any
 
 from jax import Array
-from jaxtyping import Complex, Float, Inexact
+from jaxtyping import Complex, Float, Num
 
-# A pytree whose leaves all have the stream as axis 0: layers differ, so nothing more can be said of it here.
+# A pytree whose leaves all have the stream as axis 0. Layers differ, so the type says no more.
 State = Any
 
 # Underscores: a layer may change the number of frames and their width, so the two need not be equal in and out.
-Frames = Inexact[Array, "batch _time _features"]
-Block = Inexact[Array, "batch stride features"]
-OutputFrame = Inexact[Array, "batch 1 out"]
+# Numbers of any kind: a series of ids is int32.
+Frames = Num[Array, "batch _time _features"]
+Block = Num[Array, "batch stride features"]
+OutputFrame = Num[Array, "batch 1 out"]
 Samples = Float[Array, "batch time hop"]
 Spectrum = Complex[Array, "batch time bins"]
 

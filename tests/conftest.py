@@ -1,8 +1,11 @@
 """What holds for every test: the CPU, checked shapes, no network, and the same hypothesis examples on every machine."""
 
+import gc
+import itertools
 import os
 import signal
 import socket
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -10,15 +13,36 @@ from jaxtyping import install_import_hook
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
+# What one worker has compiled the others find, and so does the next run. Half of the time of a first run is compiling.
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "streamrnn-tests"
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
+
 # Shells ignore Ctrl-C in what they start in the background, and that is inherited; commands under test must hear it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+# The same of a terminal that closes, under nohup.
+if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # Every annotated call of the JAX rooms is checked, shapes included. As for type checkers, an int will do for a float.
 # Audio and decisions check what users give them by themselves, and their tests see those errors.
 CHECKED = [
     f"streamrnn.{room}"
-    for room in ("contract", "features", "cells", "layers", "models", "runtime", "training", "recipes", "evaluation")
+    for room in (
+        "contract",
+        "features",
+        "cells",
+        "layers",
+        "models",
+        "runtime",
+        "losses",
+        "data",
+        "learning",
+        "recipes",
+        "evaluation",
+    )
 ]
 install_import_hook(CHECKED, "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))")
 
@@ -32,6 +56,40 @@ settings.register_profile(
     deadline=None,
 )
 settings.load_profile("streamrnn")
+
+
+# Half of the time of compiling goes into optimising, which pays off for programs that run often. Tests compile many
+# small ones, run each a few times, and compare numbers within tolerances. Processes that tests start inherit it.
+UNOPTIMISED = "JAX_DISABLE_MOST_OPTIMIZATIONS"
+RUNNING_LONG = {"test_drift.py"}
+
+
+def pytest_runtest_protocol(item: pytest.Item) -> None:
+    """Before fixtures of any scope are made."""
+    import jax
+
+    is_quick = item.path.name not in RUNNING_LONG
+    jax.config.update(UNOPTIMISED.lower(), is_quick)
+    os.environ[UNOPTIMISED] = str(int(is_quick))
+
+
+# A compiled program takes several of the 65,530 memory mappings that Linux gives a process. Without one left, the
+# compiler crashes, and a worker that runs all laws of all layers comes close.
+MOST_MAPPINGS = 35_000
+MAPPINGS = Path("/proc/self/maps")
+TESTS_BETWEEN_COUNTS = 20
+counted = itertools.count()
+
+
+def pytest_runtest_teardown() -> None:
+    """Compiled programs are forgotten where there are very many of them."""
+    if next(counted) % TESTS_BETWEEN_COUNTS or not MAPPINGS.exists():
+        return
+    if MAPPINGS.read_bytes().count(b"\n") > MOST_MAPPINGS:
+        import jax
+
+        jax.clear_caches()
+        gc.collect()
 
 
 @pytest.fixture(autouse=True)

@@ -1,7 +1,6 @@
 """The shipped model on every recording: one list of events, whichever way the sound takes."""
 
 import json
-import pickle
 from pathlib import Path
 
 import jax
@@ -11,7 +10,7 @@ from flax import nnx
 
 import streamrnn
 from streamrnn.audio import AudioFile
-from streamrnn.runtime import run_file_events
+from streamrnn.runtime import Snapshot, run_file_events
 
 SAMPLES = Path(__file__).parents[1] / "audio_samples"
 RECORDINGS = sorted(path for path in SAMPLES.iterdir() if path.suffix in (".flac", ".ogg", ".wav"))
@@ -80,7 +79,7 @@ def test_a_snapshot_in_the_middle_changes_no_event(vad, sound, events):
     middle = len(samples) // 2 + 7
     first, second = streamrnn.Listener(vad, sample_rate), streamrnn.Listener(vad, sample_rate)
     before = first.feed(samples[:middle])
-    second.restore(pickle.loads(pickle.dumps(first.snapshot())))
+    second.restore(Snapshot.from_bytes(first.snapshot().to_bytes()))
     assert before + heard(second, [samples[middle:]]) == events
 
 

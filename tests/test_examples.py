@@ -11,7 +11,7 @@ import pytest
 import streamrnn
 
 ROOT = Path(__file__).parents[1]
-EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+EXAMPLES = sorted([*(ROOT / "examples").glob("*.py"), *(ROOT / "examples" / "anything").glob("*.py")])
 SAMPLES = ROOT / "audio_samples"
 LINES_PER_EXAMPLE = 60
 
@@ -37,7 +37,7 @@ def numbers(line: str) -> list[float]:
 def test_an_example_is_short_and_says_how_to_run_it(path: Path):
     text = path.read_text()
     assert len(text.splitlines()) < LINES_PER_EXAMPLE
-    assert f"\n\npython examples/{path.name}" in (ast.get_docstring(ast.parse(text)) or "")
+    assert f"\n\npython {path.relative_to(ROOT)}" in (ast.get_docstring(ast.parse(text)) or "")
 
 
 @pytest.mark.parametrize(
@@ -116,3 +116,18 @@ def test_a_server_hears_what_a_listener_hears(printed):
         [line.split() for line in lines] == [f"{event.decided_s:.2f} s {event.kind}".split() for event in events] != []
     )
     assert numbers(latency)[0] == 44 and numbers(latency)[1] > 0
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("forecast", [r"^504 rows; the last one: OT now", "1000 sites forecast 96 h ahead"]),
+        ("completion", [r"noble fri\[end", "at a temperature of 1.0:"]),
+        ("intent", ["^-> transfer$", "^-> weather$", "^-> a person takes over$"]),
+        ("choices", [r"^99 presses, \d+ guessed", "^the arms gave "]),
+        ("pen", ["^-> 7 ", "^-> 3 "]),
+    ],
+)
+def test_streams_of_anything_are_answered(printed, name, said):
+    lines = printed(f"anything/{name}")
+    assert all(any(re.search(pattern, line) for line in lines) for pattern in said)

@@ -1,8 +1,9 @@
-"""README.md is true: its Python and its commands run, the output that it shows is what comes, its links lead somewhere.
+"""README.md and the pages in GUIDES are true: what they have run runs, prints what they show, and links lead somewhere.
 
-Python blocks run in order in one namespace. In console blocks, what begins with `streamrnn` runs, up to a pipe or a
-redirection; below a prompt (`$ `) stands its output, in which `...` is anything. Statements and commands that end in
-the comment `# needs a microphone`, `# needs a server`, `# needs your recordings` or `# runs until Ctrl-C` are skipped.
+Python blocks run in order in one namespace; a text block right behind one shows what it prints. In console blocks, what
+begins with `streamrnn` runs, up to a pipe or a redirection; below a prompt (`$ `) stands its output, in which `...` is
+anything. Statements and commands that end in the comment `# needs a microphone`, `# needs a server`, `# needs your
+recordings` or `# runs until Ctrl-C` are skipped.
 """
 
 import ast
@@ -11,21 +12,29 @@ import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib import import_module
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
 from unittest.mock import MagicMock
 
+import jax
 import pytest
 
 from streamrnn.cli import main
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
+GUIDES = [
+    README,
+    *(
+        ROOT / "docs" / f"{name}.md"
+        for name in ("listening", "many-streams", "silero", "figures", "index", "recurrent-networks")
+    ),
+]
 FENCE = re.compile(r"^```(\w+)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+SHOWN = re.compile(r"^```python\n(.*?)^```\n```text\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 COMMAND = re.compile(r"(?:^|(?<=\| ))streamrnn .*")
-NEEDS = re.compile(r"# (?:needs|runs) (a microphone|a server|your recordings|until Ctrl-C)")
+NEEDS = re.compile(r"# (?:needs|runs) (a microphone|a server|your recordings|a model that fits|until Ctrl-C)")
 LINK = re.compile(r"""\]\(([^)\s]+)|(?:src|href)="([^"]+)""")
 EXAMPLE = re.compile(r"examples/\w+\.py")
 
@@ -117,24 +126,29 @@ def in_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             (tmp_path / path.name).symlink_to(path)
     monkeypatch.chdir(tmp_path)
     # configure() would change the whole process, in which other tests run; it has tests of its own.
-    monkeypatch.setattr(import_module("streamrnn.runtime.configure"), "jax", MagicMock())
+    monkeypatch.setattr(jax.config, "update", MagicMock())
 
 
-def test_the_python_of_the_readme_runs(in_checkout, subtests: pytest.Subtests):
+@pytest.mark.parametrize("guide", GUIDES, ids=lambda path: path.name)
+def test_the_python_of_the_guides_runs_and_prints_what_they_show(guide, in_checkout, subtests, capsys):
     namespace: dict[str, Any] = {"__name__": "__main__"}
-    found = list(python_statements(README.read_text()))
-    assert any(statement.needs is None for statement in found)
-    for statement in found:
+    document = guide.read_text()
+    if guide != README:
+        # The guides go on where the README's first lines end.
+        exec("import numpy as np, streamrnn; model = streamrnn.load('vad')", namespace)
+    for statement in python_statements(document):
         with subtests.test(statement.text.partition("\n")[0]):
             if statement.needs:
                 pytest.skip(f"needs {statement.needs}")
             run_statement(statement, namespace)
+    # In their order, and anything between them.
+    shown = "...".join(["", *(text.strip() for _, text in SHOWN.findall(document)), ""])
+    assert as_shown(shown, capsys.readouterr().out)
 
 
-def test_the_commands_of_the_readme_run_and_print_what_it_shows(in_checkout, subtests: pytest.Subtests, capsys):
-    found = list(commands(README.read_text()))
-    assert any(command.needs is None for command in found)
-    for command in found:
+@pytest.mark.parametrize("guide", GUIDES, ids=lambda path: path.name)
+def test_the_commands_of_the_guides_run_and_print_what_they_show(guide, in_checkout, subtests, capsys):
+    for command in commands(guide.read_text()):
         with subtests.test(command.text):
             if command.needs:
                 pytest.skip(f"needs {command.needs}")
@@ -144,11 +158,20 @@ def test_the_commands_of_the_readme_run_and_print_what_it_shows(in_checkout, sub
             assert not command.shown or as_shown(command.shown, out + err), out + err
 
 
-def test_what_the_readme_points_to_is_there():
-    text = README.read_text()
+def test_the_readme_has_something_to_run():
+    document = README.read_text()
+    assert SHOWN.search(document)
+    for found in (python_statements(document), commands(document)):
+        assert sum(each.needs is None for each in found) > 3
+
+
+@pytest.mark.parametrize("guide", GUIDES, ids=lambda path: path.name)
+def test_what_the_guides_point_to_is_there(guide):
+    text = guide.read_text()
     links = {link for found in LINK.findall(text) for link in found if link}
     local = {link.partition("#")[0] for link in links if not re.match(r"[a-z]+:|#", link)}
-    assert [name for name in sorted(local | set(EXAMPLE.findall(text))) if not (ROOT / name).exists()] == []
+    assert [name for name in sorted(local) if not (guide.parent / name).exists()] == []
+    assert [name for name in sorted(set(EXAMPLE.findall(text))) if not (ROOT / name).exists()] == []
 
 
 SAMPLE = """\

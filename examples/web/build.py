@@ -1,13 +1,16 @@
 """Make a web page that runs models in the browser: no server but one for files, and no sound leaves the page.
 
 python examples/web/build.py OUT        then: python -m http.server --directory OUT
+python examples/web/build.py OUT --models vad runs/my_model.safetensors
 
 OUT gets the page of `streamrnn serve`, with a worker in the place of its server, the exported models, and ONNX Runtime
 for the web, which npm fetches. Any server of static files will do, over HTTPS or on this computer.
 """
 
+import argparse
 import hashlib
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -22,6 +25,8 @@ from streamrnn.export import about_model, onnx_step
 from streamrnn.serve.catalogue import describe
 
 MODELS = ["vad", "keywords-en", "denoise"]
+# Of a page's own files, those that the browser does not keep.
+UNLISTED = {"files.js", "service_worker.js"}
 RUNTIME = "onnxruntime-web@1.30.0"
 # With one thread and SIMD; the name of the second is known to the first.
 RUNTIME_FILES = {"ort.wasm.bundle.min.mjs": "ort.js", "ort-wasm-simd-threaded.wasm": "ort-wasm-simd-threaded.wasm"}
@@ -29,22 +34,46 @@ SERVED_PAGE = Path(streamrnn.__file__).parent / "serve" / "page"
 OWN_PAGE = Path(__file__).parent / "page"
 
 
-def build(out: Path) -> None:
-    fetch_runtime(out / "ort")
-    for page in (SERVED_PAGE, OWN_PAGE):
-        shutil.copytree(page, out, dirs_exist_ok=True)
-    export_models(out)
-    list_files(out)
+def build(out: Path, models: dict[str, str]) -> None:
+    """Writes the page into a folder that is new, empty, or an earlier page; beside it first, so that a failure leaves
+    what was there."""
+    require_free(out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as folder:
+        made = Path(folder) / "page"
+        for page in (SERVED_PAGE, OWN_PAGE):
+            shutil.copytree(page, made, dirs_exist_ok=True)
+        export_models(made, models)
+        fetch_runtime(made / "ort")
+        list_files(made)
+        if out.exists():
+            shutil.rmtree(out)
+        made.rename(out)
 
 
-def export_models(out: Path) -> None:
+def require_free(out: Path) -> None:
+    """Ends the program where something would be lost."""
+    if out.exists() and not out.is_dir():
+        sys.exit(f"{out} is a file. Name a folder.")
+    found = {path.relative_to(out).as_posix() for path in out.rglob("*") if not path.is_dir()}
+    listed = re.search(r"^const FILES = (\[.*\]);$", text_of(out / "files.js"), re.DOTALL | re.MULTILINE)
+    own = UNLISTED | set(json.loads(listed[1])) if listed else set()
+    if strange := sorted(found - own):
+        sys.exit(f"{out} is not empty: {strange[0]} is no part of an earlier page. Name a new folder.")
+
+
+def text_of(path: Path) -> str:
+    return path.read_text() if path.is_file() else ""
+
+
+def export_models(out: Path, models: dict[str, str]) -> None:
     """Writes the models, what each says of itself, and the list that the page asks a server for."""
     for folder in ("models", "v1"):
         (out / folder).mkdir()
     served = []
-    for name in MODELS:
-        model = streamrnn.load(name)
-        exported = onnx_step(model, about_model(name))
+    for name, source in models.items():
+        model = streamrnn.load(source)
+        exported = onnx_step(model, about_model(source))
         onnx.save(exported, out / "models" / f"{name}.onnx")
         (out / "models" / f"{name}.json").write_text(metadata(exported))
         served.append(describe(name, model))
@@ -82,8 +111,7 @@ def run_npm(*arguments: str, folder: str) -> int:
 
 def list_files(out: Path) -> None:
     """Writes what the browser keeps, and a version that changes with it."""
-    skipped = {"files.js", "service_worker.js"}
-    files = sorted(path for path in out.rglob("*") if path.is_file() and path.name not in skipped)
+    files = sorted(path for path in out.rglob("*") if path.is_file() and path.name not in UNLISTED)
     contents = hashlib.sha256()
     for path in files:
         contents.update(hashlib.sha256(path.read_bytes()).digest())
@@ -93,16 +121,26 @@ def list_files(out: Path) -> None:
     )
 
 
-if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit(__doc__)
-    out = Path(sys.argv[1])
-    out.mkdir(parents=True, exist_ok=True)
-    if any(out.iterdir()):
-        # All that is there becomes part of the page.
-        sys.exit(f"{out} is not empty. Name a new folder.")
-    build(out)
+def main() -> None:
+    assert __doc__ is not None
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=Path, metavar="OUT", help="a folder that is new, empty, or an earlier page")
+    parser.add_argument("--models", nargs="+", default=MODELS, help="names or .safetensors files; default: %(default)s")
+    arguments = parser.parse_args()
+    # A path's last part alone: what the page is made of lies in OUT and nowhere else.
+    models = {Path(source).name.removesuffix(".safetensors"): source for source in arguments.models}
+    if len(models) < len(arguments.models):
+        sys.exit(f"two of the models {', '.join(arguments.models)} have the same name. Rename one of the files.")
+    out = arguments.out.absolute()
+    build(out, models)
     size_mb = sum(path.stat().st_size for path in out.rglob("*") if path.is_file()) / 1e6
     print(f"wrote {out}, {size_mb:.1f} MB. To see it: python -m http.server --directory {out}")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (OSError, ValueError) as error:
+        sys.exit(str(error))
 
 __all__ = ["build"]

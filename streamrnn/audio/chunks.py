@@ -1,39 +1,67 @@
-"""Chunks of whatever a source delivers, as float32 mono samples."""
+"""Conversion of chunks from any source to float32 mono samples."""
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from streamrnn.audio.encodings import Encoding, from_bytes, sample_bytes
+
 Chunk = ArrayLike | bytes | bytearray | memoryview
 
 MAX_CHANNELS = 64
-# Real recordings overshoot 1 a little, resampled or mixed ones more; int16 values kept as floats are in the thousands.
+# Recordings overshoot 1 a little, resampled or mixed ones more; int16 values stored as floats are in the thousands.
 MAX_AMPLITUDE = 64.0
 
 
 class AudioError(ValueError):
-    """Audio that cannot be used as it is. The message says what came, what is needed and what to do."""
+    """Audio that cannot be used. The message says what came, what is needed and what to do."""
 
 
 class AudioWarning(UserWarning):
-    """Audio that is used although a part of it was missing or had to be dropped."""
+    """Audio that is used although a part of it is missing or was dropped."""
 
 
-def as_samples(chunk: Chunk) -> np.ndarray:
+def as_samples(chunk: Chunk, encoding: Encoding = "s16le") -> np.ndarray:
     """A chunk as float32[n], mono, in [-1, 1].
 
     Args:
         chunk: float16, float32 or float64 in [-1, 1], or int16; shaped [n] or [n, channels] (channels are averaged). Or
-            bytes, bytearray or a memoryview of bytes: signed 16 bit little-endian mono. n may be 0.
+            bytes, bytearray or a memoryview of bytes: mono, in the encoding. n may be 0.
+        encoding: of bytes: s16le, f32le, or mulaw and alaw, which also read uint8 arrays.
 
     Returns:
         float32[n]. It may share memory with `chunk`: read it, do not write to it.
 
     Raises:
-        AudioError: an odd number of bytes; no axis or more than two; no channel or more than 64; NaN, infinity or an
-            amplitude above 64.
+        AudioError: no whole number of samples; no axis or more than two; no channel or more than 64; NaN, infinity or
+            an amplitude above 64.
         TypeError: any other type of number.
     """
-    return _mono(_as_float32(_as_array(chunk)))
+    return as_mono(as_channels(chunk, encoding))
+
+
+def as_channels(chunk: Chunk, encoding: Encoding = "s16le") -> np.ndarray:
+    """A chunk as float32[n] or [n, channels], in [-1, 1]; arguments and what is raised are as for `as_samples`."""
+    return _as_float32(_as_array(chunk, encoding))
+
+
+def as_mono(samples: np.ndarray) -> np.ndarray:
+    """float32[n] or [n, channels] -> float32[n], the mean of the channels."""
+    if samples.ndim == 1:
+        return samples
+    if samples.shape[1] == 1:
+        return samples[:, 0]
+    # One memory order means one order of summation, so that results do not depend on chunking.
+    return np.ascontiguousarray(samples).mean(axis=1)
+
+
+def check_recording(shape: tuple[int, ...]) -> None:
+    """Raises AudioError unless `shape` is a whole recording's: as `check_layout`, with no more channels than samples.
+
+    A chunk of a stream may hold one sample of each channel. No recording is that short: [1, n] is mono, transposed.
+    """
+    check_layout(shape)
+    if len(shape) == 2 and shape[1] > shape[0] > 0:
+        raise _transposed(shape)
 
 
 def check_layout(shape: tuple[int, ...]) -> None:
@@ -43,36 +71,49 @@ def check_layout(shape: tuple[int, ...]) -> None:
     if len(shape) == 2 and shape[1] == 0:
         raise AudioError(f"audio has shape {list(shape)}: no channel. Pass [n] or [n, channels].")
     if len(shape) == 2 and shape[1] > MAX_CHANNELS:
+        raise _transposed(shape)
+
+
+def _transposed(shape: tuple[int, ...]) -> AudioError:
+    return AudioError(
+        f"audio has shape {list(shape)}, so {shape[1]} channels of {shape[0]} samples; at most {MAX_CHANNELS} channels "
+        "are allowed, and in a recording no more than samples. This is probably [channels, n]: pass its transpose, "
+        "[n, channels]."
+    )
+
+
+def _as_array(chunk: Chunk, encoding: Encoding) -> np.ndarray:
+    if not isinstance(chunk, np.ndarray) and (
+        isinstance(chunk, bytes | bytearray) or (isinstance(chunk, memoryview) and chunk.itemsize == 1)
+    ):
+        return _from_bytes(chunk, encoding)
+    array = np.asarray(chunk)
+    # Where a sample is a byte, an array of bytes can mean nothing else.
+    if array.dtype.type is np.uint8 and sample_bytes(encoding) == 1:
+        return from_bytes(array.tobytes(), encoding).reshape(array.shape)
+    return array
+
+
+def _from_bytes(data: bytes | bytearray | memoryview, encoding: Encoding) -> np.ndarray:
+    if len(data) % (width := sample_bytes(encoding)):
         raise AudioError(
-            f"audio has shape {list(shape)}, so {shape[1]} channels; at most {MAX_CHANNELS} are allowed. "
-            "This is probably [channels, n]: pass its transpose, [n, channels]."
+            f"chunk has {len(data)} bytes; samples of {8 * width} bits ({encoding}) need a multiple of {width}. Keep "
+            "the rest for the next chunk."
         )
-
-
-def _as_array(chunk: Chunk) -> np.ndarray:
-    if isinstance(chunk, bytes | bytearray) or (isinstance(chunk, memoryview) and chunk.itemsize == 1):
-        return _from_s16le(chunk)
-    return np.asarray(chunk)
-
-
-def _from_s16le(data: bytes | bytearray | memoryview) -> np.ndarray:
-    if len(data) % 2:
-        raise AudioError(
-            f"chunk has {len(data)} bytes; 16 bit samples need an even number. Keep the last byte for the next chunk."
-        )
-    return np.frombuffer(data, "<i2")
+    return from_bytes(data, encoding)
 
 
 def _as_float32(array: np.ndarray) -> np.ndarray:
     check_layout(array.shape)
-    # dtype.type ignores the byte order, which astype then takes care of.
+    # dtype.type ignores the byte order, which astype then handles.
     kind = array.dtype.type
     if kind is np.int16:
         return array.astype(np.float32) * np.float32(1 / 32768)
     if kind not in (np.float32, np.float64, np.float16):
         raise TypeError(
             f"audio is {array.dtype}; it must be float in [-1, 1], int16, or bytes of 16 bit samples. "
-            "Scale other integers first: int32 by x / 2**31, uint8 by (x - 128.0) / 128."
+            "Scale other integers first: int32 by x / 2**31, uint8 by (x - 128.0) / 128; telephone's bytes need "
+            "encoding='mulaw' or 'alaw'."
         )
     # The energy bounds the peak and costs a third of it; a NaN makes either comparison false.
     if not np.vdot(array, array) <= MAX_AMPLITUDE**2 and not np.abs(array).max(initial=0) <= MAX_AMPLITUDE:
@@ -95,13 +136,13 @@ def _refuse(array: np.ndarray) -> None:
     )
 
 
-def _mono(samples: np.ndarray) -> np.ndarray:
-    if samples.ndim == 1:
-        return samples
-    if samples.shape[1] == 1:
-        return samples[:, 0]
-    # One memory order means one order of summation, so that results do not depend on how a recording was cut.
-    return np.ascontiguousarray(samples).mean(axis=1)
-
-
-__all__ = ["AudioError", "AudioWarning", "Chunk", "as_samples", "check_layout"]
+__all__ = [
+    "AudioError",
+    "AudioWarning",
+    "Chunk",
+    "as_channels",
+    "as_mono",
+    "as_samples",
+    "check_layout",
+    "check_recording",
+]

@@ -1,7 +1,7 @@
-"""Recordings made harder, for training: noise, level, rooms, narrow lines, speed.
+"""Augmentation of recordings for training: noise, level, rooms, narrow bands, speed.
 
-All functions are pure: float32[n] in, a new float32 array out, and randomness only from the generator that is passed.
-None moves the sound in time, except `change_speed` and `fit_length`, so labels stay true. Silence never gives NaN.
+All functions are pure: float32[n] in, a new float32 array out, with randomness only from the given generator. Only
+`change_speed` and `fit_length` move the sound in time, so labels stay valid. Silence never gives NaN.
 """
 
 import numpy as np
@@ -14,13 +14,13 @@ COLOURED_NOISE_RMS = 0.1
 
 
 def mix_at_snr(speech: np.ndarray, noise: np.ndarray, snr_db: float, active: np.ndarray | None = None) -> np.ndarray:
-    """speech[n] + scaled noise[n] -> float32[n], so that the speech lies `snr_db` above the noise.
+    """speech[n] + scaled noise[n] -> float32[n], with the speech `snr_db` above the noise.
 
     Args:
-        active: bool[n], the samples where somebody speaks. The level of the speech is taken there, so that pauses do
-            not lower it; default: everywhere. The noise's level is that of the whole noise.
+        active: bool[n], the samples with speech. The level of the speech is measured there, so that pauses do not
+            lower it; default: everywhere. The level of the noise is that of all of it.
 
-    Where speech (or active speech) or noise is silent, no ratio exists and the noise keeps its level.
+    If speech (or active speech) or noise is silent, there is no ratio and the noise keeps its level.
 
     Raises:
         AudioError: the lengths differ.
@@ -40,7 +40,7 @@ def mix_at_snr(speech: np.ndarray, noise: np.ndarray, snr_db: float, active: np.
 def reverberate(samples: np.ndarray, impulse_response: np.ndarray) -> np.ndarray:
     """samples[n] in a room with impulse_response[m] -> float32[n], as loud as before.
 
-    The strongest tap of the response, the direct path, is put at time zero. What rings on after the end is cut.
+    The strongest tap of the response, the direct path, is put at time zero. Reverberation after the end is cut.
 
     Raises:
         AudioError: the impulse response is empty or silent.
@@ -97,14 +97,14 @@ def change_speed(samples: np.ndarray, factor: float) -> np.ndarray:
         raise AudioError(f"speed factor is {factor}; it must be positive, such as 0.9 or 1.1.")
     if factor == 1:
         return np.array(samples, np.float32)
-    # Medium quality is 16 bits' worth; training does this for every clip, and the highest takes five times as long.
+    # Medium quality is accurate to 16 bits. Training does this for every clip; the highest takes five times as long.
     return resample_to_length(samples, factor, 1.0, round(len(samples) / factor), quality="MQ")
 
 
 def coloured_noise(length_samples: int, slope: float, rng: np.random.Generator) -> np.ndarray:
-    """Noise whose power falls with frequency as 1 / f^slope -> float32[length_samples], at an RMS of 0.1.
+    """Noise with the power spectrum 1 / f^slope -> float32[length_samples], at an RMS of 0.1.
 
-    Slope 0 is white, 1 pink, 2 brown, -1 blue. Without a constant part.
+    Slope 0 is white, 1 pink, 2 brown, -1 blue. The mean is 0.
 
     Source: Timmer and Koenig, On generating power law noise, Astronomy and Astrophysics 300, 1995.
     """
@@ -134,13 +134,13 @@ def fit_length(samples: np.ndarray, length_samples: int, rng: np.random.Generato
 
 
 def clip_protect(samples: np.ndarray, peak: float = 0.99) -> np.ndarray:
-    """samples[n] -> float32[n], turned down as a whole where they would go beyond `peak`."""
+    """samples[n] -> float32[n], attenuated as a whole if they exceed `peak`."""
     highest = np.abs(samples).max(initial=0)
     return _float32(samples * (peak / highest)) if highest > peak else np.array(samples, np.float32)
 
 
 def _loop(samples: np.ndarray) -> np.ndarray:
-    """samples[n] shortened by a fade: the end is faded out over the beginning, so that it can follow itself."""
+    """samples[n] shortened by a cross-fade of the end into the beginning, for seamless loops."""
     fade = min(LOOP_FADE_SAMPLES, len(samples) // 2)
     loop = np.array(samples[: len(samples) - fade], np.float32)
     rising = np.linspace(0, 1, fade, endpoint=False, dtype=np.float32)

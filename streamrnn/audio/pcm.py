@@ -1,4 +1,4 @@
-"""Raw PCM bytes, with or without the header of a WAVE file in front."""
+"""Raw PCM bytes, with or without a WAVE header."""
 
 import struct
 from collections.abc import Callable
@@ -6,29 +6,42 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from streamrnn.audio.chunks import MAX_CHANNELS, AudioError
+from streamrnn.audio.chunks import MAX_CHANNELS, AudioError, as_samples
+from streamrnn.audio.encodings import Encoding, require_encoding, sample_bytes
 
 INTEGER, FLOAT, EXTENSIBLE = 0x0001, 0x0003, 0xFFFE
-# A program that writes to a pipe does not know the length: it writes 0 or something near the largest size there is.
+# A program that writes to a pipe does not know the length: it writes 0 or something near the largest size.
 UNKNOWN_SIZE = 0x7FFFF000
+# Maximum size of a header's fmt chunk.
+LONGEST_FIELDS = 256
+SKIP_BYTES = 2**16
+# Chunks that may follow the sound of a WAVE file; any other bytes are more sound.
+WAVE_CHUNKS = frozenset(
+    name.ljust(4)
+    for name in b"LIST INFO fact cue plst smpl inst note labl ltxt adtl bext iXML axml chna JUNK junk PAD FLLR PEAK "
+    b"cart acid strc DISP levl umid minf elm1 regn ovwf id3 ID3 _PMX afsp aXML mext MD5 qlty SNDM Cr8r".split()
+)
+END_MARKS = (b"TAG", b"ID3", b"APET")
 
 
 @dataclass(frozen=True)
 class PcmFormat:
-    """How samples lie in bytes.
+    """The encoding of samples in bytes.
 
     Attributes:
         sample_rate: Hz.
-        channels: interleaved.
+        channels: number of interleaved channels.
         bits: 16, 24 or 32 per sample, little-endian; 32 or 64 for float.
         is_float: floating point in [-1, 1] instead of signed integers.
-        size_bytes: of all samples, or None where the stream just ends.
+        law: "mulaw" or "alaw", of 8 bits per sample (G.711), instead of either.
+        size_bytes: of all samples, or None if they last to the end of the stream.
     """
 
     sample_rate: int
     channels: int = 1
     bits: int = 16
     is_float: bool = False
+    law: Encoding | None = None
     size_bytes: int | None = None
 
     def __post_init__(self):
@@ -37,6 +50,8 @@ class PcmFormat:
                 f"PCM of {self.channels} channels at {self.sample_rate} Hz; 1 to {MAX_CHANNELS} channels and a "
                 "positive rate are needed. Check the settings of the sender."
             )
+        if self.law is not None and self.bits == 8:
+            return
         if self.bits not in ((32, 64) if self.is_float else (16, 24, 32)):
             kind = "float" if self.is_float else "integer"
             raise AudioError(
@@ -51,46 +66,78 @@ class PcmFormat:
 
     def decode(self, data: bytes) -> np.ndarray:
         """Whole frames of bytes -> float32[n], or [n, channels] with more than one channel."""
-        samples = _from_float(data, self.bits) if self.is_float else _from_integer(data, self.bits)
+        if self.law is not None:
+            samples = as_samples(data, self.law)
+        else:
+            samples = _from_float(data, self.bits) if self.is_float else _from_integer(data, self.bits)
         return samples if self.channels == 1 else samples.reshape(-1, self.channels)
 
 
-def read_wave_header(read: Callable[[int], bytes]) -> PcmFormat:
-    """Reads a WAVE header, after its first four bytes, up to the first byte of sound.
-
-    Args:
-        read: gives exactly so many bytes, or fewer at the end of the stream.
+def raw_format(sample_rate: int, channels: int, encoding: Encoding) -> PcmFormat:
+    """The format of samples without a header.
 
     Raises:
-        AudioError: the header ends early, is not that of a WAVE file, or the samples are of another kind than
-            `PcmFormat`.
+        AudioError: as `PcmFormat`.
+        ValueError: there is no such encoding.
     """
-    if _exactly(read, 8)[4:] != b"WAVE":
+    require_encoding(encoding)
+    is_float, law = encoding == "f32le", encoding if sample_bytes(encoding) == 1 else None
+    return PcmFormat(sample_rate, channels, 8 * sample_bytes(encoding), is_float, law)
+
+
+def read_wave_header(read: Callable[[int], bytes]) -> tuple[bytes, int | None]:
+    """Reads a WAVE header, up to the first byte of sound.
+
+    Args:
+        read: returns exactly that many bytes, or fewer at the end of the stream.
+
+    Returns:
+        Its fmt chunk, and the number of bytes of samples according to it; None if that is not a valid length.
+
+    Raises:
+        AudioError: the header ends early, or is not that of a WAVE file.
+    """
+    if _exactly(read, 12)[8:] != b"WAVE":
         raise AudioError("the stream begins with RIFF but is no WAVE file. Send WAVE or raw 16 bit samples.")
-    fields = None
+    fields = b""
     while True:
         name, size = struct.unpack("<4sI", _exactly(read, 8))
         if name == b"data":
             break
-        body = _exactly(read, size + size % 2)
+        taken = b""
         if name == b"fmt ":
-            fields = body
-    if fields is None or len(fields) < 16:
+            taken = fields = _exactly(read, min(size, LONGEST_FIELDS))
+        _skip(read, size + size % 2 - len(taken))
+    if len(fields) < 16:
         raise AudioError("the WAVE header has no description of its samples (fmt). Send raw 16 bit samples instead.")
-    return _parse_fields(fields, size if 0 < size < UNKNOWN_SIZE else None)
+    return fields, size if 0 < size < UNKNOWN_SIZE else None
 
 
-def _parse_fields(fields: bytes, size_bytes: int | None) -> PcmFormat:
+def pcm_format(fields: bytes, size_bytes: int | None) -> PcmFormat | None:
+    """The encoding described by a WAVE header's fmt chunk; None if it needs a decoder: 8 bit, ADPCM, ...
+
+    Raises:
+        AudioError: as `PcmFormat`.
+    """
     encoding, channels, sample_rate, _, _, bits = struct.unpack_from("<HHIIHH", fields)
     if encoding == EXTENSIBLE and len(fields) >= 26:
-        # The real encoding is the beginning of a GUID behind the extension's size, valid bits and speaker mask.
+        # The real encoding is the start of a GUID after the extension's size, valid bits and speaker mask.
         (encoding,) = struct.unpack_from("<H", fields, 24)
-    if encoding not in (INTEGER, FLOAT):
-        raise AudioError(
-            f"the WAVE header says encoding 0x{encoding:04x}; PCM (1) and float (3) can be read from a pipe. "
-            "Decode it first: ffmpeg -i - -f s16le -"
-        )
-    return PcmFormat(sample_rate, channels, bits, encoding == FLOAT, size_bytes)
+    if encoding not in (INTEGER, FLOAT) or (encoding == INTEGER and bits == 8):
+        return None
+    return PcmFormat(sample_rate, channels, bits, encoding == FLOAT, size_bytes=size_bytes)
+
+
+def wave_header(fields: bytes, sound_bytes: int, order: str = "<") -> bytes:
+    """A header for that many bytes of sound with the fields of a fmt chunk; `order` is their byte order."""
+    described = struct.pack(order + "4sI", b"fmt ", len(fields)) + fields
+    if sound_bytes + len(described) + 12 < 2**32:
+        name, size = (b"RIFX" if order == ">" else b"RIFF"), sound_bytes + len(described) + 12
+        head = struct.pack(order + "4sI", name, size) + b"WAVE" + described
+        return head + struct.pack(order + "4sI", b"data", sound_bytes)
+    sizes = struct.pack("<QQQI", sound_bytes + len(described) + 48, sound_bytes, 0, 0)
+    head = struct.pack("<4sI", b"RF64", 2**32 - 1) + b"WAVE" + struct.pack("<4sI", b"ds64", len(sizes)) + sizes
+    return head + described + struct.pack("<4sI", b"data", 2**32 - 1)
 
 
 def _exactly(read: Callable[[int], bytes], count: int) -> bytes:
@@ -98,6 +145,11 @@ def _exactly(read: Callable[[int], bytes], count: int) -> bytes:
     if len(data) < count:
         raise AudioError("the stream ended inside its WAVE header. Check the program that sends it.")
     return data
+
+
+def _skip(read: Callable[[int], bytes], count: int) -> None:
+    while count > 0:
+        count -= len(_exactly(read, min(count, SKIP_BYTES)))
 
 
 def _from_float(data: bytes, bits: int) -> np.ndarray:
@@ -112,4 +164,13 @@ def _from_integer(data: bytes, bits: int) -> np.ndarray:
     return wide.view("<i4")[:, 0].astype(np.float32) * np.float32(2.0**-31)
 
 
-__all__ = ["PcmFormat", "read_wave_header"]
+__all__ = [
+    "END_MARKS",
+    "UNKNOWN_SIZE",
+    "WAVE_CHUNKS",
+    "PcmFormat",
+    "pcm_format",
+    "raw_format",
+    "read_wave_header",
+    "wave_header",
+]

@@ -1,8 +1,11 @@
 """Changing the sample rate: live, chunk by chunk with a short constant delay, and offline for whole recordings."""
 
 import math
+import threading
+from collections import OrderedDict
 from collections.abc import Mapping
-from functools import lru_cache
+from concurrent.futures import Future
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -13,10 +16,12 @@ from streamrnn.audio.chunks import AudioError
 LOWEST_RATE, HIGHEST_RATE = 8000, 96000
 MAX_DELAY_MS = 4
 STOPBAND_DB = 80
-# Longer chunks are worked off in pieces of this many samples, so that memory stays flat and in the cache.
+# Longer chunks are processed in pieces of this many samples, so that memory stays bounded and in the cache.
 PIECE_SAMPLES = 2048
-# More phases than this are worked off by rows instead, so few at a time that copies of their windows stay in the cache.
+# More phases than this are processed by rows instead, few enough at a time that their windows stay in the cache.
 FEW_PHASES, FEW_ROWS = 32, 64
+# Memory for filters that are kept for later streams of the same rates; all pairs of usual rates need a tenth of it.
+MOST_KEPT_BYTES = 128 * 2**20
 
 
 class StreamingResampler:
@@ -24,15 +29,15 @@ class StreamingResampler:
 
     The rates are reduced to up/down = target/source. Each output sample is the dot product of a window of the input
     with one of `up` filters: a Kaiser-windowed sinc of 80 dB that passes 0.9 of the lower Nyquist frequency, or
-    somewhat less where that would take more than 4 ms (below about 12.5 kHz; from or to 8 kHz it passes 3.37 kHz). The
-    outputs wait for the right half of the window, which is the whole delay. Equal rates pass through untouched, with
-    no delay.
+    somewhat less if that would take more than 4 ms (below about 12.5 kHz; from or to 8 kHz it passes 3.37 kHz). The
+    right half of the window is the whole delay. Equal rates pass through unchanged, without delay.
 
-    Any chunking of the same input gives the same output bit for bit, and the position is kept in integers, so days of
-    audio do not drift. N input samples give ceil(N * target_rate / source_rate) output samples, the flush included.
+    Any chunking of the same input gives the same output bit for bit. The position is an integer, so days of audio do
+    not drift. N input samples give ceil(N * target_rate / source_rate) output samples, the flush included.
 
-    Filters are shared by all resamplers of a pair of rates. They cost 4 * up * taps bytes: 180 kB for 44100 -> 16000,
-    18 MB for 44101 -> 16000 with its 16000 filters, 40 MB and two seconds of design at worst. Not thread-safe.
+    Filters are shared by all resamplers of a pair of rates, and kept for later ones. They cost 4 * up * taps bytes:
+    180 kB for 44100 -> 16000, 18 MB for 44101 -> 16000 with its 16000 filters, 40 MB and two seconds of design at
+    worst. Not thread-safe.
 
     Args:
         source_rate, target_rate: whole numbers of Hz from 8000 to 96000.
@@ -49,12 +54,12 @@ class StreamingResampler:
         self.target_rate = _checked_rate(target_rate)
         divisor = math.gcd(self.source_rate, self.target_rate)
         self._up, self._down = self.target_rate // divisor, self.source_rate // divisor
-        self._filters, self._lookahead_samples = _design(self.source_rate, self.target_rate)
+        self._filters, self._lookahead_samples = _DESIGNS.of(self.source_rate, self.target_rate)
         self.reset()
 
     @property
     def delay_s(self) -> float:
-        """How far the output runs behind the input, in seconds; at most 0.004."""
+        """The delay of the output, in seconds; at most 0.004."""
         return self._lookahead_samples / self.source_rate
 
     def process(self, samples: np.ndarray) -> np.ndarray:
@@ -63,7 +68,7 @@ class StreamingResampler:
         return np.concatenate([np.empty(0, np.float32), *pieces])
 
     def flush(self) -> np.ndarray:
-        """The outputs still waiting for samples, with zeros in their place, float32[m]. Then a new stream begins."""
+        """The remaining outputs, with zeros for the missing samples, float32[m]. Then a new stream begins."""
         rest = self.process(np.zeros(self._lookahead_samples, np.float32))
         self.reset()
         return rest
@@ -84,19 +89,33 @@ class StreamingResampler:
         }
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:
-        """Goes on from a `snapshot`.
+        """Continues from a `snapshot`.
 
         Raises:
-            AudioError: it was taken from a resampler of other rates.
+            AudioError: it was taken from a resampler of other rates, or changed. Nothing has changed then.
         """
-        rates = int(snapshot["source_rate"]), int(snapshot["target_rate"])
+        if not isinstance(snapshot, Mapping) or set(snapshot) != {"source_rate", "target_rate", "tail", "phase"}:
+            raise AudioError("snapshot is none of a resampler. Pass what its snapshot() returned.")
+        rates = snapshot["source_rate"], snapshot["target_rate"]
         if rates != (self.source_rate, self.target_rate):
             raise AudioError(
                 f"snapshot is of a resampler {rates[0]} -> {rates[1]} Hz; this one is {self.source_rate} -> "
                 f"{self.target_rate} Hz. Restore it into one of the same rates."
             )
-        self._tail = np.array(snapshot["tail"], np.float32)
-        self._phase = int(snapshot["phase"])
+        tail, phase = snapshot["tail"], snapshot["phase"]
+        good = isinstance(tail, np.ndarray) and tail.dtype == np.float32 and tail.ndim == 1 and type(phase) is int
+        # Of what is held, no window is complete: its output would have been given.
+        if not good or not 0 <= phase < self._up or len(tail) >= self._filters.shape[1] or not np.isfinite(tail).all():
+            raise AudioError("snapshot of a resampler was changed or damaged. Pass what its snapshot() returned.")
+        self._tail, self._phase = tail.copy(), phase
+
+    def mark(self) -> tuple[np.ndarray, int]:
+        """The state as it is, for `rewind`: cheaper than a snapshot, and good for this object alone."""
+        return self._tail, self._phase
+
+    def rewind(self, mark: tuple[np.ndarray, int]) -> None:
+        """Goes back to a `mark`."""
+        self._tail, self._phase = mark
 
     def _advance(self, samples: np.ndarray) -> np.ndarray:
         # The buffer always begins with the window of the next output, so positions never leave a small range.
@@ -113,9 +132,9 @@ class StreamingResampler:
     def _filtered(self, buffer: np.ndarray, starts: np.ndarray, phases: np.ndarray) -> np.ndarray:
         """The dot products of the windows that begin at `starts` with the filters of these phases."""
         windows, outputs = sliding_window_view(buffer, self._filters.shape[1]), np.empty(len(starts), np.float32)
-        # Not a matrix product: BLAS blocks rows together, so a row's last bits would depend on how many there are.
+        # Not a matrix product: BLAS blocks rows together, so a row's last bits would depend on the number of rows.
         if self._up <= FEW_PHASES:
-            # Outputs of one phase share a filter and have windows at equal distances, so nothing need be copied.
+            # Outputs of one phase share a filter and have equally spaced windows, so nothing needs to be copied.
             for first in range(min(self._up, len(starts))):
                 rows = windows[starts[first] : starts[-1] + 1 : self._down][: len(outputs[first :: self._up])]
                 np.einsum("nk,k->n", rows, self._filters[phases[first]], out=outputs[first :: self._up])
@@ -129,7 +148,7 @@ class StreamingResampler:
 def resample(samples: np.ndarray, source_rate: int, target_rate: int) -> np.ndarray:
     """A whole recording at another rate, for bulk files: float[n] -> float32[ceil(n * target_rate / source_rate)].
 
-    Linear phase, so output n is the input at time n / target_rate. By soxr at its very high quality.
+    Linear phase, so output n is the input at time n / target_rate. Uses soxr at its very high quality.
 
     Raises:
         AudioError: a rate that is not a positive whole number.
@@ -156,6 +175,8 @@ def resample_to_length(
 
 
 def _checked_rate(rate: int) -> int:
+    if not isinstance(rate, Real):
+        raise AudioError(f"sample rate is {rate!r}; it must be a number of samples per second, such as 16000.")
     if not LOWEST_RATE <= rate <= HIGHEST_RATE or rate != int(rate):
         raise AudioError(
             f"sample rate is {rate} Hz; live resampling takes whole numbers from {LOWEST_RATE} to {HIGHEST_RATE}. "
@@ -164,9 +185,44 @@ def _checked_rate(rate: int) -> int:
     return int(rate)
 
 
-@lru_cache(maxsize=4)
+class _Designs:
+    """The filters of the last used pairs of rates, as many as fit; each is designed once, by one thread."""
+
+    def __init__(self, most_bytes: int):
+        self._most_bytes = most_bytes
+        self._kept: OrderedDict[tuple[int, int], Future[tuple[np.ndarray, int]]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def of(self, source_rate: int, target_rate: int) -> tuple[np.ndarray, int]:
+        """See `_design`."""
+        rates = source_rate, target_rate
+        with self._lock:
+            is_new = rates not in self._kept
+            design = self._kept.setdefault(rates, Future())
+            self._kept.move_to_end(rates)
+        if is_new:
+            self._make(rates, design)
+        return design.result()
+
+    def _make(self, rates: tuple[int, int], design: Future[tuple[np.ndarray, int]]) -> None:
+        # Without the lock, so that others can use existing filters.
+        try:
+            design.set_result(_design(*rates))
+        except BaseException as error:
+            with self._lock:
+                self._kept.pop(rates, None)
+            design.set_exception(error)
+            raise
+        with self._lock:
+            while len(self._kept) > 1 and self._bytes() > self._most_bytes:
+                self._kept.popitem(last=False)
+
+    def _bytes(self) -> int:
+        return sum(design.result()[0].nbytes for design in self._kept.values() if design.done())
+
+
 def _design(source_rate: int, target_rate: int) -> tuple[np.ndarray, int]:
-    """The filters, float32[up, taps], oldest sample first, and the source samples that they look ahead."""
+    """The filters, float32[up, taps], oldest sample first, and their look-ahead in source samples."""
     if source_rate == target_rate:
         return np.ones((1, 1), np.float32), 0
     nyquist_hz = min(source_rate, target_rate) / 2
@@ -186,13 +242,16 @@ def _design(source_rate: int, target_rate: int) -> tuple[np.ndarray, int]:
 
 
 def _windowed_sinc(phases: np.ndarray, half: int, bandwidth: float) -> np.ndarray:
-    """One filter per phase, [phases, 2 * half]: its taps lie at the distances phase + half - 1, ..., phase - half."""
+    """One filter per phase, [phases, 2 * half]: its taps are at the distances phase + half - 1, ..., phase - half."""
     beta = 0.1102 * (STOPBAND_DB - 8.7)
     distance = phases[:, None] + np.arange(half - 1, -half - 1, -1)
     kaiser = np.i0(beta * np.sqrt(1 - (distance / half) ** 2))
     # The tap at exactly -half has no partner at +half; without it the prototype filter is symmetric.
     taps = np.where(distance > -half, kaiser * np.sinc(bandwidth * distance), 0.0)
     return taps / taps.sum(axis=1, keepdims=True)
+
+
+_DESIGNS = _Designs(MOST_KEPT_BYTES)
 
 
 __all__ = ["StreamingResampler", "resample", "resample_to_length"]

@@ -1,4 +1,4 @@
-"""Where sound goes: a file, a loudspeaker and a pipe take chunks of samples as they come."""
+"""Sinks of sound: a file, a loudspeaker and a pipe, which take chunks of samples."""
 
 import sys
 from abc import ABC, abstractmethod
@@ -10,6 +10,8 @@ import numpy as np
 import soundfile
 
 from streamrnn.audio.chunks import AudioError
+from streamrnn.audio.devices import open_device
+from streamrnn.audio.writing import written
 
 
 class Sink(ABC):
@@ -23,11 +25,11 @@ class Sink(ABC):
 
     @abstractmethod
     def write(self, samples: np.ndarray) -> None:
-        """Takes float32[n] in [-1, 1]; n may be 0. What goes beyond is clipped."""
+        """Takes float32[n] in [-1, 1]; n may be 0. Values beyond are clipped."""
 
     @abstractmethod
     def close(self) -> None:
-        """Finishes what was begun, and releases what the sink holds. Closing twice is harmless."""
+        """Completes the output and releases resources. Closing twice is harmless."""
 
     def __enter__(self) -> Self:
         return self
@@ -40,7 +42,7 @@ class FileSink(Sink):
     """An audio file that grows; the extension chooses the format (.wav, .flac, .ogg, ...). WAV and FLAC are 16 bit.
 
     Args:
-        path: is made anew.
+        path: the file; an existing one is replaced.
         sample_rate: Hz.
 
     Raises:
@@ -50,22 +52,10 @@ class FileSink(Sink):
 
     def __init__(self, path: str | PathLike[str], sample_rate: int):
         self.path, self.sample_rate = Path(path), sample_rate
-        if not self.path.parent.is_dir():
-            raise FileNotFoundError(
-                f"cannot write {self.path}: the folder {self.path.parent} does not exist. Create it first."
-            )
-        if self.path.suffix[1:].upper() not in soundfile.available_formats():
-            raise AudioError(f"cannot write {self.path}: no format {self.path.suffix!r}. Use .wav, .flac or .ogg.")
-        try:
-            self._file = soundfile.SoundFile(self.path, "w", sample_rate, channels=1)
-        except soundfile.LibsndfileError as error:
-            raise AudioError(
-                f"cannot write {self.path} ({error.error_string.strip()}). Check that its folder is writable, and that "
-                f"the format takes {sample_rate} Hz."
-            ) from error
+        self._file = written(path, sample_rate, channels=1)
 
     def write(self, samples: np.ndarray) -> None:
-        """Takes float32[n] in [-1, 1]; n may be 0. What goes beyond is clipped.
+        """Takes float32[n] in [-1, 1]; n may be 0. Values beyond are clipped.
 
         Raises:
             AudioError: the disk is full, or the file was closed.
@@ -80,7 +70,7 @@ class FileSink(Sink):
 
 
 class Speaker(Sink):
-    """A loudspeaker, through PortAudio. `write` waits while enough sound is under way.
+    """A loudspeaker, through PortAudio. `write` blocks while enough sound is buffered.
 
     Args:
         sample_rate: Hz.
@@ -95,21 +85,22 @@ class Speaker(Sink):
     """
 
     def __init__(self, sample_rate: int, device: int | str | None = None):
-        sounddevice = _import_sounddevice()
         self.sample_rate, self.gaps = sample_rate, 0
-        try:
-            self._stream = sounddevice.OutputStream(
+
+        def open_(sounddevice: Any) -> Any:
+            stream = sounddevice.OutputStream(
                 samplerate=sample_rate, device=device, channels=1, dtype="float32", latency="low"
             )
-            self._stream.start()
-        except (sounddevice.PortAudioError, ValueError) as error:
-            raise AudioError(_no_speaker(sounddevice, device, sample_rate, error)) from error
+            stream.start()
+            return stream
+
+        self._stream = open_device("speaker", device, sample_rate, open_, "Choose another device or rate.")
 
     def write(self, samples: np.ndarray) -> None:
-        """Plays float32[n] in [-1, 1]; n may be 0. What goes beyond is clipped.
+        """Plays float32[n] in [-1, 1]; n may be 0. Values beyond are clipped.
 
         Raises:
-            AudioError: the speaker was closed, or its device is gone.
+            AudioError: the speaker is closed, or its device is gone.
         """
         if len(samples) == 0:
             return
@@ -118,17 +109,17 @@ class Speaker(Sink):
         self.gaps += bool(self._stream.write(np.ascontiguousarray(samples.clip(-1, 1)[:, None], np.float32)))
 
     def close(self) -> None:
-        """Plays what is under way, then releases the device. Closing twice is harmless."""
+        """Plays the buffered sound, then releases the device. Closing twice is harmless."""
         if not self._stream.closed:
             self._stream.stop()
             self._stream.close()
 
 
 class PipeSink(Sink):
-    """Raw signed 16 bit little-endian mono samples, handed on at once, such as `... | aplay -f S16_LE -r 16000`.
+    """Raw signed 16 bit little-endian mono samples, written at once, such as for `... | aplay -f S16_LE -r 16000`.
 
     Args:
-        sample_rate: Hz; whoever reads must be told.
+        sample_rate: Hz; the reader has to know it.
         stream: binary; default: standard output.
 
     Raises:
@@ -140,16 +131,16 @@ class PipeSink(Sink):
         self._stream = _standard_output() if stream is None else stream
 
     def write(self, samples: np.ndarray) -> None:
-        """Takes float32[n] in [-1, 1]; n may be 0. What goes beyond is clipped.
+        """Takes float32[n] in [-1, 1]; n may be 0. Values beyond are clipped.
 
         Raises:
-            BrokenPipeError: nobody reads any more.
+            BrokenPipeError: the reader has ended.
         """
         self._stream.write(np.round(samples * 32768).clip(-32768, 32767).astype("<i2").tobytes())
         self._stream.flush()
 
     def close(self) -> None:
-        """Leaves the stream open: it is not the sink's own."""
+        """Leaves the stream open, which the sink does not own."""
 
 
 def open_sink(what: str | PathLike[str], sample_rate: int) -> Sink:
@@ -168,25 +159,6 @@ def _standard_output() -> BinaryIO:
             "standard output is a terminal, which can't show sound. Send it on: ... | aplay -f S16_LE -r RATE"
         )
     return sys.stdout.buffer
-
-
-def _import_sounddevice() -> Any:
-    try:
-        import sounddevice
-    except ImportError as error:
-        raise ImportError('the speaker needs the package sounddevice: pip install "streamrnn[mic]"') from error
-    except OSError as error:
-        raise ImportError(
-            "the speaker needs the PortAudio library. Debian and Ubuntu: apt install libportaudio2; "
-            "macOS: brew install portaudio"
-        ) from error
-    return sounddevice
-
-
-def _no_speaker(sounddevice: Any, device: int | str | None, sample_rate: int, error: Exception) -> str:
-    wanted = "the default speaker" if device is None else f"speaker {device!r}"
-    devices = str(sounddevice.query_devices()) or "none"
-    return f"cannot open {wanted} at {sample_rate} Hz: {error}. Choose another device or rate. Devices:\n{devices}"
 
 
 __all__ = ["FileSink", "PipeSink", "Sink", "Speaker", "open_sink"]

@@ -9,8 +9,10 @@ from streamrnn.audio import read_audio
 from streamrnn.models import Model
 from streamrnn.runtime import Listener
 
-SAMPLES = Path(__file__).parents[2] / "audio_samples"
-SUFFIXES = {".flac", ".wav", ".ogg", ".mp3"}
+CHECKOUT = Path(__file__).parents[2] / "audio_samples"
+# A wheel has fewer of them.
+SAMPLES = CHECKOUT if CHECKOUT.is_dir() else Path(__file__).parents[1] / "samples"
+SUFFIXES = {".flac", ".wav", ".ogg", ".opus", ".mp3"}
 # Prime to everything that recordings are long.
 SHIFT_S = 2.3
 
@@ -19,7 +21,7 @@ def conversations(sound: Path | None, sample_rate: int, count: int, duration_s: 
     """Conversations, int16[n] each: all recordings in a row, again and again, each beginning at another place.
 
     Args:
-        sound: a recording, or a folder of them; default: audio_samples of the project.
+        sound: a recording, or a folder of them; default: the project's audio_samples, or what comes with the package.
 
     Raises:
         FileNotFoundError: there is no recording.

@@ -13,9 +13,9 @@ from jaxtyping import Array, Float
 from streamrnn.bench.sounds import noise_and_tones
 from streamrnn.bench.tables import rounded
 from streamrnn.bench.timing import interleaved
+from streamrnn.learning.memory import shortage
 from streamrnn.models import Model
 from streamrnn.shapes import State
-from streamrnn.training.memory import shortage
 
 BLOCKS_PER_CALL, TURNS = 32, 5
 DISTINCT_BLOCKS = 8

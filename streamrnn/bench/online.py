@@ -1,22 +1,19 @@
 """Recurrent networks against transformers on live sound: what a block costs, the longer the stream has run."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from os import PathLike
-from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 
 from streamrnn.bench.machine import describe_machine
-from streamrnn.bench.online_accuracy import check_folders, judged, saved_systems
-from streamrnn.bench.online_room import read_speed, shortage
+from streamrnn.bench.online_room import read_speed, too_large
 from streamrnn.bench.online_systems import SYSTEMS, LiveStream, System, check_systems, system_model
-from streamrnn.bench.online_training import training_throughput
-from streamrnn.bench.online_turns import Turns, in_microseconds, rounded, taking_turns
+from streamrnn.bench.tables import rounded
+from streamrnn.bench.timing import Times, summary, taking_turns
 from streamrnn.pretrained import load
-from streamrnn.runtime import configure, keep_memory
+from streamrnn.runtime import configure
 
 COUNTED = "multiply-adds of matrix products and convolutions, counted in the traced program"
 UNTIMED = "counted, not timed"
@@ -34,27 +31,16 @@ class Effort:
     """Turns that each system gets at each position."""
     turn_s: float = 0.05
     """Seconds of a turn."""
-    training_frames: tuple[int, ...] = (100, 1000, 10_000)
-    """Lengths of the recordings that training is timed on."""
-    training_rounds: int = 5
 
 
-QUICK = Effort(
-    timed_to_s={"transformer": 600, "transformer-recompute": 60},
-    rounds=5,
-    training_frames=(100, 1000),
-    training_rounds=3,
-)
+QUICK = Effort(timed_to_s={"transformer": 600, "transformer-recompute": 60}, rounds=5)
 FULL = Effort(timed_to_s={"transformer-recompute": 60}, rounds=30, turn_s=0.1)
 
 
 def compare_online(
     systems: tuple[str, ...] = SYSTEMS,
     effort: Effort = QUICK,
-    *,
     model_name: str | PathLike[str] = "vad",
-    weights: Sequence[Path] = (),
-    data: Sequence[Path] = (),
 ) -> dict[str, Any]:
     """Measures networks that differ in their core alone, at several positions of a stream. Ready for JSON.
 
@@ -68,8 +54,6 @@ def compare_online(
         systems: names of SYSTEMS.
         effort: how much is measured: QUICK, FULL, or another.
         model_name: the voice activity model in whose network the cores take turns; a shipped one's name, or a path.
-        weights: folders with SYSTEM.safetensors, the models of one task in each: their accuracy is measured.
-        data: for each folder of weights, labelled recordings as evaluate(task, ...) reads them.
 
     Returns:
         machine, model, deadline_ms, counted (what multiply-adds are);
@@ -80,21 +64,14 @@ def compare_online(
             that room, the program compiled), streams_per_core (as many as a core serves in real time, one by one) and
             streams_per_gb (of 10^9 bytes, the weights not counted);
         systems, one per system: system, parameters, late_from_s (about where the median block takes longer than the
-            sound in it lasts; None: nowhere), timed_to_s, and streams_per_core and streams_per_gb there;
-        training: see training_throughput;
-        accuracy, one row per saved model: see online_accuracy.judged.
+            sound in it lasts; None: nowhere), timed_to_s, and streams_per_core and streams_per_gb there.
 
     Raises:
-        ValueError: there is no such system, there are not as many weights as data, or see online_accuracy.
-        FileNotFoundError: there is no such model or folder.
-        AudioError: none of the recordings could be read.
+        ValueError: there is no such system, or none is named.
+        FileNotFoundError: there is no such model.
     """
     check_systems(systems)
-    check_folders(weights, data)
     configure()
-    # As `streamrnn train` does; transformers, whose updates need most memory, gain most.
-    keep_memory()
-    saved = [saved_systems(folder, systems) for folder in weights]
     machine, reference = describe_machine(), load(model_name)
     made = {name: System(name, system_model(name, reference)) for name in systems}
     rows, read_bytes_per_s = _measured_rows(made, effort, reference.frame_s), read_speed()
@@ -105,8 +82,6 @@ def compare_online(
         "counted": COUNTED,
         "systems": [_summary(system, rows, reference.frame_s) for system in made.values()],
         "rows": [row | _reading(row, read_bytes_per_s) for row in rows],
-        "training": _training(made, effort),
-        "accuracy": _accuracy(saved, data, effort),
     }
 
 
@@ -118,7 +93,7 @@ def late_from(rows: list[dict[str, Any]], deadline_us: float) -> float | None:
     before: dict[str, Any] | None = None
     for row in rows:
         if row["p50_us"] > deadline_us:
-            return row["position_s"] if before is None else rounded(_crossing(before, row, deadline_us))
+            return row["position_s"] if before is None else rounded(_crossing(before, row, deadline_us), 4)
         before = row
     return None
 
@@ -134,7 +109,9 @@ def _measured_rows(systems: dict[str, System], effort: Effort, frame_s: float) -
         for position_s in effort.positions_s:
             row = _counted_row(system, position_s, frame_s)
             rows.append(row)
-            row["note"] = UNTIMED if position_s > effort.timed_to_s.get(name, np.inf) else _missing(system, row)
+            # Compiling takes none of a stream's memory, so what does not fit is known before.
+            is_timed = position_s <= effort.timed_to_s.get(name, np.inf)
+            row["note"] = too_large(system.at(row["frames"]).bytes_needed) if is_timed else UNTIMED
             if row["note"] is None:
                 streams[name, position_s] = _opened(system, row)
     times = taking_turns(streams, effort.rounds, effort.turn_s)
@@ -154,11 +131,6 @@ def _counted_row(system: System, position_s: float, frame_s: float) -> dict[str,
     }
 
 
-def _missing(system: System, row: dict[str, Any]) -> str | None:
-    """What keeps a stream from being there. Compiling takes none of its memory, so it is known before."""
-    return shortage(system.at(row["frames"]).bytes_needed)
-
-
 def _opened(system: System, row: dict[str, Any]) -> LiveStream:
     """A stream at the row's position; its first block as a new stream goes into the row."""
     stream = LiveStream(system.at(row["frames"]), system.weights, system.inputs)
@@ -167,23 +139,23 @@ def _opened(system: System, row: dict[str, Any]) -> LiveStream:
     started = perf_counter()
     stream.begin()
     stream()
-    row["first_block_ms"] = rounded(1000 * (perf_counter() - started))
+    row["first_block_ms"] = rounded(1000 * (perf_counter() - started), 4)
     stream.move_to(row["frames"])
     return stream
 
 
-def _times(turns: Turns | None, row: dict[str, Any], frame_s: float) -> dict[str, Any]:
+def _times(turns: Times | None, row: dict[str, Any], frame_s: float) -> dict[str, Any]:
     if turns is None:
         return {}
-    times = in_microseconds(turns)
+    times = summary(turns)
     return times | {
-        "streams_per_core": rounded(1e6 * frame_s / times["p50_us"]),
-        "streams_per_gb": rounded(1e9 / row["state_bytes"]),
+        "streams_per_core": rounded(1e6 * frame_s / times["p50_us"], 4),
+        "streams_per_gb": rounded(1e9 / row["state_bytes"], 4),
     }
 
 
 def _reading(row: dict[str, Any], read_bytes_per_s: float | None) -> dict[str, float | None]:
-    return {"read_us": None if read_bytes_per_s is None else rounded(1e6 * row["state_bytes"] / read_bytes_per_s)}
+    return {"read_us": None if read_bytes_per_s is None else rounded(1e6 * row["state_bytes"] / read_bytes_per_s, 4)}
 
 
 def _summary(system: System, rows: list[dict[str, Any]], frame_s: float) -> dict[str, Any]:
@@ -197,16 +169,6 @@ def _summary(system: System, rows: list[dict[str, Any]], frame_s: float) -> dict
         "streams_per_core": last.get("streams_per_core"),
         "streams_per_gb": last.get("streams_per_gb"),
     }
-
-
-def _training(systems: dict[str, System], effort: Effort) -> list[dict[str, Any]]:
-    settings = {name: system.model.settings for name, system in systems.items()}
-    return training_throughput(settings, effort.training_frames, effort.training_rounds)
-
-
-def _accuracy(saved: list[dict[Path, System]], data: Sequence[Path], effort: Effort) -> list[dict[str, Any]]:
-    pairs = zip(saved, data, strict=True)
-    return [row for models, folder in pairs for row in judged(models, folder, effort.rounds, effort.turn_s)]
 
 
 __all__ = ["FULL", "QUICK", "SYSTEMS", "Effort", "check_systems", "compare_online", "late_from"]

@@ -2,23 +2,49 @@
 
 from typing import Any
 
-from rich import box
 from rich.console import Console
 from rich.table import Table
 
-LEFT = ("task", "system", "figure", "note")
+from streamrnn.bench.tables import figures_table, machine_line
 
 
 def print_report(report: dict[str, Any], console: Console | None = None) -> None:
     """Prints what compare_online() returned as tables."""
-    console, machine = console or wide_console(), report["machine"]
-    console.print(f"{machine['cpu']}, {machine['cores']} cores, load {machine['load_average']}, {machine['system']}")
+    console = console or wide_console()
+    console.print(machine_line(report["machine"]))
     console.print(f"Cores in the network of {report['model']}; one stream, one block, on one core of the machine.")
     console.print(_blocks(report))
-    console.print(_training(report["training"]))
     console.print(_headlines(report))
-    if report["accuracy"]:
-        console.print(_accuracy(report["accuracy"]))
+    console.print(conclusion(report))
+
+
+def conclusion(report: dict[str, Any]) -> str:
+    """What was measured, in a sentence: of the first recurrent network and of what keeps all that it heard."""
+    by_system: dict[str, list[dict[str, Any]]] = {}
+    for row in report["rows"]:
+        if "p50_us" in row:
+            by_system.setdefault(row["system"], []).append(row)
+    late = {row["system"]: row["late_from_s"] for row in report["systems"]}
+    grows = {name: rows[-1]["state_bytes"] > rows[0]["state_bytes"] for name, rows in by_system.items()}
+    # "gru" is what the models that come with the package are made of.
+    steady = ["gru"] if "gru" in grows else [name for name, does in grows.items() if not does]
+    growing = [name for name, does in grows.items() if does]
+    told = [_course(name, by_system[name], late[name]) for name in (*steady[:1], *growing[:1])]
+    block = f"Of a block of {report['deadline_ms']:g} ms"
+    return f"{block}, {'; '.join(told)}." if told else "Nothing was timed."
+
+
+def _course(system: str, rows: list[dict[str, Any]], late_s: float | None) -> str:
+    first, last = rows[0], rows[-1]
+    memory = f"and keeps {size(last['state_bytes'])}B of a stream"
+    times = f"{system} takes {_time(first['p50_us'])} after {duration(first['position_s'])}"
+    if last is not first:
+        times += f" and {_time(last['p50_us'])} after {duration(last['position_s'])}"
+    return f"{times}, {memory}, {'never late' if late_s is None else f'late from about {duration(late_s)} on'}"
+
+
+def _time(microseconds: float) -> str:
+    return f"{microseconds:.3g} µs" if microseconds < 1000 else f"{microseconds / 1000:.3g} ms"
 
 
 def duration(seconds: float | None) -> str:
@@ -95,31 +121,8 @@ def _timed(row: dict[str, Any]) -> list[str]:
     return [size(row["p50_us"]), spread, size(row["p99_us"]), size(row["first_block_ms"])]
 
 
-def _training(rows: list[dict[str, Any]]) -> Table:
-    table = _table(
-        "Training: frames per second, forward and backward", ["system", "frames", "frames/s", "p10-p90", "note"]
-    )
-    for row in rows:
-        spread = f"{size(row['p10'])}-{size(row['p90'])}" if "p10" in row else ""
-        table.add_row(row["system"], str(row["frames"]), size(row.get("frames_per_s")), spread, row["note"])
-    return table
-
-
-def _accuracy(rows: list[dict[str, Any]]) -> Table:
-    title = "Accuracy of trained models, streaming; ms of one core per second of sound, after a minute"
-    table = _table(title, ["task", "system", "figure", "value", "95 %", "clips", "parameters", "ms/s"])
-    for row in rows:
-        interval = "" if row["interval"] is None else "-".join(f"{end:.4f}" for end in row["interval"])
-        counted = [str(row["clips"]), size(row["parameters"]), size(row["core_ms_per_s"])]
-        table.add_row(row["task"], row["core"], row["figure"], f"{row['value']:.4f}", interval, *counted)
-    return table
-
-
 def _table(title: str, columns: list[str]) -> Table:
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
-    for column in columns:
-        table.add_column(column, justify="left" if column in LEFT else "right", no_wrap=column != "note")
-    return table
+    return figures_table(title, columns, left=("system", "note"))
 
 
-__all__ = ["duration", "print_report", "size", "wide_console"]
+__all__ = ["conclusion", "duration", "print_report", "size", "wide_console"]

@@ -42,7 +42,7 @@ def read_speed() -> float | None:
     return READ_BYTES / min(_seconds_to_read(array) for _ in range(10))
 
 
-def shortage(needed: int) -> str | None:
+def too_large(needed: int) -> str | None:
     """A sentence if so many bytes are not to be had, else None."""
     available = available_bytes()
     if available is None or needed <= available:
@@ -73,4 +73,4 @@ def _of_group(group: Path) -> int | None:
     return max(1, int(most) - int(used.read_text()) + cached)
 
 
-__all__ = ["available_bytes", "bytes_needed", "read_speed", "room_for", "shortage"]
+__all__ = ["available_bytes", "bytes_needed", "read_speed", "room_for", "too_large"]

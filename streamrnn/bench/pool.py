@@ -1,6 +1,6 @@
-"""How many live streams one process serves: a pool, fed and decided, beside other detectors in the same run."""
+"""How many live streams one process serves: a pool, fed and decided, beside a lone stream in the same run."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import count
 from time import perf_counter, process_time
 from typing import Any
@@ -9,15 +9,12 @@ import numpy as np
 from jaxtyping import Float
 from rich.console import Console
 
-from streamrnn.bench.installed import made_or_missing, print_missing
 from streamrnn.bench.machine import describe_machine
-from streamrnn.bench.peers import PEERS, Detector, LiveModel, Peer
 from streamrnn.bench.sounds import noise_and_tones
-from streamrnn.bench.tables import rounded, rows_table
-from streamrnn.decisions import SpeechSettings
+from streamrnn.bench.tables import machine_line, rounded, rows_table
 from streamrnn.models import Model
 from streamrnn.pretrained import load
-from streamrnn.runtime import Pool, configure
+from streamrnn.runtime import Pool, Stream, configure
 
 CHUNK_MS = 100
 CHUNKS_PER_S = 1000 // CHUNK_MS
@@ -28,29 +25,34 @@ LONE = "lone Stream"
 # The least that a figure of voice activity is to be.
 TARGETS = {"real-time streams": 2000.0, "silero-vad / pool": 10.0, "earshot / pool": 1.0}
 
+# Takes the next second of one stream, float32[sample_rate].
+Hear = Callable[[Float[np.ndarray, " samples"]], object]
+
 
 def bench_pool(
-    model_name: str = "vad", streams: Sequence[int] = (2000,), seconds: int = 10, peers: Sequence[Peer] = PEERS
+    model_name: str = "vad",
+    streams: Sequence[int] = (2000,),
+    seconds: int = 10,
+    beside: Mapping[str, tuple[int, Hear]] | None = None,
 ) -> dict[str, Any]:
     """Measures pools in which every stream gets a chunk of 100 ms, 16 bit, at the model's rate, and then all are
     advanced: chunks taken apart, steps and decisions, all included.
 
-    Pools and other detectors take turns, each with a second of sound, so that ratios hold on a busy machine too;
+    Pools and what runs beside them take turns, each with a second of sound, so that ratios hold on a busy machine too;
     absolute figures need an idle one. It calls streamrnn.configure(): call it before JAX is used.
 
     Args:
         model_name: a shipped model's name or a path.
         streams: numbers of streams, one pool each.
         seconds: of sound that each stream hears; as many rounds.
-        peers: detectors to measure beside a voice activity model, each on one stream as its package runs it; those
-            that are not installed are named.
+        beside: others to measure in the same run, each on one stream: its sample rate, and what hears a second of it.
 
     Returns:
         machine, model, chunk_ms, seconds;
         pools: [{streams, cost_ms, cpu_ms, real_time_streams, feed_share, tick_p50_ms, tick_p99_ms}]: wall time and
             processor time per second of one stream's sound; how many streams that makes in real time; the share of
             feeding in it; and the time of ticks, which is how long a chunk waits for its events at worst;
-        peers: [{name, cost_ms}], a lone Stream of the same model first; missing: [{name, error, install}];
+        beside: [{name, cost_ms}] of one stream by itself, a lone Stream of the same model first;
         figures: [{name, value, p10, p90, target, met}] of the largest pool; a figure is to be at
             least its target, where voice activity has one.
 
@@ -62,11 +64,10 @@ def bench_pool(
         raise ValueError(f"bench_pool got {seconds} seconds and {list(streams)} streams; all must be 1 or more.")
     configure()
     model, machine = load(model_name), describe_machine()
-    hears_speech = isinstance(model.decision, SpeechSettings)
-    present, missing = made_or_missing(peers if hears_speech else (), lambda peer: (peer.name, peer.make()))
+    hears_speech = "speech_start" in model.outlet().kinds
     pools = [PoolLoad(model, n) for n in sorted(set(streams))]
-    detectors: dict[str, Detector] = {LONE: LiveModel(model)} | dict(present)
-    heard = {name: _one_stream(detector) for name, detector in detectors.items()}
+    others = {LONE: (model.sample_rate, _lone(model))} | dict(beside or {})
+    heard = {name: _timed(rate, hear) for name, (rate, hear) in others.items()}
     costs: dict[str, list[float]] = {name: [] for name in heard}
     # The first round warms up and does not count.
     for round_ in range(-1, seconds):
@@ -81,8 +82,7 @@ def bench_pool(
         "chunk_ms": CHUNK_MS,
         "seconds": seconds,
         "pools": [pool.figures() for pool in pools],
-        "peers": [{"name": name, "cost_ms": rounded(1000 * np.median(cost))} for name, cost in costs.items()],
-        "missing": missing,
+        "beside": [{"name": name, "cost_ms": rounded(1000 * np.median(cost))} for name, cost in costs.items()],
         "figures": _figures(pools[-1].costs_s, costs, TARGETS if hears_speech else {}),
     }
 
@@ -141,26 +141,36 @@ class PoolLoad:
 
 def print_report(report: dict[str, Any], console: Console | None = None) -> None:
     """Prints what bench_pool() returned as tables."""
-    console, machine = console or Console(), report["machine"]
-    console.print(f"{machine['cpu']}, {machine['cores']} cores, load {machine['load_average']}, {machine['system']}")
+    console = console or Console()
+    console.print(machine_line(report["machine"]))
     console.print(rows_table(f"{report['model']}, chunks of {report['chunk_ms']} ms", report["pools"]))
-    for title, rows in (("One stream by itself", report["peers"]), ("Figures", report["figures"])):
+    for title, rows in (("One stream by itself", report["beside"]), ("Figures", report["figures"])):
         if rows:
             console.print(rows_table(title, rows))
-    print_missing(report["missing"], console)
 
 
-def _one_stream(detector: Detector) -> Callable[[], float]:
-    """A function that lets the detector hear a second of sound and gives the seconds that it took."""
-    seconds = _seconds(detector.sample_rate)
+def _lone(model: Model) -> Hear:
+    """The model on one live stream, in chunks of 100 ms."""
+    stream = Stream(model)
 
-    def hear() -> float:
-        sound = next(seconds)
-        started = perf_counter()
-        detector.scores(sound)
-        return perf_counter() - started
+    def hear(second: Float[np.ndarray, " samples"]) -> None:
+        for chunk in np.array_split(second, CHUNKS_PER_S):
+            stream.process(chunk)
 
     return hear
+
+
+def _timed(sample_rate: int, hear: Hear) -> Callable[[], float]:
+    """A function that lets the next second be heard and gives the seconds that it took."""
+    seconds = _seconds(sample_rate)
+
+    def take() -> float:
+        sound = next(seconds)
+        started = perf_counter()
+        hear(sound)
+        return perf_counter() - started
+
+    return take
 
 
 def _seconds(sample_rate: int) -> Iterator[Float[np.ndarray, " samples"]]:
@@ -183,4 +193,4 @@ def _figure(name: str, values: Float[np.ndarray, " rounds"], target: float | Non
     return {"name": name, "value": middle, "p10": low, "p90": high, "target": target, "met": met}
 
 
-__all__ = ["PoolLoad", "bench_pool", "print_report"]
+__all__ = ["Hear", "PoolLoad", "bench_pool", "print_report"]

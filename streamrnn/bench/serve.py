@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -12,11 +11,12 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from streamrnn.bench.child import command
 from streamrnn.bench.conversations import conversations, events_of, same
 from streamrnn.bench.machine import describe_machine
 from streamrnn.bench.serve_load import CHUNK_MS, Load, as_json, encoded
 from streamrnn.bench.server_process import ServerProcess, scrape, stream_url, token
-from streamrnn.bench.tables import cell, rounded
+from streamrnn.bench.tables import cell, machine_line, rounded
 from streamrnn.models import Model
 from streamrnn.pretrained import load
 from streamrnn.runtime import configure
@@ -95,8 +95,8 @@ def bench_serve(
 
 def print_report(report: dict[str, Any], console: Console | None = None) -> None:
     """Prints what bench_serve() returned as tables."""
-    console, machine = console or Console(), report["machine"]
-    console.print(f"{machine['cpu']}, {machine['cores']} cores, load {machine['load_average']}, {machine['system']}")
+    console = console or Console()
+    console.print(machine_line(report["machine"]))
     console.print(f"{report['model']}, {report['seconds']} s of sound per stream, messages of {report['chunk_ms']} ms")
     rows = [[name, *(row[name] for row in report["loads"])] for name in report["loads"][0]]
     console.print(_table("Loads", ("", *("" for _ in report["loads"])), rows))
@@ -136,8 +136,9 @@ def _measured(
 
 
 def _borne(load: Load, timeout_s: float) -> dict[str, Any]:
-    command = [sys.executable, "-m", "streamrnn.bench.serve_load"]
-    run = subprocess.run(command, input=as_json(load), capture_output=True, text=True, timeout=timeout_s)
+    run = subprocess.run(
+        command("streamrnn.bench.serve_load"), input=as_json(load), capture_output=True, text=True, timeout=timeout_s
+    )
     if run.returncode:
         last = run.stderr.strip().splitlines()[-1:]
         raise RuntimeError(f"the load could not be put on the server: {' '.join(last)}")

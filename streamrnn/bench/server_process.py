@@ -3,12 +3,12 @@
 import os
 import select
 import subprocess
-import sys
 import time
 import urllib.request
 from typing import Any, Self
 from urllib.parse import urlsplit
 
+from streamrnn.bench.child import command
 from streamrnn.serve.access import TOKEN_VARIABLE
 
 try:
@@ -22,7 +22,8 @@ SCRAPE_S = 10.0
 
 
 class ServerProcess:
-    """A server on this machine, at a free port unless told otherwise. A context manager: it ends with it.
+    """A server on this machine, at a free port unless told otherwise. A context manager: it ends with it, and
+    with this process.
 
     Args:
         model: name of a shipped model, or the path of a .safetensors file.
@@ -35,8 +36,9 @@ class ServerProcess:
     def __init__(self, model: str, **settings: Any):
         settings = {"port": 0, **settings}
         flags = [part for name, value in settings.items() for part in (f"--{name.replace('_', '-')}", str(value))]
-        command = [sys.executable, "-m", "streamrnn", "serve", model, *flags]
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        self._process = subprocess.Popen(
+            command("streamrnn", "serve", model, *flags), stdout=subprocess.PIPE, text=True
+        )
         try:
             self.url = self._address()
         except BaseException:

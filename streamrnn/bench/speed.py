@@ -7,14 +7,14 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from streamrnn.bench.bound import bound_call
 from streamrnn.bench.device import best_figure, device_batches
 from streamrnn.bench.hour import hour_factor, memory_growth_mb
 from streamrnn.bench.machine import describe_machine
 from streamrnn.bench.sounds import batches, chunks
 from streamrnn.bench.start_up import command_s, import_s
-from streamrnn.bench.tables import rounded, rows_table
+from streamrnn.bench.tables import machine_line, rounded, rows_table
 from streamrnn.bench.timing import Times, interleaved, ratio, summary
-from streamrnn.export.format import initial_state
 from streamrnn.models import Model
 from streamrnn.pretrained import load
 from streamrnn.runtime import Stream, compiled_step, configure
@@ -103,7 +103,7 @@ def print_report(report: dict[str, Any], console: Console | None = None) -> None
     """Prints what bench_step() returned as tables."""
     console = console or Console()
     machine = report["machine"]
-    console.print(f"{machine['cpu']}, {machine['cores']} cores, load {machine['load_average']}, {machine['system']}")
+    console.print(machine_line(report["machine"]))
     console.print(", ".join(f"{name} {version}" for name, version in machine["packages"].items()))
     calls = [{"name": name, **row} for name, row in report["calls"].items()]
     console.print(rows_table(f"{report['model']}, one block of one stream", calls))
@@ -132,12 +132,11 @@ def _device_table(rows: list[dict[str, Any]], device: str) -> Table:
 def _exported_calls(model: Model) -> dict[str, Callable[[], np.ndarray]]:
     # The only door to ONNX: without `against`, the package is not needed.
     from streamrnn.export.onnx import onnx_step
-    from streamrnn.export.onnx_stream import OnnxStep, open_session
+    from streamrnn.runtime.exported import OnnxModel, open_session
 
     exported = onnx_step(model).SerializeToString()
-    session, metadata = open_session(exported)
-    bound, live, live_again = OnnxStep(exported), chunks(model), chunks(model)
-    state = {each["name"]: initial_state(each) for each in metadata["states"]}
+    session, metadata = open_session(exported, "The graph")
+    live, state = chunks(model), dict(OnnxModel(exported).fresh_state)
 
     def plain() -> np.ndarray:
         nonlocal state
@@ -145,7 +144,7 @@ def _exported_calls(model: Model) -> dict[str, Callable[[], np.ndarray]]:
         state = dict(zip(state, after, strict=True))
         return outputs
 
-    return {ONNX: plain, BOUND: lambda: bound(next(live_again)[None])}
+    return {ONNX: plain, BOUND: bound_call(session, metadata, state, chunks(model))}
 
 
 def _steps(step: Compiled, inputs: Iterator[np.ndarray]) -> Callable[[], np.ndarray]:

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 from typing import Any
 
+from rich import box
 from rich.table import Table
 
 
@@ -21,6 +22,19 @@ def rows_table(
     return table
 
 
+def figures_table(title: str, columns: Sequence[str], left: Collection[str] = ()) -> Table:
+    """A table without rows and lines: columns in `left` are text, and a note may take several lines."""
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
+    for column in columns:
+        table.add_column(column, justify="left" if column in left else "right", no_wrap=column != "note")
+    return table
+
+
+def machine_line(machine: dict[str, Any]) -> str:
+    """What describe_machine() told, in a line."""
+    return f"{machine['cpu']}, {machine['cores']} cores, load {machine['load_average']}, {machine['system']}"
+
+
 def cell(value: Any) -> str:
     """A figure, an answer or nothing, as text."""
     if isinstance(value, bool):
@@ -33,4 +47,4 @@ def rounded(value: Any, digits: int = 3) -> float:
     return float(f"{value:.{digits}g}")
 
 
-__all__ = ["cell", "rounded", "rows_table"]
+__all__ = ["cell", "figures_table", "machine_line", "rounded", "rows_table"]

@@ -50,6 +50,11 @@ class Wire(asyncio.Protocol):
         return self._protocol.close_code
 
     @property
+    def close_reason(self) -> str | None:
+        """What was said when it was closed; None while it is open."""
+        return self._protocol.close_reason
+
+    @property
     def is_open(self) -> bool:
         """Whether messages can be sent."""
         return self._protocol.state is State.OPEN

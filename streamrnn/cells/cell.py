@@ -1,4 +1,4 @@
-"""What a cell is: one recurrence, without a time axis."""
+"""The interface of cells: one recurrence, without a time axis."""
 
 from typing import Any
 
@@ -11,10 +11,10 @@ from streamrnn.shapes import State
 
 
 class Cell(nnx.Module):
-    """One recurrence, split where the state enters.
+    """One recurrence, in two parts: without and with the state.
 
-    `project` is all that needs no state: a layer applies it to all frames of a recording in one matmul. `advance` is
-    the rest, one frame after the other. The state is float32 whatever the compute dtype: it is summed for hours.
+    `project` does not depend on the state, so a layer applies it to all frames of a recording in one matmul. `advance`
+    does the rest, frame by frame. The state is float32 whatever the compute dtype, because it is summed for hours.
 
     Attributes:
         in_features: numbers per input frame.
@@ -25,7 +25,7 @@ class Cell(nnx.Module):
     out_features: int
 
     def init_state(self, batch_size: int) -> State:
-        """Zeros: the state of `batch_size` streams that have heard nothing."""
+        """The state of `batch_size` fresh streams: zeros."""
         raise NotImplementedError(f"{type(self).__name__} defines no init_state")
 
     def project(self, x: Inexact[jax.Array, "*time in"]) -> Inexact[jax.Array, "*time gates"]:
@@ -43,17 +43,18 @@ Gates = tuple[Float[jax.Array, "batch hidden"], ...]
 
 
 class GatedCell(Cell):
-    """A recurrence whose output comes back through one matmul, `recurrent`, and which else works element by element.
+    """A recurrence with one matmul, `recurrent`, on the previous output; everything else is element-wise.
 
-    A subclass writes `combine` and `output_of`. So split, the gradient of the matmul's weights can be taken for all
-    frames at once, and a kernel can hold the weights on its chip for a whole recording.
+    A subclass writes `combine` and `output_of`. This split allows the gradient of the matmul's weights to be computed
+    for all frames at once, and a kernel to keep the weights on the chip for a whole recording. A cell whose `combine`
+    has weights of its own (peepholes) runs with the backend "scan" only, and JAX derives its gradient.
 
     Attributes:
-        gates: how many there are, side by side in the projected input and in the matmul's result.
+        gates: number of gates, which are side by side in the projected input and in the matmul's result.
         recurrent: W_h h + b_h of all gates.
-        dtype: compute dtype of both matmuls; all else is float32.
-        modulated: the gates, by their places, whose recurrent part does not just add to the input's.
-        is_pointwise: whether `combine` is all that happens after the matmuls.
+        dtype: compute dtype of both matmuls; everything else is float32.
+        modulated: indices of the gates whose recurrent part is not simply added to the input's part.
+        is_pointwise: whether there is nothing but `combine` after the matmuls.
     """
 
     gates: int
@@ -69,11 +70,11 @@ class GatedCell(Cell):
         return self.recurrent.kernel[...], bias[...]
 
     def combine(self, state: State, sums: Gates, /) -> State:
-        """The next state, element by element; `sums` are what gate_sums() gives."""
+        """The next state, element-wise; `sums` come from gate_sums()."""
         raise NotImplementedError(f"{type(self).__name__} defines no combine")
 
     def output_of(self, state: State, /) -> Float[jax.Array, "*batch out"]:
-        """The part of the state that is the output, and that the recurrent matmul sees; of many frames, theirs."""
+        """The part of the state that is the output and the input of the recurrent matmul, of one frame or many."""
         raise NotImplementedError(f"{type(self).__name__} defines no output_of")
 
     def advance(
@@ -86,9 +87,9 @@ class GatedCell(Cell):
 
 
 def gate_sums(z: tuple[jax.Array, ...], s: tuple[jax.Array, ...], modulated: tuple[int, ...]) -> tuple[jax.Array, ...]:
-    """What a gated cell combines: each gate's sum of the input's part z and the recurrent part s, in float32.
+    """The arguments of `combine`: each gate's sum of the input's part z and the recurrent part s, in float32.
 
-    Of a modulated gate it is z alone; its s follows after all gates.
+    For a modulated gate it is z alone; its s is appended after all gates.
     """
     z = tuple(part.astype(jnp.float32) for part in z)
     sums = (part if gate in modulated else part + s[gate] for gate, part in enumerate(z))

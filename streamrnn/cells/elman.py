@@ -1,4 +1,4 @@
-"""The Elman network: the plainest recurrence."""
+"""The Elman network, the simplest recurrence."""
 
 import jax
 import jax.numpy as jnp

@@ -16,7 +16,7 @@ class GRU(GatedCell):
         n  = tanh(W_xn x + b_xn + r * (W_hn h + b_hn))
         h' = n + z * (h - n)
 
-    Gates lie side by side in the order r, z, n.
+    Gates are side by side in the order r, z, n.
 
     Args:
         in_features: numbers per input frame.

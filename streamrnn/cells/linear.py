@@ -7,18 +7,21 @@ from jaxtyping import Float, Inexact
 
 from streamrnn.cells.cell import Cell, input_projection, zeros
 
+# Lower bound of 1 - a^2: its root is too small to change a float32 state, and the root's slope stays finite.
+SMALLEST_REST = 1e-30
+
 Coefficient = Float[jax.Array, "*time hidden"]
 
 
 class LinearCell(Cell):
-    """h' = a * h + b, element by element, where a and b depend on the input alone; the output is h'.
+    """h' = a * h + b, element-wise, where a and b depend on the input alone; the output is h'.
 
-    A step costs no matmul with the state. A subclass writes `coefficients`.
+    A step needs no matmul with the state. A subclass writes `coefficients`.
 
     Args:
         in_features: numbers per input frame.
         hidden: numbers of the state, which is also the output: h[batch, hidden].
-        gates: how many projections of the input there are, side by side, each of `hidden` numbers.
+        gates: number of projections of the input, side by side, each of `hidden` numbers.
         dtype: compute dtype of the projections (float32 or bfloat16); parameters, a, b and state stay float32.
         rngs: random streams that draw the parameters.
     """
@@ -49,13 +52,13 @@ class LinearCell(Cell):
 
 
 class MinGRU(LinearCell):
-    """Feng et al. 2024, "Were RNNs all we needed?", section 3.1 and appendix B: a GRU whose gates hear the input alone.
+    """Feng et al. 2024, "Were RNNs all we needed?", section 3.1 and appendix B: a GRU with gates of the input alone.
 
         z  = sigmoid(W_z x + b_z)
         h' = (1 - z) * h + z * g(W_h x + b_h)        g(v) = v + 1/2 where v >= 0, else sigmoid(v)
 
     g is positive, as in the paper's log-space form. a = 1 - z and b = z * g(...) are computed directly: products of
-    numbers in [0, 1] can only underflow to 0, which is what they are then.
+    numbers in [0, 1] can only underflow to 0, which is then their value.
     """
 
     def __init__(self, in_features: int, hidden: int, *, dtype=jnp.float32, rngs: nnx.Rngs):
@@ -67,7 +70,7 @@ class MinGRU(LinearCell):
 
 
 class MinLSTM(LinearCell):
-    """Feng et al. 2024, section 3.2 and appendix B: an LSTM whose gates hear the input alone and add up to one.
+    """Feng et al. 2024, section 3.2 and appendix B: an LSTM whose gates depend on the input alone and add up to one.
 
     f, i = sigmoid(W_f x + b_f), sigmoid(W_i x + b_i)
     h'   = f / (f + i) * h + i / (f + i) * g(W_h x + b_h)        g as in MinGRU
@@ -80,7 +83,7 @@ class MinLSTM(LinearCell):
 
     def coefficients(self, z: Inexact[jax.Array, "*time gates"]) -> tuple[Coefficient, Coefficient]:
         forget, add, candidate = self._split(z)
-        # f / (f + i) = sigmoid(log f - log i), which is exact also where both gates are shut.
+        # f / (f + i) = sigmoid(log f - log i), which stays exact when both gates are closed.
         odds = jax.nn.log_sigmoid(forget) - jax.nn.log_sigmoid(add)
         return jax.nn.sigmoid(odds), jax.nn.sigmoid(-odds) * _positive(candidate)
 
@@ -93,8 +96,8 @@ class RGLRU(LinearCell):
         a  = exp(-8 softplus(lambda) r)
         h' = a * h + sqrt(1 - a^2) * (i * (W_v x + b_v))
 
-    The paper's inputs are as wide as the state; W_v makes them so. lambda starts where a is between .9
-    and .999 at r = 1.
+    The paper's inputs are as wide as the state; here W_v gives them that width. lambda is initialised such that a is
+    between .9 and .999 at r = 1.
     """
 
     def __init__(self, in_features: int, hidden: int, *, dtype=jnp.float32, rngs: nnx.Rngs):
@@ -105,9 +108,13 @@ class RGLRU(LinearCell):
 
     def coefficients(self, z: Inexact[jax.Array, "*time gates"]) -> tuple[Coefficient, Coefficient]:
         recurrence, gate, value = self._split(z)
-        log_a = -8 * jax.nn.softplus(self.decay[...]) * jax.nn.sigmoid(recurrence)
-        # 1 - a^2 without cancellation where a is close to 1.
-        return jnp.exp(log_a), jnp.sqrt(-jnp.expm1(2 * log_a)) * jax.nn.sigmoid(gate) * value
+        # The root below amplifies errors of a small r. In runtimes of exported models the sigmoid has an absolute error
+        # of 1e-7, but the exponential has a relative error of 1e-7.
+        r = jnp.exp(jax.nn.log_sigmoid(recurrence))
+        log_a = -8 * jax.nn.softplus(self.decay[...]) * r
+        # 1 - a^2 without cancellation for a close to 1; bounded, since the root's slope is infinite at 0.
+        rest = jnp.maximum(-jnp.expm1(2 * log_a), SMALLEST_REST)
+        return jnp.exp(log_a), jnp.sqrt(rest) * jax.nn.sigmoid(gate) * value
 
 
 def _positive(x: Coefficient) -> Coefficient:

@@ -21,12 +21,12 @@ class LSTM(GatedCell):
         c' = f * c + i * g
         h' = o * tanh(c')            with a projection (Sak et al. 2014): h' = W_p (o * tanh(c'))
 
-    Gates lie side by side in the order i, f, g, o. The state is (c[batch, hidden], h[batch, out_features]).
+    Gates are side by side in the order i, f, g, o. The state is (c[batch, hidden], h[batch, out_features]).
 
     Args:
         in_features: numbers per input frame.
         hidden: numbers of the memory c.
-        projection: numbers of the output h, fewer than hidden; None leaves the projection out.
+        projection: numbers of the output h, fewer than hidden; None: no projection.
         dtype: compute dtype (float32 or bfloat16); parameters and state stay float32.
         rngs: random streams that draw the parameters.
 

@@ -1,5 +1,6 @@
 """The command `streamrnn`: one module per subcommand, imported when it is called for."""
 
+import io
 import os
 import sys
 import warnings
@@ -7,19 +8,28 @@ from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
 
+from streamrnn.cli.extras import advice
 from streamrnn.cli.interrupt import Interrupted, ending_at_once
 
 COMMANDS = {
-    "run": "hear a file, a microphone or a pipe, and print what is decided, as it is decided",
+    "demo": "hear a sample that comes with the package",
+    "run": "hear a file, a microphone or a pipe, or read lines, and print what is decided, as it is decided",
+    "batch": "hear thousands of recordings into a folder, on one machine or many; done ones are skipped",
+    "generate": "write what comes after a prompt, by a model of the next character",
     "serve": "serve models for many live streams, over WebSockets and HTTP, with a page to try them",
     "models": "list the models that come with streamrnn",
     "evaluate": "measure a model on a folder of recordings, streaming and offline",
-    "scenes": "compose test recordings of speech, noise, music and rooms, for evaluate",
+    "audit": "measure what a model gives away, and whom it serves worse",
+    "card": "check that a model's card says what it has to",
     "data": "fetch public corpora to train with",
-    "strings": "join recorded words into transcribed test recordings, for evaluate",
+    "compose": "compose test recordings with known truth, for evaluate: vad, denoise, digits",
     "train": "train a model on a folder of recordings",
+    "convert": "make a model of another package's weights: Resemblyzer's speaker encoder",
+    "enrol": "make a speaker model know voices by name",
+    "push": "put a model on the Hugging Face Hub",
     "export": "write a model to a file that runs without streamrnn: ONNX or StableHLO",
-    "bench": "measure speed on this machine, or other programs on the same recordings",
+    "completion": "print what lets bash or zsh complete streamrnn's commands and flags",
+    "bench": "measure speed on this machine: a live step, many streams, a server",
     "compare": "measure recurrent networks against transformers on live sound",
 }
 
@@ -30,10 +40,11 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 def main(args: Sequence[str] | None = None) -> int:
     """Runs a command line (default: the process's own) and returns its exit status.
 
-    0: done, also when whoever reads the output has had enough. 2: it could not be done, for the reason printed. 130
-    and 143: ended by Ctrl-C and by SIGTERM.
+    0: done, also when whoever reads the output has had enough. 2: it could not be done, for the reason printed. 130,
+    143 and 129: ended by Ctrl-C, by SIGTERM and by SIGHUP.
     """
     args = list(sys.argv[1:] if args is None else args)
+    _prepare_output()
     with warnings.catch_warnings():
         warnings.simplefilter("default", UserWarning)
         warnings.showwarning = _print_warning
@@ -55,6 +66,21 @@ def main(args: Sequence[str] | None = None) -> int:
             return FAILED
 
 
+def _prepare_output() -> None:
+    """Lets every print succeed: where the shell closed an output (>&-), and for names that are no text."""
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        if getattr(sys, name) is None:
+            # At its own number, which else the next file that is opened would get, and the library's messages with it.
+            null = os.open(os.devnull, os.O_WRONLY)
+            if null != number:
+                os.dup2(null, number)
+                os.close(null)
+            setattr(sys, name, open(number, "w", encoding="utf-8", closefd=False))  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")
+
+
 def _dispatch(args: list[str]) -> int:
     match args:
         case [] | ["-h" | "--help", *_]:
@@ -70,11 +96,11 @@ def _dispatch(args: list[str]) -> int:
 
 
 def _overview() -> str:
-    commands = "\n".join(f"  {name:<10}{purpose}" for name, purpose in COMMANDS.items())
+    commands = "\n".join(f"  {name:<12}{purpose}" for name, purpose in COMMANDS.items())
     return (
         "usage: streamrnn COMMAND ...\n\nRecurrent speech models, live.\n\n"
         f"{commands}\n\n"
-        "Begin with: streamrnn run vad recording.wav\n"
+        "Begin with: streamrnn demo, then streamrnn run vad recording.wav\n"
         "Every command explains itself: streamrnn run --help"
     )
 
@@ -86,6 +112,8 @@ def _print_warning(message, category, filename, lineno, file=None, line=None) ->
 def _explain(error: Exception) -> str:
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}"
+    if isinstance(error, ModuleNotFoundError) and (what := advice(error)):
+        return what
     # Python's own MemoryError says nothing.
     return str(error) or "there is not enough memory."
 

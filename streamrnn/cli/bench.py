@@ -1,4 +1,4 @@
-"""`streamrnn bench`: speed on this machine, and other programs on the same recordings."""
+"""`streamrnn bench`: speed on this machine."""
 
 import json as json_format
 from collections.abc import Callable
@@ -8,25 +8,11 @@ from typing import Annotated, Any, Literal
 from rich.console import Console
 
 from streamrnn.cli.flags import default_is, dispatch
-from streamrnn.runtime import configure
 
 
 def main(args: list[str]) -> None:
     """Runs `streamrnn bench`. Raises what streamrnn.bench raises."""
-    dispatch(
-        {
-            "step": step,
-            "train": train,
-            "pool": pool,
-            "serve": serve,
-            "soak": soak,
-            "peers": peers,
-            "denoise-peers": denoise_peers,
-        },
-        "bench",
-        args,
-        "Measures speed and peers on this machine.",
-    )
+    dispatch({"step": step, "pool": pool, "serve": serve}, "bench", args, "Measures speed on this machine.")
 
 
 def step(
@@ -56,43 +42,7 @@ def step(
     report = bench_step(model, against, hour=hour)
     if plot is not None:
         draw_real_time_streams(report, best_target(), plot)
-    _tell(report, print_report, json)
-
-
-def train(
-    cells: tuple[str, ...] = ("gru", "lstm", "mingru"),
-    batch: int = 32,
-    frames: int = 200,
-    hidden: int = 128,
-    layers: int = 2,
-    dtype: Literal["float32", "bfloat16"] = "float32",
-    rounds: int = 9,
-    plot: Path | None = None,
-    json: bool = False,
-) -> None:
-    """Measures how fast recurrent layers learn, beside Flax's and PyTorch's; those that are missing are named.
-
-    Args:
-        cells: Of elman, gru, lstm, mingru, minlstm, rglru.
-        batch: Recordings per update.
-        frames: Frames of each.
-        hidden: State of each layer, and width of its inputs.
-        layers: How many layers.
-        dtype: Numbers to compute in.
-        rounds: Turns that each gets.
-        plot: Draw the frames per second of each: .png, .svg or .pdf.
-        json: Print one JSON object.
-    """
-    from streamrnn.bench.train import Size, bench_train, print_report
-    from streamrnn.cli.plot import check_plot
-    from streamrnn.cli.plot_speed import draw_training_speed
-
-    if plot is not None:
-        check_plot(plot)
-    report = bench_train(cells, Size(batch, frames, hidden, layers), dtype, rounds)
-    if plot is not None:
-        draw_training_speed(report, plot)
-    _tell(report, print_report, json)
+    tell(report, print_report, json)
 
 
 def pool(
@@ -102,7 +52,7 @@ def pool(
     plot: Path | None = None,
     json: bool = False,
 ) -> None:
-    """Measures how many live streams one process serves, beside other detectors; those that are missing are named.
+    """Measures how many live streams one process serves.
 
     Args:
         model: Name of a shipped model, or the path of a .safetensors file.
@@ -119,7 +69,7 @@ def pool(
     report = bench_pool(model, streams, seconds)
     if plot is not None:
         draw_latency(report["pools"], report["chunk_ms"], plot)
-    _tell(report, print_report, json)
+    tell(report, print_report, json)
 
 
 def serve(
@@ -152,70 +102,10 @@ def serve(
     report = bench_serve(model, streams, seconds, idle, server, sound)
     if plot is not None:
         draw_server_latency(report["loads"], TARGETS[LATENCY], plot)
-    _tell(report, print_report, json)
+    tell(report, print_report, json)
 
 
-def soak(
-    model: str = "vad",
-    minutes: float = 10.0,
-    streams: int = 100,
-    seed: int = 0,
-    sound: Annotated[Path | None, default_is("audio_samples of the project")] = None,
-    json: bool = False,
-) -> None:
-    """Lets clients of a server lose connections, come back, reset, and send nonsense, and looks for what is left.
-
-    Args:
-        model: Name of a shipped model, or the path of a .safetensors file.
-        minutes: For so long.
-        streams: How many clients.
-        seed: Of the choice of faults.
-        sound: A recording or a folder of them, to make conversations of.
-        json: Print one JSON object.
-    """
-    from streamrnn.bench.soak import bench_soak, print_report
-
-    report = bench_soak(model, minutes, streams, seed, sound)
-    _tell(report, print_report, json)
-
-
-def peers(
-    data: Path,
-    models: tuple[str, ...] = ("vad",),
-    split: Annotated[str | None, default_is("all")] = None,
-    json: bool = False,
-) -> None:
-    """Compares voice activity models with other detectors on the same recordings; those that are missing are named.
-
-    Args:
-        data: Folder with manifest.csv and vad_segments.csv, such as `streamrnn scenes` writes.
-        models: Names of shipped models, or paths of .safetensors files.
-        split: Take recordings of this split alone.
-        json: Print one JSON object.
-    """
-    from streamrnn.bench.peers import compare_vad_peers, show
-
-    configure()
-    comparison = compare_vad_peers(data, models, split)
-    _tell(comparison, show, json)
-
-
-def denoise_peers(data: Path, models: tuple[str, ...] = ("denoise",), json: bool = False) -> None:
-    """Compares noise suppression with that of others on the same recordings; those that are missing are named.
-
-    Args:
-        data: Folder with manifest.csv (path: noisy, clean), such as `streamrnn scenes --task denoise` writes.
-        models: Names of shipped models, or paths of .safetensors files.
-        json: Print one JSON object.
-    """
-    from streamrnn.bench.denoising_peers import compare_denoising_peers, show
-
-    configure()
-    comparison = compare_denoising_peers(data, models)
-    _tell(comparison, show, json)
-
-
-def _tell(report: dict[str, Any], show: Callable[[dict[str, Any], Console], None], json: bool) -> None:
+def tell(report: dict[str, Any], show: Callable[[dict[str, Any], Console], None], json: bool) -> None:
     """Prints a report: as one JSON object, or as tables."""
     if json:
         print(json_format.dumps(report, indent=2))
@@ -223,4 +113,4 @@ def _tell(report: dict[str, Any], show: Callable[[dict[str, Any], Console], None
         show(report, Console())
 
 
-__all__ = ["denoise_peers", "main", "peers", "pool", "serve", "soak", "step", "train"]
+__all__ = ["main", "pool", "serve", "step", "tell"]

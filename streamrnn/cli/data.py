@@ -1,5 +1,6 @@
 """`streamrnn data`: public corpora, fetched."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -7,8 +8,8 @@ import tyro
 
 from streamrnn.cli.flags import default_is, dispatch
 from streamrnn.cli.progress import progress
-from streamrnn.training.corpora import CORPORA, Corpus
-from streamrnn.training.fetch import fetch
+from streamrnn.data.corpora import CORPORA, Archive, Corpus
+from streamrnn.data.fetch import fetch
 
 NEXT = {
     "speech-commands": "streamrnn train keywords --data {} --words yes no up down left right on off stop go",
@@ -19,7 +20,7 @@ NEXT = {
 
 
 def main(args: list[str]) -> None:
-    """Runs `streamrnn data`. Raises what streamrnn.training.fetch.fetch raises, and ValueError for unknown names."""
+    """Runs `streamrnn data`. Raises what streamrnn.data.fetch.fetch raises, and ValueError for unknown names."""
     dispatch({"fetch": fetch_corpus}, "data", args, "Fetches public corpora to train with.")
 
 
@@ -28,6 +29,7 @@ def fetch_corpus(
     folder: tyro.conf.Positional[Path],
     part: Annotated[tuple[str, ...], default_is("what a first training needs")] = (),
     base_url: Annotated[str | None, default_is("the publisher's")] = None,
+    contents: Annotated[str | None, default_is("any")] = None,
 ) -> None:
     """Downloads a corpus, checks its sum and unpacks it; goes on where an interrupted download stopped.
 
@@ -36,23 +38,28 @@ def fetch_corpus(
         folder: Folder to put the corpus' own folder into. Made where missing.
         part: Parts of librispeech, such as dev-clean and train-clean-100.
         base_url: Folder on a web server that has the archives under the same names.
+        contents: The sum of the contents that an earlier download printed: others are refused. For one part at a time.
     """
     found = _named(corpus)
-    for name in _parts(found, part):
-        _fetch_part(found, name, folder, base_url)
+    parts = _parts(found, part)
+    if contents is not None and len(parts) > 1:
+        raise ValueError(f"contents is the sum of one part; {', '.join(parts)} are asked for. Name one with --part.")
+    for name in parts:
+        archive = found.parts[name]
+        _fetch_part(archive if contents is None else replace(archive, contents=contents), folder, base_url)
     data = folder / found.folder
     print(f"{data} is ready (licence: {found.licence}). Next: {NEXT[corpus].format(data)}")
 
 
-def _fetch_part(corpus: Corpus, name: str, folder: Path, base_url: str | None) -> None:
-    archive = corpus.parts[name]
+def _fetch_part(archive: Archive, folder: Path, base_url: str | None) -> None:
     if (folder / archive.folder).exists():
         print(f"{folder / archive.folder} is there already")
         return
     size = f", {archive.size_bytes / 1e9:.1f} GB" if archive.size_bytes else ""
     print(f"fetching {archive.name}{size}", flush=True)
     with progress(archive.name) as moved:
-        fetch(archive, folder, base_url, moved)
+        _, contents = fetch(archive, folder, base_url, moved)
+    print(f"contents of {archive.name}: {contents}")
 
 
 def _named(corpus: str) -> Corpus:

@@ -1,24 +1,51 @@
 """Flags for how models decide: those of all kinds of decoders, with the model's own values as defaults."""
 
 import dataclasses
+import json
 from dataclasses import field
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from streamrnn.cli.flags import default_is
-from streamrnn.decisions import KeywordSettings, SpeechSettings, TranscriptSettings
-from streamrnn.decisions.attenuation import SoundSettings
+from streamrnn.decisions import SpeechSettings
+from streamrnn.tasks import tasks
 
-KINDS = (SpeechSettings, KeywordSettings, TranscriptSettings, SoundSettings)
+SHIPPED = Path(__file__).parents[1] / "pretrained"
 
 
 def _all_optional(kinds: tuple[type, ...]) -> type:
-    """One dataclass of all fields, each None by default: flags that are not given change nothing."""
+    """One dataclass of all fields, each None by default: flags that are not given change nothing. What is given in
+    another way is left out (`given_by` in a field's metadata)."""
     types: dict[str, Any] = {}
     for kind in kinds:
-        types |= {f.name: f.type for f in dataclasses.fields(kind) if f.name not in types}
-    hint = default_is("the model's own")
-    flags = [(name, Annotated[found | None, hint], field(default=None)) for name, found in types.items()]
+        types |= {f.name: f.type for f in dataclasses.fields(kind) if f.name not in types and not f.metadata}
+    flags = [
+        (name, Annotated[found | None, default_is(_own(name))], field(default=None)) for name, found in types.items()
+    ]
     return dataclasses.make_dataclass("decision", flags, frozen=True, namespace={"__doc__": _explained(kinds)})
+
+
+def _own(setting: str) -> str:
+    """The values of that setting in the models that tasks stand for: "the model's own: 0.5 vad, 0.8 keywords"."""
+    values: dict[str, list[str]] = {}
+    for task, decision in _shipped_decisions():
+        if setting in decision:
+            value = decision[setting]
+            values.setdefault("automatic" if value is None else f"{value:g}", []).append(task)
+    return "; ".join(["the model's own", *(f"{value} for {', '.join(names)}" for value, names in values.items())])
+
+
+@cache
+def _shipped_decisions() -> list[tuple[str, dict[str, Any]]]:
+    """task -> the decision settings of its default model. No model is loaded: help comes at once."""
+    found = []
+    for task in tasks():
+        path = SHIPPED / f"{task.default}.json"
+        if task.decision is not None and path.is_file():
+            own = {f.name: f.default for f in dataclasses.fields(task.resolve("decision"))}
+            found.append((task.name, own | json.loads(path.read_text("utf-8"))["decision"]))
+    return found
 
 
 def _explained(kinds: tuple[type, ...]) -> str:
@@ -29,7 +56,10 @@ def _explained(kinds: tuple[type, ...]) -> str:
         lines |= {
             line.split(":")[0].strip(): line for line in _whole(described) if line.split(":")[0].strip() not in lines
         }
-    return "When something is an event.\n\nAttributes:\n" + "\n".join(lines.values())
+    return (
+        "When something is an event. Behind each default are the tasks whose models have the setting.\n\nAttributes:\n"
+        + "\n".join(lines.values())
+    )
 
 
 def _whole(described: str) -> list[str]:
@@ -46,7 +76,25 @@ def _whole(described: str) -> list[str]:
 if TYPE_CHECKING:
     DecisionFlags = SpeechSettings
 else:
-    DecisionFlags = _all_optional(KINDS)
+    _kinds = (task.resolve("decision") for task in tasks() if task.decision is not None)
+    DecisionFlags = _all_optional(tuple(dict.fromkeys(_kinds)))
+
+
+def spoken(phrases: tuple[str, ...], grammar: Path | None) -> dict[str, Any]:
+    """The settings of what is listened for, by --phrase and --grammar.
+
+    Raises:
+        OSError, ValueError: the file of the grammar cannot be read, or is no text.
+    """
+    found: dict[str, Any] = {"phrases": phrases} if phrases else {}
+    if grammar is not None:
+        try:
+            found["grammar"] = grammar.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            raise ValueError(f"--grammar {grammar} is no text in UTF-8. Pass a TOML file.") from None
+        if not found["grammar"].strip():
+            raise ValueError(f"--grammar {grammar} is empty. Write [intents], and lists of sentences in it.")
+    return found
 
 
 def given(flags: Any) -> dict[str, Any]:
@@ -54,4 +102,4 @@ def given(flags: Any) -> dict[str, Any]:
     return {name: value for name, value in dataclasses.asdict(flags).items() if value is not None}
 
 
-__all__ = ["DecisionFlags", "given"]
+__all__ = ["DecisionFlags", "given", "spoken"]

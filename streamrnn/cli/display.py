@@ -14,7 +14,14 @@ from streamrnn.decisions import Event, as_text
 REFRESH_S = 1 / 15
 BAR_CELLS = 16
 SILENCE_DB, LOUD_DB = -60.0, -3.0
-STYLES = {"speech_start": "bold green", "speech_end": "cyan", "keyword": "bold magenta", "word": "bold"}
+STYLES = {
+    "speech_start": "bold green",
+    "speech_end": "cyan",
+    "keyword": "bold magenta",
+    "word": "bold",
+    "label": "bold green",
+    "abstain": "bold yellow",
+}
 
 
 class Display(Protocol):
@@ -71,7 +78,7 @@ class Meter:
     def show(self, events: list[Event]) -> None:
         for event in events:
             self.live.console.print(Text(as_text(event), STYLES.get(event.kind, "")))
-            self.speaking = event.kind == "speech_start" or (self.speaking and event.kind != "speech_end")
+            self.speaking = event.begins or (self.speaking and not event.ends)
 
     def move(self, time_s: float, samples: np.ndarray, activity: np.ndarray) -> None:
         if len(activity):

@@ -13,8 +13,9 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from streamrnn.audio import Source, as_samples
+from streamrnn.audio import Source
 from streamrnn.audio.sinks import PipeSink, Sink, Speaker, open_sink
+from streamrnn.cli.channels import heard
 from streamrnn.cli.display import REFRESH_S, SILENCE_DB, bar, level_db
 from streamrnn.cli.hearing import Enhancing, Place
 from streamrnn.cli.interrupt import ending_of, until_interrupted
@@ -32,11 +33,13 @@ class Enhancement:
     Attributes:
         out: a path, or one of DEVICES.
         plot: the picture to draw.
+        channel: the one to hear; None for the mean of all.
         others: flag -> its value, of the flags that are for events.
     """
 
     out: str | None
     plot: Path | None
+    channel: int | None
     others: dict[str, Any]
 
     def check(self, model: str) -> str:
@@ -65,10 +68,11 @@ class SoundSession:
         enhancer: a fresh stream of the model.
         sink: where the sound goes.
         keep: hold the sound, before and after, for a picture.
+        channel: the one to hear; None for the mean of all.
     """
 
-    def __init__(self, enhancer: Enhancing, sink: Sink, keep: bool):
-        self.enhancer, self.sink, self.keep = enhancer, sink, keep
+    def __init__(self, enhancer: Enhancing, sink: Sink, keep: bool, channel: int | None = None):
+        self.enhancer, self.sink, self.keep, self.channel = enhancer, sink, keep, channel
         self.meter = LevelMeter(Console(stderr=True)) if sys.stderr.isatty() else None
         self.before: list[np.ndarray] = [np.zeros(0, np.float32)]
         self.after: list[np.ndarray] = [np.zeros(0, np.float32)]
@@ -92,9 +96,9 @@ class SoundSession:
         )
 
     def _take_all(self, source: Source) -> None:
-        with closing(until_interrupted(source)) as chunks:
-            for chunk in chunks:
-                self._take(as_samples(chunk))
+        with closing(until_interrupted(heard(source, self.channel))) as chunks:
+            for samples in chunks:
+                self._take(samples)
 
     def _take(self, samples: np.ndarray) -> None:
         enhanced = self._timed(lambda: self.enhancer.process(samples))
@@ -152,7 +156,7 @@ def enhance(enhancement: Enhancement, name: str, place: Place, source: Source) -
     out = enhancement.check(name)
     enhancer = place.enhancing()
     with open_sink(out, source.sample_rate) as sink:
-        session = SoundSession(enhancer, sink, keep=enhancement.plot is not None)
+        session = SoundSession(enhancer, sink, enhancement.plot is not None, enhancement.channel)
         ended_by = session.hear(source)
     if enhancement.plot is not None:
         draw_enhancement(_picture(name, session), enhancement.plot)

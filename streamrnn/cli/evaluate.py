@@ -1,7 +1,7 @@
 """`streamrnn evaluate`: figures of a model on a folder."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,9 +10,21 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from streamrnn.audit.oversight import audit_oversight, store_hand_over
+from streamrnn.audit.telling import clips_of, tell_all
+from streamrnn.cli.audit_report import oversight_table
 from streamrnn.cli.flags import default_is, parse
+from streamrnn.cli.plot import check_plot
+from streamrnn.cli.plot_audit import draw_oversight
+from streamrnn.cli.plot_words import draw_confusions
 from streamrnn.cli.progress import progress
+from streamrnn.cli.situations import situations_table
+from streamrnn.cli.thresholds import advice, recommended
+from streamrnn.data import reading_outside
+from streamrnn.data.recordings import without
 from streamrnn.evaluation import evaluate
+from streamrnn.evaluation.situations import evaluate_situations
+from streamrnn.pretrained import save_decided
 from streamrnn.runtime import configure
 
 
@@ -23,7 +35,9 @@ class Evaluate:
     examples:
       streamrnn evaluate vad --data recordings
       streamrnn evaluate vad --data recordings --model runs/vad/vad.safetensors --json
-      streamrnn evaluate keywords --data words --split test --negatives noise music talk
+      streamrnn evaluate keywords --data words --split test --negatives noise music talk --max-alarms-per-hour 1
+      streamrnn evaluate keywords --data words --split test --hand-over 0.95 --out runs/sure/keywords
+      streamrnn evaluate vad --situations situations --only noise-begins telephone-tones
 
     A folder holds manifest.csv (path, ...) and what the task asks for: for vad, vad_segments.csv (path, start, end of
     speech in samples); for keywords, the column label, or a folder per word; for digits, the column transcript, or
@@ -32,8 +46,12 @@ class Evaluate:
 
     task: tyro.conf.Positional[str]
     """What the model is for, such as vad."""
-    data: tuple[Path, ...]
+    data: tuple[Path, ...] = ()
     """Folders of recordings, or folders of such folders."""
+    situations: Annotated[Path | None, default_is("recordings of --data")] = None
+    """Instead of --data: a folder that `streamrnn compose situations` wrote. Each situation is a row of figures."""
+    only: Annotated[tuple[str, ...], default_is("all")] = ()
+    """Judge in these situations alone."""
     model: Annotated[str | None, default_is("the shipped model of the task's name")] = None
     """Name of a shipped model, or the path of a .safetensors file."""
     split: Annotated[tuple[str, ...], default_is("all")] = ()
@@ -41,25 +59,109 @@ class Evaluate:
     exclude: tuple[str, ...] = ()
     """Names of recordings to leave out, such as those with wrong labels."""
     negatives: tuple[Path, ...] = ()
-    """For keywords: folders of sound without any of the words. What is detected there is a false alarm."""
+    """For keywords and phrases: folders of sound without any of the words. What is detected there is a false alarm."""
+    hand_over: Annotated[float | None, default_is("not measured")] = None
+    """Also find the score from which on this share of the answers is right, on recordings of --fit, and measure how far
+    scores can be trusted. Below it a person should look: events of kind abstain."""
+    fit: tuple[str, ...] = ("valid",)
+    """For --hand-over: the splits on which the score and a temperature are found."""
+    out: Annotated[Path | None, default_is("not stored")] = None
+    """For --hand-over: write the model here, with that score in its settings."""
+    plot: Annotated[Path | None, default_is("no picture")] = None
+    """Draw, for --hand-over, reliability and risk against coverage; for keywords without it, which word is taken for
+    which, and words missed against false alarms."""
+    max_alarms_per_hour: Annotated[float | None, default_is("not asked")] = None
+    """For keywords: recommend the threshold that raises at most so many false alarms per hour of sound without them."""
+    save_threshold: Annotated[Path | None, default_is("not stored")] = None
+    """For --max-alarms-per-hour: write the model here, with that threshold in its settings."""
+    save_calibration: Annotated[Path | None, default_is("not stored")] = None
+    """For phrases: write the model here, with the thresholds that were measured for so many false alarms per hour."""
+    read_outside: bool = False
+    """Read recordings that a table names by paths out of its own folder."""
     json: bool = False
     """Print one JSON object."""
 
 
 def main(args: list[str]) -> None:
-    """Runs `streamrnn evaluate`. Raises what streamrnn.evaluation.evaluate raises."""
+    """Runs `streamrnn evaluate`. Raises what streamrnn.evaluation.evaluate and evaluate_situations raise."""
     flags = parse(Evaluate, "evaluate", args)
     configure()
+    if flags.situations is not None:
+        return _in_situations(flags, flags.situations)
+    if flags.only:
+        raise ValueError("--only names situations. Pass --situations too, or leave it out.")
     if not flags.data:
         raise ValueError("--data names no folder. Pass one folder of recordings, or more.")
+    _check_oversight(flags)
     data, split = _one_or_all(flags.data), _one_or_all(flags.split) if flags.split else None
     extra = {"negatives": flags.negatives, "exclude": flags.exclude}
-    with progress("recordings") as moved:
+    with progress("recordings") as moved, reading_outside(flags.read_outside):
         result = evaluate(flags.task, data, flags.model or flags.task, split, moved, **extra)
+        if flags.hand_over is not None:
+            result["oversight"] = _oversight(flags, flags.hand_over, moved)
+    if flags.max_alarms_per_hour is not None:
+        result["recommended"] = _threshold(flags, result, flags.max_alarms_per_hour)
+    if flags.save_calibration is not None:
+        save_decided(
+            flags.model or flags.task, flags.save_calibration, {"calibration": result["streaming"]["calibration"]}
+        )
+    if flags.plot is not None and flags.hand_over is None:
+        draw_confusions(f"{result['model']} on {result['clips']} recordings", result["streaming"], flags.plot)
     if flags.json:
         print(json.dumps(result, indent=2))
     else:
         Console().print(_table(result))
+        if "oversight" in result:
+            Console().print(oversight_table(result["oversight"]))
+        if "recommended" in result:
+            print(advice(result["recommended"], result["streaming"]["detection"]["hours"]))
+
+
+def _check_oversight(flags: Evaluate) -> None:
+    if flags.hand_over is None and flags.out is not None:
+        raise ValueError("--out is of what --hand-over finds. Pass --hand-over too, or leave it out.")
+    if flags.plot is not None and flags.hand_over is None and flags.task != "keywords":
+        raise ValueError(f"--plot draws what --hand-over finds, or keywords; {flags.task} alone has no picture.")
+    if flags.max_alarms_per_hour is not None and flags.task != "keywords":
+        raise ValueError(f"--max-alarms-per-hour is for keywords; {flags.task} raises no alarms. Leave it out.")
+    if flags.save_calibration is not None and flags.task != "phrases":
+        raise ValueError(f"--save-calibration is for phrases; {flags.task} has none. Leave it out.")
+    if flags.save_threshold is not None and flags.max_alarms_per_hour is None:
+        raise ValueError("--save-threshold is of what --max-alarms-per-hour finds. Pass both, or neither.")
+    if flags.plot is not None:
+        check_plot(flags.plot)
+
+
+def _oversight(flags: Evaluate, wanted: float, moved: Callable[[int, int], None]) -> dict[str, Any]:
+    model = flags.model or flags.task
+    fitted, judged = (
+        tell_all(model, flags.data, without(clips_of(flags.data, splits), flags.exclude), moved, flags.task)
+        for splits in (flags.fit, flags.split)
+    )
+    report = audit_oversight(fitted, judged, wanted)
+    if flags.out is not None:
+        store_hand_over(model, flags.out, report)
+    if flags.plot is not None:
+        draw_oversight(f"{model} on {len(judged.clips)} recordings", report, flags.plot)
+    return report
+
+
+def _threshold(flags: Evaluate, result: dict[str, Any], most_per_hour: float) -> dict[str, Any]:
+    point = recommended(result["streaming"].get("detection"), most_per_hour)
+    if flags.save_threshold is not None:
+        save_decided(flags.model or flags.task, flags.save_threshold, {"threshold": point["threshold"]})
+    return point
+
+
+def _in_situations(flags: Evaluate, situations: Path) -> None:
+    if flags.data or flags.split or flags.exclude or flags.negatives:
+        raise ValueError("--situations goes with --only, --model and --json alone. Leave the other flags out.")
+    with progress("situations") as moved:
+        result = evaluate_situations(flags.task, situations, flags.model or flags.task, flags.only, moved)
+    if flags.json:
+        print(json.dumps(result, indent=2))
+    else:
+        Console().print(situations_table(f"{result['model']} in situations", {"": result["rows"]}))
 
 
 def _one_or_all(values: tuple) -> Any:
@@ -68,21 +170,29 @@ def _one_or_all(values: tuple) -> Any:
 
 def _table(result: dict[str, Any]) -> Table:
     places = result["data"] if isinstance(result["data"], str) else ", ".join(result["data"])
-    table = Table(title=f"{result['model']} on {result['clips']} recordings of {places}", title_justify="left")
+    judged = f"{result['lines']} lines" if "lines" in result else f"{result['clips']} recordings"
+    table = Table(title=f"{result['model']} on {judged} of {places}", title_justify="left")
     if left_out := result.get("left_out"):
         table.caption = f"{len(left_out)} more could not be judged; --json says why"
     table.add_column("figure", no_wrap=True)
-    for way in ("streaming", "offline"):
+    # Hours of sound are heard live alone.
+    figures = {way: dict(_lines(result[way])) for way in ("streaming", "offline") if way in result}
+    for way in figures:
         table.add_column(way, justify="right")
-    streaming, offline = (dict(_lines(result[way])) for way in ("streaming", "offline"))
-    for name, figure in streaming.items():
-        table.add_row(name, figure, offline.get(name, ""))
+    for name in figures["streaming"]:
+        table.add_row(name, *(of.get(name, "") for of in figures.values()))
     return table
 
 
 def _lines(figures: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
     """(name, figure) of all that is a number or a pair of them, and of a detection curve its points."""
     for name, value in figures.items():
+        if name == "calibration":
+            continue
+        if name == "confusions":
+            mistaken = ((label, _others(label, heard)) for label, heard in value.items())
+            yield from ((f"{label} taken for", others) for label, others in mistaken if others)
+            continue
         match value:
             case dict():
                 yield from _lines(value, f"{prefix}{name} ")
@@ -92,6 +202,10 @@ def _lines(figures: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str
                 yield f"{prefix}{name}", " to ".join(f"{number:.4g}" for number in value)
             case int() | float():
                 yield f"{prefix}{name}", f"{value:.4f}" if isinstance(value, float) else str(value)
+
+
+def _others(label: str, heard: dict[str, int]) -> str:
+    return ", ".join(f"{other} {count}x" for other, count in list(heard.items())[:4] if other != label)
 
 
 def _point(point: dict[str, Any]) -> str:

@@ -23,8 +23,9 @@ class Export:
     examples:
       streamrnn export vad vad.onnx                      one block of sound at a time, the state in plain sight
       streamrnn export vad vad.onnx --scan               whole recordings
-      streamrnn export vad vad.onnx --int8               a third of the size; prints what that costs
+      streamrnn export vad vad.onnx --int8               less than half the size; prints what that costs
       streamrnn export vad vad.stablehlo                 for JAX, on CPU, GPU and TPU
+      streamrnn export vad-compact vad.onnx --silero     for programs that load Silero VAD
     """
 
     model: tyro.conf.Positional[str]
@@ -35,6 +36,9 @@ class Export:
     """Write a graph of whole recordings, of any length, instead of one of a block (.onnx)."""
     int8: bool = False
     """Keep trained weights in 8 bits, and print what that costs (.onnx)."""
+    silero: bool = False
+    """Write a graph with the inputs and outputs of Silero VAD 5 and 6, for programs that load that (.onnx). The model
+    finds speech, its hop divides 256 samples, and its memory is small: see docs/silero.md."""
     recordings: Path = Path("audio_samples")
     """Folder of recordings that the cost of --int8 is measured on."""
 
@@ -47,11 +51,11 @@ class Export:
         """
         if self.out.suffix not in (".onnx", ".stablehlo"):
             raise ValueError(f"{self.out} ends in {self.out.suffix!r}. Name a file that ends in .onnx or .stablehlo.")
-        if self.out.suffix == ".stablehlo" and (self.scan or self.int8):
-            flag = "--int8" if self.int8 else "--scan"
-            raise ValueError(f"{flag} is for .onnx files. Leave it out, or name a file that ends in .onnx.")
-        if self.scan and self.int8:
-            raise ValueError("--scan and --int8 exclude each other. Leave one of them out.")
+        flags = [flag for flag in ("scan", "int8", "silero") if getattr(self, flag)]
+        if self.out.suffix == ".stablehlo" and flags:
+            raise ValueError(f"--{flags[0]} is for .onnx files. Leave it out, or name a file that ends in .onnx.")
+        if len(flags) > 1:
+            raise ValueError(f"--{' and --'.join(flags)} exclude each other. Leave all but one out.")
         check_outputs(self.model, [self.out])
         return self._recordings() if self.int8 else []
 
@@ -84,6 +88,10 @@ def main(args: list[str]) -> None:
         from streamrnn.export.stablehlo import export_stablehlo
 
         export_stablehlo(model, flags.out, about=about)
+    elif flags.silero:
+        from streamrnn.export.silero import export_silero
+
+        export_silero(model, flags.out, about)
     elif flags.int8:
         _export_int8(model, flags.out, recordings, about)
     else:

@@ -1,7 +1,8 @@
 """Flags from dataclasses and functions, the same way for every command."""
 
+import dataclasses
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar, get_type_hints
 
 import tyro
 
@@ -25,6 +26,19 @@ def default_is(what: str) -> Any:
     return tyro.conf.arg(help_behavior_hint=f"(default: {what})")
 
 
+def show_defaults(settings: type[T], **defaults: str) -> type[T]:
+    """The dataclass with these words as the defaults of fields in its help, where the field's own default is None."""
+    fields: Any = dataclasses.fields(settings)  # pyright: ignore[reportArgumentType]
+    hints = get_type_hints(settings, include_extras=True)
+    changed = [
+        (f.name, Annotated[hints[f.name], default_is(defaults[f.name])], f) for f in fields if f.name in defaults
+    ]
+    with_hints: Any = dataclasses.make_dataclass(
+        settings.__name__, changed, bases=(settings,), frozen=True, namespace={"__doc__": settings.__doc__}
+    )
+    return with_hints
+
+
 def dispatch(functions: dict[str, Callable[..., None]], command: str, args: list[str], description: str) -> Any:
     """Calls the function that the first argument names, with flags from its signature and help from its docstring."""
     return tyro.extras.subcommand_cli_from_dict(
@@ -32,4 +46,4 @@ def dispatch(functions: dict[str, Callable[..., None]], command: str, args: list
     )
 
 
-__all__ = ["default_is", "dispatch", "parse"]
+__all__ = ["default_is", "dispatch", "parse", "show_defaults"]

@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 import numpy as np
 
 from streamrnn.decisions import Event, SpeechSettings
-from streamrnn.decisions.attenuation import SoundSettings
+from streamrnn.decisions.phrases import NoPhrases
 from streamrnn.serve.access import TOKEN_VARIABLE
 
 if TYPE_CHECKING:
     from streamrnn.runtime import Enhancer, Listener
     from streamrnn.serve.client import Client
+
+IN_PYTHON = "In Python, use streamrnn.run_file or streamrnn.Stream."
+WHAT_FOR = 'Say what to listen for: --phrase "hey computer", or --grammar FILE.'
 
 
 class Hearing(Protocol):
@@ -57,7 +60,15 @@ class Place(Protocol):
     """Where a model is. A context manager."""
 
     @property
-    def gives_sound(self) -> bool: ...
+    def gives(self) -> str:
+        """What the model gives: "events", "sound" or "numbers"."""
+        ...
+
+    @property
+    def advice(self) -> str:
+        """What to do where it gives numbers."""
+        ...
+
     def hearing(self) -> Hearing: ...
     def enhancing(self) -> Enhancing: ...
     def __enter__(self) -> Self: ...
@@ -78,22 +89,31 @@ class Here:
         from streamrnn.pretrained import load
         from streamrnn.runtime import configure
 
-        configure()
-        self._model, self._rate, self._overrides = load(model), sample_rate, overrides
+        # An exported model runs without JAX.
+        if not model.endswith(".onnx"):
+            configure()
+        self._model, self._rate = load(model), sample_rate
+        decision = self._model.decision
+        self._settings = {} if decision is None else overrides(type(decision))
+        self._outlet = self._model.outlet(**self._settings)
 
     @property
-    def gives_sound(self) -> bool:
-        return self._model.Decision is SoundSettings
+    def gives(self) -> str:
+        return self._outlet.gives
+
+    @property
+    def advice(self) -> str:
+        return WHAT_FOR if isinstance(self._outlet, NoPhrases) else IN_PYTHON
 
     def hearing(self) -> Hearing:
         from streamrnn.runtime import Listener
 
-        return _HearingHere(Listener(self._model, self._rate, **self._overrides(self._model.Decision)))
+        return _HearingHere(Listener(self._model, self._rate, **self._settings))
 
     def enhancing(self) -> Enhancing:
         from streamrnn.runtime import Enhancer
 
-        return _EnhancingHere(Enhancer(self._model, self._rate, **self._overrides(self._model.Decision)))
+        return _EnhancingHere(Enhancer(self._model, self._rate, **self._settings))
 
     def __enter__(self) -> Self:
         return self
@@ -118,14 +138,23 @@ class There:
 
         # As floats, so that not a bit differs from what a model here would hear.
         form: Any = {"encoding": "f32le", "levels": True, "token": os.environ.get(TOKEN_VARIABLE) or None}
-        self._client, self._live = connect(url, model, sample_rate, **form, **overrides), live
+        self._connect, self._live = lambda: connect(url, model, sample_rate, **form, **overrides), live
+        self._client = self._connect()
+        self._clients, self._is_taken = [self._client], False
 
     @property
-    def gives_sound(self) -> bool:
-        return self._client.ready.gives == "sound"
+    def gives(self) -> str:
+        return self._client.ready.gives
+
+    @property
+    def advice(self) -> str:
+        return WHAT_FOR if "phrases" in self._client.ready.settings else IN_PYTHON
 
     def hearing(self) -> Hearing:
-        return _HearingThere(self._client, self._live)
+        if self._is_taken:
+            self._clients.append(self._connect())
+        self._is_taken = True
+        return _HearingThere(self._clients[-1], self._live)
 
     def enhancing(self) -> Enhancing:
         return _EnhancingThere(self._client, self._live)
@@ -134,19 +163,20 @@ class There:
         return self
 
     def __exit__(self, *exception) -> None:
-        self._client.close()
+        for client in self._clients:
+            client.close()
 
 
 class _HearingHere:
     def __init__(self, listener: "Listener"):
         self._listener, stream = listener, listener.stream
-        self.sample_rate, self.frame_s = stream.sample_rate, stream.model.frame_s
+        self.sample_rate, self.frame_s = stream.sample_rate, stream.step.frame_s
         self.feed, self.finish = listener.feed, listener.finish
 
     @property
     def speech(self) -> SpeechSettings | None:
-        settings = getattr(self._listener.decoder, "settings", None)
-        return settings if isinstance(settings, SpeechSettings) else None
+        outlet = self._listener.outlet
+        return outlet.settings if "speech_start" in outlet.kinds else None
 
     @property
     def duration_s(self) -> float:
@@ -154,7 +184,7 @@ class _HearingHere:
 
     @property
     def activity(self) -> np.ndarray:
-        return self._listener.stream.model.activity(self._listener.outputs)
+        return self._listener.activity
 
     def latency(self) -> str:
         return _with_compute(self._listener.latency)
@@ -164,7 +194,7 @@ class _HearingThere:
     def __init__(self, client: "Client", live: bool):
         self._client, self._live, ready = client, live, client.ready
         self.sample_rate, self.frame_s = ready.sample_rate, ready.frame_s
-        self.speech = SpeechSettings(**ready.settings) if ready.labels == ("speech",) else None
+        self.speech = SpeechSettings(**ready.settings) if "speech_start" in ready.kinds else None
         self.activity = np.zeros(0, np.float32)
         self._frames = 0
 

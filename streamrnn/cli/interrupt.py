@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM that never hit in the middle of a thought."""
+"""Ctrl-C, SIGTERM and SIGHUP that never hit in the middle of a thought."""
 
 import os
 import signal
@@ -12,11 +12,13 @@ from streamrnn.serve.client_errors import RemoteError
 
 T = TypeVar("T")
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+# Windows has no SIGHUP, which says that the terminal is gone.
+SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 
 class Interrupted(KeyboardInterrupt):
-    """The user (SIGINT) or a service manager (SIGTERM) wants the end; `status` is the exit status that tells which."""
+    """The user (SIGINT), a service manager (SIGTERM) or a terminal that closes (SIGHUP) wants the end; `status` is the
+    exit status that tells which."""
 
     def __init__(self, number: int):
         super().__init__()
@@ -72,6 +74,8 @@ def ending_of(work: Callable[[], None]) -> BaseException | None:
 def _handled_by(handler: Any) -> Iterator[None]:
     # Python lets only the main thread handle signals; elsewhere whoever runs it is in charge of them.
     numbers = SIGNALS if threading.current_thread() is threading.main_thread() else ()
+    # Under nohup, SIGHUP is to be ignored, and background jobs of a script ignore SIGINT.
+    numbers = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
     previous = {number: signal.signal(number, handler) for number in numbers}
     try:
         yield

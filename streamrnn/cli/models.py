@@ -1,67 +1,101 @@
 """`streamrnn models`: what comes with the package."""
 
 import json
+import textwrap
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import jax
 from flax import nnx
-from rich.console import Console
-from rich.table import Table
+from tyro.conf import Positional
 
-from streamrnn.cli.flags import parse
+from streamrnn.cli.flags import default_is, parse
 from streamrnn.pretrained import describe, load, locate, shipped
+from streamrnn.signals import Sound
+from streamrnn.tasks import find_task
 
 
 @dataclass(frozen=True)
 class Models:
-    """Lists the models that come with streamrnn."""
+    """Lists the models that come with streamrnn, or tells all about one."""
 
+    name: Annotated[Positional[str | None], default_is("all of them")] = None
+    """Tell all about this one."""
     json: bool = False
-    """Print JSON, a list with one object per model."""
+    """Print JSON: a list with one object per model, or one object."""
 
 
 def main(args: list[str]) -> None:
-    """Runs `streamrnn models`."""
+    """Runs `streamrnn models`. Raises ValueError for a name that is not shipped."""
     flags = parse(Models, "models", args)
-    rows = [describe_shipped(name) for name in shipped()]
+    if flags.name is not None and flags.name not in shipped():
+        raise ValueError(f"There is no model {flags.name!r}. Shipped are: {', '.join(shipped())}.")
+    rows = [describe_shipped(name) for name in ([flags.name] if flags.name else shipped())]
     if flags.json:
-        print(json.dumps(rows, indent=2))
+        print(json.dumps(rows[0] if flags.name else rows, indent=2))
+    elif flags.name:
+        print("\n".join(_all_of(rows[0])))
     else:
-        Console().print(_table(rows))
+        print("\n".join(_lines(rows)))
 
 
 def describe_shipped(name: str) -> dict[str, Any]:
     """What a shipped model is and how well it does, ready for JSON."""
     model, card = load(name), describe(locate(name))
+    task = find_task(str(card.get("task")))
     return {
         "name": name,
         "task": card.get("task"),
+        "gives": task.gives if task is not None else None,
         "model": card["model"],
-        "sample_rate": model.sample_rate,
+        "labels": [label for label in model.outlet().labels if label],
+        "megabytes": round(locate(name).stat().st_size / 1e6, 2),
+        "sample_rate": model.signal.sample_rate if isinstance(model.signal, Sound) else None,
+        "frames_per_s": 1 / model.signal.duration_s(1),
         "parameters": sum(leaf.size for leaf in jax.tree.leaves(nnx.state(model, nnx.Param))),
         "algorithmic_latency_ms": model.algorithmic_latency_ms,
         "figures": card.get("figures", {}),
     }
 
 
-def _table(rows: list[dict[str, Any]]) -> Table:
-    table = Table()
-    for column in ("name", "task"):
-        table.add_column(column)
-    for column in ("rate", "parameters", "latency"):
-        table.add_column(column, justify="right")
-    table.add_column("figures")
+def _lines(rows: list[dict[str, Any]]) -> list[str]:
+    """A line per model, within 80 columns where names allow it."""
+    heads = ("name", "task", "size", "latency", "gives")
+    table: list[tuple[str, ...]] = [heads]
     for row in rows:
-        table.add_row(
-            row["name"],
-            row["task"],
-            f"{row['sample_rate'] / 1000:g} kHz",
-            f"{row['parameters']:,}",
-            f"{row['algorithmic_latency_ms']:.0f} ms",
-            "\n".join(_figures(row["figures"])),
-        )
-    return table
+        gives = row["gives"] or ""
+        if row["labels"] and row["gives"] == "events":
+            gives += ": " + textwrap.shorten(", ".join(row["labels"]), 26, placeholder=" ...")
+        table.append((row["name"], row["task"], f"{row['megabytes']:.1f} MB", _latency(row), gives))
+    widths = [max(len(line[column]) for line in table) for column in range(len(heads))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in table]
+    return [*lines, "", "streamrnn models NAME tells the rest: parameters, figures, card."]
+
+
+def _all_of(row: dict[str, Any]) -> list[str]:
+    card = locate(row["name"]).with_suffix(".md")
+    return [
+        f"{row['name']}: {row['task']}, a {row['model']} that gives {row['gives']}",
+        f"  rate        {_rate(row)}",
+        f"  parameters  {row['parameters']:,}, {row['megabytes']:.1f} MB",
+        f"  latency     {_latency(row)}",
+        *(f"  labels      {line}" for line in textwrap.wrap(", ".join(row["labels"]), 66)[:8]),
+        *(f"  {line}" for line in _figures(row["figures"])),
+        f"  card        {card}",
+    ]
+
+
+def _rate(row: dict[str, Any]) -> str:
+    if row["sample_rate"] is None:
+        return "item by item, as they come"
+    return f"{row['sample_rate'] / 1000:g} kHz; others are resampled"
+
+
+def _latency(row: dict[str, Any]) -> str:
+    """In items where nothing says how fast they come."""
+    if row["sample_rate"] is None:
+        return f"{row['algorithmic_latency_ms'] * row['frames_per_s'] / 1000:.0f} items"
+    return f"{row['algorithmic_latency_ms']:.0f} ms"
 
 
 def _figures(figures: dict[str, Any], prefix: str = "") -> list[str]:

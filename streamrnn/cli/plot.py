@@ -124,15 +124,18 @@ def draw_server_latency(loads: Sequence[dict[str, Any]], target_ms: float, path:
     _draw_against_streams(loads, "latency", "milliseconds from sound to event", (target_ms, "target"), path)
 
 
-def draw_panel(content: Callable[[Any], None], path: Path) -> None:
-    """Writes a picture of one panel, which `content` fills, 1600 pixels wide, in the format of the path's suffix."""
+def draw_panels(path: Path, *contents: Callable[[Any], None]) -> Path:
+    """Writes a picture of panels side by side, which `contents` fill, 1600 pixels wide in all, in the format of the
+    path's suffix. Returns the path."""
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
     with rc_context(STYLE):
         figure = Figure(figsize=(16, 8.2), dpi=100, layout="constrained")
-        content(figure.subplots())
+        for panel, content in zip(figure.subplots(1, len(contents), squeeze=False)[0], contents, strict=True):
+            content(panel)
         figure.savefig(path)
+    return path
 
 
 def _draw_against_streams(
@@ -150,7 +153,7 @@ def _draw_against_streams(
         panel.set_ylim(bottom=0)
         panel.legend(frameon=False)
 
-    draw_panel(content, path)
+    draw_panels(path, content)
 
 
 def _draw(path: Path, picture: Any, contents: Sequence[Callable[[Any, Any], None]], heights: Sequence[float]) -> None:
@@ -305,7 +308,7 @@ __all__ = [
     "draw",
     "draw_enhancement",
     "draw_latency",
-    "draw_panel",
+    "draw_panels",
     "draw_server_latency",
     "envelope",
     "limit_line",

@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.progress import Progress as Bars
 
 if TYPE_CHECKING:
-    from streamrnn.training.progress import Progress, Watch
+    from streamrnn.learning.progress import Progress, Watch
 
 
 @contextmanager

@@ -7,14 +7,16 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import tyro
 from rich.console import Console
 
-from streamrnn.audio import FileSource, Microphone, PipeSource, Source, as_samples
-from streamrnn.cli.decision import DecisionFlags, given
+from streamrnn.audio import Encoding, FileSource, Microphone, PipeSource, Source
+from streamrnn.cli.channels import EachChannel, apart, heard, require_channel
+from streamrnn.cli.cut import Cuts
+from streamrnn.cli.decision import DecisionFlags, given, spoken
 from streamrnn.cli.display import Display, Lines, Meter
 from streamrnn.cli.enhance import DEVICES, Enhancement, enhance
 from streamrnn.cli.flags import default_is, parse
@@ -22,6 +24,7 @@ from streamrnn.cli.hearing import Hearing, Here, Place, There
 from streamrnn.cli.interrupt import ending_of, until_interrupted
 from streamrnn.cli.outputs import check_outputs
 from streamrnn.cli.plot import Picture, check_plot, draw
+from streamrnn.cli.run_lines import run_lines, task_of_lines
 from streamrnn.decisions import (
     Event,
     as_json_line,
@@ -41,11 +44,14 @@ class Run:
       streamrnn run vad recording.wav                    where somebody speaks
       streamrnn run vad recording.wav --plot speech.png  the same, as a picture
       streamrnn run vad recording.wav --srt speech.srt   the same, as subtitles
+      streamrnn run vad call.wav --utterances FOLDER     what is said, each utterance as a file of sound
+      streamrnn run vad call.wav --channel each          agent and customer, each by itself
       streamrnn run vad mic                              live; Ctrl-C ends it
       streamrnn run vad mic --json | your_program        one JSON object per line
       arecord -f S16_LE -r 16000 | streamrnn run vad -   raw 16 bit sound from a pipe
       streamrnn run denoise noisy.wav --out clean.wav    the same recording without its noise
       streamrnn run denoise mic --out speaker            live, for headphones
+      streamrnn run phrases mic --phrase "hey computer" --phrase "turn on the light"
       streamrnn run vad mic --server ws://10.0.0.7:8765  the model runs on a server (streamrnn serve)
 
     Events go to standard output: start, end, kind, score, label. A summary follows on standard error.
@@ -54,7 +60,7 @@ class Run:
     model: tyro.conf.Positional[str]
     """Name of a model (`streamrnn models` lists them), or the path of a .safetensors file."""
     source: tyro.conf.Positional[str]
-    """An audio file, `mic` for the microphone, or `-` for standard input: WAVE, or raw signed 16 bit samples."""
+    """An audio file, `mic` for the microphone, or `-` for standard input: a file of any kind, or raw samples."""
     json: bool = False
     """Print events as JSON, one object per line."""
     srt: Annotated[Path | None, default_is("none")] = None
@@ -63,6 +69,12 @@ class Run:
     """Where the sound of a model that gives sound goes: an audio file, `speaker`, or `-`, raw signed 16 bit samples."""
     labels: Annotated[Path | None, default_is("none")] = None
     """Write the segments to this file as a label track for Audacity."""
+    utterances: Annotated[Path | None, default_is("none")] = None
+    """Write what is said to files of sound in this folder, each utterance as soon as it has ended."""
+    pre_roll_ms: Annotated[float | None, default_is("200")] = None
+    """Sound before each utterance that --utterances keeps."""
+    longest_s: Annotated[float | None, default_is("30")] = None
+    """Seconds after which --utterances cuts what is said, in a pause."""
     plot: Annotated[Path | None, default_is("none")] = None
     """Draw into this .png, .svg or .pdf: waveform, spectrum, probability and segments; of a model that gives sound, the
     spectrum before and after. Keeps the sound in memory."""
@@ -72,8 +84,17 @@ class Run:
     """Samples per second, of the microphone or of raw standard input."""
     channels: Annotated[int | None, default_is("1")] = None
     """Interleaved channels of raw standard input."""
+    encoding: Annotated[Encoding | None, default_is("s16le")] = None
+    """Samples of raw standard input: signed 16 bit, 32 bit float, or the mu-law and A-law of telephony (G.711)."""
+    channel: Annotated[int | Literal["each"] | None, default_is("the mean of all")] = None
+    """The channel to hear, 0 is the first; or `each`: all of them, each as a stream of its own, its number in the
+    labels."""
     device: Annotated[str | None, default_is("the system's input")] = None
     """The microphone: its number, or a part of its name."""
+    phrase: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """For phrases: what to listen for, as it is typed; once for each phrase."""
+    grammar: Annotated[Path | None, default_is("none")] = None
+    """For phrases: commands with slots to listen for, a TOML file."""
     server: Annotated[str | None, default_is("this process")] = None
     """Address of a server that hears, such as ws://127.0.0.1:8765; MODEL is one that it serves. Its token, if it has
     one, is taken from the environment's STREAMRNN_TOKEN."""
@@ -86,10 +107,17 @@ class Run:
             ("--realtime", self.realtime, ("a file",)),
             ("--sample-rate", self.sample_rate, ("mic", "-")),
             ("--channels", self.channels, ("-",)),
+            ("--encoding", self.encoding, ("-",)),
+            ("--channel", self.channel, ("a file", "-")),
             ("--device", self.device, ("mic",)),
         ):
             if value is not None and value is not False and kind not in kinds:
                 raise ValueError(f"{flag} is for the source {' or '.join(kinds)}; this is {kind}. Leave it out.")
+        if self.channel == "each" and (self.plot is not None or self.utterances is not None):
+            flag = "--plot" if self.plot is not None else "--utterances"
+            raise ValueError(f"{flag} is for one stream; --channel each makes several. Choose one: --channel 0.")
+        if self.utterances is None and (self.pre_roll_ms, self.longest_s) != (None, None):
+            raise ValueError("--pre-roll-ms and --longest-s are for --utterances FOLDER. Name one, or leave them out.")
 
     @property
     def is_live(self) -> bool:
@@ -102,9 +130,14 @@ class Run:
         out = Path(self.out) if self.out not in (None, *DEVICES) else None
         return [path for path in (out, self.srt, self.labels, self.plot) if path is not None]
 
+    @property
+    def given(self) -> dict[str, Any]:
+        """The decision settings that were given."""
+        return given(self.decision) | spoken(self.phrase, self.grammar)
+
     def overrides(self, settings: type) -> dict[str, Any]:
         """The decision settings that were given, for a model that decides by the dataclass `settings`."""
-        overrides, known = given(self.decision), {f.name for f in dataclasses.fields(settings)}
+        overrides, known = self.given, {f.name for f in dataclasses.fields(settings)}
         if unknown := sorted(overrides.keys() - known):
             raise ValueError(
                 f"the model {self.model} has no setting {', '.join(unknown)}; it has {', '.join(sorted(known))}."
@@ -119,10 +152,19 @@ class Session:
         hearing: a fresh stream of the model.
         display: where events go.
         keep: hold samples and the model's activity for a plot.
+        channel: the one to hear, "each", or None for the mean of all.
+        cuts: where utterances go.
     """
 
-    def __init__(self, hearing: Hearing, display: Display, keep: bool):
-        self.hearing, self.display, self.keep = hearing, display, keep
+    def __init__(
+        self,
+        hearing: Hearing,
+        display: Display,
+        keep: bool,
+        channel: int | str | None = None,
+        cuts: Cuts | None = None,
+    ):
+        self.hearing, self.display, self.keep, self.channel, self.cuts = hearing, display, keep, channel, cuts
         self.events: list[Event] = []
         self.samples: list[np.ndarray] = []
         self.activity: list[np.ndarray] = []
@@ -154,9 +196,9 @@ class Session:
         return f"{len(found)} word{'s' * (len(found) != 1)}"
 
     def _take_all(self, source: Source) -> None:
-        with closing(until_interrupted(source)) as chunks:
-            for chunk in chunks:
-                self._take(as_samples(chunk))
+        with closing(until_interrupted(heard(source, self.channel))) as chunks:
+            for samples in chunks:
+                self._take(samples)
 
     def _take(self, samples: np.ndarray) -> None:
         events = self._timed(lambda: self.hearing.feed(samples))
@@ -164,11 +206,15 @@ class Session:
             self.samples.append(samples)
         self.display.move(self.duration_s, samples, self.hearing.activity)
         self.display.show(events)
+        if self.cuts is not None:
+            self.cuts.take(samples, events)
 
     def _finish(self, is_read: bool) -> None:
         events = self._timed(self.hearing.finish)
         if is_read:
             self.display.show(events)
+        if self.cuts is not None:
+            self.cuts.take(None, events)
 
     def _timed(self, step: Callable[[], list[Event]]) -> list[Event]:
         started = time.perf_counter()
@@ -188,6 +234,11 @@ def main(args: list[str]) -> None:
         KeyboardInterrupt, BrokenPipeError: it was ended; all files are written.
     """
     run = parse(Run, "run", args)
+    if (task := task_of_lines(run.model)) is not None:
+        ended_by = run_lines(run, task)
+        if ended_by is not None:
+            raise ended_by
+        return
     run.check_source()
     check_outputs(run.source, run.outputs)
     if run.plot is not None:
@@ -200,8 +251,17 @@ def main(args: list[str]) -> None:
 
 def _hear(run: Run, place: Place, source: Source) -> BaseException | None:
     """Events or sound, by what the model gives. What ended it too early, if anything, is handed back."""
-    if place.gives_sound:
-        enhancement = Enhancement(run.out, run.plot, {"--json": run.json, "--srt": run.srt, "--labels": run.labels})
+    if place.gives == "numbers":
+        raise ValueError(f"{run.model} gives numbers, no events and no sound. {place.advice}")
+    if place.gives == "sound":
+        if run.channel == "each":
+            raise ValueError(f"{run.model} gives sound, of one channel at a time. Choose one: --channel 0.")
+        enhancement = Enhancement(
+            run.out,
+            run.plot,
+            run.channel,
+            {"--json": run.json, "--srt": run.srt, "--labels": run.labels, "--utterances": run.utterances},
+        )
         return enhance(enhancement, run.model, place, source)
     if run.out is not None:
         raise ValueError(f"--out is for models that give sound; {run.model} gives events. Leave it out, or use --srt.")
@@ -209,32 +269,59 @@ def _hear(run: Run, place: Place, source: Source) -> BaseException | None:
 
 
 def _hear_events(run: Run, place: Place, source: Source) -> BaseException | None:
-    session = Session(place.hearing(), _display(run), keep=run.plot is not None)
+    hearing = _hearing(run, place, source)
+    session = Session(hearing, _display(run), run.plot is not None, run.channel, _cuts(run, hearing))
     ended_by = session.hear(source)
     _write(run, session)
     if not isinstance(ended_by, BrokenPipeError):
         lost = getattr(source, "dropped_chunks", 0)
         losses = f"; {lost} chunks of sound lost" if lost else ""
         wrote = "".join(f"; wrote {path}" for path in (run.srt, run.labels, run.plot) if path is not None)
+        if session.cuts is not None:
+            wrote += f"; wrote {session.cuts.written} utterances to {run.utterances}"
         print(f"{session.summary()}{losses}{wrote}", file=sys.stderr)
     return ended_by
 
 
+def _hearing(run: Run, place: Place, source: Source) -> Hearing:
+    if run.channel != "each" or source.channels is None:
+        return place.hearing()
+    return EachChannel([place.hearing() for _ in range(source.channels)])
+
+
+def _cuts(run: Run, hearing: Hearing) -> Cuts | None:
+    if run.utterances is None:
+        return None
+    pre_roll_ms = 200.0 if run.pre_roll_ms is None else run.pre_roll_ms
+    return Cuts(run.utterances, hearing, pre_roll_ms, 30.0 if run.longest_s is None else run.longest_s)
+
+
 def _open(run: Run) -> Source:
+    source = _source(run)
+    try:
+        require_channel(source, run.channel)
+    except ValueError:
+        source.close()
+        raise
+    return source
+
+
+def _source(run: Run) -> Source:
     match run.source:
         case "mic":
             device = int(run.device) if run.device is not None and run.device.isdigit() else run.device
             return Microphone(run.sample_rate, device=device)
         case "-":
             rate = 16_000 if run.sample_rate is None else run.sample_rate
-            return PipeSource(sample_rate=rate, channels=1 if run.channels is None else run.channels)
+            channels = 1 if run.channels is None else run.channels
+            return PipeSource(sample_rate=rate, channels=channels, encoding=run.encoding or "s16le")
     return FileSource(run.source, realtime=run.realtime)
 
 
 def _place(run: Run, source: Source) -> Place:
     if run.server is None:
         return Here(run.model, source.sample_rate, run.overrides)
-    return There(run.server, run.model, source.sample_rate, run.is_live, given(run.decision))
+    return There(run.server, run.model, source.sample_rate, run.is_live, run.given)
 
 
 def _display(run: Run) -> Display:
@@ -244,10 +331,11 @@ def _display(run: Run) -> Display:
 
 
 def _write(run: Run, session: Session) -> None:
+    events = apart(session.events) if run.channel == "each" else session.events
     if run.srt is not None:
-        run.srt.write_text(srt(session.events, session.duration_s), encoding="utf-8", newline="\n")
+        run.srt.write_text(srt(events, session.duration_s), encoding="utf-8", newline="\n")
     if run.labels is not None:
-        run.labels.write_text(audacity_labels(session.events, session.duration_s), encoding="utf-8", newline="\n")
+        run.labels.write_text(audacity_labels(events, session.duration_s), encoding="utf-8", newline="\n")
     if run.plot is not None:
         draw(_picture(run, session), run.plot)
 
@@ -255,6 +343,8 @@ def _write(run: Run, session: Session) -> None:
 def _picture(run: Run, session: Session) -> Picture:
     hearing, settings = session.hearing, session.hearing.speech
     name = {"mic": "microphone", "-": "standard input"}.get(run.source, Path(run.source).name)
+    # Names need not be UTF-8, and what cannot be drawn must not end the run.
+    name = name.encode("utf-8", "replace").decode()
     return Picture(
         title=f"{name}: {session.found()} in {session.duration_s:.1f} s",
         samples=np.concatenate([np.zeros(0, np.float32), *session.samples]),

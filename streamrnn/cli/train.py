@@ -1,5 +1,6 @@
 """`streamrnn train`: from folders of recordings to a model on disk."""
 
+import json
 import signal
 import sys
 from collections.abc import Callable
@@ -9,14 +10,18 @@ from typing import Annotated, Any
 
 from streamrnn.cli.flags import default_is, dispatch
 from streamrnn.cli.interrupt import Interrupted, until_interrupted
+from streamrnn.cli.plan import plan_of, shortened
 from streamrnn.cli.progress import training_progress
+from streamrnn.data import reading_outside
+from streamrnn.learning.checkpoints import last_step
+from streamrnn.learning.devices import is_alone, is_main, join_processes
 from streamrnn.models import Model
 from streamrnn.pretrained import load, save
-from streamrnn.recipes import RECIPES, Recipe
-from streamrnn.recipes.train import foresee, train
+from streamrnn.recipes import Recipe
+from streamrnn.recipes.train import PRIVACY, foresee, train
 from streamrnn.runtime import configure, keep_memory
-from streamrnn.training.checkpoints import last_step
-from streamrnn.training.devices import is_alone, is_main, join_processes
+from streamrnn.signals import Sound
+from streamrnn.tasks import find_task, tasks
 
 ENDED_BY_SIGTERM = 128 + signal.SIGTERM
 
@@ -43,7 +48,13 @@ class Processes:
 
 def main(args: list[str]) -> None:
     """Runs `streamrnn train`. Raises what streamrnn.recipes.train.train raises, and KeyboardInterrupt on Ctrl-C."""
-    trainers = {task: trainer(task, recipe) for task, recipe in RECIPES.items()}
+    if args[:1] == ["wake"]:
+        from streamrnn.cli import train_wake
+
+        return train_wake.main(args[1:])
+    asked = find_task(args[0]) if args else None
+    trainable = [task for task in ([asked] if asked else tasks()) if task.recipe is not None]
+    trainers = {task.name: trainer(task.name, task.resolve("recipe")) for task in trainable}
     dispatch(trainers, "train", args, "Trains a model on folders of recordings.")
 
 
@@ -58,29 +69,37 @@ def trainer(task: str, recipe: type[Recipe]) -> Callable[..., None]:
         start: Annotated[str | None, default_is("random weights")] = None,
         tensorboard: bool = False,
         dry_run: bool = False,
+        read_outside: bool = False,
     ) -> None:
         """Trains a model; goes on where an interrupted run of the same settings ended.
 
         Ctrl-C and SIGTERM end it after the update that is being made, with a checkpoint.
 
         Args:
-            data: Folders of recordings.
+            data: Folders of recordings; of a task of lines, its files or their folder.
             out: Folder of checkpoints, figures and the finished model. Made where missing.
-            start: Begin with the weights of this model, the name of a shipped one or a path, as far as they fit.
+            start: Begin with the weights of this model, the name of a shipped one or a path, as far as they fit. Unless
+                you set --steps or --patience, training then ends after some hundred updates, or sooner where nothing
+                improves.
             tensorboard: Write OUT/tensorboard, too.
             dry_run: Print shapes, sizes and steps, and end before the first update.
+            read_outside: Read recordings that a table names by paths out of its own folder.
         """
         if not data:
             raise ValueError("--data names no folder. Pass one folder of recordings, or more.")
         configure()
         keep_memory()
         processes.join()
-        built = recipe(data, settings)
         beginning = None if start is None else load(start)
-        if dry_run:
-            _say(str(foresee(built)))
-        else:
-            train_into(out, task, built, start=beginning, tensorboard=tensorboard)
+        if beginning is not None:
+            settings = shortened(settings, recipe.Settings())
+        with reading_outside(read_outside):
+            built = recipe(data, settings)
+            _say(plan_of(built, out / f"{task}.safetensors"))
+            if dry_run:
+                _say(str(foresee(built)))
+            else:
+                train_into(out, task, built, start=beginning, tensorboard=tensorboard)
 
     run.__annotations__["settings"] = recipe.Settings
     return run
@@ -89,23 +108,40 @@ def trainer(task: str, recipe: type[Recipe]) -> Callable[..., None]:
 def train_into(out: Path, task: str, recipe: Recipe, **options: Any) -> None:
     """Trains into the folder `out`, says what happens, writes OUT/TASK.safetensors and .json. Options: see train."""
     _say(_where_it_goes_on(out))
+    path = out / f"{task}.safetensors"
+
+    def keep(model: Model, figure: float) -> None:
+        # What a private training owes is known at its end.
+        owed = {"privacy": json.loads((out / PRIVACY).read_text())} if (out / PRIVACY).exists() else {}
+        save(model, path, task=task, figures={"validation": figure}, **owed)
+
     try:
         with training_progress() as watch:
-            trained = train(recipe, task, out, watched=until_interrupted, watch=watch, **options)
+            trained = train(recipe, task, out, watched=until_interrupted, watch=watch, keep=keep, **options)
     except KeyboardInterrupt as interrupt:
-        _say(_how_to_go_on(out), file=sys.stderr)
+        _say(_how_to_go_on(out, path), file=sys.stderr)
         # A service manager that ends a training asks for a checkpoint; that it is there is a success. Of several
         # processes none can save what the others do not.
         if not (is_alone() and isinstance(interrupt, Interrupted) and interrupt.status == ENDED_BY_SIGTERM):
             raise
     else:
         if is_main():
-            _write(out / f"{task}.safetensors", task, *trained)
+            keep(*trained)
+            if (out / PRIVACY).exists():
+                print(privacy_told(json.loads((out / PRIVACY).read_text())))
+            source = "mic" if isinstance(trained[0].signal, Sound) else "FILE"
+            print(f"validation {trained[1]:.4f}; wrote {path}. Next: streamrnn run {path} {source}")
 
 
-def _write(path: Path, task: str, model: Model, figure: float) -> None:
-    save(model, path, task=task, figures={"validation": figure})
-    print(f"validation {figure:.4f}; wrote {path}. Next: streamrnn run {path} mic")
+def privacy_told(owed: dict[str, Any]) -> str:
+    """What a private training owes, in a sentence."""
+    if owed["sampling"] == "poisson":
+        how = f"each {owed['unit']} drawn by lot with probability {owed['share']:.4g} for {owed['updates']} updates"
+    else:
+        how = f"a {owed['unit']} in at most {owed['most_rows']} rows of {owed['updates']} updates, in any order"
+    return (
+        f"epsilon {owed['epsilon']:.2f} at delta {owed['delta']:g} per {owed['unit']}: noise {owed['noise']:g}, {how}"
+    )
 
 
 def _say(message: str, *, file: Any = None) -> None:
@@ -118,11 +154,12 @@ def _where_it_goes_on(out: Path) -> str:
     return "" if step is None else f"{out} holds a run at step {step}; going on from there"
 
 
-def _how_to_go_on(out: Path) -> str:
+def _how_to_go_on(out: Path, model: Path) -> str:
     step = last_step(out)
     if step is None:
         return "streamrnn: stopped before the first checkpoint; the same command starts anew"
-    return f"streamrnn: stopped; {out} holds step {step}, and the same command goes on from there"
+    best = f". {model} has the best weights so far" if model.is_file() else ""
+    return f"streamrnn: stopped; {out} holds step {step}, and the same command goes on from there{best}"
 
 
 __all__ = ["Processes", "main", "train_into", "trainer"]

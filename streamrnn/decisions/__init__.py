@@ -2,6 +2,7 @@
 
 from streamrnn.decisions.alignment import forced_alignment, frames_needed
 from streamrnn.decisions.alphabet import Alphabet
+from streamrnn.decisions.attenuation import SoundSettings
 from streamrnn.decisions.detection import DetectionPoint, accuracy, accuracy_per_class, detection_curve, peak_scores
 from streamrnn.decisions.errors import (
     ErrorRate,
@@ -13,9 +14,11 @@ from streamrnn.decisions.errors import (
     word_errors,
 )
 from streamrnn.decisions.events import Event, EventKind, Segment, segments
-from streamrnn.decisions.formats import as_json_line, as_text, audacity_labels, srt, write_events
+from streamrnn.decisions.formats import as_json_line, as_text, audacity_labels, rttm, srt, write_events
 from streamrnn.decisions.keywords import KeywordDecoder, KeywordSettings, clip_class, smooth_posteriors, word_classes
+from streamrnn.decisions.labels import LabelDecoder, LabelSettings
 from streamrnn.decisions.metrics import best_f1, cell_truth, equal_error_rate, roc_auc, roc_auc_interval, roc_curve
+from streamrnn.decisions.phrases import PhraseDecoder, PhraseSettings
 from streamrnn.decisions.sound import si_sdr_db
 from streamrnn.decisions.thresholds import SpeechDecoder, SpeechSettings
 from streamrnn.decisions.transcripts import (
@@ -35,7 +38,12 @@ __all__ = [
     "EventKind",
     "KeywordDecoder",
     "KeywordSettings",
+    "LabelDecoder",
+    "LabelSettings",
+    "PhraseDecoder",
+    "PhraseSettings",
     "Segment",
+    "SoundSettings",
     "SpeechDecoder",
     "SpeechSettings",
     "TokenDecoder",
@@ -60,6 +68,7 @@ __all__ = [
     "roc_auc",
     "roc_auc_interval",
     "roc_curve",
+    "rttm",
     "segments",
     "si_sdr_db",
     "smooth_posteriors",

@@ -1,30 +1,28 @@
-"""Where known symbols lie in a recording, by a CTC model's outputs."""
+"""Forced alignment: the positions of known symbols in a recording, from a CTC model's outputs."""
 
 from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
-from jaxtyping import Float
+from numpy.typing import NDArray
 
 from streamrnn.decisions.search import BLANK
 
 
-def forced_alignment(
-    log_probabilities: Float[np.ndarray, "frames symbols"], ids: Sequence[int]
-) -> list[tuple[int, int]]:
+def forced_alignment(log_probabilities: NDArray[np.floating], ids: Sequence[int]) -> list[tuple[int, int]]:
     """The frames of each symbol on the likeliest path that reads as `ids`: (first, one past the last).
 
-    CTC's symbols are shorter than what they stand for: a word's frames lie within it, often but one or two near its
-    end. Symbols follow each other without overlap; blank frames between them belong to none.
+    CTC's symbols are shorter than the spoken words: a symbol's frames are within its word, often only one or two near
+    the end. Symbols do not overlap; blank frames between them belong to none.
 
     Source: the Viterbi algorithm on the lattice of Graves et al., "Connectionist temporal classification", ICML 2006.
 
     Args:
-        log_probabilities: of blank (0) and of the symbols, for each frame.
-        ids: what is said, from 1 on; may be empty.
+        log_probabilities: of the blank (0) and of the symbols, for each frame.
+        ids: the symbols said, from 1 on; may be empty.
 
     Raises:
-        ValueError: an id is no symbol, or there are fewer frames than `frames_needed`.
+        ValueError: an id is not a symbol, or there are fewer frames than `frames_needed`.
     """
     frames, symbols = log_probabilities.shape
     if wrong := [i for i in ids if not 1 <= i < symbols]:
@@ -39,12 +37,12 @@ def forced_alignment(
 
 
 def frames_needed(ids: Sequence[int]) -> int:
-    """The fewest frames in which CTC can say the ids: one for each, and a blank one between two alike."""
+    """The fewest frames that CTC needs for the ids: one for each, and a blank frame between equal neighbours."""
     return len(ids) + sum(a == b for a, b in pairwise(ids))
 
 
 def _skips(states: np.ndarray) -> np.ndarray:
-    """Where a path may come from two states before, past a blank: to a symbol that is another one than the last."""
+    """States that a path may reach from two states before, past a blank: symbols that differ from the previous one."""
     skips = states != BLANK
     skips[:2] = False
     skips[2:] &= states[2:] != states[:-2]

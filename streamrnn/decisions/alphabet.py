@@ -1,4 +1,4 @@
-"""The symbols that a transcribing model writes: characters, or whole words."""
+"""The output symbols of a transcribing model: characters, or whole words."""
 
 import unicodedata
 from collections.abc import Iterable
@@ -10,16 +10,16 @@ from functools import cached_property
 class Alphabet:
     """Text to symbol ids and back. Id 0 is CTC's blank (a transducer's "no symbol"); `symbols` have the ids from 1 on.
 
-    Where any symbol is longer than one character, symbols are whole words ("zero", "one", ...). Otherwise they are
-    characters, and " ", which must then be one of them for texts of several words, ends a word.
+    If any symbol is longer than one character, symbols are whole words ("zero", "one", ...). Otherwise they are
+    characters, and " " ends a word; texts of several words need it among the symbols.
 
-    Case and the Unicode form of a text don't matter. Text that comes back is spelled as the symbols are.
+    Case and the Unicode form of a text don't matter. Decoded text is spelled like the symbols.
 
     Attributes:
-        symbols: all different, none empty; a word holds no space.
+        symbols: all different, none empty; words contain no space.
 
     Raises:
-        ValueError: symbols are empty, repeat, or a word holds a space.
+        ValueError: a symbol is empty or repeated, or a word contains a space.
     """
 
     symbols: tuple[str, ...]
@@ -41,7 +41,7 @@ class Alphabet:
         """The ids of a text, from 1 on; words are separated by any white space.
 
         Raises:
-            ValueError: the text has characters or words that are no symbols; they are named.
+            ValueError: the text has characters or words that are not symbols; the message names them.
         """
         words = _normalised(text).split()
         pieces = words if self.is_words else list(" ".join(words))

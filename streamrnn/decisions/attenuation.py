@@ -1,18 +1,21 @@
-"""How much of what a model takes away from sound really goes."""
+"""The limit of a denoiser's attenuation."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+from streamrnn.decisions.outlets import SoundBack
 
 
 @dataclass(frozen=True)
 class SoundSettings:
-    """How the sound that a model gives is handed out.
+    """How denoised sound is mixed with the original.
 
     Attributes:
-        max_attenuation_db: noise is made quieter by at most so much: some of the original is mixed in. 12 to 20 dB
-            leave a room sounding like a room; 100 is as good as no limit.
+        max_attenuation_db: maximum attenuation of noise; some of the original is mixed in. 12 to 20 dB keep the natural
+            sound of a room; 100 is practically no limit.
 
     Raises:
-        ValueError: max_attenuation_db is negative or no number.
+        ValueError: max_attenuation_db is negative or not a number.
     """
 
     max_attenuation_db: float = 100.0
@@ -23,8 +26,12 @@ class SoundSettings:
 
     @property
     def original_share(self) -> float:
-        """The share of the original in what is handed out, 0 to 1."""
+        """The share of the original in the output, 0 to 1."""
         return 10 ** (-self.max_attenuation_db / 20)
+
+    def outlet(self, labels: Sequence[str], frame_s: float, lookahead_s: float) -> SoundBack:
+        """The outlet of a stream of frames of samples."""
+        return SoundBack(self)
 
 
 __all__ = ["SoundSettings"]

@@ -1,7 +1,12 @@
-"""What every decoder asks of its durations and snapshots."""
+"""Checks of durations and snapshots that all decoders share."""
 
 import math
 from collections.abc import Iterable, Mapping
+
+# Of counters and sums in a snapshot: the integers that a float holds exactly.
+LARGEST = 2.0**53
+# No decision needs longer than ten minutes.
+LONGEST_MS = 600_000.0
 
 
 def whole_frames(duration_ms: float, frame_s: float) -> int:
@@ -16,6 +21,16 @@ def check_duration(what: str, value: float, unit: str) -> None:
         raise ValueError(f"{what}={value}; it needs a finite number of {unit}, 0 or more. Pass 0 to do without.")
 
 
+def check_setting_ms(what: str, value: float, most_ms: float = LONGEST_MS) -> None:
+    """Raises ValueError unless `value` is 0 to most_ms milliseconds; `what` begins the message.
+
+    The limit is needed because a decoder's memory and time per frame may grow with its durations.
+    """
+    check_duration(what, value, "milliseconds")
+    if value > most_ms:
+        raise ValueError(f"{what}={value}; it is at most {most_ms:.0f} milliseconds. Lower it.")
+
+
 def check_frames(owner: str, frame_s: float, lookahead_s: float) -> None:
     """Raises ValueError unless frame_s is positive and lookahead_s is not negative; `owner` begins the message."""
     if not 0 < frame_s < math.inf:
@@ -28,11 +43,40 @@ def check_frames(owner: str, frame_s: float, lookahead_s: float) -> None:
 
 def check_snapshot(owner: str, snapshot: Mapping[str, object], needed: Iterable[str]) -> None:
     """Raises ValueError unless the keys of `snapshot` are those needed; `owner` begins the message."""
-    if set(snapshot) != set(needed):
-        raise ValueError(
-            f"{owner}.restore got the keys {sorted(snapshot)}; it needs {sorted(needed)}. "
-            f"Pass what {owner}.snapshot returned."
-        )
+    if not isinstance(snapshot, Mapping) or set(snapshot) != set(needed):
+        got = f"the keys {sorted(map(str, snapshot))}" if isinstance(snapshot, Mapping) else type(snapshot).__name__
+        raise ValueError(f"{owner}.restore got {got}; it needs {sorted(needed)}. Pass what {owner}.snapshot returned.")
 
 
-__all__ = ["check_duration", "check_frames", "check_snapshot", "whole_frames"]
+def check_alike(owner: str, snapshot: Mapping[str, object], state: object) -> None:
+    """Raises ValueError unless the values of `snapshot` have the types of `state`'s; `owner` begins the message."""
+    for name, value in vars(state).items():
+        given = snapshot[name]
+        if not _alike(given, value):
+            raise ValueError(
+                f"{owner}.restore got {str(given)[:40]!r} for {name}; it needs a {type(value).__name__}, and numbers "
+                f"that are finite. Pass what {owner}.snapshot returned."
+            )
+
+
+def _alike(given: object, value: object) -> bool:
+    match value:
+        case bool() | str():
+            return isinstance(given, type(value))
+        case int():
+            return isinstance(given, int) and not isinstance(given, bool) and -1 <= given <= LARGEST
+        case float():
+            return isinstance(given, int | float) and not isinstance(given, bool) and abs(given) <= LARGEST
+    return isinstance(given, list | tuple)
+
+
+__all__ = [
+    "LARGEST",
+    "LONGEST_MS",
+    "check_alike",
+    "check_duration",
+    "check_frames",
+    "check_setting_ms",
+    "check_snapshot",
+    "whole_frames",
+]

@@ -1,4 +1,4 @@
-"""How well words are classified and detected: accuracies, and misses against false alarms per hour."""
+"""Metrics of words: accuracies of classification, and misses against false alarms per hour of detection."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -12,10 +12,10 @@ THRESHOLDS = tuple(percent / 100 for percent in range(1, 100))
 
 @dataclass(frozen=True)
 class DetectionPoint:
-    """What a detector does at one threshold.
+    """A detector's errors at one threshold.
 
     Attributes:
-        threshold: smoothed posterior from which on a word is detected.
+        threshold: lowest smoothed posterior at which a word is detected.
         miss_rate: share of the words that were not detected, in [0, 1].
         false_alarms: detections where no word was said.
         hours: of sound in which no word was said.
@@ -28,12 +28,12 @@ class DetectionPoint:
 
     @property
     def false_alarms_per_hour(self) -> float:
-        """The rate that was seen; 0 says little about a short time, see the bound."""
+        """The observed rate; after a short time a rate of 0 says little, see the bound."""
         return self.false_alarms / self.hours
 
     @property
     def bound_per_hour(self) -> float | None:
-        """With 95 % confidence the rate is below this, 3 / hours, where there was no false alarm; elsewhere None.
+        """The upper bound of the rate at 95 % confidence, 3 / hours, if there was no false alarm; else None.
 
         Source: the rule of three; Hanley and Lippman-Hand, "If nothing goes wrong, is everything all right?", 1983.
         """
@@ -46,8 +46,8 @@ def detection_curve(
     """Misses against false alarms, one point per threshold.
 
     Args:
-        word_scores: the best smoothed posterior of its own word in each clip that holds one, [clips].
-        alarm_scores: `peak_scores` of all sound that holds no word, [peaks].
+        word_scores: the highest smoothed posterior of its own word in each clip with a word, [clips].
+        alarm_scores: `peak_scores` of all sound without words, [peaks].
         hours: duration of that sound.
         thresholds: smoothed posteriors; a score at the threshold is a detection.
 
@@ -67,11 +67,11 @@ def detection_curve(
 
 
 def peak_scores(scores: ArrayLike, refractory_frames: int) -> list[float]:
-    """The scores at which a recording without words would raise false alarms, highest first.
+    """The scores of the false alarms of a recording without words, highest first.
 
-    The highest score counts and hides all within `refractory_frames` before and after it; then the highest of those
-    left, and so on. So the scores at or above a threshold are about the detections of a decoder with that threshold
-    and refractory time.
+    The highest score counts and excludes all within `refractory_frames` before and after it; then the highest of the
+    remaining ones, and so on. So the scores at or above a threshold are about the detections of a decoder with that
+    threshold and refractory time.
 
     Args:
         scores: the highest smoothed posterior of any word in each frame, [frames].
@@ -88,7 +88,7 @@ def peak_scores(scores: ArrayLike, refractory_frames: int) -> list[float]:
 
 
 def accuracy(predicted: Sequence[str], truth: Sequence[str]) -> float:
-    """The share of clips whose class is right, in [0, 1].
+    """The share of correctly classified clips, in [0, 1].
 
     Raises:
         ValueError: lengths differ, or there are none.
@@ -98,7 +98,7 @@ def accuracy(predicted: Sequence[str], truth: Sequence[str]) -> float:
 
 
 def accuracy_per_class(predicted: Sequence[str], truth: Sequence[str]) -> dict[str, float]:
-    """For each class of the truth, in alphabetical order, the share of its clips whose class is right.
+    """For each true class, in alphabetical order, the share of its clips that are classified correctly.
 
     Raises:
         ValueError: lengths differ, or there are none.

@@ -1,4 +1,4 @@
-"""Errors of transcripts: words and characters that are wrong, and how sure such a rate is."""
+"""Errors of transcripts: word and character error rates, and their confidence intervals."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -10,12 +10,12 @@ from numpy.typing import ArrayLike
 
 @dataclass(frozen=True)
 class ErrorRate:
-    """How a hypothesis differs from its reference; a sum of them is that of all.
+    """The errors of a hypothesis against its reference; they can be summed over texts.
 
     Attributes:
-        substitutions: reference tokens that were heard as others.
-        insertions: tokens that were heard without being there.
-        deletions: reference tokens that were not heard.
+        substitutions: reference tokens that were recognised as others.
+        insertions: recognised tokens that are not in the reference.
+        deletions: reference tokens that were not recognised.
         reference_length: tokens of the reference.
     """
 
@@ -31,7 +31,7 @@ class ErrorRate:
 
     @property
     def rate(self) -> float:
-        """Errors per reference token, 0 or more; insertions can bring it above 1, and to infinity without reference."""
+        """Errors per reference token, 0 or more; above 1 with many insertions, infinite for an empty reference."""
         if not self.reference_length:
             return math.inf if self.errors else 0.0
         return self.errors / self.reference_length
@@ -46,10 +46,9 @@ class ErrorRate:
 
 
 def token_errors(reference: Sequence[str], hypothesis: Sequence[str]) -> ErrorRate:
-    """The fewest edits that make the hypothesis of the reference (Levenshtein, 1966), counted by kind.
+    """The fewest edits from the reference to the hypothesis (Levenshtein, 1966), counted by kind.
 
-    Of several ways with as few edits, one is taken that substitutes rather than deletes, and deletes rather than
-    inserts, read from the end.
+    Ties are broken from the end: substitutions are preferred to deletions, and deletions to insertions.
     """
     costs = _edit_costs(reference, hypothesis)
     i, j, edits = len(reference), len(hypothesis), [0, 0, 0]
@@ -65,7 +64,7 @@ def token_errors(reference: Sequence[str], hypothesis: Sequence[str]) -> ErrorRa
 
 
 def word_errors(reference: str, hypothesis: str) -> ErrorRate:
-    """`token_errors` of the words of two texts, which white space parts; case matters."""
+    """`token_errors` of the words of two texts, separated by white space; case matters."""
     return token_errors(reference.split(), hypothesis.split())
 
 
@@ -75,22 +74,22 @@ def character_errors(reference: str, hypothesis: str) -> ErrorRate:
 
 
 def word_error_rate(pairs: Iterable[tuple[str, str]]) -> ErrorRate:
-    """The errors in words of all pairs (reference, hypothesis) together."""
+    """The word errors of all pairs (reference, hypothesis) together."""
     return sum((word_errors(*pair) for pair in pairs), ErrorRate())
 
 
 def character_error_rate(pairs: Iterable[tuple[str, str]]) -> ErrorRate:
-    """The errors in characters of all pairs (reference, hypothesis) together."""
+    """The character errors of all pairs (reference, hypothesis) together."""
     return sum((character_errors(*pair) for pair in pairs), ErrorRate())
 
 
 def bootstrap_interval(
     errors: ArrayLike, lengths: ArrayLike, confidence: float = 0.95, replicates: int = 10_000, seed: int = 0
 ) -> tuple[float, float]:
-    """The interval (low, high) that holds the error rate, sum(errors) / sum(lengths), with some confidence.
+    """The confidence interval (low, high) of the error rate, sum(errors) / sum(lengths).
 
-    Clips are drawn with replacement, as many as there are, `replicates` times; the interval holds the middle share of
-    the rates that these have. Source: Bisani and Ney, "Bootstrap estimates for confidence intervals in ASR performance
+    All clips are resampled with replacement `replicates` times; the interval contains the middle share of the
+    resulting rates. Source: Bisani and Ney, "Bootstrap estimates for confidence intervals in ASR performance
     evaluation", ICASSP 2004. Clips should be independent: pass sums per speaker where speakers have several.
 
     Args:
@@ -118,14 +117,14 @@ def bootstrap_interval(
 
 
 def _edit_costs(reference: Sequence[str], hypothesis: Sequence[str]) -> np.ndarray:
-    """Fewest edits from each beginning of the reference to each of the hypothesis, [reference + 1, hypothesis + 1]."""
+    """Fewest edits from each prefix of the reference to each of the hypothesis, [reference + 1, hypothesis + 1]."""
     heard, columns = np.array(list(hypothesis), dtype=object), np.arange(len(hypothesis) + 1)
     costs = np.empty((len(reference) + 1, len(hypothesis) + 1), np.int64)
     costs[0] = columns
     for i, token in enumerate(reference, start=1):
         row = costs[i - 1] + 1
         row[1:] = np.minimum(row[1:], costs[i - 1, :-1] + (heard != token))
-        # A row of insertions in one pass: each cell is the cheapest earlier one plus the distance to it.
+        # A row of insertions in one pass: each cell is the cheapest earlier cell plus its distance.
         costs[i] = np.minimum.accumulate(row - columns) + columns
     return costs
 

@@ -1,10 +1,13 @@
-"""Events: what a decoder decided, and when."""
+"""Events: a decoder's decisions and their times."""
 
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
-EventKind = Literal["speech_start", "speech_end", "keyword", "partial", "word", "endpoint"]
+EventKind = Literal["speech_start", "speech_end", "keyword", "partial", "word", "endpoint", "label", "abstain"]
+
+# Fields that an event has only where they say something.
+OPTIONAL = ("reason", "slots")
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,13 +15,19 @@ class Event:
     """One decision. All times are seconds from the start of the stream.
 
     Attributes:
-        kind: what was decided.
-        label: "speech", the keyword, the word, or the text of the utterance (partial: so far; endpoint: all of it).
-        start_s: where it begins in the sound; it can lie well before `decided_s`.
-        end_s: where it ends, or None while that is unknown (speech_start, partial).
-        score: how sure the decoder was, in [0, 1].
-        decided_s: how much of the stream had been heard when the decision was taken, but for the up to 4 ms that a
-            resampler adds (see Stream.latency).
+        kind: the kind of decision.
+        label: "speech", the keyword, the word, the text of the utterance (partial: so far; endpoint: all of it), or
+            the label of a stretch of sound (a language, a speaker, a kind of sound).
+        start_s: its start in the sound, possibly well before `decided_s`.
+        end_s: its end, or None while that is unknown (speech_start, partial). A label has two events: one at its
+            begin, with None, and one after its end.
+        score: the decoder's confidence, in [0, 1].
+        decided_s: how much of the stream had arrived when the decision was made, without the up to 4 ms of a
+            resampler (see Stream.latency).
+        reason: of an abstain event, which hands a stretch of sound over to a person: why. Its label and score are
+            those of
+            the answer that was not sure enough.
+        slots: of a command with slots: the value of each that was said.
     """
 
     kind: EventKind
@@ -27,13 +36,37 @@ class Event:
     end_s: float | None
     score: float
     decided_s: float
+    reason: str = ""
+    slots: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+    @property
+    def answers(self) -> bool:
+        """Whether it is a whole answer, of which nothing is open: the end of a stretch, or an utterance."""
+        return self.ends or self.kind == "endpoint"
+
+    @property
+    def begins(self) -> bool:
+        """Whether it begins a stretch of sound, which another event of its label will end."""
+        return self.kind == "speech_start" or (self.kind == "label" and self.end_s is None)
+
+    @property
+    def ends(self) -> bool:
+        """Whether it ends such a stretch."""
+        return self.kind == "speech_end" or (self.kind == "label" and self.end_s is not None)
+
+    def ended(self, end_s: float) -> "Event":
+        """The event that ends the stretch that this one begins."""
+        kind: EventKind = "speech_end" if self.kind == "speech_start" else self.kind
+        return replace(self, kind=kind, end_s=end_s, decided_s=max(self.decided_s, end_s))
 
     def to_dict(self) -> dict[str, Any]:
-        """The fields by name, ready for JSON; numbers to a millionth."""
-        return {name: round(value, 6) if isinstance(value, float) else value for name, value in asdict(self).items()}
+        """The fields by name, ready for JSON; numbers are rounded to a millionth. A reason and slots are there if there
+        are some."""
+        told = {name: value for name, value in asdict(self).items() if value or name not in OPTIONAL}
+        return {name: round(value, 6) if isinstance(value, float) else value for name, value in told.items()}
 
     def clipped(self, duration_s: float) -> "Event":
-        """The same event with no time after `duration_s`: the last block of a stream is padded, its events are not."""
+        """The same event with no time after `duration_s`, since the last block of a stream is padded."""
         return replace(
             self,
             start_s=min(self.start_s, duration_s),
@@ -55,28 +88,28 @@ class Segment:
 def segments(events: Iterable[Event], duration_s: float | None = None) -> list[Segment]:
     """The stretches that the events of one stream describe, sorted by start.
 
-    Each speech_start and its speech_end become one segment; keywords and words become one each (a single moment when
-    their end is unknown). Partial results, and endpoints, which say the words again, are passed over.
+    Each speech_start and its speech_end, and each label's begin and end, become one segment; keywords and words become
+    one each (a single moment if their end is unknown). Partial results, endpoints, which repeat the words, and
+    abstentions are skipped.
 
     Args:
         events: the events of one stream, in the order in which they were sent.
         duration_s: length of the stream; speech that is still open ends there.
 
     Raises:
-        ValueError: speech never ends and `duration_s` is None, or speech starts twice without an end between.
+        ValueError: speech or a label never ends and `duration_s` is None, or it starts twice without an end between.
     """
     found: list[Segment] = []
     open_speech: dict[str, Event] = {}
     for event in events:
-        match event.kind:
-            case "speech_start":
-                _open(open_speech, event)
-            case "speech_end":
-                # The end repeats the start, so a list that was cut inside speech still gives the whole segment.
-                open_speech.pop(event.label, None)
-                found.append(_segment(event))
-            case "keyword" | "word":
-                found.append(_segment(event))
+        if event.begins:
+            _open(open_speech, event)
+        elif event.ends:
+            # The end repeats the start, so a list that begins inside speech still gives the whole segment.
+            open_speech.pop(event.label, None)
+            found.append(_segment(event))
+        elif event.kind in ("keyword", "word"):
+            found.append(_segment(event))
     found += [_closed(start, duration_s) for start in open_speech.values()]
     return sorted(found, key=lambda segment: (segment.start_s, segment.end_s))
 
@@ -85,16 +118,16 @@ def _open(open_speech: dict[str, Event], start: Event) -> None:
     earlier = open_speech.setdefault(start.label, start)
     if earlier is not start:
         raise ValueError(
-            f"segments got two speech_start events of {start.label!r}, at {earlier.start_s:.3f} s and "
-            f"{start.start_s:.3f} s, without a speech_end between them. Pass the events of one stream, in order."
+            f"segments got two {start.kind} events of {start.label!r}, at {earlier.start_s:.3f} s and "
+            f"{start.start_s:.3f} s, without an end between them. Pass the events of one stream, in order."
         )
 
 
 def _closed(start: Event, duration_s: float | None) -> Segment:
     if duration_s is None:
         raise ValueError(
-            f"segments got a speech_start of {start.label!r} at {start.start_s:.3f} s without a speech_end. "
-            "Finish the stream before, or pass duration_s to end the speech there."
+            f"segments got a {start.kind} of {start.label!r} at {start.start_s:.3f} s that never ends. "
+            "Finish the stream before, or pass duration_s to end it there."
         )
     return _segment(replace(start, end_s=max(start.start_s, duration_s)))
 
@@ -104,4 +137,4 @@ def _segment(event: Event) -> Segment:
     return Segment(event.label, event.start_s, end_s, event.score)
 
 
-__all__ = ["Event", "EventKind", "Segment", "segments"]
+__all__ = ["OPTIONAL", "Event", "EventKind", "Segment", "segments"]

@@ -1,4 +1,4 @@
-"""Events as text: readable lines, JSON lines, Audacity labels and SubRip subtitles."""
+"""Events as text: readable lines, JSON lines, Audacity labels, SubRip subtitles and RTTM."""
 
 import json
 import os
@@ -12,10 +12,11 @@ from streamrnn.decisions.events import Event, segments
 def as_text(event: Event) -> str:
     """One readable line: `     1.230 s       2.500 s  speech_end    0.91  speech`.
 
-    The columns are start, end ("-" where unknown), kind, score and label.
+    The columns are start, end ("-" where unknown), kind, score and label; a command's slots follow: colour=red.
     """
     end = "-" if event.end_s is None else f"{event.end_s:.3f} s"
-    return f"{event.start_s:10.3f} s  {end:>12}  {event.kind:<12}  {event.score:.2f}  {_one_line(event.label)}"
+    slots = "".join(f"  {name}={_one_line(value)}" for name, value in event.slots.items())
+    return f"{event.start_s:10.3f} s  {end:>12}  {event.kind:<12}  {event.score:.2f}  {_one_line(event.label)}{slots}"
 
 
 def as_json_line(event: Event) -> str:
@@ -39,7 +40,7 @@ def audacity_labels(events: Iterable[Event], duration_s: float | None = None) ->
 def srt(events: Iterable[Event], duration_s: float | None = None) -> str:
     """SubRip subtitles: one numbered cue per segment, times as `hh:mm:ss,mmm`.
 
-    Words of an utterance that has ended are one cue together, since single words flash by.
+    The words of an ended utterance are one cue together, since single words are shown too briefly.
 
     `events` and `duration_s` are as for `segments`, which also says what is raised.
     """
@@ -50,20 +51,38 @@ def srt(events: Iterable[Event], duration_s: float | None = None) -> str:
     return "\n".join(cues)
 
 
-def write_events(path: str | os.PathLike[str], events: Iterable[Event], duration_s: float | None = None) -> None:
-    """Writes the events to a file in the format of its suffix, UTF-8, replacing what was there.
+def rttm(events: Iterable[Event], name: str, duration_s: float | None = None) -> str:
+    """Rich Transcription Time Marks, as NIST's evaluations read them: `SPEAKER name 1 start duration ... label ...`.
 
     Args:
-        path: *.txt (Audacity labels), *.srt (subtitles) or *.jsonl (one JSON object per event).
+        events, duration_s: as for `segments`, which also says what is raised.
+        name: of the recording; white space, which separates the columns, becomes _.
+    """
+    found, named = segments(events, duration_s), "_".join(name.split())
+    return "".join(
+        f"SPEAKER {named} 1 {s.start_s:.6f} {s.end_s - s.start_s:.6f} <NA> <NA> {'_'.join(s.label.split())} "
+        f"{s.score:.6f} <NA>\n"
+        for s in found
+    )
+
+
+def write_events(
+    path: str | os.PathLike[str], events: Iterable[Event], duration_s: float | None = None, name: str | None = None
+) -> None:
+    """Writes the events to a file in the format of its suffix, in UTF-8. An existing file is replaced.
+
+    Args:
+        path: *.txt (Audacity labels), *.srt (subtitles), *.rttm or *.jsonl (one JSON object per event).
         events: the events of one stream, in the order in which they were sent.
-        duration_s: length of the stream; in *.txt and *.srt, speech that is still open ends there.
+        duration_s: length of the stream; in all but *.jsonl, speech that is still open ends there.
+        name: of the recording, in *.rttm; default: the file's own, without its suffix.
 
     Raises:
         ValueError: another suffix, or events that `segments` or `as_json_line` refuses; nothing is written then.
         OSError: the file cannot be written.
     """
     path = Path(path)
-    text = _render(path, events, duration_s)
+    text = _render(path, events, duration_s, name or path.stem)
     try:
         path.write_text(text, encoding="utf-8", newline="\n")
     except OSError as error:
@@ -71,22 +90,24 @@ def write_events(path: str | os.PathLike[str], events: Iterable[Event], duration
         raise OSError(error.errno, message, str(path)) from error
 
 
-def _render(path: Path, events: Iterable[Event], duration_s: float | None) -> str:
+def _render(path: Path, events: Iterable[Event], duration_s: float | None, name: str) -> str:
     match path.suffix.lower():
         case ".txt":
             return audacity_labels(events, duration_s)
         case ".srt":
             return srt(events, duration_s)
+        case ".rttm":
+            return rttm(events, name, duration_s)
         case ".jsonl":
             return "".join(f"{as_json_line(event)}\n" for event in events)
     raise ValueError(
         f"write_events got {path.name!r}; its suffix names the format. "
-        "End it in .txt (Audacity labels), .srt (subtitles) or .jsonl (one JSON object per event)."
+        "End it in .txt (Audacity labels), .srt (subtitles), .rttm or .jsonl (one JSON object per event)."
     )
 
 
 def _utterances(events: Iterable[Event]) -> list[Event]:
-    """The events, but one word for each utterance whose endpoint is among them in the place of its words."""
+    """The events, with the words of each ended utterance replaced by one word event."""
     found: list[Event] = []
     words: list[Event] = []
     for event in events:
@@ -112,4 +133,4 @@ def _one_line(label: str) -> str:
     return " ".join(label.split())
 
 
-__all__ = ["as_json_line", "as_text", "audacity_labels", "srt", "write_events"]
+__all__ = ["as_json_line", "as_text", "audacity_labels", "rttm", "srt", "write_events"]

@@ -7,13 +7,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from streamrnn.decisions.checks import check_duration, check_frames, check_snapshot, whole_frames
+from streamrnn.decisions.checks import (
+    check_alike,
+    check_duration,
+    check_frames,
+    check_setting_ms,
+    check_snapshot,
+    whole_frames,
+)
 from streamrnn.decisions.events import Event
+from streamrnn.decisions.handing_over import abstention, check_hand_over, kinds_of
+from streamrnn.decisions.outlets import Events
+from streamrnn.decisions.smoothing import Floats, moving_mean
 
 SILENCE = "silence"
 UNKNOWN = "unknown"
-
-Floats = NDArray[np.float64]
+# Each frame averages over all of this; no word is longer.
+LONGEST_SMOOTHING_MS = 5000.0
 
 
 @dataclass(frozen=True)
@@ -22,8 +32,11 @@ class KeywordSettings:
 
     Attributes:
         threshold: smoothed posterior in (0, 1] at which a word is detected.
-        smoothing_ms: posteriors are averaged over so much of the past; 0 takes each frame by itself.
-        refractory_ms: after a detection, no word is detected for so long.
+        smoothing_ms: length of the moving average of posteriors, at most 5 s; 0 takes single frames.
+        refractory_ms: after a detection, no word is detected for this time, at most 10 minutes.
+        hand_over: score above the threshold that a word has to reach, while it stays above it and within
+            `smoothing_ms`;
+            else an abstain event takes its place: a person should look; 0: never.
 
     Raises:
         ValueError: a value is out of its range.
@@ -32,15 +45,17 @@ class KeywordSettings:
     threshold: float = 0.5
     smoothing_ms: float = 200.0
     refractory_ms: float = 1000.0
+    hand_over: float = 0.0
 
     def __post_init__(self) -> None:
+        check_hand_over("KeywordSettings", self.hand_over)
         if not 0 < self.threshold <= 1:
             raise ValueError(
                 f"KeywordSettings got threshold={self.threshold}; it is a probability above 0 and at most 1. "
                 "Lower it to miss fewer words, raise it for fewer false alarms; 0.5 is the default."
             )
-        for name in ("smoothing_ms", "refractory_ms"):
-            check_duration(f"KeywordSettings got {name}", getattr(self, name), "milliseconds")
+        check_setting_ms("KeywordSettings got smoothing_ms", self.smoothing_ms, LONGEST_SMOOTHING_MS)
+        check_setting_ms("KeywordSettings got refractory_ms", self.refractory_ms)
 
     def smoothing_frames(self, frame_s: float) -> int:
         """`smoothing_ms` in frames of frame_s seconds, rounded up, at least 1."""
@@ -49,6 +64,18 @@ class KeywordSettings:
     def refractory_frames(self, frame_s: float) -> int:
         """`refractory_ms` in frames of frame_s seconds, rounded up, at least 1."""
         return whole_frames(self.refractory_ms, frame_s)
+
+    def outlet(self, labels: Sequence[str], frame_s: float, lookahead_s: float) -> Events:
+        """The outlet of a stream of posteriors of these labels, [frames, labels]: see `KeywordDecoder`."""
+        words = word_classes(labels)
+
+        def highest(outputs: NDArray[np.float32]) -> NDArray[np.float32]:
+            return outputs[:, words].max(axis=1, initial=0)
+
+        decoder = KeywordDecoder(self, labels, frame_s, lookahead_s)
+        found = tuple(labels[word] for word in words)
+        kinds = kinds_of(("keyword",), self.hand_over)
+        return Events(decoder, self, kinds=kinds, labels=found, activity=highest)
 
 
 def word_classes(labels: Sequence[str]) -> list[int]:
@@ -69,7 +96,7 @@ def word_classes(labels: Sequence[str]) -> list[int]:
 def smooth_posteriors(posteriors: ArrayLike, smoothing_frames: int) -> Floats:
     """The causal moving average of posteriors[frames, classes], of the same shape.
 
-    Frames before the first count as zeros, so that a single frame at the start of a recording is no detection.
+    Frames before the first count as zeros, so that a single frame at the start of a recording does not trigger.
 
     Raises:
         ValueError: smoothing_frames is below 1, or posteriors has another shape.
@@ -80,18 +107,18 @@ def smooth_posteriors(posteriors: ArrayLike, smoothing_frames: int) -> Floats:
             f"smooth_posteriors got shape {posteriors.shape} and smoothing_frames={smoothing_frames}; it needs "
             "[frames, classes] of one recording, and 1 (no smoothing) or more."
         )
-    return _moving_mean(np.pad(posteriors, ((smoothing_frames - 1, 0), (0, 0))), smoothing_frames)
+    return moving_mean(np.pad(posteriors, ((smoothing_frames - 1, 0), (0, 0))), smoothing_frames)
 
 
 def clip_class(posteriors: ArrayLike, smoothing_frames: int) -> tuple[int, float]:
-    """The class of a clip that holds one word, and its score: the best smoothed posterior of any class but silence.
+    """The class of a clip of one word, and its score: the highest smoothed posterior of any class but silence.
 
     Args:
         posteriors: those of the whole clip, [frames, classes], class 0 being silence. "unknown" competes like a word.
-        smoothing_frames: as the decoder smooths, see `KeywordSettings.smoothing_frames`.
+        smoothing_frames: the decoder's, see `KeywordSettings.smoothing_frames`.
 
     Returns:
-        The class, from 1 on (the first of equals), and its score in [0, 1].
+        The class, from 1 on (the first one of ties), and its score in [0, 1].
 
     Raises:
         ValueError: another shape, no frame, or no class besides silence.
@@ -109,23 +136,30 @@ def clip_class(posteriors: ArrayLike, smoothing_frames: int) -> tuple[int, float
 
 @dataclass
 class _State:
-    """What a decoder remembers of its stream besides the posteriors that it still averages."""
+    """A decoder's state, except for the posteriors in its moving average."""
 
     frames: int = 0
     ready_frame: int = 0  # first frame in which a word may be detected again
-    held: list[int] = field(default_factory=list)  # words detected, and not below the threshold since
+    held: list[int] = field(default_factory=list)  # detected words that have not been below the threshold since
+    unsure: int = -1  # the word that has reached the threshold and not yet hand_over; -1: none
+    unsure_frames: int = 0  # for how long
+    best: float = 0.0  # its highest score so far
 
 
 class KeywordDecoder:
-    """Turns the class posteriors of one stream into keyword events, at the frame that decides them.
+    """Turns the class posteriors of one stream into keyword events, each at its deciding frame.
 
     Posteriors are smoothed by a causal moving average over `smoothing_ms`; before the stream they count as zeros. The
-    word that is smoothed highest is detected in the frame in which it reaches `threshold`, if `refractory_ms` have
-    passed since the last detection of any word, and if it has been below the threshold since its own last detection: a
-    word that is held for long is detected once. A word that rises within the refractory time and is still there at its
+    word with the highest average is detected in the frame in which it reaches `threshold`, if `refractory_ms` have
+    passed since the last detection of any word, and if it has been below the threshold since its own last detection. So
+    a long word is detected once. A word that rises within the refractory time and is still above the threshold at its
     end is detected then. "silence", which is class 0, and "unknown" are never detected.
 
-    An event's score is the smoothed posterior at that frame, and it spans the frames that were averaged. Frame t covers
+    With `hand_over`, a word that was detected is sent as soon as its average reaches that score. If it falls below the
+    threshold before, or has not reached it after the time of the moving average, an abstain event with its highest
+    score takes its place.
+
+    An event's score is the smoothed posterior at that frame, and the event spans the averaged frames. Frame t covers
     [t x frame_s, (t+1) x frame_s) seconds; its decisions have decided_s = (t+1) x frame_s + lookahead_s.
 
     The form is that of Chen et al., "Small-footprint keyword spotting using deep neural networks", ICASSP 2014, for
@@ -139,9 +173,9 @@ class KeywordDecoder:
 
         Args:
             settings: when a word is detected.
-            labels: one per class; the first is "silence", one of the others may be "unknown".
+            labels: one per class; the first one is "silence", one of the others may be "unknown".
             frame_s: duration of one output frame, in seconds.
-            lookahead_s: how much sound after a frame is heard before its posteriors are known, in seconds.
+            lookahead_s: seconds of sound after a frame before its posteriors are known.
 
         Raises:
             ValueError: labels that `word_classes` refuses, frame_s is not positive, or lookahead_s is negative.
@@ -157,7 +191,7 @@ class KeywordDecoder:
         self.reset()
 
     def push(self, outputs: NDArray[np.floating]) -> list[Event]:
-        """The events that the next frames decide.
+        """The events decided by the next frames.
 
         Args:
             outputs: posteriors in [0, 1], shape [frames, classes].
@@ -168,12 +202,13 @@ class KeywordDecoder:
         self._check(outputs)
         heard = np.concatenate([self._past, outputs[:, self._words]])
         self._past = heard[len(outputs) :]
-        smoothed = _moving_mean(heard, self._smoothing_frames)
+        smoothed = moving_mean(heard, self._smoothing_frames)
         tops: list[float] = smoothed.max(axis=1).tolist()
         return [event for frame, top in zip(smoothed, tops, strict=True) if (event := self._hear(frame, top))]
 
     def finish(self, duration_s: float) -> list[Event]:
-        """No events, since words are detected at once; the decoder is fresh again afterwards.
+        """The abstain event of a word that is not sure yet; else none, since words are detected at once. The decoder is
+        fresh again afterwards.
 
         Args:
             duration_s: length of the stream, in seconds.
@@ -182,8 +217,10 @@ class KeywordDecoder:
             ValueError: duration_s is negative or not finite.
         """
         check_duration("KeywordDecoder.finish got duration_s", duration_s, "seconds")
+        state = self._state
+        events = [] if state.unsure < 0 else [self._abstain(state.frames - 1).clipped(duration_s)]
         self.reset()
-        return []
+        return events
 
     def reset(self) -> None:
         """Starts a new stream at time 0."""
@@ -191,24 +228,39 @@ class KeywordDecoder:
         self._past = np.zeros((self._smoothing_frames - 1, len(self._words)))
 
     def snapshot(self) -> dict[str, Any]:
-        """All that the decoder remembers of its stream, as a dict of numbers and lists that survives JSON."""
+        """The decoder's whole state, as a dict of numbers and lists that survives JSON."""
         return asdict(self._state) | {"past": self._past.T.tolist()}
 
     def restore(self, snapshot: dict[str, Any]) -> None:
-        """Goes on where `snapshot` was taken, in this decoder or in another with the same labels and smoothing.
+        """Continues from `snapshot`, in this decoder or in another with the same labels and smoothing.
 
         Raises:
             ValueError: the dict is not a snapshot of such a KeywordDecoder.
         """
         check_snapshot("KeywordDecoder", snapshot, [*(field.name for field in fields(_State)), "past"])
-        past = np.array(snapshot["past"], np.float64).T
+        check_alike("KeywordDecoder", snapshot, _State())
+        try:
+            past = np.array(snapshot["past"], np.float64).T
+            if not np.isfinite(past).all():
+                raise ValueError("past posteriors that are no numbers")
+            held = [range(len(self._words)).index(word) for word in snapshot["held"]]
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"KeywordDecoder.restore got a damaged snapshot ({error}). Pass what KeywordDecoder.snapshot returned."
+            ) from None
         if past.shape != self._past.shape:
             raise ValueError(
                 f"KeywordDecoder.restore got {past.shape} past frames x words; it keeps {self._past.shape}. "
                 "Pass the snapshot of a decoder with the same labels and smoothing_ms."
             )
         self._past = past
-        self._state = _State(snapshot["frames"], snapshot["ready_frame"], list(snapshot["held"]))
+        told: dict[str, Any] = {field.name: snapshot[field.name] for field in fields(_State)}
+        told["held"] = held
+        self._state = _State(**told)
+        if not -1 <= self._state.unsure < len(self._words):
+            raise ValueError(
+                "KeywordDecoder.restore got a word that is none. Pass what KeywordDecoder.snapshot returned."
+            )
 
     def _check(self, outputs: NDArray[np.floating]) -> None:
         if outputs.ndim != 2 or outputs.shape[1] != len(self.labels):
@@ -227,6 +279,8 @@ class KeywordDecoder:
         state = self._state
         frame = state.frames
         state.frames = frame + 1
+        if state.unsure >= 0:
+            return self._hear_on(frame, smoothed.tolist(), top)
         if top < self.settings.threshold:
             state.held = []
             return None
@@ -237,30 +291,35 @@ class KeywordDecoder:
             return None
         state.held.append(word)
         state.ready_frame = frame + self._refractory_frames
+        if top < self.settings.hand_over:
+            state.unsure, state.unsure_frames, state.best = word, 1, top
+            return None
         return self._event(frame, word, top)
+
+    def _hear_on(self, frame: int, scores: list[float], top: float) -> Event | None:
+        """A frame while a word is not sure yet. Any word that is sure takes its place."""
+        state = self._state
+        state.held = [word for word in state.held if scores[word] >= self.settings.threshold]
+        if top >= self.settings.hand_over:
+            word, state.unsure = scores.index(top), -1
+            state.held = sorted({*state.held, word})
+            return self._event(frame, word, top)
+        state.best, state.unsure_frames = max(state.best, scores[state.unsure]), state.unsure_frames + 1
+        if scores[state.unsure] >= self.settings.threshold and state.unsure_frames < self._smoothing_frames:
+            return None
+        return self._abstain(frame)
+
+    def _abstain(self, frame: int) -> Event:
+        state = self._state
+        event = self._event(frame, state.unsure, state.best)
+        state.unsure = -1
+        return abstention(event, self.settings.hand_over)
 
     def _event(self, frame: int, word: int, score: float) -> Event:
         start_s = round(max(frame + 1 - self._smoothing_frames, 0) * self.frame_s, 6)
         end_s = (frame + 1) * self.frame_s
         label = self.labels[self._words[word]]
         return Event("keyword", label, start_s, round(end_s, 6), score, round(end_s + self.lookahead_s, 6))
-
-
-def _moving_mean(x: NDArray[np.floating], window_frames: int) -> Floats:
-    """Means of x[window_frames - 1 + n, classes] over every window: [n, classes].
-
-    Windows of 1, 2, 4, ... frames are each two of half the length, and those that the window's binary digits name add
-    up to it. So a mean is the same sum in the same order wherever a chunk is cut, which a running sum is not.
-    """
-    n = len(x) - window_frames + 1
-    total, summed_frames, sums, width = np.zeros((n, x.shape[1])), 0, x, 1
-    while width <= window_frames:
-        if window_frames & width:
-            total += sums[summed_frames : summed_frames + n]
-            summed_frames += width
-        sums = sums[:-width] + sums[width:]
-        width *= 2
-    return total / window_frames
 
 
 __all__ = [

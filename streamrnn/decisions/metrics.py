@@ -1,7 +1,7 @@
 """Detection metrics of scores against truth, each from one sort.
 
-Scores are any real numbers, higher meaning more likely; truth is their right answers as booleans (or 0 and 1); both
-have shape [n]. A score is a detection where it is at or above the threshold, so equal scores are detected together.
+Scores are any real numbers, higher meaning more likely; truth is the correct answers as booleans (or 0 and 1); both
+have shape [n]. A score at or above the threshold is a detection, so equal scores are detected together.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ def roc_curve(scores: ArrayLike, truth: ArrayLike) -> tuple[Floats, Floats, Floa
     """The receiver operating characteristic: (false positive rates, true positive rates, thresholds).
 
     All have shape [distinct scores + 1]. Thresholds fall from infinity, where nothing is detected and both rates are 0,
-    to the lowest score, where everything is and both are 1.
+    to the lowest score, where everything is detected and both rates are 1.
 
     Raises:
         ValueError: shapes differ, a score is NaN, or truth has only one class.
@@ -33,7 +33,7 @@ def roc_curve(scores: ArrayLike, truth: ArrayLike) -> tuple[Floats, Floats, Floa
 
 
 def roc_auc(scores: ArrayLike, truth: ArrayLike) -> float:
-    """The area under the ROC curve, in [0, 1]: how often a positive outscores a negative, ties counting half.
+    """The area under the ROC curve, in [0, 1]: the probability that a positive outscores a negative; ties count half.
 
     Computed from mid-ranks (Mann & Whitney, 1947), exactly up to the last division.
 
@@ -53,13 +53,13 @@ def roc_auc(scores: ArrayLike, truth: ArrayLike) -> float:
 def roc_auc_interval(
     scores: Sequence[ArrayLike], truth: Sequence[ArrayLike], confidence: float = 0.95
 ) -> tuple[float, float]:
-    """The interval (low, high) that holds the area under the ROC curve of all recordings with some confidence.
+    """The confidence interval (low, high) of the area under the ROC curve of all recordings.
 
-    Cells of one recording are no independent draws; recordings are. After Obuchowski, "Nonparametric analysis of
+    Recordings are independent draws; cells of one recording are not. After Obuchowski, "Nonparametric analysis of
     clustered ROC curve data", Biometrics 1997, with DeLong's structural components summed per recording.
 
     Args:
-        scores, truth: of each recording, [cells]. A recording may hold one class alone.
+        scores, truth: of each recording, [cells]. A recording may have cells of only one class.
         confidence: in (0, 1).
 
     Raises:
@@ -96,7 +96,7 @@ def equal_error_rate(scores: ArrayLike, truth: ArrayLike) -> float:
 
 
 def best_f1(scores: ArrayLike, truth: ArrayLike) -> tuple[float, float]:
-    """The highest F1 that any threshold reaches, in (0, 1], and the threshold (the highest one where several do).
+    """The highest F1 of any threshold, in (0, 1], and that threshold (the highest one of ties).
 
     Raises:
         ValueError: shapes differ, a score is NaN, or truth has no positive.
@@ -113,15 +113,15 @@ def best_f1(scores: ArrayLike, truth: ArrayLike) -> tuple[float, float]:
 def cell_truth(segments: Sequence[tuple[float, float]], n_cells: int, cell_s: float = 0.01) -> NDArray[np.bool_]:
     """Labelled stretches as one boolean per cell, shape [n_cells].
 
-    Cell i covers [i x cell_s, (i+1) x cell_s) and is true where its centre lies in a segment.
+    Cell i covers [i x cell_s, (i+1) x cell_s) and is true if its centre is in a segment.
 
     Args:
         segments: pairs (start_s, end_s), half-open, in any order; they may overlap and reach past the last cell.
-        n_cells: how many cells, from time 0 on.
+        n_cells: number of cells, from time 0 on.
         cell_s: duration of a cell, in seconds.
 
     Raises:
-        ValueError: a segment ends before it starts or has a bound that is not a number.
+        ValueError: a segment ends before it starts or has a NaN as a bound.
     """
     bounds_s = np.asarray(segments, np.float64).reshape(-1, 2)
     wrong = ~(bounds_s[:, 0] <= bounds_s[:, 1])
@@ -132,13 +132,13 @@ def cell_truth(segments: Sequence[tuple[float, float]], n_cells: int, cell_s: fl
         )
     centres_s = (np.arange(n_cells) + 0.5) * cell_s
     firsts, ends = np.searchsorted(centres_s, bounds_s.T)
-    # Counting how many segments are open takes one pass, however many there are and however they overlap.
+    # Counting open segments takes one pass, however many there are and however they overlap.
     opened = np.bincount(firsts, minlength=n_cells + 1) - np.bincount(ends, minlength=n_cells + 1)
     return np.cumsum(opened)[:n_cells] > 0
 
 
 def _share_below(scores: Floats, others: Floats) -> Floats:
-    """Which share of the others each score is above; ties count half."""
+    """The share of the others that each score exceeds; ties count half."""
     others = np.sort(others)
     return (np.searchsorted(others, scores, "left") + np.searchsorted(others, scores, "right")) / (2 * others.size)
 

@@ -1,8 +1,8 @@
 """CTC searches: from symbol posteriors to tokens, frame by frame (Graves et al., 2006).
 
-In a CTC alignment, symbol 0 is the blank; equal symbols in frames that follow each other are one token, and blanks are
-none. A search is fed one frame at a time. `advance` returns the tokens that are settled: nothing that comes later can
-change them. `open` holds those that still can. Plain Python numbers: a NumPy call costs more than a frame's search.
+In a CTC alignment, symbol 0 is the blank. Equal symbols in consecutive frames are one token, and blanks are none. A
+search gets one frame at a time. `advance` returns the tokens that are settled: no later frame can change them. `open`
+holds those that can still change. All is plain Python: a NumPy call costs more than the search of a frame.
 """
 
 import math
@@ -10,7 +10,7 @@ from collections import defaultdict
 from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple, Protocol
 
-from streamrnn.decisions.checks import check_snapshot
+from streamrnn.decisions.checks import LARGEST, check_snapshot
 
 BLANK = 0
 _MAX_OPEN_TOKENS = 64
@@ -21,7 +21,7 @@ class Token(NamedTuple):
 
     Attributes:
         symbol: id from 1 on.
-        start_frame: first frame in which it was heard.
+        start_frame: its first frame.
         end_frame: the frame after the last one.
         score: its highest posterior in these frames.
     """
@@ -33,37 +33,41 @@ class Token(NamedTuple):
 
 
 class Search(Protocol):
-    """What turns a model's output frames into tokens."""
+    """The interface of searches, which turn a model's output frames into tokens."""
 
     @property
     def open(self) -> tuple[Token, ...]:
-        """The most probable tokens after those that are settled; they can still change."""
+        """The most probable tokens after the settled ones; they can still change."""
         ...
 
     def advance(self, frame: int, row: list[float]) -> list[Token]:
-        """Hears one frame and returns the tokens that it settled, in order."""
+        """Processes one frame and returns the tokens that it settled, in order."""
         ...
 
     def finish(self) -> list[Token]:
-        """Settles the open tokens and returns them; what follows is searched afresh."""
+        """Settles the open tokens and returns them; the next frame starts a new search."""
         ...
 
     def snapshot(self) -> dict[str, Any]:
-        """All that the search remembers, for JSON."""
+        """The whole state of the search, ready for JSON."""
         ...
 
-    def restore(self, snapshot: dict[str, Any]) -> None:
-        """Goes on where `snapshot` was taken. Raises ValueError for what no such search returned."""
+    def restore(self, snapshot: dict[str, Any], symbols: int) -> None:
+        """Continues from `snapshot`, with so many symbols, blank not counted.
+
+        Raises:
+            ValueError: no such search returned it. Nothing has changed then.
+        """
         ...
 
 
 class NoSearch:
-    """Tokens of a model that searches by itself: up to k symbol ids per frame, 0 for none, then their k scores."""
+    """Tokens of a model with a search of its own: up to k symbol ids per frame, 0 for none, then their k scores."""
 
     open: tuple[Token, ...] = ()
 
     def advance(self, frame: int, row: list[float]) -> list[Token]:
-        """Hears the ids and scores of one frame, [2 k]."""
+        """Processes the ids and scores of one frame, [2 k]."""
         k = len(row) // 2
         return [
             Token(int(symbol), frame, frame + 1, score)
@@ -77,21 +81,21 @@ class NoSearch:
     def snapshot(self) -> dict[str, Any]:
         return {}
 
-    def restore(self, snapshot: dict[str, Any]) -> None:
+    def restore(self, snapshot: dict[str, Any], symbols: int) -> None:
         check_snapshot("NoSearch", snapshot, [])
 
 
-class GreedySearch:
+class BestPath:
     """The most probable symbol of each frame, repeats collapsed, blanks dropped.
 
-    A token is open while its symbol stays the most probable one, and settled in the frame after.
+    A token is open while its symbol remains the most probable one, and settled in the next frame.
     """
 
     def __init__(self) -> None:
         self.open: tuple[Token, ...] = ()
 
     def advance(self, frame: int, row: list[float]) -> list[Token]:
-        """Hears the posteriors of one frame, [symbols + 1]; the first of equals wins."""
+        """Processes the posteriors of one frame, [symbols + 1]; the first one of ties wins."""
         score = max(row)
         symbol = row.index(score)
         if self.open and self.open[0].symbol == symbol:
@@ -109,31 +113,34 @@ class GreedySearch:
     def snapshot(self) -> dict[str, Any]:
         return {"open": [list(token) for token in self.open]}
 
-    def restore(self, snapshot: dict[str, Any]) -> None:
-        check_snapshot("GreedySearch", snapshot, ["open"])
-        self.open = _tokens(snapshot["open"])
+    def restore(self, snapshot: dict[str, Any], symbols: int) -> None:
+        check_snapshot("BestPath", snapshot, ["open"])
+        tokens = restored_tokens(snapshot["open"], symbols)
+        if len(tokens) > 1:
+            raise ValueError("BestPath.restore got several open tokens. Pass a result of BestPath.snapshot.")
+        self.open = tokens
 
 
-# Log-probability of what cannot be. Finite, so that sums and differences need no special case and JSON can hold it.
+# Log-probability of the impossible. Finite, so that sums and differences need no special case and JSON can hold it.
 _NEVER = -1e30
 
 
 @dataclass(slots=True)
 class _Alignments:
-    """The alignments of a prefix that end alike: all of them in sum, and the tokens of the most probable one."""
+    """The alignments of a prefix with the same kind of ending: their sum, and the tokens of the most probable one."""
 
     log_p: float = _NEVER
     best_log_p: float = _NEVER
     tokens: tuple[Token, ...] = ()
 
     def add(self, earlier: "_Alignments", log_p: float, tokens: tuple[Token, ...]) -> None:
-        """Takes in `earlier` ones that go on with a probability; `tokens` are then those of their best."""
+        """Adds the continuations of `earlier` alignments by a probability; `tokens` are those of their best."""
         self.log_p = _log_add(self.log_p, earlier.log_p + log_p)
         if earlier.best_log_p + log_p > self.best_log_p:
             self.best_log_p, self.tokens = earlier.best_log_p + log_p, tokens
 
     def trim(self, log_p: float, settled: int) -> None:
-        """Makes log-probabilities relative to `log_p` and forgets settled tokens."""
+        """Makes log-probabilities relative to `log_p` and drops settled tokens."""
         self.log_p -= log_p
         self.best_log_p -= log_p
         self.tokens = self.tokens[settled:]
@@ -141,7 +148,7 @@ class _Alignments:
 
 @dataclass(slots=True)
 class _Hypothesis:
-    """The alignments of a prefix whose last frame is a blank, and those whose last frame is its last symbol."""
+    """The alignments of a prefix that end with a blank, and those that end with its last symbol."""
 
     blank: _Alignments = field(default_factory=_Alignments)
     symbol: _Alignments = field(default_factory=_Alignments)
@@ -167,15 +174,15 @@ class BeamSearch:
     Source: Graves, "Sequence transduction with recurrent neural networks", 2012; Hannun et al., "First-pass large
     vocabulary continuous speech recognition using bi-directional recurrent DNNs", 2014.
 
-    A token is settled when all hypotheses agree on it, and it has ended in the best of them before any goes on. Its
-    frames are those of the best hypothesis's most probable alignment. Settled tokens are forgotten, so memory and time
-    per frame are bounded; should hypotheses disagree over more than 64 tokens, only the best is kept.
+    A token is settled when all hypotheses agree on it and it ends in the best one before any hypothesis continues. Its
+    frames are those of the best hypothesis's most probable alignment. Settled tokens are dropped, so memory and time
+    per frame are bounded; if hypotheses disagree on more than 64 tokens, only the best one is kept.
 
     Args:
         width: hypotheses kept after each frame, at least 1.
-        token_bonus: added to a hypothesis's log-probability for each token: above 0 against words left out, below 0
-            against words put in.
-        margin: hypotheses are dropped, and alignments not added, that are less probable than the best hypothesis by a
+        token_bonus: added to a hypothesis's log-probability for each token: above 0 against deletions, below 0
+            against insertions.
+        margin: hypotheses are dropped, and alignments ignored, if they are less probable than the best hypothesis by a
             factor of more than e^margin.
     """
 
@@ -188,8 +195,8 @@ class BeamSearch:
         return self._best()[1].either().tokens
 
     def advance(self, frame: int, row: list[float]) -> list[Token]:
-        """Hears the posteriors of one frame, [symbols + 1]."""
-        # A posterior of 0 in one frame must not rule out what all the others say.
+        """Processes the posteriors of one frame, [symbols + 1]."""
+        # A posterior of 0 in one frame must not veto all the others.
         log_ps = [math.log(max(p, 1e-30)) for p in row]
         # The best hypothesis has log-probability 0 here.
         least = max(log_ps) - self.margin
@@ -203,7 +210,7 @@ class BeamSearch:
                 longer = _last_prolonged(hypothesis.symbol.tokens, frame, row[last])
                 same.symbol.add(hypothesis.symbol, log_ps[last], longer)
             for symbol in range(1, len(row)):
-                # Without a blank between, a repeated symbol is the same token.
+                # Without a blank in between, a repeated symbol is the same token.
                 before, log_p = hypothesis.blank if symbol == last else either, log_ps[symbol] + self.token_bonus
                 if before.log_p + log_p >= least:
                     tokens = (*before.tokens, Token(symbol, frame, frame + 1, row[symbol]))
@@ -220,13 +227,25 @@ class BeamSearch:
         beam = [[list(prefix), asdict(hypothesis)] for prefix, hypothesis in self._beam.items()]
         return {"last_settled": self._last_settled, "beam": beam}
 
-    def restore(self, snapshot: dict[str, Any]) -> None:
+    def restore(self, snapshot: dict[str, Any], symbols: int) -> None:
         check_snapshot("BeamSearch", snapshot, ["last_settled", "beam"])
-        self._last_settled = snapshot["last_settled"]
-        self._beam = {
-            tuple(prefix): _Hypothesis(*(_alignments(saved[name]) for name in ("blank", "symbol")))
-            for prefix, saved in snapshot["beam"]
-        }
+        try:
+            last_settled = _number(snapshot["last_settled"])
+            beam = {
+                tuple(map(_number, prefix)): _Hypothesis(
+                    *(_alignments(saved[name], symbols) for name in ("blank", "symbol"))
+                )
+                for prefix, saved in snapshot["beam"]
+            }
+        except (KeyError, TypeError) as error:
+            raise ValueError(
+                f"BeamSearch.restore got a damaged snapshot ({error!r}). Pass what snapshot() returned."
+            ) from None
+        # Each prefix is spelled by the tokens of its best alignment.
+        spelled = all([t.symbol for t in h.either().tokens] == list(prefix) for prefix, h in beam.items())
+        if not (spelled and 1 <= len(beam) <= self.width and last_settled in range(symbols + 1)):
+            raise ValueError("BeamSearch.restore got an impossible beam. Pass a result of BeamSearch.snapshot.")
+        self._last_settled, self._beam = last_settled, beam
 
     def _restart(self) -> None:
         self._last_settled = BLANK
@@ -245,7 +264,7 @@ class BeamSearch:
             hypothesis.trim(top, 0)
 
     def _settle(self) -> list[Token]:
-        """Takes the tokens that are settled out of all hypotheses."""
+        """Removes the settled tokens from all hypotheses and returns them."""
         best_prefix, best = self._best()
         if len(best_prefix) > _MAX_OPEN_TOKENS:
             self._beam = {best_prefix: best}
@@ -264,7 +283,7 @@ class BeamSearch:
         return list(tokens[:count])
 
     def _next_start(self, count: int) -> float:
-        """The earliest frame in which any alignment goes on after its first `count` tokens."""
+        """The earliest frame in which any alignment continues after its first `count` tokens."""
         alignments = [alignments for h in self._beam.values() for alignments in (h.blank, h.symbol)]
         starts = [token.start_frame for a in alignments for token in a.tokens[count : count + 1]]
         return min(starts, default=math.inf)
@@ -287,12 +306,29 @@ def _prolonged(token: Token, frame: int, score: float) -> Token:
     return token._replace(end_frame=frame + 1, score=max(token.score, score))
 
 
-def _tokens(saved: list[list[Any]]) -> tuple[Token, ...]:
-    return tuple(Token(*token) for token in saved)
+def restored_tokens(saved: Any, symbols: int) -> tuple[Token, ...]:
+    """Tokens of so many symbols from the lists of a snapshot. Raises ValueError for anything else."""
+    try:
+        tokens = tuple(Token(*map(_number, token)) for token in saved)
+        whole = all(isinstance(number, int) and number >= 0 for token in tokens for number in token[:3])
+        whole = whole and all(1 <= token.symbol <= symbols for token in tokens)
+    except TypeError:
+        whole = False
+        tokens = ()
+    if not whole:
+        raise ValueError(f"a snapshot holds {str(saved)[:60]!r}, which are no tokens. Pass what snapshot() returned.")
+    return tokens
 
 
-def _alignments(saved: dict[str, Any]) -> _Alignments:
-    return _Alignments(saved["log_p"], saved["best_log_p"], _tokens(saved["tokens"]))
+def _alignments(saved: Any, symbols: int) -> _Alignments:
+    tokens = restored_tokens(saved["tokens"], symbols)
+    return _Alignments(_number(saved["log_p"], -_NEVER), _number(saved["best_log_p"], -_NEVER), tokens)
 
 
-__all__ = ["BLANK", "BeamSearch", "GreedySearch", "NoSearch", "Search", "Token"]
+def _number(saved: Any, most: float = LARGEST) -> Any:
+    if isinstance(saved, bool) or not isinstance(saved, int | float) or not abs(saved) <= most:
+        raise TypeError(f"{str(saved)[:40]} is not a possible number")
+    return saved
+
+
+__all__ = ["BLANK", "BeamSearch", "BestPath", "NoSearch", "Search", "Token", "restored_tokens"]

@@ -1,4 +1,4 @@
-"""How near a recording comes to the one that it should be."""
+"""Metrics of enhanced sound."""
 
 import math
 
@@ -11,8 +11,8 @@ def si_sdr_db(estimate: ArrayLike, clean: ArrayLike) -> float:
 
         10 log10(|a s|^2 / |a s - e|^2),   a = <e, s> / |s|^2,   e: estimate, s: clean
 
-    The mean is not subtracted. Infinite for the clean recording itself; minus infinity where the two have nothing in
-    common. Source: Le Roux et al., "SDR - half-baked or well done?", ICASSP 2019.
+    The mean is not subtracted. Infinite for the clean recording itself; minus infinity for an estimate orthogonal to
+    it. Source: Le Roux et al., "SDR - half-baked or well done?", ICASSP 2019.
 
     Args:
         estimate: [samples], aligned with `clean` to the sample.

@@ -1,13 +1,23 @@
-"""Speech probabilities to speech events: two thresholds (hysteresis), a shortest speech and a hangover."""
+"""Speech probabilities to speech events: two thresholds (hysteresis), a minimum duration and a hangover."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 
 from numpy import floating
 from numpy.typing import NDArray
 
-from streamrnn.decisions.checks import check_duration, check_frames, check_snapshot, whole_frames
+from streamrnn.decisions.checks import (
+    check_alike,
+    check_duration,
+    check_frames,
+    check_setting_ms,
+    check_snapshot,
+    whole_frames,
+)
 from streamrnn.decisions.events import Event
+from streamrnn.decisions.handing_over import check_hand_over, handing_over, kinds_of
+from streamrnn.decisions.outlets import Events
 
 
 @dataclass(frozen=True)
@@ -18,9 +28,12 @@ class SpeechSettings:
         threshold: probability in (0, 1] at which speech may start.
         off_threshold: probability in (0, threshold] below which a frame is silence inside speech; None takes
             `threshold` - 0.15, but at least 0.01.
-        min_speech_ms: speech is announced once it has lasted this long.
+        min_speech_ms: speech is reported once it has lasted this long.
         min_silence_ms: speech ends once silence has lasted this long (the hangover).
         padding_ms: added before the first and after the last frame of speech.
+        hand_over: score below which the end of speech is followed by an abstain event: a person should look; 0: never.
+
+    Durations are at most 10 minutes.
 
     Raises:
         ValueError: a value is out of its range.
@@ -31,8 +44,10 @@ class SpeechSettings:
     min_speech_ms: float = 60.0
     min_silence_ms: float = 300.0
     padding_ms: float = 30.0
+    hand_over: float = 0.0
 
     def __post_init__(self) -> None:
+        check_hand_over("SpeechSettings", self.hand_over)
         if not 0 < self.threshold <= 1:
             raise ValueError(
                 f"SpeechSettings got threshold={self.threshold}; it is a probability above 0 and at most 1. "
@@ -44,19 +59,26 @@ class SpeechSettings:
                 "0 and at most threshold. Change it, or leave it out to take threshold - 0.15."
             )
         for name in ("min_speech_ms", "min_silence_ms", "padding_ms"):
-            check_duration(f"SpeechSettings got {name}", getattr(self, name), "milliseconds")
+            check_setting_ms(f"SpeechSettings got {name}", getattr(self, name))
 
     @property
     def resolved_off_threshold(self) -> float:
-        """The off threshold in force: `off_threshold`, or its default where that is None."""
+        """The off threshold in use: `off_threshold`, or its default if that is None."""
         if self.off_threshold is not None:
             return self.off_threshold
         return min(self.threshold, max(self.threshold - 0.15, 0.01))
 
+    def outlet(self, labels: Sequence[str], frame_s: float, lookahead_s: float) -> Events:
+        """The outlet of a stream of probabilities, [frames, 1]: see `SpeechDecoder`. The first label is the events'."""
+        label = labels[0] if labels else "speech"
+        decoder = SpeechDecoder(self, frame_s, lookahead_s, label)
+        kinds = kinds_of(("speech_start", "speech_end"), self.hand_over)
+        return Events(handing_over(decoder, self.hand_over), self, kinds=kinds, labels=(label,))
+
 
 @dataclass
 class _State:
-    """All that a decoder remembers of its stream: numbers, so that a snapshot is a dict of them."""
+    """A decoder's whole state: numbers, so that a snapshot is a dict of them."""
 
     frames: int = 0
     onset: int = -1  # first frame of the candidate or of the speech; -1 in silence
@@ -71,14 +93,14 @@ class _State:
 class SpeechDecoder:
     """Turns the speech probabilities of one stream into speech_start and speech_end events, frame by frame.
 
-    A candidate begins on the first frame at or above `threshold`. Once it and the frames that follow have stayed at or
-    above the off threshold for `min_speech_ms`, speech_start is sent at once, dated back to the candidate's first frame
-    less the padding; a frame below the off threshold before that drops the candidate. Speech ends when every frame of
-    `min_silence_ms` lies below the off threshold; speech_end carries the segment's start, and its end is the end of the
-    last frame of speech plus the padding, at most the end of the frame that decided it. So segments never overlap.
+    A candidate begins on the first frame at or above `threshold`. When it and the following frames have stayed at or
+    above the off threshold for `min_speech_ms`, speech_start is sent at once; its start is the candidate's first frame
+    less the padding. An earlier frame below the off threshold drops the candidate. Speech ends when every frame of
+    `min_silence_ms` is below the off threshold; speech_end has the segment's start, and its end is the end of the
+    last frame of speech plus the padding, at most the end of the deciding frame. So segments never overlap.
 
     The score is the mean probability of the segment's speech frames (those at or above the off threshold): for
-    speech_start of those heard so far. Durations are rounded up to whole frames, at least one.
+    speech_start, of those so far. Durations are rounded up to whole frames, at least one.
 
     Frame t covers [t x frame_s, (t+1) x frame_s) seconds; its decisions have decided_s = (t+1) x frame_s + lookahead_s.
     The same decoder serves live streams and files. It is not thread-safe; separate decoders are independent.
@@ -92,7 +114,7 @@ class SpeechDecoder:
         Args:
             settings: when speech starts and ends.
             frame_s: duration of one output frame, in seconds.
-            lookahead_s: how much sound after a frame is heard before its probability is known, in seconds.
+            lookahead_s: seconds of sound after a frame before its probability is known.
             label: label of the events.
 
         Raises:
@@ -111,7 +133,7 @@ class SpeechDecoder:
         self._state = _State()
 
     def push(self, outputs: NDArray[floating]) -> list[Event]:
-        """The events that the next frames decide.
+        """The events decided by the next frames.
 
         Args:
             outputs: speech probabilities in [0, 1], shape [frames] or [frames, 1].
@@ -126,8 +148,24 @@ class SpeechDecoder:
                 events.append(event)
         return events
 
+    def conclude(self, duration_s: float) -> list[Event]:
+        """The end of open speech, where no more sound comes for now; what comes later may begin speech anew.
+
+        Args:
+            duration_s: how long the stream is by now, in seconds.
+
+        Raises:
+            ValueError: duration_s is negative or not finite.
+        """
+        check_duration("SpeechDecoder.conclude got duration_s", duration_s, "seconds")
+        state, events = self._state, []
+        if state.speaking:
+            events = [self._speech_end(self._padded_end_s(), duration_s).clipped(duration_s)]
+        state.onset, state.speaking = -1, False
+        return events
+
     def finish(self, duration_s: float) -> list[Event]:
-        """The events that the end of the stream decides; the decoder is fresh again afterwards.
+        """The events decided by the end of the stream; the decoder is fresh again afterwards.
 
         Open speech ends after its last frame of speech plus the padding, at `duration_s` at the latest. A candidate
         that has not lasted `min_speech_ms` is dropped.
@@ -139,9 +177,7 @@ class SpeechDecoder:
             ValueError: duration_s is negative or not finite.
         """
         check_duration("SpeechDecoder.finish got duration_s", duration_s, "seconds")
-        events = []
-        if self._state.speaking:
-            events = [self._speech_end(self._padded_end_s(), duration_s).clipped(duration_s)]
+        events = self.conclude(duration_s)
         self.reset()
         return events
 
@@ -150,16 +186,19 @@ class SpeechDecoder:
         self._state = _State()
 
     def snapshot(self) -> dict[str, float]:
-        """All that the decoder remembers of its stream, as a dict of numbers that survives JSON."""
+        """The decoder's whole state, as a dict of numbers that survives JSON."""
         return asdict(self._state)
 
     def restore(self, snapshot: dict[str, float]) -> None:
-        """Goes on where `snapshot` was taken, in this decoder or in another with the same settings.
+        """Continues from `snapshot`, in this decoder or in another with the same settings.
 
         Raises:
             ValueError: the dict is not a snapshot of a SpeechDecoder.
         """
         check_snapshot("SpeechDecoder", snapshot, (field.name for field in fields(_State)))
+        check_alike("SpeechDecoder", snapshot, _State())
+        if snapshot["speaking"] and snapshot["speech_frames"] < 1:
+            raise ValueError("SpeechDecoder.restore got speech of no frame. Pass what SpeechDecoder.snapshot returned.")
         self._state = _State(**snapshot)  # pyright: ignore[reportArgumentType]
 
     def _probabilities(self, outputs: NDArray[floating]) -> list[float]:

@@ -1,7 +1,6 @@
 """Symbol posteriors or tokens to words: partial results, words with their times, endpoints."""
 
-import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
@@ -9,9 +8,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamrnn.decisions.alphabet import Alphabet
-from streamrnn.decisions.checks import check_duration, check_frames, check_snapshot, whole_frames
+from streamrnn.decisions.checks import (
+    check_alike,
+    check_duration,
+    check_frames,
+    check_setting_ms,
+    check_snapshot,
+    whole_frames,
+)
 from streamrnn.decisions.events import Event, EventKind
-from streamrnn.decisions.search import BLANK, BeamSearch, GreedySearch, NoSearch, Search, Token
+from streamrnn.decisions.handing_over import check_hand_over, handing_over, kinds_of
+from streamrnn.decisions.outlets import Events
+from streamrnn.decisions.search import BLANK, BeamSearch, BestPath, NoSearch, Search, Token, restored_tokens
+
+WIDEST_BEAM = 64
+# A bonus multiplies a symbol's probability, by up to e^10. Beyond that, silence would become words.
+LARGEST_BONUS = 10.0
+KINDS: tuple[EventKind, ...] = ("partial", "word", "endpoint")
 
 
 @dataclass(frozen=True)
@@ -19,16 +32,33 @@ class EndpointSettings:
     """When an utterance ends.
 
     Attributes:
-        endpoint_ms: an utterance ends once so much time has passed since the end of its last symbol.
+        endpoint_ms: an utterance ends when this time has passed since its last symbol, at most 10 minutes.
+        longest_utterance_ms: an utterance ends after this time in any case, at most 10 minutes. Each partial result
+            contains all of its text.
+        hand_over: score below which an utterance is followed by an abstain event: a person should look; 0: never.
 
     Raises:
         ValueError: a value is out of its range.
     """
 
     endpoint_ms: float = 600.0
+    longest_utterance_ms: float = field(default=60_000.0, kw_only=True)
+    hand_over: float = field(default=0.0, kw_only=True)
 
     def __post_init__(self) -> None:
-        check_duration(f"{type(self).__name__} got endpoint_ms", self.endpoint_ms, "milliseconds")
+        check_hand_over(type(self).__name__, self.hand_over)
+        for name in ("endpoint_ms", "longest_utterance_ms"):
+            check_setting_ms(f"{type(self).__name__} got {name}", getattr(self, name))
+
+    def outlet(self, labels: Sequence[str], frame_s: float, lookahead_s: float) -> Events:
+        """The outlet of a stream of ids and their scores, [frames, 2 k]: see `TokenDecoder`. Label 0 is the blank."""
+
+        def first_score(outputs: NDArray[np.float32]) -> NDArray[np.float32]:
+            return outputs[:, outputs.shape[1] // 2]
+
+        decoder = TokenDecoder(self, Alphabet(tuple(labels[1:])), frame_s, lookahead_s)
+        handed, kinds = handing_over(decoder, self.hand_over), kinds_of(KINDS, self.hand_over)
+        return Events(handed, self, kinds=kinds, activity=first_score)
 
 
 @dataclass(frozen=True)
@@ -36,10 +66,10 @@ class TranscriptSettings(EndpointSettings):
     """When an utterance ends, and how a CTC model's outputs are searched.
 
     Attributes:
-        endpoint_ms: an utterance ends once so much time has passed since the end of its last symbol.
-        beam_width: hypotheses of the beam search; 1 is the greedy search.
-        token_bonus: added to a hypothesis's log-probability for each symbol: above 0 against symbols left out, below 0
-            against symbols put in. The greedy search has no use for it.
+        endpoint_ms, longest_utterance_ms, hand_over: as for EndpointSettings.
+        beam_width: hypotheses of the beam search, at most 64; 1 is the greedy search.
+        token_bonus: added to a hypothesis's log-probability for each symbol, -10 to 10: above 0 against
+            deletions, below 0 against insertions. The greedy search ignores it.
 
     Raises:
         ValueError: a value is out of its range.
@@ -50,32 +80,43 @@ class TranscriptSettings(EndpointSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.beam_width < 1:
+        if not 1 <= self.beam_width <= WIDEST_BEAM:
             raise ValueError(
-                f"TranscriptSettings got beam_width={self.beam_width}; it is a number of hypotheses, at least 1. "
-                "Pass 1 for the greedy search, about 8 for a beam search."
+                f"TranscriptSettings got beam_width={self.beam_width}; it is a number of hypotheses, 1 to "
+                f"{WIDEST_BEAM}. Pass 1 for the greedy search, about 8 for a beam search."
             )
-        if not math.isfinite(self.token_bonus):
+        if not abs(self.token_bonus) <= LARGEST_BONUS:
             raise ValueError(
-                f"TranscriptSettings got token_bonus={self.token_bonus}; it is a finite number. Pass 0 to do without."
+                f"TranscriptSettings got token_bonus={self.token_bonus}; it is a number from {-LARGEST_BONUS:g} to "
+                f"{LARGEST_BONUS:g}. Pass 0 to do without."
             )
+
+    def outlet(self, labels: Sequence[str], frame_s: float, lookahead_s: float) -> Events:
+        """The outlet of a stream of posteriors, [frames, labels]: see `TranscriptDecoder`. Label 0 is the blank."""
+
+        def any_symbol(outputs: NDArray[np.float32]) -> NDArray[np.float32]:
+            return 1 - outputs[:, BLANK]
+
+        decoder = TranscriptDecoder(self, Alphabet(tuple(labels[1:])), frame_s, lookahead_s)
+        handed, kinds = handing_over(decoder, self.hand_over), kinds_of(KINDS, self.hand_over)
+        return Events(handed, self, kinds=kinds, activity=any_symbol)
 
 
 @dataclass
 class _State:
-    """What a decoder remembers of its stream besides what its search does: the open utterance, all else is sent."""
+    """A decoder's state, except for its search: the open utterance. Everything before it has been sent."""
 
     frames: int = 0
-    words: list[str] = field(default_factory=list)  # those sent
-    score_sum: float = 0.0  # of those
-    tail: list[Token] = field(default_factory=list)  # settled tokens of the word that is not sent yet
+    words: list[str] = field(default_factory=list)  # sent ones
+    score_sum: float = 0.0  # of the words sent
+    tail: list[Token] = field(default_factory=list)  # settled tokens of the word not sent yet
     text: str = ""  # the last partial result
     start_frame: int = 0
     end_frame: int = 0  # of the words sent
 
 
 class _WordDecoder:
-    """Frames through a search to tokens, tokens to words: what the decoders of this module share."""
+    """Frames to tokens by a search, tokens to words: the common part of this module's decoders."""
 
     def __init__(
         self, settings: EndpointSettings, alphabet: Alphabet, search: Search, frame_s: float, lookahead_s: float
@@ -87,14 +128,15 @@ class _WordDecoder:
         self.lookahead_s = lookahead_s
         self._search = search
         self._endpoint_frames = whole_frames(settings.endpoint_ms, frame_s)
+        self._longest_frames = whole_frames(settings.longest_utterance_ms, frame_s)
         self._space = alphabet.symbols.index(" ") + 1 if " " in alphabet.symbols else BLANK
         self._state = _State()
 
     def push(self, outputs: NDArray[np.floating]) -> list[Event]:
-        """The events that the next frames decide.
+        """The events decided by the next frames.
 
         Args:
-            outputs: [frames, features] of one stream, as the class says.
+            outputs: [frames, features] of one stream, see the class.
 
         Raises:
             ValueError: another shape, or other numbers; the decoder is then as before the call.
@@ -103,8 +145,20 @@ class _WordDecoder:
         rows: list[list[float]] = outputs.tolist()
         return [event for row in rows for event in self._hear(row)]
 
+    def conclude(self, duration_s: float) -> list[Event]:
+        """The words still under way and the endpoint of an open utterance, where no more sound comes for now.
+
+        Args:
+            duration_s: how long the stream is by now, in seconds.
+
+        Raises:
+            ValueError: duration_s is negative or not finite.
+        """
+        check_duration(f"{type(self).__name__}.conclude got duration_s", duration_s, "seconds")
+        return [event.clipped(duration_s) for event in self._end_utterance(duration_s)]
+
     def finish(self, duration_s: float) -> list[Event]:
-        """The words still under way and the endpoint of an open utterance; the decoder is fresh again afterwards.
+        """The remaining words and the endpoint of an open utterance; the decoder is fresh again afterwards.
 
         Args:
             duration_s: length of the stream, in seconds.
@@ -113,7 +167,7 @@ class _WordDecoder:
             ValueError: duration_s is negative or not finite.
         """
         check_duration(f"{type(self).__name__}.finish got duration_s", duration_s, "seconds")
-        events = [event.clipped(duration_s) for event in self._end_utterance(duration_s)]
+        events = self.conclude(duration_s)
         self.reset()
         return events
 
@@ -123,27 +177,29 @@ class _WordDecoder:
         self._state = _State()
 
     def snapshot(self) -> dict[str, Any]:
-        """All that the decoder remembers of its stream: numbers, texts and lists, a dict that survives JSON."""
+        """The decoder's whole state, as a dict of numbers, texts and lists that survives JSON."""
         return asdict(self._state) | {"search": self._search.snapshot()}
 
     def restore(self, snapshot: dict[str, Any]) -> None:
-        """Goes on where `snapshot` was taken, in this decoder or in another with the same settings and alphabet.
+        """Continues from `snapshot`, in this decoder or in another with the same settings and alphabet.
 
         Raises:
             ValueError: the dict is not a snapshot of such a decoder.
         """
         names = [field.name for field in fields(_State)]
         check_snapshot(type(self).__name__, snapshot, [*names, "search"])
-        self._search.restore(snapshot["search"])
-        state = _State(**{name: snapshot[name] for name in names})
-        self._state = replace(state, words=list(state.words), tail=[Token(*token) for token in state.tail])
+        check_alike(type(self).__name__, snapshot, _State())
+        symbols = len(self.alphabet.symbols)
+        tail, words = restored_tokens(snapshot["tail"], symbols), [str(word) for word in snapshot["words"]]
+        self._search.restore(snapshot["search"], symbols)
+        self._state = replace(_State(**{name: snapshot[name] for name in names}), words=words, tail=list(tail))
 
     def _check(self, outputs: NDArray[np.floating]) -> None:
         """Raises ValueError for outputs that the search cannot take."""
         raise NotImplementedError
 
     def _check_numbers(self, outputs: NDArray[np.floating], good: NDArray[np.bool_], needed: str) -> None:
-        # What is good is asked for, not what is bad: a NaN compares as neither.
+        # The check asks for good numbers, not for bad ones: comparisons with NaN are always false.
         bad_rows = np.flatnonzero(~good.all(axis=1))
         if bad_rows.size:
             frame = self._state.frames + int(bad_rows[0])
@@ -163,12 +219,13 @@ class _WordDecoder:
         decided_s = state.frames * self.frame_s + self.lookahead_s
         events = self._partial(tokens, decided_s) + self._words(self._take_complete(), decided_s)
         end_frame = tokens[-1].end_frame if tokens else state.end_frame
-        if state.frames - end_frame >= self._endpoint_frames:
+        start_frame = state.start_frame if state.words else tokens[0].start_frame
+        if state.frames - end_frame >= self._endpoint_frames or state.frames - start_frame >= self._longest_frames:
             events += self._end_utterance(decided_s)
         return events
 
     def _partial(self, tokens: list[Token], decided_s: float) -> list[Event]:
-        """The text so far, where it has changed; a beam can also change it back to nothing but a space."""
+        """The text so far, if it has changed; a beam can also change it back to a mere space."""
         state = self._state
         words = self._spelled(tokens)
         text = " ".join(state.words + [self._label(word) for word in words])
@@ -181,7 +238,7 @@ class _WordDecoder:
         return [self._event("partial", text, state.start_frame, None, score, decided_s)]
 
     def _words(self, tokens: list[Token], decided_s: float) -> list[Event]:
-        """One event for each word of tokens that won't change any more."""
+        """One event for each word whose tokens are settled."""
         state, events = self._state, []
         for word in self._spelled(tokens):
             label, score = self._label(word), _mean_score(word)
@@ -194,7 +251,7 @@ class _WordDecoder:
         return events
 
     def _end_utterance(self, decided_s: float) -> list[Event]:
-        """The last words and the endpoint; then a new utterance may begin."""
+        """The last words and the endpoint; a new utterance may begin afterwards."""
         state = self._state
         events = self._words(state.tail + self._search.finish(), decided_s)
         if state.words:
@@ -204,7 +261,7 @@ class _WordDecoder:
         return events
 
     def _take_complete(self) -> list[Token]:
-        """Takes the settled tokens up to the end of the last whole word."""
+        """Removes and returns the settled tokens up to the end of the last complete word."""
         tail, by_itself = self._state.tail, self.alphabet.is_words
         ends = [count for count, token in enumerate(tail, start=1) if by_itself or token.symbol == self._space]
         cut = ends[-1] if ends else 0
@@ -212,7 +269,7 @@ class _WordDecoder:
         return tail[:cut]
 
     def _spelled(self, tokens: list[Token]) -> list[list[Token]]:
-        """Tokens as words: each by itself, or parted by spaces."""
+        """Tokens grouped into words: each token is one, or spaces separate them."""
         if self.alphabet.is_words:
             return [[token] for token in tokens]
         words: list[list[Token]] = [[]]
@@ -236,15 +293,15 @@ class _WordDecoder:
 class TranscriptDecoder(_WordDecoder):
     """Turns the CTC posteriors of one stream into partial, word and endpoint events.
 
-    A partial event holds the text of the utterance so far, whenever it changes, and no end. A word event is sent once
-    for each word, as soon as nothing can change it: with the greedy search when its symbol, or the space after it, has
-    ended; with the beam search when all hypotheses agree. An endpoint event holds the whole utterance, from the start
-    of its first word to the end of its last; before it all its words are sent. Words begin with the first frame of
-    their first symbol and end with the last frame of their last one; CTC's symbols are often but one frame long.
+    A partial event has the text of the utterance so far, whenever it changes, and no end. A word event is sent once for
+    each word, as soon as the word is final: with the greedy search when its symbol, or the space after it, has ended;
+    with the beam search when all hypotheses agree. An endpoint event has the whole utterance, from the start of its
+    first word to the end of its last; all its words are sent before it. Words begin with the first frame of their first
+    symbol and end with the last frame of their last one; CTC's symbols are often only one frame long.
 
     Scores are means of the symbols' highest posteriors, and of the words' scores. Frame t covers
-    [t x frame_s, (t+1) x frame_s) seconds; its decisions have decided_s = (t+1) x frame_s + lookahead_s. What is
-    remembered grows with the utterance, not with the stream. Not thread-safe; separate decoders are independent.
+    [t x frame_s, (t+1) x frame_s) seconds; its decisions have decided_s = (t+1) x frame_s + lookahead_s. Memory
+    grows with the utterance, not with the stream. Not thread-safe; separate decoders are independent.
 
     `push` takes the posteriors of one stream, in [0, 1]: [frames, len(symbols) + 1], class 0 being the blank.
     """
@@ -256,15 +313,15 @@ class TranscriptDecoder(_WordDecoder):
 
         Args:
             settings: how to search and when an utterance ends.
-            alphabet: what the classes from 1 on mean.
+            alphabet: the symbols of the classes from 1 on.
             frame_s: duration of one output frame, in seconds.
-            lookahead_s: how much sound after a frame is heard before its posteriors are known, in seconds.
+            lookahead_s: seconds of sound after a frame before its posteriors are known.
 
         Raises:
             ValueError: frame_s is not positive, or lookahead_s is negative.
         """
         beam = settings.beam_width > 1
-        search = BeamSearch(settings.beam_width, settings.token_bonus) if beam else GreedySearch()
+        search = BeamSearch(settings.beam_width, settings.token_bonus) if beam else BestPath()
         super().__init__(settings, alphabet, search, frame_s, lookahead_s)
 
     def _check(self, outputs: NDArray[np.floating]) -> None:
@@ -278,9 +335,9 @@ class TranscriptDecoder(_WordDecoder):
 
 
 class TokenDecoder(_WordDecoder):
-    """Turns the tokens of a transducer, whose own greedy search found them, into partial, word and endpoint events.
+    """Turns the tokens of a transducer's own greedy search into partial, word and endpoint events.
 
-    The events are those of `TranscriptDecoder`. A token lasts for the frame that it came with, and is settled at once.
+    The events are those of `TranscriptDecoder`. A token lasts one frame and is settled at once.
 
     `push` takes [frames, 2 k]: per frame up to k symbol ids in order, as floats, 0 for none, then their k scores in
     [0, 1].
@@ -293,9 +350,9 @@ class TokenDecoder(_WordDecoder):
 
         Args:
             settings: when an utterance ends.
-            alphabet: what the ids mean.
+            alphabet: the symbols of the ids.
             frame_s: duration of one output frame, in seconds.
-            lookahead_s: how much sound after a frame is heard before its tokens are known, in seconds.
+            lookahead_s: seconds of sound after a frame before its tokens are known.
 
         Raises:
             ValueError: frame_s is not positive, or lookahead_s is negative.
@@ -315,9 +372,9 @@ class TokenDecoder(_WordDecoder):
 
 
 def transcript(events: Iterable[Event]) -> str:
-    """What was said: the words of one stream's events, in order, separated by single spaces.
+    """The transcript: the words of one stream's events, in order, separated by single spaces.
 
-    Partial results don't count, so finish the stream first: its last words are sent then.
+    Partial results are ignored, so finish the stream first: its last words are sent then.
     """
     return " ".join(event.label for event in events if event.kind == "word")
 

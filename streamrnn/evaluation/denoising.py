@@ -1,4 +1,4 @@
-"""Noise suppression: how near sound comes to the clean recording."""
+"""Evaluation of noise suppression against clean recordings."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,21 +7,20 @@ from typing import Any
 
 import numpy as np
 
-from streamrnn.audio import AudioError, AudioFile, ChunkSource, read_audio
-from streamrnn.decisions.attenuation import SoundSettings
-from streamrnn.evaluation.judging import CHUNK_S, Progress, judge_all
+from streamrnn.audio import AudioError, AudioFile, ChunkSource, mono, read_audio
+from streamrnn.data import Clip
+from streamrnn.data.tables import read_table, recording_of
+from streamrnn.evaluation.judging import CHUNK_S, OnProgress, judge_all, require
 from streamrnn.evaluation.quality import quality
 from streamrnn.models import Model
 from streamrnn.runtime import Enhancer, enhance_file
-from streamrnn.training import Clip
-from streamrnn.training.data import read_table
 
 Figures = dict[str, float]
 
 
 @dataclass(frozen=True)
 class JudgedClip:
-    """Figures of one recording: as it was, and as both ways of running a model leave it."""
+    """Figures of one recording: noisy, and enhanced by streaming and offline runs of a model."""
 
     noisy: Figures
     streaming: Figures
@@ -29,24 +28,23 @@ class JudgedClip:
 
 
 def evaluate_denoising(
-    model: Model, folders: Sequence[Path], clips: Sequence[Clip], progress: Progress | None = None
+    model: Model, folders: Sequence[Path], clips: Sequence[Clip], progress: OnProgress | None = None
 ) -> dict[str, Any]:
     """The clips, noisy, streaming and offline entries of streamrnn.evaluation.evaluate.
 
-    Each folder's manifest.csv names, beside the noisy recording (path), the same recording without the noise (clean).
+    Each folder's manifest.csv names the noisy recording (path) and the same recording without the noise (clean).
     Figures are means over the recordings: si_sdr_db; si_sdr_improvement_db, over that of the noisy recording; stoi; and
-    pesq where that package is installed. A recording that a measure finds no speech in does not count for it, and a
-    measure that finds it in none is left out. noisy
-    holds the figures of the recordings as they are. Where the noisy or the clean recording is silent throughout, there
-    is no ratio: such pairs are left out, counted and named, as those that cannot be read.
+    pesq where that package is installed. If a metric finds no speech in a recording, the recording does not count for
+    it; a metric that finds speech in none is left out. noisy has the figures of the unprocessed recordings. Pairs in
+    which the noisy or the clean recording is all silent have no ratio: they are left out, counted and named, like
+    those that cannot be read.
 
     Raises:
         FileNotFoundError, ValueError: a manifest.csv, or its column clean, is missing; the model gives no sound.
-        AudioError: of no pair could both be read, in the same rate and length, and with sound in them.
+        AudioError: there is no pair of readable recordings of the same rate and length with sound in them.
         ImportError: pystoi is not installed.
     """
-    if not isinstance(model.decision, SoundSettings):
-        raise ValueError(f"evaluate denoise got a {type(model).__name__}; it needs a model that gives sound. Pass one.")
+    require(model, "sound", "evaluate denoise", "a model that gives sound")
     clean = {noisy: path for folder in folders for noisy, path in clean_recordings(folder).items()}
     judged, left_out = judge_all(clips, lambda clip: _judge(model, clip, clean[clip.path]), progress)
     ways = {way: [getattr(clip, way) for clip in judged] for way in ("noisy", "streaming", "offline")}
@@ -54,13 +52,13 @@ def evaluate_denoising(
 
 
 def clean_recordings(folder: Path) -> dict[Path, Path]:
-    """Noisy recording -> the same without the noise, by the columns path and clean of `folder`/manifest.csv.
+    """Noisy recording -> clean recording, from the columns path and clean of `folder`/manifest.csv.
 
     Raises:
-        FileNotFoundError, ValueError: see read_table.
+        FileNotFoundError, ValueError: see read_table and recording_of.
     """
     rows = read_table(folder / "manifest.csv", ("path", "clean"))
-    return {folder / row["path"]: folder / row["clean"] for row in rows}
+    return {recording_of(folder, row): recording_of(folder, row, "clean") for row in rows}
 
 
 def read_pair(clip: Clip, clean_path: Path) -> tuple[np.ndarray, np.ndarray, int]:
@@ -80,7 +78,7 @@ def read_pair(clip: Clip, clean_path: Path) -> tuple[np.ndarray, np.ndarray, int
 
 
 def means(figures: Sequence[Figures]) -> Figures:
-    """The mean of each figure over the recordings that have it. A figure that none has is left out."""
+    """The mean of each figure over the recordings that have it; figures that no recording has are left out."""
     known = {name: [each[name] for each in figures if not np.isnan(each[name])] for name in figures[0]}
     return {name: float(np.mean(values)) for name, values in known.items() if values}
 
@@ -103,7 +101,7 @@ def _streamed(model: Model, clip: Clip) -> np.ndarray:
     with AudioFile(clip.path) as file:
         enhancer = Enhancer(model, file.sample_rate, warm_up=False)
         chunks = file.chunks(round(CHUNK_S * file.sample_rate), clip.start, clip.end)
-        return np.concatenate([*map(enhancer.process, chunks), enhancer.flush()])
+        return np.concatenate([*map(enhancer.process, mono(chunks, file.sample_rate)), enhancer.flush()])
 
 
 def _scanned(model: Model, clip: Clip) -> np.ndarray:

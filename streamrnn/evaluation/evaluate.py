@@ -1,25 +1,19 @@
-"""How well a model does on folders of labelled recordings, live and offline."""
+"""Evaluation of a model on folders of labelled recordings, live and offline."""
 
+import inspect
+import warnings
 from collections.abc import Callable, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from streamrnn.evaluation.denoising import evaluate_denoising
-from streamrnn.evaluation.keywords import evaluate_keywords
-from streamrnn.evaluation.transcription import evaluate_transcription
-from streamrnn.evaluation.voice_activity import evaluate_voice_activity
+from streamrnn.audio import AudioWarning
+from streamrnn.data import Clip, find_folders, read_folder
+from streamrnn.data.contents import warn_of_twins
+from streamrnn.data.layouts import KINDS
+from streamrnn.data.recordings import find_recordings, without
 from streamrnn.pretrained import load
-from streamrnn.recipes.recordings import KINDS, find_recordings, without
-from streamrnn.training import Clip, find_folders, read_folder
-
-EVALUATIONS: dict[str, Callable[..., dict[str, Any]]] = {
-    "vad": evaluate_voice_activity,
-    "keywords": evaluate_keywords,
-    "digits": evaluate_transcription,
-    "digits-transducer": evaluate_transcription,
-    "denoise": evaluate_denoising,
-}
+from streamrnn.tasks import task_of
 
 Folder = str | PathLike[str]
 
@@ -36,48 +30,67 @@ def evaluate(
     """The figures of a model on the recordings of some folders, ready for JSON.
 
     Args:
-        task: what the model is for: one of EVALUATIONS.
-        data: folders of recordings in any layout of streamrnn.training.read_folder, with the labels of the task: for
+        task: name of the model's task, one of streamrnn.tasks.
+        data: folders of recordings in any layout of streamrnn.data.read_folder, with the labels of the task: for
             vad, vad_segments.csv (path, start, end of speech in samples at the recording's own rate); for keywords,
             the column label, or a folder per word. Recordings may have any sample rate and any format that libsndfile
-            reads. As in training, folders named noise*, music* and rir* are none of them, and neither is a class named
-            _background_noise_; and where a folder says nothing of splits, those are valid that training holds out.
+            reads. As in training, folders named noise*, music* and rir*, and a class named _background_noise_, are not
+            evaluated; if a folder defines no splits, split valid is the part that training holds out.
         model_name_or_path: a shipped model's name, or the path of a saved one.
-        split: judge the recordings of this split, or of these splits, alone; default: all.
+        split: evaluate only recordings of this split, or of these splits; default: all. Of a task of lines, one part
+            of its data; default: "test".
         progress: called with (recordings done, recordings) after each recording.
-        negatives: for keywords: folders of sound without any of the words, such as noise, music and other talk. What
-            is detected there is a false alarm. Clips of the split train are left out: training may have heard them.
-        exclude: names of recordings to leave out, such as those whose labels are wrong: the last parts of their paths,
+        negatives: for keywords: folders of sound without any of the words, such as noise, music and other talk. All
+            detections there are false alarms. Clips of split train are left out: they may be training data.
+        exclude: names of recordings to leave out, such as those with wrong labels: the last parts of their paths,
             with or without the ending.
 
     Returns:
-        task, model, data and split as given; clips: how many recordings were judged; streaming and offline: the figures
-        of the model run live in chunks of 100 ms, and of run_file (see the evaluate_... of the task). Recordings that
-        cannot be judged are left out, counted and named in an AudioWarning; left_out then says why each of them is.
+        task, model, data and split as given; clips: number of evaluated recordings; streaming and offline: the figures
+        of live runs in chunks of 100 ms, and of run_file (see the evaluate_... of the task). Recordings that cannot be
+        evaluated are left out, counted and named in an AudioWarning; left_out then has the reason for each of them.
 
     Raises:
         FileNotFoundError: no such model, or a table is missing.
         ValueError: an unknown task or split, a model of another task, labels of one class alone, only noise, music or
-            rooms, or nothing is named what `exclude` says.
-        AudioError: no recording could be judged.
+            rooms, or no recording has a name in `exclude`.
+        AudioError: no recording could be evaluated.
     """
-    if task not in EVALUATIONS:
-        raise ValueError(f"evaluate got the task {task!r}; it knows: {', '.join(EVALUATIONS)}. Pass one of these.")
-    if negatives and task != "keywords":
-        raise ValueError(f"negatives are for keywords; {task} takes none. Leave them out.")
+    asked_of = task_of(task)
+    measure = asked_of.resolve("evaluate")
+    if negatives and "negatives" not in inspect.signature(measure).parameters:
+        raise ValueError(f"{task} takes no negatives, as keywords does. Leave them out.")
     places = [data] if isinstance(data, str | PathLike) else list(data)
+    if asked_of.lines is not None:
+        if exclude or (split is not None and not isinstance(split, str)):
+            raise ValueError(
+                f"{task} is judged on one part of its data, as a whole. Leave exclude and other splits out."
+            )
+        part = split or "test"
+        figures = measure(load(model_name_or_path), [Path(place) for place in places], part, progress)
+        return {**_asked(task, model_name_or_path, data, part), **figures}
     speech = _speech([Path(place) for place in places])
     found = [clip for clips in speech.values() for clip in clips]
+    if split is None:
+        _warn_of_trained(found)
+    else:
+        warn_of_twins(found)
     clips, model = without(_of_split(found, split), exclude), load(model_name_or_path)
     extra = {"negatives": _untrained(negatives)} if negatives else {}
-    figures = EVALUATIONS[task](model, list(speech), clips, progress, **extra)
-    named = str(data) if isinstance(data, str | PathLike) else [str(place) for place in places]
-    asked = {"task": task, "model": str(model_name_or_path), "data": named, "split": split}
+    figures = measure(model, list(speech), clips, progress, **extra)
+    asked = _asked(task, model_name_or_path, data, split)
     return asked | ({"excluded": list(exclude)} if exclude else {}) | figures
 
 
+def _asked(
+    task: str, model: Folder, data: Folder | Sequence[Folder], split: str | Sequence[str] | None
+) -> dict[str, Any]:
+    named = str(data) if isinstance(data, str | PathLike) else [str(place) for place in data]
+    return {"task": task, "model": str(model), "data": named, "split": split}
+
+
 def _speech(places: Sequence[Path]) -> dict[Path, list[Clip]]:
-    """What training takes for speech, by folder."""
+    """The recordings that training uses as speech, by folder."""
     speech = {folder: clips for folder, clips in find_recordings(places).speech.items() if clips}
     if not speech:
         raise ValueError(
@@ -85,6 +98,18 @@ def _speech(places: Sequence[Path]) -> dict[Path, list[Clip]]:
             "and rooms. Pass recordings with labels, or give their folder another name."
         )
     return speech
+
+
+def _warn_of_trained(clips: list[Clip]) -> None:
+    trained = sum(clip.split == "train" for clip in clips)
+    # Composed test sets have no splits; a folder with a test split also tells which recordings are training data.
+    if trained and any(clip.split == "test" for clip in clips):
+        warnings.warn(
+            f"{trained} of {len(clips)} recordings are of split train, which training may have heard. Judge those of "
+            "the others alone: --split test.",
+            AudioWarning,
+            stacklevel=3,
+        )
 
 
 def _of_split(clips: list[Clip], split: str | Sequence[str] | None) -> list[Clip]:

@@ -1,4 +1,4 @@
-"""Running a model over clips, live and offline, whatever is judged afterwards."""
+"""Running a model over clips, live and offline, for all evaluations."""
 
 import warnings
 from collections.abc import Callable, Sequence
@@ -6,28 +6,37 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from streamrnn.audio import AudioError, AudioFile, AudioWarning, ChunkSource
+from streamrnn.audio import AudioError, AudioFile, AudioWarning, ChunkSource, mono
+from streamrnn.data import Clip
+from streamrnn.data.clips import NAMED, SHORTEST_S, at_place
+from streamrnn.decisions import EventKind
+from streamrnn.decisions.outlets import Gives
 from streamrnn.models import Model
 from streamrnn.runtime import Stream, run_file
-from streamrnn.training import Clip
-from streamrnn.training.data import NAMED, SHORTEST_S
 
 CHUNK_S = 0.1
 
 Judged = TypeVar("Judged")
-Progress = Callable[[int, int], None]
+OnProgress = Callable[[int, int], None]
+
+
+def require(model: Model, needed: EventKind | Gives, what: str, kind_of_model: str) -> None:
+    """Raises ValueError, in the name of `what`, for a model that gives no events of the kind needed, or no sound."""
+    outlet = model.outlet()
+    if needed not in (outlet.gives, *outlet.kinds):
+        raise ValueError(f"{what} got a {type(model).__name__}; it needs {kind_of_model}. Pass one.")
 
 
 def judge_all(
-    clips: Sequence[Clip], judge: Callable[[Clip], Judged], progress: Progress | None = None
+    clips: Sequence[Clip], judge: Callable[[Clip], Judged], progress: OnProgress | None = None
 ) -> tuple[list[Judged], dict[str, Any]]:
-    """What `judge` says of each clip, and what a report says of those of which it says nothing.
+    """The results of `judge` for each clip, and the report's entry about clips without a result.
 
-    Clips of which it raises AudioError or OSError are left out: an AudioWarning counts them and names the first three.
-    The entry of the report is {"left_out": why each of them is}, or {} where there is none.
+    Clips for which it raises AudioError or OSError are left out: an AudioWarning counts them and names the first three.
+    The entry of the report is {"left_out": the reason for each}, or {} if there are none.
 
     Raises:
-        AudioError: no clip could be judged.
+        AudioError: no clip could be evaluated.
     """
     judged: list[Judged] = []
     errors: list[str] = []
@@ -35,7 +44,7 @@ def judge_all(
         try:
             judged.append(judge(clip))
         except (AudioError, OSError) as error:
-            errors.append(str(error))
+            errors.append(str(at_place(clip, error)))
         if progress is not None:
             progress(number, len(clips))
     if not judged:
@@ -56,7 +65,7 @@ def stream_clip(model: Model, clip: Clip, chunk_s: float = CHUNK_S) -> tuple[np.
     with AudioFile(clip.path) as file:
         stream = Stream(model, file.sample_rate, warm_up=False)
         chunks = file.chunks(round(chunk_s * file.sample_rate), clip.start, clip.end)
-        outputs = [stream.process(chunk) for chunk in chunks]
+        outputs = [stream.process(samples) for samples in mono(chunks, file.sample_rate)]
         outputs.append(stream.flush())
         if stream.duration_s < SHORTEST_S:
             raise AudioError(
@@ -75,4 +84,4 @@ def scan_clip(model: Model, clip: Clip) -> np.ndarray:
         return run_file(model, ChunkSource(file.chunks(file.sample_rate, clip.start, clip.end), file.sample_rate))
 
 
-__all__ = ["Progress", "judge_all", "scan_clip", "stream_clip"]
+__all__ = ["OnProgress", "judge_all", "require", "scan_clip", "stream_clip"]

@@ -1,7 +1,7 @@
-"""Keywords: which word a clip holds, and what is detected where none was said."""
+"""Evaluation of keywords: classification of clips with a word, and false alarms in sound without."""
 
 import dataclasses
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from streamrnn.data import Clip
+from streamrnn.data.labels import warn_of_other_labels
 from streamrnn.decisions import (
     DetectionPoint,
-    KeywordSettings,
     accuracy,
     accuracy_per_class,
     bootstrap_interval,
@@ -22,22 +23,20 @@ from streamrnn.decisions import (
     word_classes,
 )
 from streamrnn.decisions.keywords import UNKNOWN
-from streamrnn.evaluation.judging import Progress, judge_all, scan_clip, stream_clip
+from streamrnn.evaluation.judging import OnProgress, judge_all, require, scan_clip, stream_clip
 from streamrnn.models import Model
-from streamrnn.recipes.keywords import warn_of_other_labels
-from streamrnn.training import Clip
 
 THRESHOLDS = tuple(percent / 100 for percent in range(5, 100, 5))
 
 
 @dataclass(frozen=True)
 class Hearing:
-    """What a model made of a clip, in one of both ways of running it.
+    """A model's result for a clip, of a streaming or an offline run.
 
     Attributes:
-        label: the class of the best smoothed posterior.
-        word_score: best smoothed posterior of the clip's own word; None where it holds no word.
-        alarms: scores of what would be detected in a clip without a word.
+        label: the class of the highest smoothed posterior.
+        word_score: highest smoothed posterior of the clip's own word; None for a clip without a word.
+        alarms: scores of the false alarms in a clip without a word.
     """
 
     label: str
@@ -57,24 +56,23 @@ def evaluate_keywords(
     model: Model,
     folders: Sequence[Path],
     clips: Sequence[Clip],
-    progress: Progress | None = None,
+    progress: OnProgress | None = None,
     negatives: Sequence[Clip] = (),
 ) -> dict[str, Any]:
     """The clips, streaming and offline entries of streamrnn.evaluation.evaluate.
 
-    A clip's class is that of its best smoothed posterior after its end; of clips of `folders`, those whose label is
-    none of the words count as "unknown", and an AudioWarning names these labels. Figures: accuracy, accuracy_interval
-    (low and high end at 95 %, by the bootstrap over speakers, or over clips where speakers are unknown), per_class
-    (label -> accuracy) and detection: the hours of sound without a word (clips of unknown words, and negatives), and
-    the curve: for each threshold the share of words missed, false alarms per hour, and where there was none the bound
-    below which their rate is with 95 % confidence.
+    A clip's class is that of its highest smoothed posterior after its end. Clips of `folders` whose label is none of
+    the words count as "unknown", and an AudioWarning names these labels. Figures: accuracy, accuracy_interval
+    (95 %, bootstrap over speakers, or over clips if speakers are unknown), per_class
+    (label -> accuracy), confusions (label -> what was heard -> clips) and detection: the hours of sound without a word
+    (clips of unknown words, and negatives), and the curve: for each threshold the share of words missed, false alarms
+    per hour, and without false alarms the 95 % upper bound of their rate.
 
     Raises:
-        ValueError: the model is none for keywords, or no clip has one of its words as label.
+        ValueError: it is not a keyword model, or no clip has one of its words as label.
         AudioError: no clip could be read.
     """
-    if not isinstance(model.decision, KeywordSettings):
-        raise ValueError(f"evaluate keywords got a {type(model).__name__}; it needs a keyword model. Pass one.")
+    require(model, "keyword", "evaluate keywords", "a keyword model")
     words = set(model.settings.words)
     if not any(clip.label in words for clip in clips):
         labels = ", ".join(sorted({clip.label for clip in clips if clip.label})[:20]) or "none"
@@ -110,12 +108,13 @@ def _heard(model: Model, clip: Clip, posteriors: np.ndarray) -> Hearing:
 
 def _figures(judged: Sequence[tuple[JudgedClip, Hearing]], classified: Collection[Clip]) -> dict[str, Any]:
     asked = [(j.clip, h) for j, h in judged if j.clip in classified]
-    answers = [(h.label, _truth(clip, h)) for clip, h in asked]
+    answers = [(h.label, UNKNOWN if h.word_score is None else clip.label) for clip, h in asked]
     heard, truth = ([answer[side] for answer in answers] for side in (0, 1))
     figures: dict[str, Any] = {
         "accuracy": accuracy(heard, truth),
         "accuracy_interval": list(bootstrap_interval(*_by_speaker([clip for clip, _ in asked], answers))),
         "per_class": accuracy_per_class(heard, truth),
+        "confusions": confusions(heard, truth),
     }
     hours = sum(j.duration_s for j, h in judged if h.word_score is None) / 3600
     if hours > 0:
@@ -126,16 +125,20 @@ def _figures(judged: Sequence[tuple[JudgedClip, Hearing]], classified: Collectio
     return figures
 
 
+def confusions(heard: Sequence[str], truth: Sequence[str]) -> dict[str, dict[str, int]]:
+    """For each true class, in alphabetical order, the clips by what was heard, the most frequent first."""
+    found: dict[str, Counter[str]] = defaultdict(Counter)
+    for label, answer in zip(truth, heard, strict=True):
+        found[label][answer] += 1
+    return {label: dict(found[label].most_common()) for label in sorted(found)}
+
+
 def _by_speaker(clips: Sequence[Clip], answers: Sequence[tuple[str, str]]) -> tuple[list[int], list[int]]:
-    """Right answers and clips of each speaker: clips of one speaker are no independent draws."""
+    """Correct answers and clips of each speaker, since clips of one speaker are not independent."""
     right: dict[str, list[bool]] = defaultdict(list)
     for number, (clip, (heard, truth)) in enumerate(zip(clips, answers, strict=True)):
         right[clip.speaker or str(number)].append(heard == truth)
     return [sum(of_speaker) for of_speaker in right.values()], [len(of_speaker) for of_speaker in right.values()]
-
-
-def _truth(clip: Clip, hearing: Hearing) -> str:
-    return UNKNOWN if hearing.word_score is None else clip.label
 
 
 def _point(point: DetectionPoint) -> dict[str, float | None]:

@@ -1,4 +1,4 @@
-"""How good speech sounds, by the standard measures; their packages have their doors here."""
+"""Standard metrics of speech quality; their optional packages are imported here."""
 
 import warnings
 from importlib.util import find_spec
@@ -12,7 +12,7 @@ WIDE_BAND_RATE, NARROW_BAND_RATE = 16_000, 8_000
 
 
 def stoi(estimate: np.ndarray, clean: np.ndarray, sample_rate: int) -> float:
-    """Short-time objective intelligibility, 0 to about 1; nan for less than 0.4 s of speech, too little to judge.
+    """Short-time objective intelligibility, 0 to about 1; nan for less than 0.4 s of speech, which is too little.
 
     Source: Taal et al., "An algorithm for intelligibility prediction of time-frequency weighted noisy speech", IEEE
     TASLP, 2011, as implemented by pystoi.
@@ -33,7 +33,7 @@ def stoi(estimate: np.ndarray, clean: np.ndarray, sample_rate: int) -> float:
         try:
             return float(pystoi.stoi(clean, estimate, sample_rate))
         except RuntimeWarning:
-            # pystoi's way to say that too few frames are left once pauses are cut out.
+            # pystoi's sign that too few frames are left without the pauses.
             return float("nan")
 
 
@@ -43,7 +43,7 @@ def has_pesq() -> bool:
 
 
 def pesq(estimate: np.ndarray, clean: np.ndarray, sample_rate: int) -> float:
-    """Perceptual evaluation of speech quality, about 1 (bad) to 4.6; nan where there is no speech to be found.
+    """Perceptual evaluation of speech quality, about 1 (bad) to 4.6; nan if no speech is found.
 
     Wide band, ITU-T P.862.2, at 16 kHz, to which other rates are resampled; narrow band, P.862, at 8 kHz.
 

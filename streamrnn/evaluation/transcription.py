@@ -1,4 +1,4 @@
-"""Transcripts against what was said: errors in words and characters, and how soon words come."""
+"""Evaluation of transcripts: word and character error rates, and the delay of words."""
 
 import warnings
 from collections import Counter, defaultdict
@@ -10,8 +10,11 @@ from typing import Any
 import numpy as np
 
 from streamrnn.audio import AudioWarning
+from streamrnn.data import Clip
+from streamrnn.data.recordings import counted
+from streamrnn.data.spoken import spoken_ids, spoken_text
+from streamrnn.data.tables import read_span, read_table, recording_of
 from streamrnn.decisions import (
-    EndpointSettings,
     Event,
     bootstrap_interval,
     character_error_rate,
@@ -19,22 +22,18 @@ from streamrnn.decisions import (
     word_error_rate,
     word_errors,
 )
-from streamrnn.evaluation.judging import Progress, judge_all, scan_clip, stream_clip
+from streamrnn.evaluation.judging import OnProgress, judge_all, require, scan_clip, stream_clip
 from streamrnn.models import Model
-from streamrnn.recipes.recordings import counted
-from streamrnn.recipes.spoken import spoken_ids, spoken_text
-from streamrnn.training import Clip
-from streamrnn.training.data import read_span, read_table
 
 WORD_TABLE, WORD_COLUMNS = "words.csv", ("path", "word", "start", "end")
 
 
 @dataclass(frozen=True)
 class JudgedClip:
-    """A clip, what is said in it, and the events of both ways of running a model.
+    """A clip, its transcript, and the events of streaming and offline runs of a model.
 
     Attributes:
-        word_ends_s: when each word ends, in seconds of the clip; () where that is unknown.
+        word_ends_s: end of each word, in seconds of the clip; () if unknown.
     """
 
     clip: Clip
@@ -45,29 +44,27 @@ class JudgedClip:
 
 
 def evaluate_transcription(
-    model: Model, folders: Sequence[Path], clips: Sequence[Clip], progress: Progress | None = None
+    model: Model, folders: Sequence[Path], clips: Sequence[Clip], progress: OnProgress | None = None
 ) -> dict[str, Any]:
     """The clips, streaming, offline and mistakes entries of streamrnn.evaluation.evaluate.
 
-    What is said in a clip is its transcript, or its label where it has none; clips in which something else is said than
-    the model's symbols are left out, with an AudioWarning. Figures, over all clips together:
+    The reference is a clip's transcript, or its label if it has none. Clips with words other than the model's symbols
+    are left out, with an AudioWarning. Figures, over all clips together:
 
-    - wer: word error rate, and substitutions, insertions and deletions, of so many words.
-    - wer_interval: low and high end of its 95 % interval, by the bootstrap over speakers, or over clips where speakers
-      are unknown.
+    - wer: word error rate, with the numbers of substitutions, insertions, deletions and words.
+    - wer_interval: its 95 % interval (low, high), by the bootstrap over speakers, or over clips if speakers are
+      unknown.
     - cer: character error rate.
-    - emission_delay_ms: from the end of a word to its word event: the median over all words of the clips that were
-      heard without a mistake. It is there where words.csv (path, word, start, end in samples at the recording's own
-      rate) tells where words are.
+    - emission_delay_ms: from the end of a word to its word event: the median over all words of the clips without
+      a mistake. It needs words.csv (path, word, start, end in samples at the recording's own rate).
 
-    mistakes lists path, reference and heard of each clip that streaming got wrong.
+    mistakes lists path, reference and heard of each clip with an error in streaming.
 
     Raises:
-        ValueError: the model is none for transcription, or no clip has a transcript in its symbols.
+        ValueError: it is not a transcription model, or no clip has a transcript in its symbols.
         AudioError: no clip could be read.
     """
-    if not isinstance(model.decision, EndpointSettings):
-        raise ValueError(f"evaluate digits got a {type(model).__name__}; it needs a transcription model. Pass one.")
+    require(model, "word", "evaluate digits", "a transcription model")
     alphabet = model.settings.alphabet
     said = spoken_ids(clips, alphabet)
     references = {clip: alphabet.decode(ids) for clip, ids in said if ids}
@@ -130,7 +127,7 @@ def transcription_figures(judged: Sequence[JudgedClip], way: Callable[[JudgedCli
 
 
 def _by_speaker(judged: Sequence[JudgedClip], pairs: Sequence[tuple[str, str]]) -> tuple[list[int], list[int]]:
-    """Errors and words of each speaker: clips of one speaker are no independent draws."""
+    """Errors and words of each speaker, since clips of one speaker are not independent."""
     sums: dict[str, list[int]] = defaultdict(lambda: [0, 0])
     for number, (clip, pair) in enumerate(zip(judged, pairs, strict=True)):
         found, of_speaker = word_errors(*pair), sums[clip.clip.speaker or str(number)]
@@ -141,7 +138,7 @@ def _by_speaker(judged: Sequence[JudgedClip], pairs: Sequence[tuple[str, str]]) 
 
 def _delays_s(clip: JudgedClip, events: Sequence[Event]) -> list[float]:
     words = [event for event in events if event.kind == "word"]
-    # With a mistake in it, it is not sure which word is which.
+    # With a mistake, words cannot be matched reliably.
     if transcript(events) != clip.reference or len(words) != len(clip.word_ends_s):
         return []
     return [event.decided_s - end_s for event, end_s in zip(words, clip.word_ends_s, strict=True)]
@@ -152,11 +149,11 @@ def _mistake(clip: JudgedClip) -> dict[str, str]:
 
 
 def _word_ends(folder: Path) -> dict[Path, list[int]]:
-    """Where words end, in samples, by recording."""
+    """The ends of words, in samples, by recording."""
     ends: dict[Path, list[int]] = defaultdict(list)
     if (folder / WORD_TABLE).is_file():
-        for line, row in enumerate(read_table(folder / WORD_TABLE, WORD_COLUMNS), start=2):
-            ends[folder / row["path"]].append(read_span(row, f"{folder / WORD_TABLE}, line {line}")[1])
+        for row in read_table(folder / WORD_TABLE, WORD_COLUMNS):
+            ends[recording_of(folder, row)].append(read_span(row)[1])
     return dict(ends)
 
 

@@ -1,4 +1,4 @@
-"""Voice activity against labelled speech, in cells of 10 ms."""
+"""Evaluation of voice activity against labelled speech, in cells of 10 ms."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from streamrnn.decisions import SpeechSettings, best_f1, cell_truth, equal_error_rate, roc_auc, roc_auc_interval
-from streamrnn.evaluation.judging import Progress, judge_all, scan_clip, stream_clip
+from streamrnn.data import Clip
+from streamrnn.data.speech_labels import TABLE, read_speech_labels, warn_of_labels
+from streamrnn.decisions import best_f1, cell_truth, equal_error_rate, roc_auc, roc_auc_interval
+from streamrnn.evaluation.judging import OnProgress, judge_all, require, scan_clip, stream_clip
 from streamrnn.models import Model
-from streamrnn.recipes.voice_activity import read_segments, warn_of_labels
-from streamrnn.training import Clip
 
 CELL_S = 0.01
 
@@ -20,7 +20,7 @@ Segments = Sequence[tuple[int, int]]
 
 @dataclass(frozen=True)
 class JudgedClip:
-    """A clip's truth, bool[cells], and the scores of both ways of running a model, float32[cells]."""
+    """A clip's truth, bool[cells], and the scores of streaming and offline runs, float32[cells]."""
 
     truth: np.ndarray
     streaming: np.ndarray
@@ -28,30 +28,29 @@ class JudgedClip:
 
 
 def evaluate_voice_activity(
-    model: Model, folders: Sequence[Path], clips: Sequence[Clip], progress: Progress | None = None
+    model: Model, folders: Sequence[Path], clips: Sequence[Clip], progress: OnProgress | None = None
 ) -> dict[str, Any]:
     """The clips, streaming and offline entries of streamrnn.evaluation.evaluate.
 
-    Figures are those of speech_figures over the 10 ms cells of all clips together, and of two clips or more
-    roc_auc_interval, low and high end at 95 %, which takes clips for independent. A recording without segments is one
-    in which nobody speaks. AudioWarnings name segments whose recordings are not there, or end before.
+    Figures are those of speech_figures over the 10 ms cells of all clips together. With two clips or more there is
+    roc_auc_interval (95 %), which takes clips as independent. A recording without segments has no speech.
+    AudioWarnings name segments of missing recordings, or beyond a recording's end.
 
     Raises:
         FileNotFoundError: a folder has no vad_segments.csv.
-        ValueError: the model is none for speech, or the clips hold only speech, or none.
+        ValueError: it is not a voice activity model, or the clips have only speech or none.
         AudioError: no clip could be read.
     """
-    if not isinstance(model.decision, SpeechSettings):
-        raise ValueError(f"evaluate vad got a {type(model).__name__}; it needs a voice activity model. Pass one.")
+    require(model, "speech_start", "evaluate vad", "a voice activity model")
     segments = {path: spoken for folder in folders for path, spoken in _segments_of(folder).items()}
     judged, left_out = judge_all(clips, lambda clip: _judge(model, clip, segments.get(clip.path, ())), progress)
     return _figures(judged) | left_out
 
 
 def _segments_of(folder: Path) -> dict[Path, list[tuple[int, int]]]:
-    table = folder / "vad_segments.csv"
+    table = folder / TABLE
     warn_of_labels(table)
-    return read_segments(table)[0]
+    return {path: list(labels.speech) for path, labels in read_speech_labels(table).items()}
 
 
 def speech_figures(scores: np.ndarray, truth: np.ndarray) -> dict[str, float]:
@@ -75,19 +74,23 @@ def speech_figures(scores: np.ndarray, truth: np.ndarray) -> dict[str, float]:
 
 
 def speech_truth(clip: Clip, segments: Segments, sample_rate: int, duration_s: float) -> np.ndarray:
-    """Where somebody speaks in a clip, bool[cells]: every cell whose centre lies in the clip's `duration_s`.
+    """Speech in a clip, bool[cells], for every cell whose centre is within the clip's `duration_s`.
 
     Segments (start, end) are samples of the whole recording at its `sample_rate`; the clip may be a part of it.
     """
     spoken_s = [((start - clip.start) / sample_rate, (end - clip.start) / sample_rate) for start, end in segments]
-    n_cells = max(0, int(np.ceil(duration_s / CELL_S - 0.5 - 1e-6)))
-    return cell_truth(spoken_s, n_cells, CELL_S)
+    return cell_truth(spoken_s, cell_count(duration_s), CELL_S)
+
+
+def cell_count(duration_s: float) -> int:
+    """How many cells of 10 ms have their centre in that time."""
+    return max(0, int(np.ceil(duration_s / CELL_S - 0.5 - 1e-6)))
 
 
 def cell_scores(scores: np.ndarray, frame_s: float, n_cells: int) -> np.ndarray:
-    """Scores of frames, float[frames], on cells, float[n_cells]: each cell has that of the frame over its centre."""
+    """Scores of frames, float[frames], on cells, float[n_cells]: each cell gets that of the frame at its centre."""
     centres_s = (np.arange(n_cells) + 0.5) * CELL_S
-    # A centre on the border of two frames belongs to the later one, whatever the division rounds to.
+    # A centre on the border of two frames belongs to the later one, whatever the rounding of the division.
     return scores[np.floor(centres_s / frame_s + 1e-6).astype(int)]
 
 
@@ -117,4 +120,4 @@ def _with_interval(
     return figures if len(scores) < 2 else figures | {"roc_auc_interval": list(roc_auc_interval(scores, truth))}
 
 
-__all__ = ["cell_scores", "evaluate_voice_activity", "speech_figures", "speech_truth"]
+__all__ = ["cell_count", "cell_scores", "evaluate_voice_activity", "speech_figures", "speech_truth"]

@@ -1,4 +1,4 @@
-"""What an exported file says of itself: all that is needed to run it and to read its outputs, ready for JSON."""
+"""Metadata of exported files: everything needed to run them and to interpret their outputs, ready for JSON."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -6,43 +6,44 @@ from os import PathLike
 from typing import Any
 
 from streamrnn import __version__
-from streamrnn.decisions import SpeechSettings
-from streamrnn.export.format import FORMAT, STEP
 from streamrnn.export.tracing import FlatStep, StateTensor
 from streamrnn.models import Model
 from streamrnn.pretrained import describe, locate
+from streamrnn.runtime.export_format import SERIES_FORMAT, SOUND_FORMAT, STEP
+from streamrnn.signals import Sound, described
 
 
 def describe_export(step: FlatStep, kind: str, about: Mapping[str, Any]) -> dict[str, Any]:
     """The metadata; docs/export.md explains every entry.
 
     Args:
-        step: what is exported.
+        step: the exported step.
         kind: STEP, a graph of one block, or RECORDING, of whole recordings.
         about: further entries; see `about_model`.
     """
     model = step.model
     return {
-        "format": FORMAT,
+        "format": SOUND_FORMAT if isinstance(model.signal, Sound) else SERIES_FORMAT,
         "streamrnn": __version__,
         "kind": kind,
         "model": type(model).__name__,
-        "sample_rate": model.sample_rate,
-        "block_samples": model.block_samples,
+        **_signal(model),
         "frame_s": model.frame_s,
         "lookahead_s": model.lookahead_s,
         "warm_up_frames": model.lookahead // model.stride,
         "out_features": model.out_features,
-        "labels": _labels(model),
+        "labels": list(model.labels),
         "decision_kind": type(model.decision).__name__,
-        "decision": _decision(model.decision),
+        "decision": _resolved(model.decision),
+        # As the model has them: what follows from a threshold follows from another one, too.
+        "decision_settings": {} if model.decision is None else dataclasses.asdict(model.decision),
         "states": [_described(state) for state in step.states] if kind == STEP else [],
         **about,
     }
 
 
 def about_model(name_or_path: str | PathLike[str]) -> dict[str, Any]:
-    """Name, task, figures and model card of a shipped model, or of one that was saved to a path.
+    """Name, task, figures and model card of a shipped model, or of a saved one.
 
     Raises:
         FileNotFoundError: there is no such model.
@@ -52,7 +53,7 @@ def about_model(name_or_path: str | PathLike[str]) -> dict[str, Any]:
     description, card = describe(path), path.with_suffix(".md")
     about = {"name": path.stem, "task": description.get("task"), "figures": description.get("figures")}
     if card.is_file():
-        about["card"] = card.read_text(encoding="utf-8")
+        about["card"] = card.read_text(encoding="utf-8", errors="replace")
     return {name: value for name, value in about.items() if value is not None}
 
 
@@ -65,21 +66,17 @@ def _described(state: StateTensor) -> dict[str, Any]:
     return {**entry, "initial": first.item() if (row == first).all() else row.tolist()}
 
 
-def _labels(model: Model) -> list[str]:
-    """Names of the outputs, or of the ids that a search gives, by number; "" is the blank."""
-    if isinstance(model.decision, SpeechSettings):
-        return ["speech"]
-    labels, symbols = getattr(model.settings, "labels", None), getattr(model.settings, "symbols", None)
-    if labels is not None:
-        return list(labels)
-    return ["", *symbols] if symbols is not None else []
+def _signal(model: Model) -> dict[str, Any]:
+    if isinstance(model.signal, Sound):
+        return {"sample_rate": model.sample_rate, "block_samples": model.block_samples}
+    return {"signal": described(model.signal), "stride": model.stride}
 
 
-def _decision(decision: Any) -> dict[str, Any]:
-    settings = dataclasses.asdict(decision)
-    # A reader elsewhere need not know how the default follows from the threshold.
-    if isinstance(decision, SpeechSettings):
-        settings["off_threshold"] = decision.resolved_off_threshold
+def _resolved(decision: Any) -> dict[str, Any]:
+    settings = {} if decision is None else dataclasses.asdict(decision)
+    # Readers of the file need not know how the default follows from the threshold.
+    if (off_threshold := getattr(decision, "resolved_off_threshold", None)) is not None:
+        settings["off_threshold"] = off_threshold
     return settings
 
 

@@ -5,34 +5,35 @@ from collections.abc import Mapping
 from os import PathLike
 from typing import Any
 
-from streamrnn.export.files import write
-from streamrnn.export.format import KEY, RECORDING, STEP
 from streamrnn.export.metadata import describe_export
 from streamrnn.export.onnx_emit import UnsupportedOperation, emit
 from streamrnn.export.onnx_graph import Graph, ModelProto, Value, make_model
 from streamrnn.export.onnx_recording import recording_graph
 from streamrnn.export.tracing import FlatStep, traced
 from streamrnn.models import Model
+from streamrnn.replacing import replace_file
+from streamrnn.runtime.export_format import KEY, RECORDING, STEP
+from streamrnn.signals import Sound
 
 
 def onnx_step(model: Model, about: Mapping[str, Any] | None = None) -> ModelProto:
-    """One block of any number of streams, with the state in plain sight.
+    """One block of any number of streams, with the state as inputs and outputs.
 
     Inputs: pcm float32[batch, block_samples], and each array of the state. Outputs: outputs float32[batch, out], after
-    the model's readout, and each array of the state for the next block, under its name with ".next".
+    the model's readout, and each array of the state for the next block, named with the suffix ".next".
 
     Args:
         model: any Model; its weights become constants.
-        about: entries for the metadata beside those that follow from the model, such as `about_model` gives.
+        about: further entries of the metadata, such as those of `about_model`.
 
     Raises:
-        TypeError: it is no Model.
-        UnsupportedOperation: it uses something that has no ONNX here.
-        ValueError: its step has to know how many streams there are.
+        TypeError: it is not a Model.
+        UnsupportedOperation: it uses an operation that the exporter does not know.
+        ValueError: its step depends on the number of streams.
     """
     step, graph = FlatStep(model), Graph()
     closed = traced(step)
-    names = ["pcm", *(state.name for state in step.states)]
+    names = [step.input_name, *(state.name for state in step.states)]
     inputs = [graph.input(*each) for each in zip(names, *_shapes_and_types(closed.in_avals), strict=True)]
     names = ["outputs", *(state.next_name for state in step.states)]
     outputs = zip(names, _whole(graph, emit(graph, closed, inputs), closed.out_avals), strict=True)
@@ -42,12 +43,17 @@ def onnx_step(model: Model, about: Mapping[str, Any] | None = None) -> ModelProt
 def onnx_recording(model: Model, about: Mapping[str, Any] | None = None) -> ModelProto:
     """Whole recordings: pcm float32[batch, samples] -> outputs float32[batch, ceil(samples / block_samples), out].
 
-    The step in a loop (ONNX's Scan), from fresh states over the padded recording. What comes out is aligned with it,
-    the warm-up dropped. Arguments and errors as of `onnx_step`.
+    The step in a loop (ONNX's Scan), from fresh states over the padded recording. Outputs are aligned with the
+    recording, without the warm-up. Arguments and errors as for `onnx_step`.
     """
     step, graph = FlatStep(model), Graph()
+    if not isinstance(step.model.signal, Sound):
+        raise ValueError(
+            f"{type(model).__name__} takes {step.model.signal}; graphs of whole recordings are for sound. Export its "
+            "step, which streamrnn.run_file runs over recordings."
+        )
     closed = traced(step)
-    # A loop's body takes and gives the state first.
+    # A loop's body has the state as its first inputs and outputs.
     avals = [*closed.in_avals[1:], closed.in_avals[0]]
     names = [*(state.name for state in step.states), "block"]
     inputs = [graph.input(*each) for each in zip(names, *_shapes_and_types(avals), strict=True)]
@@ -67,7 +73,7 @@ def export_onnx(
         TypeError, ValueError: see `onnx_step`.
     """
     proto = (onnx_recording if recording else onnx_step)(model, about)
-    write(path, proto.SerializeToString())
+    replace_file(path, proto.SerializeToString())
 
 
 def _shapes_and_types(avals: Any) -> tuple[list[Any], list[Any]]:

@@ -1,4 +1,4 @@
-"""Arithmetic on complex numbers as on pairs of reals."""
+"""Complex arithmetic on pairs of reals."""
 
 from typing import Any
 
@@ -9,14 +9,14 @@ from streamrnn.export.onnx_primitives import Rule, arithmetic, is_zero, times
 
 
 def as_complex(x: Any) -> Any:
-    """A known complex array as a pair; anything else as it is."""
+    """A known complex array as a pair; anything else unchanged."""
     if isinstance(x, np.ndarray) and np.iscomplexobj(x):
         return Complex(np.ascontiguousarray(x.real), np.ascontiguousarray(x.imag))
     return x
 
 
 def mul(graph: Graph, eqn: Equation, x: Complex, y: Complex) -> Complex:
-    # Most often one of the two is real: a mask.
+    # Usually one of the two is real: a mask.
     real = _difference(graph, _product(graph, x.real, y.real), _product(graph, x.imag, y.imag))
     return Complex(real, _sum(graph, _product(graph, x.real, y.imag), _product(graph, x.imag, y.real)))
 
@@ -30,7 +30,14 @@ def sub(graph: Graph, eqn: Equation, x: Complex, y: Complex) -> Complex:
 
 
 def magnitude(graph: Graph, eqn: Equation, x: Complex) -> Value:
-    return arithmetic(graph, "Sqrt", _sum(graph, *(arithmetic(graph, "Mul", part, part) for part in x)))
+    """In units of the larger part, since its square may exceed float32's range."""
+    zero, one, infinity = (np.array(number, np.float32) for number in (0, 1, np.inf))
+    larger = arithmetic(graph, "Max", *(arithmetic(graph, "Abs", part) for part in x))
+    edges = (arithmetic(graph, "Equal", larger, edge, dtype=np.bool_) for edge in (zero, infinity))
+    unit = arithmetic(graph, "Where", arithmetic(graph, "Or", *edges), one, larger, dtype=np.float32)
+    parts = (arithmetic(graph, "Div", part, unit) for part in x)
+    root = arithmetic(graph, "Sqrt", _sum(graph, *(arithmetic(graph, "Mul", part, part) for part in parts)))
+    return arithmetic(graph, "Mul", root, unit)
 
 
 def conjugate(graph: Graph, eqn: Equation, x: Complex) -> Complex:

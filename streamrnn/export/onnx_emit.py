@@ -11,28 +11,29 @@ from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, Var
 from streamrnn.export.onnx_complex import COMPLEX, as_complex
 from streamrnn.export.onnx_fourier import fft
 from streamrnn.export.onnx_graph import Complex, Equation, Graph
+from streamrnn.export.onnx_gru import gru_rule
 from streamrnn.export.onnx_primitives import ELEMENTWISE, SUMMING, Rule
 from streamrnn.export.onnx_shapes import MOVING, cut, joined
 
-RULES: dict[str, Rule] = {**ELEMENTWISE, **SUMMING, **MOVING, "fft": fft}
+RULES: dict[str, Rule] = {**ELEMENTWISE, **SUMMING, **MOVING, "fft": fft, "gru": gru_rule}
 # Functions within functions.
 CALLS = {"jit", "pjit", "closed_call", "core_call", "checkpoint", "remat2", "custom_jvp_call", "custom_vjp_call"}
-# Of a loop over frames, which is written out.
+# Longest loop over frames, which is unrolled.
 LONGEST_LOOP = 64
 
-# Arrays without numbers are nothing at all.
+# Empty arrays are left out.
 Absent = None
 
 
 class UnsupportedOperation(ValueError):
-    """A model does something that this exporter has no ONNX for."""
+    """The exporter has no ONNX for an operation of the model."""
 
 
 def emit(graph: Graph, closed: ClosedJaxpr, inputs: Sequence[Any]) -> list[Any]:
     """The values of the function's outputs.
 
     Raises:
-        UnsupportedOperation: a primitive has no rule; the message names it and where it came from.
+        UnsupportedOperation: a primitive has no rule; the message names it and its source.
     """
     try:
         return _emit_closed(graph, closed, inputs)
@@ -41,7 +42,7 @@ def emit(graph: Graph, closed: ClosedJaxpr, inputs: Sequence[Any]) -> list[Any]:
 
 
 class _Missing(NotImplementedError):
-    """What has no rule, until a caller knows where it came from: JAX's own functions hide it inside."""
+    """A primitive without a rule, until a caller knows its source, which JAX's own functions hide."""
 
     def at(self, place: str) -> UnsupportedOperation:
         name, what = self.args
@@ -88,7 +89,7 @@ def _apply(graph: Graph, eqn: JaxprEqn, inputs: list[Any]) -> list[Any]:
 
 
 def _computed(eqn: JaxprEqn, equation: Equation, inputs: list[Any]) -> list[np.ndarray] | None:
-    """The outputs, if they are known before anything is heard."""
+    """The outputs, if they do not depend on the input."""
     if equation.name in CALLS or not inputs or not all(isinstance(value, np.ndarray) for value in inputs):
         return None
     if equation.name in ELEMENTWISE:
@@ -109,7 +110,7 @@ def _called(graph: Graph, equation: Equation, inputs: list[Any]) -> list[Any]:
 
 
 def _unrolled(graph: Graph, equation: Equation, inputs: list[Any]) -> list[Any]:
-    """A loop over the few frames of a block, one after the other."""
+    """An unrolled loop over the few frames of a block."""
     closed, length, consts, carried = (equation.params[n] for n in ("jaxpr", "length", "num_consts", "num_carry"))
     if not isinstance(length, int) or length > LONGEST_LOOP:
         raise NotImplementedError(f"a loop over {length} frames: a block has at most {LONGEST_LOOP}")
@@ -127,7 +128,7 @@ def _unrolled(graph: Graph, equation: Equation, inputs: list[Any]) -> list[Any]:
 
 
 def _row(graph: Graph, x: Any, number: int, shape: Any) -> Any:
-    """x[number], of an array of that shape."""
+    """x[number] of an array with that shape."""
     if isinstance(x, Complex):
         return Complex(*(_row(graph, part, number, shape) for part in x))
     if x is Absent:
@@ -165,7 +166,7 @@ def _ruled(graph: Graph, equation: Equation, inputs: list[Any]) -> list[Any]:
 
 
 def _part_by_part(graph: Graph, equation: Equation, inputs: list[Any]) -> list[Complex]:
-    """What moves numbers about moves real and imaginary parts alike."""
+    """Rules that move numbers without arithmetic, applied to real and imaginary parts alike."""
     if equation.name not in MOVING and equation.name != "select_n":
         raise NotImplementedError("complex numbers in it")
     both = [

@@ -1,12 +1,12 @@
-"""Fourier transforms as matmuls, which every runtime has and does fast.
+"""Fourier transforms as matmuls, which are available and fast in every runtime.
 
-A transform of N = N1 N2 points is taken in two steps (Cooley and Tukey, "An algorithm for the machine calculation of
+A transform of N = N1 N2 points is computed in two steps (Cooley and Tukey, "An algorithm for the machine calculation of
 complex Fourier series", 1965): with n = N2 n1 + n2 and k = k1 + N1 k2,
 
     A[k1, n2] = sum_n1 x[n1, n2] w(n1 k1 / N1)                     w(a) = exp(-2 pi i a)
     X[k1, k2] = sum_n2 A[k1, n2] w(n2 k1 / N + n2 k2 / N2)
 
-so a matrix of N^2 numbers becomes two small ones, which matters for the file's size more than for its speed.
+so two small matrices replace one of N^2 numbers, which matters more for the file's size than for its speed.
 """
 
 from math import isqrt
@@ -19,24 +19,24 @@ from streamrnn.export.onnx_graph import Complex, Equation, Graph, Shape, Value
 from streamrnn.export.onnx_primitives import transposed
 from streamrnn.export.onnx_shapes import cut
 
-# Of jax.lax.FftType.
+# Values of jax.lax.FftType.
 RFFT, IRFFT = 2, 3
 
 
 class Factors(NamedTuple):
-    """The two steps of a real transform as real matrices; `part` is the real and the imaginary one."""
+    """The two steps of a real transform as real matrices; `part` is the axis of real and imaginary parts."""
 
     first: Float[np.ndarray, "k1_part n1"]
     second: Float[np.ndarray, "k1 part_n2 part_k2"]
 
     @property
     def sizes(self) -> tuple[int, int, int]:
-        """N1, N2, and how many k2 there are: only bins up to N / 2 are wanted."""
+        """N1, N2, and the number of k2: only bins up to N / 2 are needed."""
         return self.first.shape[1], self.second.shape[1] // 2, self.second.shape[2] // 2
 
 
 def factors(points: int) -> Factors:
-    """Of the transform of so many real numbers, N1 and N2 as near to each other as may be."""
+    """The matrices for a transform of this many real numbers, with N1 and N2 as close to each other as possible."""
     n1 = next(n for n in range(isqrt(points), 0, -1) if points % n == 0)
     n2 = points // n1
     k2 = -(-(points // 2 + 1) // n1)
@@ -48,13 +48,13 @@ def factors(points: int) -> Factors:
 
 
 def _as_real(angles: Float[np.ndarray, "k1 n2 k2"]) -> Float[np.ndarray, "k1 part_n2 part_k2"]:
-    """Multiplication by exp(-2 pi i angles), of real and imaginary parts side by side."""
+    """Multiplication by exp(-2 pi i angles), for real and imaginary parts side by side."""
     cosine, sine = np.cos(2 * np.pi * angles), np.sin(2 * np.pi * angles)
     return np.block([[cosine, -sine], [sine, cosine]]).astype(np.float32)
 
 
 def fft(graph: Graph, eqn: Equation, x: Any) -> Value | Complex:
-    """The rule of the primitive; transforms of complex numbers have no use here."""
+    """The rule of the primitive; transforms of complex numbers are not needed."""
     kind, points = int(eqn.params["fft_type"]), eqn.params["fft_lengths"]
     if len(points) != 1 or kind not in (RFFT, IRFFT):
         raise NotImplementedError("a Fourier transform that is not of real numbers along one axis")

@@ -1,4 +1,4 @@
-"""An ONNX graph under construction: tensors, constants and nodes, none of them twice."""
+"""An ONNX graph under construction: tensors, constants and nodes, without duplicates."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ except ImportError as error:
         'Exporting to ONNX needs the package onnx, which is not installed. Install it: pip install "streamrnn[onnx]"'
     ) from error
 
-# Operators of 2022 and the format that came with them: every runtime in use reads them.
+# Operators of 2022 and their file format, which every runtime in use reads.
 OPSET, IR_VERSION = 18, 8
 
 Shape = tuple[Any, ...]  # numbers, and the symbolic batch
@@ -21,14 +21,14 @@ Shape = tuple[Any, ...]  # numbers, and the symbolic batch
 
 @dataclass(frozen=True)
 class Tensor:
-    """What a node gives. A dimension of 1 may stand for more: it is broadcast where that matters."""
+    """The output of a node. A dimension of 1 may stand for a larger one; it is broadcast if that matters."""
 
     name: str
     shape: Shape
     dtype: np.dtype
 
 
-# A known array is a constant of the graph.
+# A known array becomes a constant of the graph.
 Value = Tensor | np.ndarray
 
 
@@ -40,7 +40,7 @@ class Complex(NamedTuple):
 
 
 class Equation(NamedTuple):
-    """One operation of a traced function: JAX's name and parameters, and what it takes and gives.
+    """One operation of a traced function: JAX's name and parameters, its inputs and outputs.
 
     Inputs and outputs are jax.ShapeDtypeStructs or alike; their shapes may hold the symbolic batch.
     """
@@ -60,7 +60,7 @@ class Made(NamedTuple):
 
 
 class Graph:
-    """Collects nodes and constants. Equal nodes are made once; those that nothing needs are left out of the model."""
+    """Collects nodes and constants. Equal nodes are created once; unused ones are left out of the model."""
 
     def __init__(self) -> None:
         self.inputs: list[ValueInfoProto] = []
@@ -72,7 +72,7 @@ class Graph:
         self._names = 0
 
     def input(self, name: str, shape: Shape, dtype: Any) -> Tensor:
-        """A tensor that is handed in; the batch is axis 0 of the first."""
+        """An input; the batch is axis 0 of the first one."""
         self._batch = shape[0] if self._batch is None else self._batch
         self.inputs.append(value_info(name, shape, dtype))
         return Tensor(name, shape, plain(dtype))
@@ -85,7 +85,7 @@ class Graph:
     def nodes(
         self, op: str, inputs: Sequence[Value], shapes: Sequence[Shape], dtype: Any, **attributes: Any
     ) -> list[Tensor]:
-        """A node with an output of each of these shapes."""
+        """A node with outputs of these shapes."""
         names = [self.name(value) for value in inputs]
         key = (op, tuple(names), repr(sorted(attributes.items())), len(shapes), plain(dtype))
         if key not in self._known:
@@ -96,7 +96,7 @@ class Graph:
         return self._known[key]
 
     def name(self, value: Value) -> str:
-        """The name under which a node takes the value; a constant becomes one of the graph's."""
+        """The name of the value as input of a node; a constant is added to the graph."""
         if isinstance(value, Tensor):
             return value.name
         array = np.ascontiguousarray(value, plain(value.dtype)).reshape(value.shape)
@@ -106,7 +106,7 @@ class Graph:
         return self._constants[key].name
 
     def made_by(self, value: Value) -> Made:
-        """The node that gives the value; an input or a constant is given by none, with the op ""."""
+        """The node whose output the value is; for an input or a constant, a node with the op ""."""
         return self._made.get(value.name, _NOTHING) if isinstance(value, Tensor) else _NOTHING
 
     def reshape(self, x: Value, shape: Shape) -> Value:
@@ -118,18 +118,18 @@ class Graph:
             return x
         if sum(not isinstance(size, int) for size in shape) > 1:
             raise NotImplementedError("a shape in which the batch comes twice")
-        # The one dimension that is not known now is found by the runtime.
+        # The runtime infers the one unknown dimension.
         dimensions = np.array([size if isinstance(size, int) else -1 for size in shape], np.int64)
         return self.node("Reshape", x, dimensions, shape=shape, dtype=x.dtype)
 
     def source(self, x: Value) -> Value:
-        """The value before it was reshaped."""
+        """The value before its reshape."""
         while self.made_by(x).op == "Reshape":
             x = self.made_by(x).inputs[0]
         return x
 
     def expand(self, x: Value, shape: Shape) -> Value:
-        """The value with all its dimensions written out."""
+        """The value with all its dimensions broadcast."""
         if x.shape == shape:
             return x
         if isinstance(x, np.ndarray) and all(isinstance(size, int) for size in shape):
@@ -137,7 +137,7 @@ class Graph:
         return self.node("Expand", x, self._dimensions(shape), shape=shape, dtype=x.dtype)
 
     def batch_size(self) -> Tensor:
-        """How many streams there are, [1], as the first input says when it comes."""
+        """The number of streams, [1], from the first input at run time."""
         first = Tensor(self.inputs[0].name, (), np.dtype(np.float32))
         return self.node("Shape", first, shape=(1,), dtype=np.int64, start=0, end=1)
 
@@ -150,7 +150,7 @@ class Graph:
         return self.node("Concat", *parts, shape=(len(parts),), dtype=np.int64, axis=0)
 
     def finish(self, name: str, outputs: Iterable[tuple[str, Value]]) -> GraphProto:
-        """The graph with these outputs, and of nodes and constants what they need."""
+        """The graph with these outputs and the nodes and constants that they need."""
         outputs = list(outputs)
         infos = [value_info(output, value.shape, value.dtype) for output, value in outputs]
         self._name_outputs(outputs)
@@ -160,7 +160,7 @@ class Graph:
         return helper.make_graph(nodes, name, self.inputs, infos, constants)
 
     def _name_outputs(self, outputs: list[tuple[str, Value]]) -> None:
-        """Gives what nodes made the outputs' names; what is an input, a constant or put out twice is copied."""
+        """Renames values to the names of outputs; inputs, constants and repeated outputs are copied."""
         renamed: dict[str, str] = {}
         for output, value in outputs:
             if self.made_by(value).op and self.name(value) not in renamed:
@@ -180,13 +180,13 @@ _NOTHING = Made("", (), {})
 
 
 def plain(dtype: Any) -> np.dtype:
-    """The type that a graph computes in: CPUs have no arithmetic for the short floats, and ONNX none for complex."""
+    """The graph's compute type: CPUs have no arithmetic for short floats, and ONNX has none for complex numbers."""
     dtype = np.dtype(dtype)
     return np.dtype(np.float32) if dtype.name in ("bfloat16", "float16", "complex64") else dtype
 
 
 def value_info(name: str, shape: Shape, dtype: Any) -> ValueInfoProto:
-    """The declaration of an input or output; symbolic dimensions by their name."""
+    """The declaration of an input or output, with names for symbolic dimensions."""
     sizes = [size if isinstance(size, int) else str(size) for size in shape]
     return helper.make_tensor_value_info(name, element_type(dtype), sizes)
 
@@ -204,7 +204,7 @@ def make_model(graph: GraphProto, properties: Mapping[str, str]) -> ModelProto:
     """The graph as a model with metadata, checked.
 
     Raises:
-        checker.ValidationError: it breaks ONNX's rules.
+        checker.ValidationError: it violates ONNX's rules.
     """
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
     helper.set_model_props(model, dict(properties))
@@ -213,12 +213,12 @@ def make_model(graph: GraphProto, properties: Mapping[str, str]) -> ModelProto:
 
 
 def element_type(dtype: Any) -> int:
-    """ONNX's number for a type."""
+    """ONNX's id of a type."""
     return helper.np_dtype_to_tensor_dtype(plain(dtype))
 
 
 def node(op: str, inputs: Sequence[str], outputs: Sequence[str], **attributes: Any) -> NodeProto:
-    """A node outside a Graph, with names of one's own."""
+    """A node outside a Graph, with given names."""
     return helper.make_node(op, inputs, outputs, name=outputs[0], **attributes)
 
 

@@ -1,8 +1,7 @@
-"""JAX's primitives as ONNX nodes: the arithmetic. What moves numbers about is in onnx_shapes.py.
+"""Rules from JAX's primitives to ONNX nodes: arithmetic. Reshapes, slices and the like are in onnx_shapes.py.
 
 A rule takes the graph, the equation and the values of its inputs, and returns the value of each output, or of the only
-one. Inputs may be narrower than the equation says, with a dimension of 1 that is to be broadcast: see
-onnx_graph.Tensor.
+one. Inputs may have a dimension of 1 in place of the equation's, which is then broadcast: see onnx_graph.Tensor.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,17 +16,16 @@ Rule = Callable[..., Any]
 
 
 def broadcast(*shapes: Shape) -> Shape:
-    """The shape that arithmetic on arrays of these shapes has."""
+    """The shape of the result of arithmetic on arrays of these shapes."""
     rank = max(map(len, shapes))
     padded = [(1,) * (rank - len(shape)) + tuple(shape) for shape in shapes]
     return tuple(next((size for size in sizes if size != 1), 1) for sizes in zip(*padded, strict=True))
 
 
 def arithmetic(graph: Graph, op: str, *inputs: Value, dtype: Any = None, **attributes: Any) -> Value:
-    """A node that works number by number, on arrays without the axes that are 1 in all of them.
+    """An element-wise node, on arrays without the axes that are 1 in all of them.
 
-    Where those axes come and go without a rule that needs them, no reshape is left in the graph, and a runtime sees the
-    bias next to its matmul.
+    If no rule needs those axes, this leaves no reshape in the graph, and a runtime sees the bias next to its matmul.
     """
     dtype = inputs[0].dtype if dtype is None else dtype
     shape = broadcast(*(value.shape for value in inputs))
@@ -43,17 +41,24 @@ def _at(axes: list[int], shape: Shape, rank: int) -> Shape:
 
 
 def times(graph: Graph, x: Value, y: Value) -> Value:
-    """x y; a number that is known joins one that x was multiplied by before."""
+    """x y; a known factor is combined with an earlier known factor of x."""
     if isinstance(x, np.ndarray):
         x, y = y, x
     made = graph.made_by(graph.source(x))
     if isinstance(y, np.ndarray) and y.size == 1 and made.op == "Mul" and isinstance(made.inputs[1], np.ndarray):
-        return graph.reshape(arithmetic(graph, "Mul", made.inputs[0], made.inputs[1] * y.reshape(())), x.shape)
+        known = (made.inputs[1], y, made.inputs[1].astype(np.float64) * y.reshape(()).astype(np.float64))
+        if all(map(_is_moderate, known)):
+            return graph.reshape(arithmetic(graph, "Mul", made.inputs[0], made.inputs[1] * y.reshape(())), x.shape)
     return arithmetic(graph, "Mul", x, y)
 
 
+def _is_moderate(factors: np.ndarray) -> bool:
+    """Whether factors of a product may be combined first without leaving float32's range."""
+    return bool(np.all((np.abs(factors) > 1e-9) & (np.abs(factors) < 1e9)))
+
+
 def is_zero(value: Value) -> bool:
-    """Whether the value is known to be 0 throughout."""
+    """Whether the value is known to be all zeros."""
     return isinstance(value, np.ndarray) and not value.any()
 
 
@@ -67,7 +72,7 @@ def elementwise(op: str) -> Rule:
 
 
 def composed(*ops: str) -> Rule:
-    """The rule of a primitive that is these operators of one input, one after the other."""
+    """The rule of a primitive that is a sequence of these operators of one input."""
 
     def rule(graph: Graph, eqn: Equation, x: Value) -> Value:
         for op in ops:
@@ -82,7 +87,7 @@ def mul(graph: Graph, eqn: Equation, x: Value, y: Value) -> Value:
 
 
 def maximum(graph: Graph, eqn: Equation, x: Value, y: Value) -> Value:
-    # Runtimes join a Relu with the matmul before it.
+    # Runtimes fuse a Relu with the matmul before it.
     return arithmetic(graph, "Relu", x) if is_zero(y) and x.dtype.kind == "f" else arithmetic(graph, "Max", x, y)
 
 
@@ -106,15 +111,59 @@ def exp2(graph: Graph, eqn: Equation, x: Value) -> Value:
 
 
 def log1p(graph: Graph, eqn: Equation, x: Value) -> Value:
-    return arithmetic(graph, "Log", arithmetic(graph, "Add", x, np.array(1, np.float32)))
+    """Exact for small x, too: log(1 + x), corrected for the rounding of 1 + x (Goldberg, "What every computer
+    scientist should know about floating-point arithmetic", 1991, theorem 4)."""
+    one = np.array(1, np.float32)
+    sum_ = arithmetic(graph, "Add", x, one)
+    kept = arithmetic(graph, "Sub", sum_, one)
+    # Infinity has no rounding error, either.
+    whole = arithmetic(graph, "Equal", kept, x, dtype=np.bool_)
+    ratio = arithmetic(graph, "Where", whole, one, arithmetic(graph, "Div", x, kept), dtype=np.float32)
+    found = arithmetic(graph, "Mul", arithmetic(graph, "Log", sum_), ratio)
+    none_kept = arithmetic(graph, "Equal", kept, np.array(0, np.float32), dtype=np.bool_)
+    return arithmetic(graph, "Where", none_kept, x, found, dtype=np.float32)
 
 
 def expm1(graph: Graph, eqn: Equation, x: Value) -> Value:
-    return arithmetic(graph, "Sub", arithmetic(graph, "Exp", x), np.array(1, np.float32))
+    """tanh(x / 2) (e^x + 1), which is exact for e^x near 1."""
+    sum_ = arithmetic(graph, "Add", arithmetic(graph, "Exp", x), np.array(1, np.float32))
+    return arithmetic(
+        graph, "Mul", arithmetic(graph, "Tanh", arithmetic(graph, "Mul", x, np.array(0.5, np.float32))), sum_
+    )
+
+
+def divide(graph: Graph, eqn: Equation, x: Value, y: Value) -> Value:
+    if x.dtype.kind == "f":
+        return arithmetic(graph, "Div", x, y)
+    # As in JAX: x / 0 is -1, and the lowest number is its own negative. A processor would stop the program.
+    safe, by_zero, by_minus_one = _divisor(graph, y)
+    found = arithmetic(graph, "Div", x, safe)
+    if by_minus_one is not None:
+        found = arithmetic(graph, "Where", by_minus_one, arithmetic(graph, "Neg", x), found, dtype=x.dtype)
+    return found if by_zero is None else arithmetic(graph, "Where", by_zero, _minus_one(y), found, dtype=x.dtype)
 
 
 def remainder(graph: Graph, eqn: Equation, x: Value, y: Value) -> Value:
-    return arithmetic(graph, "Mod", x, y, fmod=1)
+    if x.dtype.kind == "f":
+        return arithmetic(graph, "Mod", x, y, fmod=1)
+    # As in JAX: the remainder of a division by 0 is the dividend.
+    safe, by_zero, _ = _divisor(graph, y)
+    found = arithmetic(graph, "Mod", x, safe, fmod=1)
+    return found if by_zero is None else arithmetic(graph, "Where", by_zero, x, found, dtype=x.dtype)
+
+
+def _divisor(graph: Graph, y: Value) -> tuple[Value, Value | None, Value | None]:
+    """An integer divisor with 1 in place of 0 and -1, and masks of these; None if there are known to be none."""
+    zero, minus_one, one = np.array(0, y.dtype), _minus_one(y), np.array(1, y.dtype)
+    if isinstance(y, np.ndarray) and not np.isin(y, (zero, minus_one)).any():
+        return y, None, None
+    by_zero, by_minus_one = (arithmetic(graph, "Equal", y, each, dtype=np.bool_) for each in (zero, minus_one))
+    either = arithmetic(graph, "Or", by_zero, by_minus_one)
+    return arithmetic(graph, "Where", either, one, y, dtype=y.dtype), by_zero, by_minus_one
+
+
+def _minus_one(y: Value) -> np.ndarray:
+    return np.array(-1).astype(y.dtype)
 
 
 def differ(graph: Graph, eqn: Equation, x: Value, y: Value) -> Value:
@@ -122,7 +171,7 @@ def differ(graph: Graph, eqn: Equation, x: Value, y: Value) -> Value:
 
 
 def logic(op: str) -> Rule:
-    """The rule of a primitive on truths; on whole numbers it would work bit by bit."""
+    """The rule of a primitive on booleans; on integers it would be bitwise."""
 
     def rule(graph: Graph, eqn: Equation, *inputs: Value) -> Value:
         if inputs[0].dtype != np.bool_:
@@ -133,7 +182,7 @@ def logic(op: str) -> Rule:
 
 
 def is_finite(graph: Graph, eqn: Equation, x: Value) -> Value:
-    # NaN and both infinities give NaN, which equals nothing.
+    # NaN and both infinities give NaN, which is never equal.
     rest = arithmetic(graph, "Sub", x, x)
     return arithmetic(graph, "Equal", rest, rest, dtype=np.bool_)
 
@@ -151,18 +200,28 @@ def clamp(graph: Graph, eqn: Equation, low: Value, x: Value, high: Value) -> Val
 
 
 def convert(graph: Graph, eqn: Equation, x: Value) -> Value:
-    return cast(graph, x, eqn.params["new_dtype"])
+    dtype = np.dtype(eqn.params["new_dtype"])
+    if x.dtype.kind != "f" or dtype.kind not in "iu":
+        return cast(graph, x, dtype)
+    # As in JAX: NaN becomes 0, and numbers out of range are clipped. In other runtimes that is undefined.
+    bounds, found = np.iinfo(dtype), cast(graph, x, dtype)
+    beyond = {"GreaterOrEqual": (float(bounds.max) + 1, bounds.max), "Less": (float(bounds.min), bounds.min)}
+    for op, (bound, nearest) in beyond.items():
+        outside = arithmetic(graph, op, x, np.array(bound, np.float32), dtype=np.bool_)
+        found = arithmetic(graph, "Where", outside, np.array(nearest, dtype), found, dtype=dtype)
+    number = arithmetic(graph, "Equal", x, x, dtype=np.bool_)
+    return arithmetic(graph, "Where", number, found, np.array(0, dtype), dtype=dtype)
 
 
 def cast(graph: Graph, x: Value, dtype: Any) -> Value:
-    """The value as numbers of another type."""
+    """The value converted to another type."""
     if plain(dtype) == plain(x.dtype):
         return x
     return arithmetic(graph, "Cast", x, dtype=dtype, to=element_type(dtype))
 
 
 def reduction(op: str) -> Rule:
-    """The rule of a primitive that sums up some axes."""
+    """The rule of a primitive that sums over some axes."""
 
     def rule(graph: Graph, eqn: Equation, x: Value) -> Value:
         aval, axes = eqn.outputs[0], np.array(eqn.params["axes"], np.int64)
@@ -176,7 +235,7 @@ def reduction(op: str) -> Rule:
 
 
 def first_extreme(op: str) -> Rule:
-    """The rule of a primitive that gives the first place of the largest or smallest number."""
+    """The rule of a primitive for the first index of the largest or smallest number."""
 
     def rule(graph: Graph, eqn: Equation, x: Value) -> Value:
         aval, (axis,) = eqn.outputs[0], eqn.params["axes"]
@@ -193,7 +252,7 @@ def cumulative_sum(graph: Graph, eqn: Equation, x: Value) -> Value:
 
 
 def dot_general(graph: Graph, eqn: Equation, x: Value, y: Value) -> Value:
-    """Each side as [batch axes, free axes, contracted axes]; most often there is nothing to move."""
+    """Each side as [batch axes, free axes, contracted axes]; usually nothing needs to be moved."""
     (x_summed, y_summed), (x_batch, y_batch) = eqn.params["dimension_numbers"]
     x, y = (graph.expand(value, var.shape) for value, var in zip((x, y), eqn.inputs, strict=True))
     aval, rank = eqn.outputs[0], len(x.shape)
@@ -207,7 +266,7 @@ def dot_general(graph: Graph, eqn: Equation, x: Value, y: Value) -> Value:
 
 
 def _times_matrix(graph: Graph, x: Value, y: Value) -> Value:
-    """x[..., in] y[in, out]; a single frame per stream is a matrix of streams, which runtimes join with the bias."""
+    """x[..., in] y[in, out]; a single frame per stream is a matrix of streams, which runtimes fuse with the bias."""
     shape = (*x.shape[:-1], y.shape[1])
     if len(x.shape) == 3 and x.shape[1] == 1:
         x = graph.reshape(x, (x.shape[0], x.shape[2]))
@@ -228,7 +287,7 @@ def _as_matrices(graph: Graph, x: Value, batch: Any, rows: Any, columns: Any) ->
 
 
 def transposed(graph: Graph, x: Value, permutation: tuple[int, ...]) -> Value:
-    """The axes in another order; where only axes of 1 move, that is a reshape."""
+    """The axes in another order; if only axes of 1 move, that is a reshape."""
     if isinstance(x, np.ndarray):
         return x.transpose(permutation)
     shape = tuple(x.shape[axis] for axis in permutation)
@@ -267,7 +326,7 @@ ELEMENTWISE: dict[str, Rule] = {
     "add_any": elementwise("Add"),
     "sub": elementwise("Sub"),
     "mul": mul,
-    "div": elementwise("Div"),
+    "div": divide,
     "max": maximum,
     "min": elementwise("Min"),
     "pow": elementwise("Pow"),

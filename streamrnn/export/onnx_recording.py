@@ -1,4 +1,4 @@
-"""The graph of whole recordings around that of one block."""
+"""The graph of whole recordings, a loop around the graph of one block."""
 
 from collections.abc import Iterator
 
@@ -11,11 +11,11 @@ END = np.iinfo(np.int64).max
 
 
 def recording_graph(body: GraphProto, step: FlatStep) -> GraphProto:
-    """pcm[batch, samples] -> outputs[batch, frames, out], by the body once per block.
+    """pcm[batch, samples] -> outputs[batch, frames, out], with the body run once per block.
 
     Args:
         body: (*states, block) -> (*next states, output).
-        step: what the body does.
+        step: the step that the body computes.
     """
     constants, nodes = _constants(step), [*_blocks(), *_fresh_states(step), *_loop(body, step)]
     pcm = value_info("pcm", ("batch", "samples"), np.float32)
@@ -35,7 +35,7 @@ def _constants(step: FlatStep) -> list[TensorProto]:
 
 
 def _blocks() -> Iterator[NodeProto]:
-    """Zeros up to a whole block, and as many blocks as the outputs run behind."""
+    """Pads with zeros to a whole block, and with as many blocks as outputs lag behind."""
     yield node("Shape", ["pcm"], ["batch_size"], start=0, end=1)
     yield node("Shape", ["pcm"], ["samples"], start=1, end=2)
     yield node("Add", ["samples", "block_less_1"], ["rounding"])

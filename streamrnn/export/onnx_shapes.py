@@ -1,4 +1,4 @@
-"""JAX's primitives as ONNX nodes: those that move numbers about. See onnx_primitives.py for what a rule is."""
+"""Rules from JAX's primitives to ONNX nodes: reshapes, slices, joins. onnx_primitives.py explains rules."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +10,7 @@ from streamrnn.export.onnx_primitives import Rule, arithmetic, cast, is_zero, ti
 
 
 def broadcast_in_dim(graph: Graph, eqn: Equation, x: Value, *_: Value) -> Value:
-    # Only the place of the axes is settled here: arithmetic broadcasts by itself, the rest asks for Graph.expand.
+    # Only the places of the axes matter here: arithmetic broadcasts anyway, other rules call Graph.expand.
     shape = [1] * len(eqn.outputs[0].shape)
     for axis, place in enumerate(eqn.params["broadcast_dimensions"]):
         shape[place] = x.shape[axis]
@@ -37,7 +37,7 @@ def concatenate(graph: Graph, eqn: Equation, *parts: Value) -> Value:
 
 
 def joined(graph: Graph, parts: tuple[Value, ...], axis: int, shape: Shape) -> Value:
-    """The parts side by side along an axis. Frames that were cut apart only for that are one reshape."""
+    """Concatenates parts along an axis. Frames that were split only for that become one reshape."""
     if len(parts) == 1:
         return parts[0]
     whole = _cut_into(graph, parts, axis - 1)
@@ -47,7 +47,7 @@ def joined(graph: Graph, parts: tuple[Value, ...], axis: int, shape: Shape) -> V
 
 
 def _cut_into(graph: Graph, parts: tuple[Value, ...], axis: int) -> Value | None:
-    """What was cut into just these parts of size 1 along the axis, if that is where they come from."""
+    """The value that was split into exactly these parts of size 1 along the axis, if there is one."""
     made = [graph.made_by(part) for part in parts]
     if axis < 0 or any(each.op != "Slice" or each.inputs[0] is not made[0].inputs[0] for each in made):
         return None
@@ -81,7 +81,7 @@ def cut(graph: Graph, x: Value, starts: Any, limits: Any, steps: Any) -> Value:
     each = [np.array([int(found[a][k]) for a in axes], np.int64) for k in (0, 1)]
     sizes = {a: len(range(*(int(n) for n in found[a][:3]))) for a in axes}
     shape = tuple(sizes.get(a, size) for a, size in enumerate(x.shape))
-    # Without the axes of 1, as in onnx_primitives.arithmetic: what is cut is often a part of joined frames.
+    # Without the axes of 1, as in onnx_primitives.arithmetic: slices are often parts of joined frames.
     kept = [a for a, size in enumerate(x.shape) if size != 1]
     places = np.array([kept.index(a) for a in axes], np.int64), np.array([int(found[a][2]) for a in axes], np.int64)
     narrow = graph.reshape(x, tuple(x.shape[a] for a in kept))
@@ -93,7 +93,7 @@ def dynamic_slice(graph: Graph, eqn: Equation, x: Value, *starts: Value) -> Valu
     if not all(isinstance(start, np.ndarray) for start in starts):
         raise NotImplementedError("a cut at a place that is only known when it runs")
     x, sizes = graph.expand(x, eqn.inputs[0].shape), eqn.params["slice_sizes"]
-    # As JAX does: a cut that would reach past the end begins earlier.
+    # As in JAX: a slice that would reach past the end begins earlier.
     whole = [size == length for size, length in zip(sizes, x.shape, strict=True)]
     first = [
         0 if all_of_it else min(max(int(np.asarray(start)), 0), length - size)
@@ -138,7 +138,7 @@ def iota(graph: Graph, eqn: Equation) -> Value:
 
 
 def gather(graph: Graph, eqn: Equation, x: Value, indices: Value) -> Value:
-    """Cuts at known places, and rows of a table."""
+    """Slices at known places, and rows of a table."""
     numbers, sizes = eqn.params["dimension_numbers"], eqn.params["slice_sizes"]
     if numbers.operand_batching_dims:
         raise NotImplementedError("indices that differ from row to row")
@@ -172,7 +172,7 @@ def _rows(graph: Graph, eqn: Equation, x: Value, indices: Value) -> Value:
 
 
 def scatter(write: Callable[[Graph, Value, Value, np.ndarray], Value]) -> Rule:
-    """The rule of a primitive that changes one column, whose place is known."""
+    """The rule of a primitive that changes one column at a known place."""
 
     def rule(graph: Graph, eqn: Equation, x: Value, indices: Value, column: Value) -> Value:
         numbers, shape = eqn.params["dimension_numbers"], eqn.inputs[0].shape

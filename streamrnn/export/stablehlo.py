@@ -8,17 +8,17 @@ from typing import Any
 
 import jax
 
-from streamrnn.export.files import write
-from streamrnn.export.format import STEP, require_format
 from streamrnn.export.metadata import describe_export
 from streamrnn.export.tracing import FlatStep, for_any_batch
 from streamrnn.models import Model
+from streamrnn.replacing import replace_file
+from streamrnn.runtime.export_format import STEP, read_metadata
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 
 
 def export_stablehlo(model: Model, path: str | PathLike[str], *, about: Mapping[str, Any] | None = None) -> None:
-    """Writes one block's step to PATH, and what it says of itself to PATH.json.
+    """Writes the step of one block to PATH, and its metadata to PATH.json.
 
     `jax.export.deserialize(bytearray(...)).call(pcm, *states)` runs it: pcm float32[batch, block_samples] and the
     state's arrays in the order of the metadata -> (outputs float32[batch, out], *next states), for any batch.
@@ -30,35 +30,34 @@ def export_stablehlo(model: Model, path: str | PathLike[str], *, about: Mapping[
 
     Raises:
         OSError: a file cannot be written.
-        TypeError: it is no Model.
-        ValueError: its step has to know how many streams there are.
+        TypeError: it is not a Model.
+        ValueError: its step depends on the number of streams.
     """
     step = FlatStep(model)
     export = jax.export.export(jax.jit(step), platforms=PLATFORMS)
     exported = for_any_batch(lambda shapes: export(*shapes), step)
     metadata = describe_export(step, STEP, about or {}) | {"platforms": list(PLATFORMS)}
-    write(path, bytes(exported.serialize()))
-    write(_beside(path), (json.dumps(metadata, indent=2, ensure_ascii=False) + "\n").encode())
+    replace_file(path, bytes(exported.serialize()))
+    replace_file(_beside(path), (json.dumps(metadata, indent=2, ensure_ascii=False) + "\n").encode())
 
 
 def load_stablehlo(path: str | PathLike[str]) -> tuple[jax.export.Exported, dict[str, Any]]:
-    """What was exported, to be called, and its metadata.
+    """The exported step, ready to call, and its metadata.
 
     Raises:
         OSError: one of the two files is missing.
-        ValueError: one is damaged, or an export that this version does not run.
+        ValueError: one is damaged, or this version cannot run the export.
     """
-    metadata = json.loads(_beside(path).read_text(encoding="utf-8"))
-    require_format(metadata, path, STEP)
+    metadata = read_metadata(_beside(path).read_text(encoding="utf-8", errors="replace"), path, STEP)
     content = bytearray(Path(path).read_bytes())
     try:
         return jax.export.deserialize(content), metadata
-    except Exception as error:  # the deserialiser has no error of its own
+    except Exception as error:  # the deserialiser has no error class of its own
         raise ValueError(f"{path} is damaged ({error!r}). Export the model again.") from error
 
 
 def _beside(path: str | PathLike[str]) -> Path:
-    # Not with_suffix: vad.json may well be the description of the model itself.
+    # Not with_suffix: vad.json may be the description of the model itself.
     return Path(f"{Path(path)}.json")
 
 

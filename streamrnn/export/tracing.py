@@ -1,4 +1,4 @@
-"""A model's step as a function of plain arrays that have names: what every export begins with."""
+"""A model's step as a function of named arrays, the starting point of every export."""
 
 import functools
 import math
@@ -15,7 +15,8 @@ from jax.extend.core import ClosedJaxpr, InconclusiveDimensionOperation
 from streamrnn.contract import Layer
 from streamrnn.layers import Chain, Recurrent
 from streamrnn.models import Model
-from streamrnn.runtime.stream import require_model
+from streamrnn.runtime.compiled import require_model
+from streamrnn.signals import Sound
 
 Traced = TypeVar("Traced")
 
@@ -25,8 +26,8 @@ class StateTensor:
     """One array of a stream's state.
 
     Attributes:
-        name: where in the network it lives: the layer's place in each Chain, its class, and the field.
-        initial: that of one fresh stream, [1, ...]; float32 or int32.
+        name: its place in the network: the layer's index in each Chain, its class, and the field.
+        initial: its value in a fresh stream, [1, ...]; float32 or int32.
     """
 
     name: str
@@ -34,40 +35,56 @@ class StateTensor:
 
     @property
     def next_name(self) -> str:
-        """The name of the array that a step hands back in its place."""
+        """The name of the array in the step's outputs."""
         return f"{self.name}.next"
 
 
 class FlatStep:
-    """(pcm[batch, block_samples], *states) -> (outputs[batch, out], *states), `readout` included.
+    """(pcm[batch, block_samples], *states) -> (outputs[batch, out], *states), `readout` included; of a model that takes
+    no sound, (frames[batch, stride, features], *states).
 
-    Complex states are two float32 arrays, and arrays without numbers, such as a delay of no frames, are left out.
+    Complex states are two float32 arrays; empty arrays, such as a delay of no frames, are left out.
 
     Raises:
-        TypeError: it is no Model.
+        TypeError: it is not a Model.
     """
 
     def __init__(self, model: Model):
         require_model(model)
-        # A copy with the same arrays: whoever trains it stays in training.
+        # A copy with the same arrays, so that a model in training mode stays in it.
         self.model = model = nnx.merge(*nnx.split(model))
         model.eval()
         leaves, self._structure = jax.tree.flatten(model.init_state(1))
         self._leaves = [np.asarray(leaf) for leaf in leaves]
         names = list(_names(model.network, model.init_state(1), ""))
         self.states = tuple(_tensors(names, self._leaves))
+        self.input_name = "pcm" if isinstance(model.signal, Sound) else "frames"
 
-    def __call__(self, pcm: jax.Array, *states: jax.Array) -> tuple[jax.Array, ...]:
-        model, batch = self.model, pcm.shape[0]
+    def __call__(self, first: jax.Array, *states: jax.Array) -> tuple[jax.Array, ...]:
+        model, batch = self.model, first.shape[0]
         state = jax.tree.unflatten(self._structure, self._joined(batch, iter(states)))
-        state, logits = model.step(state, pcm.reshape(batch, model.stride, model.hop_samples))
+        state, logits = model.step(state, first.reshape(batch, model.stride, model.signal.features))
         return model.readout(logits)[:, 0], *_parted(jax.tree.leaves(state))
 
+    def scan(self, run: Callable[..., Any], first: jax.Array, *states: jax.Array) -> tuple[jax.Array, ...]:
+        """Several blocks at once: pcm[batch, blocks * block_samples] -> outputs[batch, blocks, out], and the states.
+
+        Args:
+            run: (layer, state, frames) -> (state, outputs), as Layer.scan.
+        """
+        model, batch = self.model, first.shape[0]
+        state = jax.tree.unflatten(self._structure, self._joined(batch, iter(states)))
+        frames = first.shape[1] // model.signal.features
+        state, logits = run(model.network, state, first.reshape(batch, frames, model.signal.features))
+        return model.readout(logits), *_parted(jax.tree.leaves(state))
+
     def shapes(self, batch: Any) -> list[jax.ShapeDtypeStruct]:
-        """What it takes; batch is a number or a symbolic dimension of jax.export."""
-        pcm = jax.ShapeDtypeStruct((batch, self.model.block_samples), jnp.float32)
+        """Its inputs; batch is a number or a symbolic dimension of jax.export."""
+        model = self.model
+        block = (model.block_samples,) if self.input_name == "pcm" else (model.stride, model.signal.features)
+        first = jax.ShapeDtypeStruct((batch, *block), model.signal.dtype)
         states = [jax.ShapeDtypeStruct((batch, *state.initial.shape[1:]), state.initial.dtype) for state in self.states]
-        return [pcm, *states]
+        return [first, *states]
 
     def _joined(self, batch: Any, states: Iterator[jax.Array]) -> Iterator[jax.Array]:
         for leaf in self._leaves:
@@ -89,7 +106,7 @@ def traced(step: FlatStep) -> ClosedJaxpr:
 
 
 def for_any_batch(trace: Callable[[list[jax.ShapeDtypeStruct]], Traced], step: FlatStep) -> Traced:
-    """What `trace` makes of the step's shapes with a symbolic batch.
+    """The result of `trace` for the step's shapes with a symbolic batch.
 
     Raises:
         ValueError: the step has to know how many streams there are.
@@ -131,7 +148,7 @@ def _tensors(names: list[str], leaves: list[np.ndarray]) -> Iterator[StateTensor
 
 @functools.singledispatch
 def _names(layer: Layer, state: Any, place: str) -> Iterator[str]:
-    """The names of the state's leaves, in their order."""
+    """The names of the state's leaves, in order."""
     for path, _ in jax.tree_util.tree_leaves_with_path(state):
         yield ".".join(
             filter(None, (place, type(layer).__name__, jax.tree_util.keystr(path, simple=True, separator=".")))

@@ -1,5 +1,6 @@
-"""From raw audio to what recurrent models read: spectra, mel features, normalisation. Every one is a `Layer`."""
+"""Features of raw audio for recurrent models: spectra, mel features, normalisation. Each is a `Layer`."""
 
+from streamrnn.features.floor import AboveFloor
 from streamrnn.features.mel import DCT, Decibels, Deltas, MelFilterbank, PowerSpectrum, log_mel, mfcc
 from streamrnn.features.normalise import PCEN, RunningNormalise, Statistics
 from streamrnn.features.stft import STFT, InverseSTFT
@@ -8,6 +9,7 @@ __all__ = [
     "DCT",
     "PCEN",
     "STFT",
+    "AboveFloor",
     "Decibels",
     "Deltas",
     "InverseSTFT",

@@ -1,4 +1,4 @@
-"""Mel spectra and what is made of them: log-mel, MFCC and their deltas."""
+"""Mel spectra and the features derived from them: log-mel, MFCC and deltas."""
 
 import jax
 import jax.numpy as jnp
@@ -8,6 +8,9 @@ from jax import Array
 from streamrnn.contract import Layer, Stateless, constant
 from streamrnn.features.stft import STFT
 from streamrnn.shapes import Frames, Spectrum, State
+
+# Slaney's scale: linear up to 1 kHz, 15 mel, and logarithmic from there, a factor of 6.4 in 27 mel.
+HZ_PER_MEL, BREAK_HZ, LOG_STEP = 200 / 3, 1000.0, np.log(6.4) / 27
 
 
 class PowerSpectrum(Stateless):
@@ -22,7 +25,7 @@ class MelFilterbank(Stateless):
     """Triangular filters on the mel scale: spectrum[batch, time, n_fft // 2 + 1] -> [batch, time, n_mels]. No state.
 
     The filters are those of `librosa.filters.mel`: Slaney's scale (linear below 1 kHz, logarithmic above) and norm
-    (equal area). They are stored with the weights; librosa is imported only to design them.
+    (equal area), designed here and stored with the weights.
 
     Source: Slaney, "Auditory Toolbox", Interval Research technical report 1998-010.
 
@@ -41,12 +44,9 @@ class MelFilterbank(Stateless):
         f_max_hz = sample_rate / 2 if f_max_hz is None else f_max_hz
         _check_mel_band(sample_rate, n_mels, f_min_hz, f_max_hz)
 
-        def design() -> np.ndarray:
-            from librosa.filters import mel
-
-            return mel(sr=sample_rate, n_fft=n_fft, n_mels=n_mels, fmin=f_min_hz, fmax=f_max_hz).T
-
-        self.filters = constant(design, (n_fft // 2 + 1, n_mels))
+        self.filters = constant(
+            lambda: _mel_filters(sample_rate, n_fft, n_mels, f_min_hz, f_max_hz), (n_fft // 2 + 1, n_mels)
+        )
 
     def __call__(self, x: Frames) -> Frames:
         return _project(x, self.filters[...])
@@ -55,11 +55,11 @@ class MelFilterbank(Stateless):
 class Decibels(Stateless):
     """Power to decibels: y = 10 log10(max(x, amin)), any shape. No state.
 
-    It is `librosa.power_to_db(ref=1, top_db=None)`: a `top_db` looks at the loudest frame of the whole recording, which
-    a stream has not heard yet.
+    It equals `librosa.power_to_db(ref=1, top_db=None)`: `top_db` depends on the loudest frame of the whole recording,
+    which a stream does not know yet.
 
     Args:
-        amin: the smallest power told apart, > 0; 1e-10 puts silence at -100 dB.
+        amin: smaller powers are raised to this one, > 0; 1e-10 puts silence at -100 dB.
 
     Raises:
         ValueError: amin is not positive.
@@ -98,9 +98,9 @@ class DCT(Stateless):
 class Deltas(Layer):
     """Features with their local derivatives appended: [batch, time, features] -> [.., features * (1 + len(orders))].
 
-    The derivative of order d at a frame is that of the polynomial of degree d fitted to the `width` frames around it
+    The derivative of order d at a frame is that of a polynomial of degree d, fitted to the `width` frames around it
     (Savitzky-Golay). It equals `librosa.feature.delta` wherever all `width` frames lie inside the recording; at the
-    edges librosa extrapolates, and here the frames before the first are zeros. Outputs run width // 2 frames behind.
+    edges librosa extrapolates, and here the frames before the first are zeros. Outputs lag width // 2 frames behind.
 
     State: the last width - 1 input frames, float32[batch, width - 1, features].
 
@@ -154,7 +154,7 @@ def log_mel(
     f_max_hz: float | None = None,
     amin: float = 1e-10,
 ) -> tuple[Layer, ...]:
-    """Layers from raw audio to the log-mel spectrum in dB, to be put into a Chain.
+    """Layers from raw audio to the log-mel spectrum in dB, for a Chain.
 
     Audio [batch, time, hop] in [-1, 1] -> float32[batch, time, n_mels] from 10 log10(amin) up. `window`, `hop` and
     `n_fft` are in samples; see `STFT`, `MelFilterbank` and `Decibels`.
@@ -178,7 +178,7 @@ def mfcc(
     f_max_hz: float | None = None,
     amin: float = 1e-10,
 ) -> tuple[Layer, ...]:
-    """Layers from raw audio to mel-frequency cepstral coefficients, to be put into a Chain: `log_mel`, then `DCT`.
+    """Layers from raw audio to mel-frequency cepstral coefficients, for a Chain: `log_mel`, then `DCT`.
 
     Audio [batch, time, hop] in [-1, 1] -> float32[batch, time, n_mfcc].
 
@@ -189,7 +189,7 @@ def mfcc(
 
 
 def _project(x: Array, matrix: Array) -> Array:
-    # By default GPUs and TPUs round the operands to some 10 or 8 bits: relative errors near 1e-3, with 1e-4 promised.
+    # By default GPUs and TPUs round operands to about 10 or 8 bits: relative errors near 1e-3, but 1e-4 is promised.
     return jnp.matmul(x, matrix, precision=jax.lax.Precision.HIGHEST)
 
 
@@ -197,6 +197,25 @@ def _cosine_basis(n_in: int, n_out: int) -> np.ndarray:
     basis = np.cos(np.pi / n_in * np.outer(np.arange(n_in) + 0.5, np.arange(n_out)))
     basis[:, 0] *= np.sqrt(0.5)
     return (np.sqrt(2 / n_in) * basis).astype(np.float32)
+
+
+def _mel_filters(sample_rate: int, n_fft: int, n_mels: int, f_min_hz: float, f_max_hz: float) -> np.ndarray:
+    """float32[bins, n_mels]: filter k rises from edge k to the next, and falls to the one after."""
+    lowest, highest = _to_mel(np.array([f_min_hz, f_max_hz]))
+    edges = _from_mel(np.linspace(lowest, highest, n_mels + 2))
+    bins = np.fft.rfftfreq(n_fft, 1 / sample_rate)
+    triangles = [np.interp(bins, edges[k : k + 3], (0, 2 / (edges[k + 2] - edges[k]), 0)) for k in range(n_mels)]
+    return np.stack(triangles, axis=1).astype(np.float32)
+
+
+def _to_mel(hz: np.ndarray) -> np.ndarray:
+    above = BREAK_HZ / HZ_PER_MEL + np.log(np.maximum(hz, BREAK_HZ) / BREAK_HZ) / LOG_STEP
+    return np.where(hz < BREAK_HZ, hz / HZ_PER_MEL, above)
+
+
+def _from_mel(mel: np.ndarray) -> np.ndarray:
+    above = mel - BREAK_HZ / HZ_PER_MEL
+    return np.where(above < 0, mel * HZ_PER_MEL, BREAK_HZ * np.exp(LOG_STEP * above))
 
 
 def _check_mel_band(sample_rate: int, n_mels: int, f_min_hz: float, f_max_hz: float) -> None:

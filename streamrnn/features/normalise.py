@@ -13,7 +13,7 @@ from streamrnn.shapes import Frames, State
 
 
 class Statistics(NamedTuple):
-    """What `RunningNormalise` remembers: frames so far (up to its time constant), mean and variance per feature."""
+    """The state of `RunningNormalise`: frames so far (up to its time constant), mean and variance per feature."""
 
     frames: Int[Array, " batch"]
     mean: Float[Array, "batch features"]
@@ -21,7 +21,7 @@ class Statistics(NamedTuple):
 
 
 class RunningNormalise(Layer):
-    """Features less their running mean, over their running deviation: float32[batch, time, features], same shape out.
+    """Subtracts the running mean and divides by the running deviation: float32[batch, time, features], same shape out.
 
         w        = 1 / min(t, time_constant_frames)                        frames t = 1, 2, ...
         d        = x - mean
@@ -29,12 +29,11 @@ class RunningNormalise(Layer):
         variance = (1 - w) (variance + w d^2)
         y        = (x - mean) / sqrt(variance + floor)
 
-    For the first `time_constant_frames` frames these are the plain mean and variance of all frames so far; from then
-    on, exponential averages. Nothing jumps where the one becomes the other. A frame is counted before it is normalised,
-    so the first frame gives zeros, and |y| < sqrt(time_constant_frames) at any time, however loud the start after
-    silence.
+    For the first `time_constant_frames` frames these are the plain mean and variance of all frames so far; after that,
+    exponential averages. The transition is continuous. A frame updates the statistics before it is normalised, so
+    the first frame gives zeros, and |y| < sqrt(time_constant_frames) always, however loud the sound after a silence.
 
-    A NaN stays in its stream and feature, until that stream is reset.
+    A NaN stays in its stream and feature until that stream is reset.
 
     State: `Statistics`: frames int32[batch], mean and variance float32[batch, features].
 
@@ -43,16 +42,21 @@ class RunningNormalise(Layer):
 
     Args:
         features: width of the frames.
-        time_constant_frames: length of the memory, at least 1; one to some seconds' worth for speech.
+        time_constant_frames: length of the memory, at least 1; for speech, the frames of one to a few seconds.
         floor: added to the variance, > 0, in squared units of the features. It keeps the small fluctuations of a steady
-            input small. The default of 1 suits decibels.
+            input small. The default of 1 is for decibels.
 
     Raises:
-        ValueError: time_constant_frames is below 1, or floor is not positive.
+        ValueError: time_constant_frames is not from 1 to 2**31 - 1, or floor is not positive.
     """
 
     def __init__(self, features: int, time_constant_frames: int, floor: float = 1.0):
         _require(time_constant_frames >= 1, "RunningNormalise", "time_constant_frames", time_constant_frames, ">= 1")
+        if time_constant_frames >= 2**31:
+            raise ValueError(
+                f"RunningNormalise got time_constant_frames {time_constant_frames}; frames are counted in int32. "
+                f"Pass less than {2**31}, which is 248 days at 100 frames per second."
+            )
         _require(floor > 0, "RunningNormalise", "floor", floor, "> 0")
         self.features = features
         self.time_constant_frames = time_constant_frames
@@ -78,9 +82,9 @@ class PCEN(Layer):
         m = (1 - s) m + s x
         y = (x / (eps + m)^gain + bias)^power - bias^power
 
-    The smoothing s follows from `time_constant_s`, and m starts at 1, both as in `librosa.pcen`, which this equals from
-    the first frame. The result depends on the scale of x: only where m is well above `eps` does the gain control act,
-    and librosa recommends magnitudes of audio in the range of 32-bit integers.
+    It equals `librosa.pcen` from the first frame: the smoothing s comes from `time_constant_s`, and m starts at 1. The
+    result depends on the scale of x: the gain control acts only if m is well above `eps`. librosa recommends
+    magnitudes of audio in the range of 32-bit integers.
 
     State: m, float32[batch, features].
 
@@ -90,7 +94,7 @@ class PCEN(Layer):
         features: width of the frames.
         sample_rate: in Hz.
         hop: samples between frames.
-        gain: strength of the gain control; 0 is none, 1 removes the level altogether.
+        gain: strength of the gain control; 0 is none, 1 removes the level completely.
         bias: keeps small values small, > 0.
         power: exponent of the compression, > 0.
         time_constant_s: memory of the smoothing, > 0.
@@ -142,7 +146,7 @@ class PCEN(Layer):
         return (1.0 - self.smoothing) * smooth + self.smoothing * frame
 
     def _compressed(self, x: Array, smooth: Array) -> Array:
-        # In float32, eps + m would lose eps, and (r + bias)^power - bias^power the digits of a small r.
+        # In float32, eps + m would lose eps, and (r + bias)^power - bias^power would lose the digits of a small r.
         gain = jnp.exp(-self.gain * (math.log(self.eps) + jnp.log1p(smooth / self.eps)))
         return self.bias**self.power * jnp.expm1(self.power * jnp.log1p(x * gain / self.bias))
 

@@ -1,7 +1,7 @@
 """The short-time Fourier transform and its inverse, one frame at a time.
 
-Raw audio comes as frames of `hop` samples. Frame t of the spectrum looks at the `window` samples that end with input
-frame t, so the transform is causal; before the recording there is silence.
+Raw audio comes as frames of `hop` samples. Frame t of the spectrum covers the `window` samples that end with input
+frame t, so the transform is causal. The recording is preceded by silence.
 """
 
 import jax.numpy as jnp
@@ -17,7 +17,7 @@ class STFT(Layer):
 
         X[t, k] = sum_n hann[n] x[(t + 1) hop - window + n] exp(-2 pi i k n / n_fft),   0 <= n < window
 
-    There are bins = n_fft // 2 + 1; bin k lies at k * sample_rate / n_fft Hz. It equals
+    There are bins = n_fft // 2 + 1; bin k is at k * sample_rate / n_fft Hz. The result equals
     `librosa.stft(center=False, n_fft=window)` of the signal with window - hop zeros before it; a larger n_fft appends
     zeros to each windowed segment.
 
@@ -27,7 +27,7 @@ class STFT(Layer):
 
     Args:
         window: samples seen per frame.
-        hop: samples between frames, at most `window`; it need not divide it.
+        hop: samples between frames, at most `window`; it need not divide `window`.
         n_fft: length of the FFT, at least `window` (default: `window`).
 
     Raises:
@@ -61,9 +61,9 @@ class InverseSTFT(Layer):
 
         x[t] = sum_k synthesis[k] * irfft(X[t + K - 1 - k])[k],   0 <= k < K = window / hop,   [k]: the k-th hop samples
 
-    The synthesis window is the periodic Hann window over the overlap sum of its square, so that
-    InverseSTFT(STFT(x)) = x. An output frame is complete once the last of the K windows that cover it was heard:
-    lookahead = window / hop - 1 frames. Of a longer FFT only the first `window` samples are used.
+    The synthesis window is the periodic Hann window divided by the overlap sum of its square, so that
+    InverseSTFT(STFT(x)) = x. An output frame is complete when the last of the K windows that cover it has arrived:
+    lookahead = window / hop - 1 frames. If the FFT is longer, only its first `window` samples are used.
 
     State: the unfinished output frames, float32[batch, window / hop - 1, hop].
 

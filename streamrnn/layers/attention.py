@@ -1,4 +1,4 @@
-"""Attention to frames that were heard before: the transformer's memory, as an explicit state of constant size."""
+"""Causal attention: the transformer's memory as an explicit state of constant size."""
 
 from functools import partial
 from typing import Any, NamedTuple
@@ -16,19 +16,17 @@ Heads = Float[Array, "batch _time heads head_features"]
 Row = Float[Array, "_time heads head_features"]
 Frame = Float[Array, "batch heads head_features"]
 
-# A scan takes so many queries at a time, which bounds its memory. It falls into so many parts, whose queries look no
-# further than to the part's end: of a square of scores, three eighths need not be computed.
+# QUERIES at a time bound the memory of a scan. A scan is cut into PARTS, whose queries see no frame after the part's
+# end, so three eighths of the square of scores need not be computed.
 QUERIES, PARTS = 64, 4
 ROTARY_BASE = 10_000.0
 
 
 class Cache(NamedTuple):
-    """What attention remembers: frame t has slot t mod capacity. Keys are rotated by their position.
+    """The state of attention: frame t has slot t mod capacity. Keys are rotated by their position.
 
-    The slots come last, so that a step reads its memory in the order in which it lies.
-
-    Slots that have not been written hold zeros. The position counts frames so far: 2**31 of them take 248 days at 100
-    per second.
+    The slots are the last axis, so that a step reads memory sequentially. Unwritten slots hold zeros. The position
+    counts frames so far: 2**31 of them take 248 days at 100 per second.
     """
 
     position: Int[Array, " batch"]
@@ -37,19 +35,19 @@ class Cache(NamedTuple):
 
 
 class CausalAttention(Layer):
-    """Each frame looks at itself and the `capacity - 1` frames before it (Vaswani et al. 2017).
+    """Each frame attends to itself and to the `capacity - 1` frames before it (Vaswani et al. 2017).
 
         q, k, v = W x                                       for each head h; q and k rotated by their position
         a[t, j] = softmax_j(q[t] . k[j] / sqrt(head_features)),   t - capacity < j <= t
         y[t]    = W_o [sum_j a[t, j] v[j]]_h
 
-    The state is a `Cache`, a ring in which the newest frame takes the place of the oldest. Its size is read from the
-    state, so it is one layer for two ways of streaming: a sliding window, and, with a capacity that is never reached or
-    that `grow` enlarges in time, a cache of all that was heard.
+    The state is a `Cache`, a ring in which the newest frame replaces the oldest. Its size is read from the state, so
+    the same layer streams in two ways: with a sliding window or, if the capacity is never reached or `grow` enlarges it
+    in time, with a cache of all frames.
 
-    Positions are rotary (Su et al. 2021, "RoFormer"): what counts is how far apart two frames are. Angles are counted
-    in 2**-32 turns, as integers, whose products are exact modulo one turn: scores after hours are those of the first
-    second, to float32's rounding. So keys are rotated once, when they are stored.
+    Positions are rotary (Su et al. 2021, "RoFormer"): scores depend on the distance of two frames. Angles are integers
+    in units of 2**-32 turns, whose products are exact modulo one turn: scores after hours equal those of the first
+    second, up to float32's rounding. So keys are rotated once, when they are stored.
 
     Args:
         features: width of input and output frames.
@@ -95,13 +93,15 @@ class CausalAttention(Layer):
     def step(self, state: Cache, x: Block) -> tuple[Cache, OutputFrame]:
         q, k, v = self._project(state.position, x)
         y = _attend_to_cache(state, q[:, 0], k[:, 0], v[:, 0])
-        # A place that waits for the output: so XLA writes after it has read, in place, where the state is given away. A
-        # copy of the cache would take longer than all the rest. An optimization_barrier does not bring this about.
+        # A dependency on the output makes XLA write after it has read, in place, if the state is donated. A copy of the
+        # cache would take longer than everything else. An optimization_barrier does not have this effect.
         place = state.position + jnp.where(jnp.isnan(y[:, 0, 0]), 0, 0).astype(jnp.int32)
         return _remember(state._replace(position=place), k, v), self._joined(y[:, None])
 
     def scan(self, state: Cache, x: Frames) -> tuple[Cache, Frames]:
         q, k, v = self._project(state.position, x)
+        if not x.shape[1]:
+            return state, self._joined(v)
         each_stream = partial(_attend_in_parts, capacity=state.keys.shape[-1])
         # Fresh streams, as in most trainings: an empty cache costs nothing.
         y = jax.lax.cond(
@@ -117,11 +117,11 @@ class CausalAttention(Layer):
         projected = self.input(x).astype(jnp.float32).reshape(batch, time, 3, self.heads, self.head_features)
         turns = _turns(position[:, None] + jnp.arange(time, dtype=jnp.int32), self.head_features)
         q, k, v = (projected[:, :, part] for part in range(3))
-        # A frame that is NaN has NaN keys, too, for all who see it; to the others, 0 * NaN would still be NaN.
+        # A NaN frame has NaN keys for all queries that see it; for the other queries, 0 * NaN would still be NaN.
         return _rotated(q, turns) / self.head_features**0.5, _rotated(k, turns), jnp.nan_to_num(v)
 
     def _joined(self, y: Heads) -> Frames:
-        return self.output(y.reshape(*y.shape[:2], -1))
+        return self.output(y.reshape(*y.shape[:2], self.heads * self.head_features))
 
 
 def _turns(position: Int[Array, "batch time"], head_features: int) -> Float[Array, "batch time pairs"]:
@@ -140,14 +140,14 @@ def _rotated(x: Heads, turns: Float[Array, "batch _time pairs"]) -> Heads:
 
 
 def _attend(q: Heads, keys: Heads, values: Heads, visible: Bool[Array, "batch queries keys"]) -> Heads:
-    """Values weighted by how well their keys fit; every query sees one at least."""
+    """Values weighted by the softmax of their keys' scores; every query sees at least one."""
     scores = jnp.einsum("bqhd,bkhd->bhqk", q, keys)
     weights = jax.nn.softmax(jnp.where(visible[:, None], scores, -jnp.inf))
     return jnp.einsum("bhqk,bkhd->bqhd", weights, values)
 
 
 def _attend_to_cache(cache: Cache, q: Frame, k: Frame, v: Frame) -> Frame:
-    """The same for one query each, which sees the cache and the new frame, whose slot is then its own."""
+    """The same for one query per stream, which sees the cache and the new frame; the new frame then takes its slot."""
     slots = jnp.arange(cache.keys.shape[-1])
     visible, own = (slots <= cache.position[:, None])[:, None], (slots == _slot(cache))[:, None]
     scores = jnp.where(own, jnp.sum(q * k, axis=-1)[..., None], jnp.einsum("bhd,bhdk->bhk", q, cache.keys))
@@ -181,14 +181,14 @@ def _part(start: int, q: Row, k: Row, v: Row, cache: Any, size: int, capacity: i
     """Queries from frame `start` on, `size` at a time, and the keys and values of all frames up to their last."""
     if start >= capacity - 1:
         cache = None
-    # Anew for the gradients: kept, the weights of all queries would be the square that this avoids.
+    # Recomputed for the gradients: stored, the weights of all queries would be the square that this avoids.
     block = jax.checkpoint(lambda first, queries: _block(first, queries, k, v, cache, capacity))
     firsts = jnp.arange(start, start + len(q), size)
     return jax.lax.map(lambda each: block(*each), (firsts, q.reshape(-1, size, *q.shape[1:]))).reshape(q.shape)
 
 
 def _block(first: jax.Array, q: Row, k: Row, v: Row, cache: Any, capacity: int) -> Row:
-    """The queries of frame `first` and those behind it."""
+    """The queries of frame `first` and the following ones."""
     width = min(len(k), capacity + len(q) - 1)
     begin = jnp.maximum(first + len(q) - width, 0)
     keys, values = (jax.lax.dynamic_slice_in_dim(whole, begin, width) for whole in (k, v))
@@ -204,13 +204,13 @@ def _block(first: jax.Array, q: Row, k: Row, v: Row, cache: Any, capacity: int) 
 
 def _visible_in_cache(cache: Any, frame: Int[Array, "queries 1"]) -> Bool[Array, "queries slots"]:
     capacity = cache.keys.shape[-1]
-    # How long before the first new frame a slot was written: 1 to capacity frames.
+    # The age of each slot at the first new frame: 1 to capacity frames.
     before = (cache.position - 1 - jnp.arange(capacity)) % capacity + 1
     return (frame + before < capacity) & (before <= cache.position)
 
 
 def _remember(cache: Cache, k: Heads, v: Heads) -> Cache:
-    """The cache with the newest frames in the place of the oldest."""
+    """The cache after the newest frames have replaced the oldest."""
     time, capacity = k.shape[1], cache.keys.shape[-1]
     kept = min(time, capacity)
     slots = (cache.position[:, None] + jnp.arange(time - kept, time)) % capacity
@@ -221,22 +221,22 @@ def _remember(cache: Cache, k: Heads, v: Heads) -> Cache:
 
 
 class Past(NamedTuple):
-    """What `Recomputed` remembers: the frames in the order in which they came, zeros behind the last."""
+    """The state of `Recomputed`: the frames in order, then zeros."""
 
     heard: Int[Array, " batch"]
     frames: Float[Array, "batch capacity features"]
 
 
 class Recomputed(Layer):
-    """Any layer without its state: each step runs it over all frames so far, from the first on, and keeps the last.
+    """Any layer without its state: each step runs it over all frames so far and keeps the last output.
 
-    That is how a network that cannot stream is made to. The state is a `Past`, whose size is read from it, so `grow`
-    can enlarge it. The outputs are those of the inner layer until it is full; then the older half is forgotten and the
-    inner layer begins anew with the rest. For fresh streams that fit, `scan` is a single scan of the inner layer; else
+    This is how to stream a network that cannot stream. The state is a `Past`, whose size is read from it, so `grow`
+    can enlarge it. Until it is full, the outputs are those of the inner layer. Then the older half is dropped and the
+    inner layer starts again with the rest. For fresh streams that fit, `scan` is a single scan of the inner layer; else
     it costs about four.
 
     Args:
-        inner: a layer of stride 1. In training it may hold no Dropout: put that behind.
+        inner: a layer of stride 1. In training it may contain no Dropout: put that after it.
         features: width of its input frames.
         capacity: frames that are kept, at least 2.
 
@@ -316,13 +316,13 @@ def _taken(y: Frames, places: Int[Array, "batch _places"]) -> Frames:
 
 
 def grow(state: State, capacity: int) -> State:
-    """A state in which every `Cache` and `Past` has room for `capacity` frames; all else is as it was.
+    """A copy of the state in which every `Cache` and `Past` has room for `capacity` frames.
 
-    This changes the state's shapes, which nothing else does: programs compile anew, and the time of a step grows. It is
-    there to measure what a transformer costs that never forgets. Not to be called inside jit.
+    This changes the state's shapes, which nothing else does: programs compile anew, and a step takes longer. Its
+    purpose is to measure the cost of a transformer that never forgets. Do not call it inside jit.
 
     Raises:
-        ValueError: a part has more room already, or a Cache has forgotten frames, so that its slots cannot be told.
+        ValueError: a part already has more room, or a Cache has dropped frames, so that its order is lost.
     """
     return jax.tree.map(lambda part: _grown(part, capacity) if _is_memory(part) else part, state, is_leaf=_is_memory)
 

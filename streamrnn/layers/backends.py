@@ -1,4 +1,4 @@
-"""How a recurrence can be run over many frames, by name: all ways give the same numbers with the same weights."""
+"""The backends that run a recurrence over many frames, by name. With the same weights all give the same numbers."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any
 from streamrnn.cells import Cell, GatedCell, LinearCell
 from streamrnn.layers.cudnn import cudnn_refusal, cudnn_scan
 from streamrnn.layers.fused_kernels import fused_refusal, fused_scan
-from streamrnn.layers.gated_scans import gated_scan, plain_scan
+from streamrnn.layers.gated_scans import gated_scan, has_weights_inside, plain_scan
 from streamrnn.layers.linear_scans import associative_scan, linear_scan
 
 # (cell, state, x[time, batch, in]) -> (state after the last frame, y[time, batch, out])
@@ -16,12 +16,12 @@ Run = Callable[[Any, Any, Any], tuple[Any, Any]]
 
 @dataclass(frozen=True)
 class Backend:
-    """A way of running cells.
+    """One way to run cells over many frames.
 
     Attributes:
-        run: what runs one.
-        refusal: says of a cell why it can't be run so; None where it can.
-        platforms: where it runs, as JAX names platforms ("cpu", "gpu", "tpu"); none named: everywhere.
+        run: the function that runs a cell.
+        refusal: the reason why it can't run a cell; None if it can.
+        platforms: JAX's names of its platforms ("cpu", "gpu", "tpu"); empty: all.
     """
 
     run: Run
@@ -29,14 +29,14 @@ class Backend:
     platforms: tuple[str, ...] = ()
 
     def serves(self, cell: Cell, platform: str | None = None) -> bool:
-        """Whether the cell can be run so; on a platform, if one is named."""
+        """Whether it can run the cell; on this platform, if one is given."""
         return self.refusal(cell) is None and (not self.platforms or platform in (None, *self.platforms))
 
 
 def _scan(cell: Cell, state: Any, x: Any) -> tuple[Any, Any]:
     if isinstance(cell, LinearCell):
         return linear_scan(cell, state, x)
-    if isinstance(cell, GatedCell) and cell.is_pointwise:
+    if isinstance(cell, GatedCell) and cell.is_pointwise and not has_weights_inside(cell):
         return gated_scan(cell, state, x)
     return plain_scan(cell, state, x)
 
@@ -58,7 +58,7 @@ BACKENDS = {
 
 
 def choose(cell: Cell, platform: str) -> tuple[str, str]:
-    """What "auto" means for a cell on a platform: the backend's name, and why it is that one."""
+    """The backend that "auto" chooses for a cell on a platform: its name, and the reason."""
     name = type(cell).__name__
     kernels = [each for each in ("cudnn", "pallas") if BACKENDS[each].serves(cell, platform)]
     if kernels:

@@ -1,7 +1,7 @@
-"""Bins gathered into bands as wide as the ear's, and spread out again.
+"""Frequency bins averaged into bands as wide as the ear's, and bands expanded to bins.
 
-Frames with several numbers per bin are flat, [batch, time, parts * bins], as all frames are: all bins of the first
-part, then all bins of the second.
+Frames with several numbers per bin are flat like all frames, [batch, time, parts * bins]: all bins of the first part,
+then all bins of the second.
 """
 
 import jax.numpy as jnp
@@ -13,10 +13,10 @@ from streamrnn.shapes import Frames
 
 
 def band_weights(bins: int, bands: int, sample_rate: int) -> Float[np.ndarray, "bins bands"]:
-    """How much of each bin belongs to each band: overlapping triangles that add up to 1 in every bin.
+    """The weight of each bin in each band: overlapping triangles that add up to 1 in every bin.
 
-    Bin k lies at k * sample_rate / (2 (bins - 1)) Hz. The peaks stand evenly on the scale of equivalent rectangular
-    bandwidths, but one bin apart where that would be less: low bands are single bins, high ones are wide.
+    Bin k is at k * sample_rate / (2 (bins - 1)) Hz. The peaks are evenly spaced on the scale of equivalent rectangular
+    bandwidths, but at least one bin apart: low bands are single bins, high bands are wide.
 
     Source: Glasberg and Moore, "Derivation of auditory filter shapes from notched-noise data", 1990.
 
@@ -32,7 +32,7 @@ def band_weights(bins: int, bands: int, sample_rate: int) -> Float[np.ndarray, "
 
 
 def _scale(steps: np.ndarray, total: int) -> float:
-    """By what positive steps, none above 1 then, add up to `total`: by halving, since the sum only grows."""
+    """The factor for positive steps, capped at 1, to add up to `total`; by bisection, since the sum only grows."""
     low, high = 0.0, 1 / float(steps.min())
     for _ in range(60):
         middle = (low + high) / 2
@@ -60,7 +60,7 @@ class GatherBands(Stateless):
 
 
 class SpreadBands(Stateless):
-    """Each bin from the bands that it belongs to: x[batch, time, parts * bands] -> y[batch, time, parts * bins].
+    """Expands bands to bins: x[batch, time, parts * bands] -> y[batch, time, parts * bins].
 
     Args:
         parts: numbers per band.
@@ -84,7 +84,8 @@ def _means(weights: np.ndarray) -> np.ndarray:
 
 def _each_part(x: Frames, parts: int, matrix: Float[Array, "from to"]) -> Frames:
     batch, time, _ = x.shape
-    return jnp.matmul(x.reshape(batch, time, parts, -1), matrix).reshape(batch, time, -1)
+    before, after = matrix.shape
+    return jnp.matmul(x.reshape(batch, time, parts, before), matrix).reshape(batch, time, parts * after)
 
 
 __all__ = ["GatherBands", "SpreadBands", "band_weights"]

@@ -1,4 +1,4 @@
-"""Layers composed: one after the other, and around."""
+"""Compositions of layers: in series, and with a skip connection."""
 
 from collections.abc import Callable
 
@@ -11,12 +11,12 @@ from streamrnn.shapes import Block, Frames, OutputFrame, State
 
 
 class Chain(Layer):
-    """Layers one after the other. Strides multiply; look-aheads add, each times the stride before it.
+    """Layers in series. Strides multiply; look-aheads add up, each times the stride before it.
 
-    The state is the tuple of the layers' states. `scan` goes layer by layer, so that each keeps its fast form.
+    The state is the tuple of the layers' states. `scan` goes layer by layer, so each layer uses its own fast scan.
 
     Raises:
-        ValueError: the look-ahead is no multiple of the stride, so that outputs could not be aligned with inputs.
+        ValueError: the look-ahead is not a multiple of the stride, so outputs could not be aligned with inputs.
     """
 
     def __init__(self, *layers: Layer):
@@ -37,7 +37,7 @@ class Chain(Layer):
         return tuple(layer.init_state(batch_size) for layer in self.layers)
 
     def step(self, state: State, x: Block) -> tuple[State, OutputFrame]:
-        """One block of `stride` frames. A layer that follows a subsampling one sees as many frames as its own share."""
+        """One block of `stride` frames. A layer after a subsampling one gets correspondingly fewer frames."""
         states = []
         for layer, layer_state in zip(self.layers, state, strict=True):
             run = layer.step if x.shape[1] == layer.stride else layer.scan
@@ -54,12 +54,12 @@ class Chain(Layer):
 
 
 class Residual(Layer):
-    """x + inner(x), the skip delayed by as much as the inner layer runs behind (He et al. 2016).
+    """x + inner(x), with the skip delayed by the inner layer's look-ahead (He et al. 2016).
 
     Args:
         inner: a layer of stride 1 whose outputs are as wide as its inputs.
-        features: that width; needed where the inner layer looks ahead, for the delay line.
-        dtype: of the frames, such as complex64 for spectra.
+        features: that width; needed for the delay line if the inner layer looks ahead.
+        dtype: dtype of the frames, such as complex64 for spectra.
 
     Raises:
         ValueError: the inner layer's stride is not 1.

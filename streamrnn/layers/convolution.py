@@ -12,16 +12,16 @@ from streamrnn.shapes import Block, Frames, OutputFrame, State
 class CausalConv(Layer):
     """A convolution over the last frames: y[t] = b + sum_k W_k x[t - (kernel_size - 1 - k) * dilation].
 
-    The state is the frames that later outputs still need, [batch, (kernel_size - 1) * dilation + 1 - stride, in]
+    The state is the past frames that later outputs need, [batch, (kernel_size - 1) * dilation + 1 - stride, in]
     (van den Oord et al. 2016, "WaveNet").
 
     Args:
         in_features, out_features: width of input and output frames.
         kernel_size: frames that one output sees.
         stride: input frames per output frame; an output's last frame is the block's last.
-        dilation: distance of the frames seen.
-        groups: channels fall into this many separate groups; in_features makes it depthwise.
-        use_bias: whether b is there.
+        dilation: distance of these frames.
+        groups: number of separate groups of channels; in_features makes the convolution depthwise.
+        use_bias: whether to add b.
         dtype: compute dtype; parameters and state stay float32.
         rngs: random streams that draw the parameters.
 
@@ -70,7 +70,7 @@ class CausalConv(Layer):
         if self.groups > 1:
             return self.scan(state, x)
         heard = jnp.concatenate([state, x.astype(state.dtype)], axis=1)
-        # One matmul over all taps: half the time of a convolution that gives a single frame.
+        # One matmul over all taps: half the time of a convolution with a single output frame.
         taps = heard[:, :: self.dilation].reshape(x.shape[0], 1, -1)
         return heard[:, x.shape[1] :], self._weighted(taps)
 

@@ -1,4 +1,4 @@
-"""LSTM by NVIDIA's cuDNN, through JAX's binding: float32, all frames in one call."""
+"""LSTM with NVIDIA's cuDNN, through JAX's binding: float32, all frames in one call."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from streamrnn.cells import LSTM, Cell
 def cudnn_scan(
     cell: LSTM, state: Any, x: Float[jax.Array, "time batch in"]
 ) -> tuple[Any, Float[jax.Array, "time batch out"]]:
-    """All frames by cuDNN (jax.experimental.rnn, which packs weights as PyTorch names and orders them)."""
+    """All frames with cuDNN (jax.experimental.rnn, which packs weights in PyTorch's order)."""
     from jax.experimental import rnn
 
     time, batch, in_features = x.shape
@@ -34,7 +34,7 @@ def cudnn_scan(
 
 
 def packed_weights(cell: LSTM) -> Float[jax.Array, " weights"]:
-    """The weights as cuDNN takes them: of input and state, gates in their order, then the biases of both."""
+    """The weights in cuDNN's layout: those of input and state, gates in order, then the biases of both."""
     input_bias: Any = cell.input.bias
     kernel, bias = cell.recurrent_weights
     return jnp.concatenate([cell.input.kernel[...].T.ravel(), kernel.T.ravel(), input_bias[...], bias])
@@ -42,7 +42,8 @@ def packed_weights(cell: LSTM) -> Float[jax.Array, " weights"]:
 
 def cudnn_refusal(cell: Cell) -> str | None:
     """Why cuDNN can't run a cell; None if it can."""
-    if not isinstance(cell, LSTM) or not cell.is_pointwise:
+    # A subclass may have equations of its own.
+    if type(cell) is not LSTM or not cell.is_pointwise:
         return "cuDNN is bound for an LSTM without a projection alone"
     if jnp.dtype(cell.dtype) != jnp.float32:
         return f"cuDNN is bound for float32 alone, and the cell computes in {jnp.dtype(cell.dtype).name}"

@@ -1,4 +1,4 @@
-"""Waiting: frames that come later, and outputs that look ahead."""
+"""Delays of frames, and look-ahead by delayed targets."""
 
 import jax.numpy as jnp
 
@@ -7,17 +7,17 @@ from streamrnn.shapes import Block, Frames, OutputFrame, State
 
 
 class Delay(Layer):
-    """Hands out each frame `frames` steps later; zeros come first. The look-ahead is that delay: aligned() undoes it.
+    """Delays each frame by `frames` steps; zeros come first. The look-ahead is that delay: aligned() undoes it.
 
     Args:
         frames: the delay, 0 or more.
         features: width of a frame.
-        dtype: of the frames, such as complex64 for spectra.
+        dtype: dtype of the frames, such as complex64 for spectra.
 
-    The state is the frames under way, [batch, frames, features], of that dtype.
+    The state is the delayed frames, [batch, frames, features], of that dtype.
 
     Raises:
-        ValueError: frames is negative; in step and scan, frames are complex and dtype is not.
+        ValueError: frames is negative; in step and scan, frames are complex but dtype is not.
     """
 
     def __init__(self, frames: int, features: int, *, dtype=jnp.float32):
@@ -42,7 +42,7 @@ class Delay(Layer):
 
 
 class Lookahead(Stateless):
-    """Lets what follows hear `frames` further frames before it answers: training with delayed targets.
+    """Lets the following layers see `frames` further frames before their output: training with delayed targets.
 
     Frames pass unchanged; only the declaration changes, and with it which output belongs to which input
     (Graves and Schmidhuber 2005, "Framewise phoneme classification").

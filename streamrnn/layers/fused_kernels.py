@@ -1,6 +1,6 @@
-"""Gated recurrences as one GPU kernel each way: the recurrent weights stay on the chip for a whole recording.
+"""Gated recurrences as one GPU kernel per direction: the recurrent weights stay on the chip for a whole recording.
 
-A plain scan launches several kernels per frame, and each reads the weights anew. Here each multiprocessor takes some
+A plain scan launches several kernels per frame, and each reads the weights anew. Here each multiprocessor runs some
 rows of the batch through all frames (Diamos et al. 2016, "Persistent RNNs"). The kernels are written in Pallas from
 the cell's own equations, so they serve every gated cell.
 """
@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Float, Inexact
 
 from streamrnn.cells import Cell, GatedCell, gate_sums, recurrent_part
-from streamrnn.layers.gated_scans import Equations, previous, weight_gradients
+from streamrnn.layers.gated_scans import Equations, has_weights_inside, previous, weight_gradients
 from streamrnn.layers.row_kernels import over_rows
 from streamrnn.shapes import State
 
@@ -42,6 +42,8 @@ def fused_refusal(cell: Cell) -> str | None:
     """Why the kernels can't run a cell; None if they can."""
     if not isinstance(cell, GatedCell) or not cell.is_pointwise:
         return "the kernels are for Elman networks, GRUs and LSTMs without a projection"
+    if has_weights_inside(cell):
+        return f"the kernels have no gradient for weights that {type(cell).__name__}.combine uses, such as peepholes"
     hidden = cell.out_features
     if hidden not in HIDDEN_SIZES:
         return f"the kernels need a state of {', '.join(map(str, HIDDEN_SIZES))} numbers, and the cell's has {hidden}"
@@ -70,7 +72,7 @@ def _forward(
 def _backward(cell: Equations, interpret: bool, saved: Any, cotangents: tuple[State, Any]) -> tuple[Any, ...]:
     kernel, bias, start, z, states = saved
     before = previous(start, states)
-    # The sums of all frames anew, in one matmul, so that the forward kernel need not write them.
+    # The sums of all frames are recomputed in one matmul, so that the forward kernel need not write them.
     s = recurrent_part(cell.output_of(before), kernel, bias, cell.dtype)
     sums = jnp.concatenate(gate_sums(_gates(cell, z), _gates(cell, s), cell.modulated), axis=-1)
     d_sums, d_start = _all_gradients(cell, interpret, kernel, before, sums, *cotangents)
@@ -110,7 +112,7 @@ def _all_states(cell: Equations, interpret: bool, kernel: Kernel, bias: Any, sta
 def _all_gradients(
     cell: Equations, interpret: bool, kernel: Kernel, before: State, sums: Any, d_last: State, d_y: Any
 ) -> tuple[Any, State]:
-    """The gradients by the sums of each frame, and by the first state."""
+    """The gradients with respect to the sums of each frame and to the first state."""
     leaves, tree = jax.tree.flatten(before)
     gates, hidden, time = cell.gates, kernel.shape[0], sums.shape[0]
     places, count = range(gates + len(cell.modulated)), len(leaves)

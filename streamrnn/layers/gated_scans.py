@@ -1,4 +1,4 @@
-"""Frame by frame: any cell as it is, and gated cells with a gradient that keeps their weights out of the loop."""
+"""Scans frame by frame: of any cell, and of gated cells with a gradient that keeps their weights out of the loop."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from flax import nnx
 from jaxtyping import Float, Inexact
 
 from streamrnn.cells import Cell, GatedCell, gate_sums, recurrent_part
@@ -20,7 +21,7 @@ Weights = tuple[jax.Array, ...]
 
 @dataclass(frozen=True)
 class Equations:
-    """A gated cell without its weights, which reach derivatives as arguments. Attributes are the cell's."""
+    """A gated cell without its weights, which derivatives take as arguments. Attributes are the cell's."""
 
     combine: Callable[[State, Any], State]
     output_of: Callable[[State], Any]
@@ -33,14 +34,14 @@ class Equations:
         return cls(cell.combine, cell.output_of, cell.dtype, cell.gates, cell.modulated)
 
     def sums(self, kernels: Any, biases: Any, state: State, z: Any) -> tuple[Any, ...]:
-        """What the cell combines in one frame, with the weights of each gate's recurrent part."""
+        """The arguments of `combine` for one frame, given the weights of each gate's recurrent part."""
         h, parts = self.output_of(state), zip(kernels, biases, strict=True)
         return gate_sums(z, tuple(recurrent_part(h, *weights, self.dtype) for weights in parts), self.modulated)
 
     def back(self, backwards: Any, state: State, sums: Any, d_state: State, d_y: jax.Array) -> tuple[State, Any]:
-        """The gradients by the state before a frame and by its sums, given those by the next state and by its output.
+        """The gradients of the state before a frame and of its sums, from those of the next state and the output.
 
-        `backwards` are each gate's recurrent weights, transposed.
+        `backwards` holds each gate's recurrent weights, transposed.
         """
 
         def advanced(state: State, sums: Any) -> tuple[State, jax.Array]:
@@ -53,22 +54,39 @@ class Equations:
         return jax.tree.map(jnp.add, d_state, jax.vjp(self.output_of, state)[1](d_h)[0]), d_sums
 
     def recurrent(self, d_sums: Any) -> tuple[Any, ...]:
-        """Of what there is for each sum, that for each gate's recurrent part."""
+        """Selects from the values for each sum those for each gate's recurrent part."""
         places = (self.gates + self.modulated.index(g) if g in self.modulated else g for g in range(self.gates))
         return tuple(d_sums[place] for place in places)
 
 
 def plain_scan(cell: Cell, state: State, x: Inputs) -> tuple[State, Outputs]:
-    """Frame by frame, for any cell, with the gradient that JAX makes of it."""
+    """Frame by frame, for any cell, with JAX's gradient of the scan."""
     return jax.lax.scan(cell.advance, state, cell.project(x))
+
+
+def has_weights_inside(cell: GatedCell) -> bool:
+    """Whether `combine` uses weights, as for peepholes: `gated_scan` and the kernels give these no gradient."""
+    graph, weights, rest = nnx.split(cell, nnx.Param, ...)
+    # The shape alone: models that are built abstractly have no values.
+    size = cell.recurrent.kernel.shape[1] // cell.gates
+    sums = tuple(jnp.zeros((1, size)) for _ in range(cell.gates + len(cell.modulated)))
+
+    def combined(weights: Any, sums: Any) -> State:
+        cell: Any = nnx.merge(graph, weights, rest)
+        return cell.combine(cell.init_state(1), sums)
+
+    shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), weights)
+    jaxpr = jax.make_jaxpr(combined)(shapes, sums).jaxpr
+    used = {id(each) for equation in jaxpr.eqns for each in equation.invars}
+    return any(id(each) in used for each in jaxpr.invars[: len(jax.tree.leaves(weights))])
 
 
 def gated_scan(cell: GatedCell, state: State, x: Inputs) -> tuple[State, Outputs]:
     """Frame by frame, for cells that are pointwise after their matmuls.
 
-    Each gate is an array of its own: XLA's loops on processors use no vector instructions for what reads several
-    slices of one array. The gradient runs backwards through time for the gates alone; that of the weights is one
-    matmul over all frames. What is kept for it is the sums that enter the gates, and the states.
+    Each gate is a separate array, because XLA's loops on processors do not vectorise operations that read several
+    slices of one array. The backward loop computes the gradients of the gates alone; the gradient of the weights is one
+    matmul over all frames. For it, the sums that enter the gates and the states are kept.
     """
     kernels, biases = (tuple(jnp.split(each, cell.gates, axis=-1)) for each in cell.recurrent_weights)
     ran: Any = _run(Equations.of(cell), kernels, biases, state, projected_gates(cell, x))
@@ -77,7 +95,7 @@ def gated_scan(cell: GatedCell, state: State, x: Inputs) -> tuple[State, Outputs
 
 
 def projected_gates(cell: GatedCell, x: Inputs) -> Sequences:
-    """The input's part of each gate, an array each."""
+    """The input's part of each gate, as separate arrays."""
     z = jnp.split(cell.project(_merged(x)), cell.gates, axis=-1)
     return tuple(gate.reshape(*x.shape[:2], gate.shape[-1]) for gate in z)
 
@@ -121,25 +139,33 @@ _run.defvjp(_forward, _backward)
 
 
 def previous(start: State, states: State) -> State:
-    """The states before each frame, of those after each."""
+    """The states before each frame, from those after each frame."""
     return jax.tree.map(lambda first, later: jnp.concatenate([first[None], later])[:-1], start, states)
 
 
 def weight_gradients(
     cell: Equations, h: Float[jax.Array, "time batch out"], d_s: Sequences
 ) -> tuple[Float[jax.Array, "out gates"], Float[jax.Array, " gates"]]:
-    """By the recurrent matmul's kernel and bias: one matmul for all frames, rows and gates."""
+    """The gradients of the recurrent matmul's kernel and bias: one matmul for all frames, rows and gates."""
     h, rows = _merged(h).astype(cell.dtype), _merged(jnp.concatenate(d_s, axis=-1))
     d_kernel = jnp.einsum("...h,...g->hg", h, rows.astype(cell.dtype), preferred_element_type=jnp.float32)
     return d_kernel, rows.sum(range(rows.ndim - 1))
 
 
 def _merged(x: Inexact[jax.Array, "time batch features"]) -> Inexact[jax.Array, "*rows features"]:
-    """Time and rows as one axis, which spares the gradients of matmuls copies: a fifth of an update on a processor.
+    """Time and rows as one axis, which saves copies in the gradients of matmuls: a fifth of an update on a processor.
 
-    Where there are several devices they stay two: XLA would gather the rows of all to merge them.
+    On several devices the axes stay separate: to merge them, XLA would gather the rows of all devices.
     """
     return x if jax.device_count() > 1 else x.reshape(x.shape[0] * x.shape[1], x.shape[2])
 
 
-__all__ = ["Equations", "gated_scan", "plain_scan", "previous", "projected_gates", "weight_gradients"]
+__all__ = [
+    "Equations",
+    "gated_scan",
+    "has_weights_inside",
+    "plain_scan",
+    "previous",
+    "projected_gates",
+    "weight_gradients",
+]

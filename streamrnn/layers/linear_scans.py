@@ -1,4 +1,4 @@
-"""Recurrences that are linear in their state: without a matmul in the loop, and without a loop."""
+"""Scans of recurrences that are linear in their state: without a matmul in the loop, or without a loop."""
 
 from functools import partial
 from typing import Any
@@ -13,18 +13,18 @@ Inputs = Inexact[jax.Array, "time batch in"]
 Outputs = Inexact[jax.Array, "time batch out"]
 Sequence = Float[jax.Array, "time batch hidden"]
 
-# Frames that are combined in parallel: longer pieces would take memory for little time.
+# Frames that are combined in parallel: longer pieces would take memory and save little time.
 PIECE_FRAMES = 256
 
 
 def linear_scan(cell: LinearCell, state: jax.Array, x: Inputs) -> tuple[jax.Array, Outputs]:
-    """Frame by frame, for cells that are linear in their state: no matmul is left, forward or backward."""
+    """Frame by frame, for cells that are linear in their state: the loop has no matmul, forward or backward."""
     return _linear(_one_by_one, cell, state, x)
 
 
 def associative_scan(cell: LinearCell, state: jax.Array, x: Inputs) -> tuple[jax.Array, Outputs]:
-    """All frames of a piece at once, for cells that are linear in their state (Blelloch 1990, section 1.4.1): in time
-    that grows with the logarithm of the piece on a machine that is wide enough. Pieces of 256 frames bound the memory.
+    """All frames of a piece at once, for cells that are linear in their state (Blelloch 1990, section 1.4.1): on a
+    machine with enough parallel units the time is logarithmic in the piece's length. Pieces of 256 frames bound memory.
     """
     return _linear(_in_pieces, cell, state, x)
 
@@ -48,7 +48,9 @@ def _recurrence_forward(run: Any, a: Sequence, b: Sequence, start: jax.Array) ->
 
 def _recurrence_backward(run: Any, saved: Any, d_h: Sequence) -> tuple[jax.Array, ...]:
     a, h, start = saved
-    # What reaches a frame from later ones is the same recurrence, backwards: d[t] = a[t + 1] d[t + 1] + d_h[t].
+    if not len(a):
+        return a, d_h, jnp.zeros_like(start)
+    # The gradients from later frames follow the same recurrence, backwards: d[t] = a[t + 1] d[t + 1] + d_h[t].
     later = jnp.concatenate([a[1:], jnp.zeros_like(a[:1])])
     d_b = run(later[::-1], d_h[::-1], jnp.zeros_like(start))[::-1]
     before = jnp.concatenate([start[None], h[:-1]])
@@ -83,7 +85,7 @@ def _piece(start: jax.Array, ab: tuple[Sequence, Sequence]) -> tuple[jax.Array, 
 
 
 def _then(earlier: tuple[jax.Array, jax.Array], later: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
-    """Two linear maps, one after the other, are one."""
+    """Composes two linear maps into one."""
     (a, b), (c, d) = earlier, later
     return a * c, c * b + d
 

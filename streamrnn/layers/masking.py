@@ -1,4 +1,4 @@
-"""Features with holes, so that a model learns to do without any one of them."""
+"""Masks in features, so that a model learns not to depend on any one of them."""
 
 import jax
 import jax.numpy as jnp
@@ -12,22 +12,22 @@ from streamrnn.shapes import Frames
 class SpecAugment(Stateless):
     """Masks stretches of bands and of frames with zeros while training; changes nothing in eval mode.
 
-    Each row of a batch has its own masks. Widths are drawn evenly from 0 to the greatest, places evenly from where they
-    fit, and masks may overlap. Put it behind the features' normalisation: there, zero is what an average frame has.
-    `model.eval()` switches it off, `model.train()` on again, as with Dropout.
+    Each row of a batch has its own masks. Widths are drawn uniformly from 0 to the maximum, positions uniformly where
+    they fit; masks may overlap. Put it after the features' normalisation, where zero is the value of an average frame.
+    `model.eval()` switches it off and `model.train()` on again, as with Dropout.
 
     Args:
         bands: width of a frame, such as the number of mel bands.
-        band_masks, band_width: how many masks over all frames of some neighbouring bands, and the greatest width.
-        time_masks, time_width_frames: how many masks over all bands of some frames in a row, and the greatest length,
-            which shorter recordings reduce to theirs.
-        rngs: gives the stream "dropout".
+        band_masks, band_width: number of masks over neighbouring bands in all frames, and their maximum width.
+        time_masks, time_width_frames: number of masks over consecutive frames in all bands, and their maximum length,
+            at most that of the recording.
+        rngs: provides the stream "dropout".
 
     Raises:
         ValueError: a number is negative, or band_width is above bands.
 
     Source: Park et al. 2019, "SpecAugment: a simple data augmentation method for automatic speech recognition",
-    without its time warping, of which the paper says that it helps little.
+    without its time warping, which helps little according to the paper.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class SpecAugment(Stateless):
 
 
 def _stretches(key: jax.Array, batch: int, count: int, greatest: int, length: int) -> Bool[jax.Array, "batch length"]:
-    """Where `count` stretches per row lie, each 0 to `greatest` long, in rows of `length`."""
+    """A mask with `count` stretches per row, each 0 to `greatest` long, in rows of `length`."""
     width_key, place_key = jax.random.split(key)
     width = jax.random.randint(width_key, (batch, count, 1), 0, greatest + 1)
     start = jax.random.randint(place_key, (batch, count, 1), 0, length - width + 1)

@@ -1,4 +1,4 @@
-"""Layers that treat each frame by itself: Flax's own, put under the contract."""
+"""Layers that treat each frame independently: Flax's layers under the contract."""
 
 from collections.abc import Callable
 
@@ -28,7 +28,7 @@ class Apply(Stateless):
     """A function of frames as a layer: Apply(jax.nn.relu).
 
     Args:
-        function: maps x[batch, time, in] to y[batch, time, out], each frame by itself, without parameters.
+        function: maps x[batch, time, in] to y[batch, time, out], each frame independently, without parameters.
     """
 
     def __init__(self, function: Callable[[jax.Array], jax.Array]):

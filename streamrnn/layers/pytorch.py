@@ -1,4 +1,4 @@
-"""Weights of PyTorch's nn.RNN, nn.GRU and nn.LSTM, there and back. PyTorch itself is not needed."""
+"""Conversion of weights from and to PyTorch's nn.RNN, nn.GRU and nn.LSTM. PyTorch itself is not needed."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -20,15 +20,15 @@ _BIASES = {"bias_ih", "bias_hh"}
 def from_torch(
     state_dict: Mapping[str, Any], *, prefix: str = "", activation: Callable = jnp.tanh, dtype=jnp.float32
 ) -> Chain:
-    """The layers that a PyTorch state dict holds, one Recurrent each, with the same outputs.
+    """The layers of a PyTorch state dict, one Recurrent each, with the same outputs.
 
-    The number of gates says what it was: 1 is nn.RNN, 3 nn.GRU, 4 nn.LSTM, with or without `proj_size`. Made with
-    bias=False, it gets biases of zero. A state dict does not tell the dropout between layers, so there is none. The
+    The number of gates tells the module: 1 is nn.RNN, 3 nn.GRU, 4 nn.LSTM, with or without `proj_size`. A module with
+    bias=False gets biases of zero. A state dict does not contain the dropout between layers, so there is none. The
     state is the tuple of the cells' states; an LSTM's is (c, h), where PyTorch has (h, c) with the layers as axis 0.
 
     Args:
         state_dict: name -> tensor or array, as `module.state_dict()` or a .safetensors file gives it.
-        prefix: takes only the names that begin with it, for a part of a larger model: "encoder.gru.".
+        prefix: select only names that begin with it, for a part of a larger model: "encoder.gru.".
         activation: nn.RNN's nonlinearity, which is not in the state dict: jnp.tanh (default) or jax.nn.relu.
         dtype: compute dtype (float32 or bfloat16); parameters and state are float32.
 
@@ -94,7 +94,7 @@ def _layers(selected: Mapping[str, Any]) -> list[dict[str, np.ndarray]]:
 
 
 def _array(tensor: Any) -> np.ndarray:
-    """float32, also from tensors that NumPy cannot read as they are: on a GPU, with gradients, in bfloat16."""
+    """As float32, also from tensors that NumPy cannot read directly: on a GPU, with gradients, in bfloat16."""
     if hasattr(tensor, "detach"):
         tensor = tensor.detach().cpu().float().numpy()
     return np.asarray(tensor, np.float32)
@@ -116,7 +116,7 @@ def _cell(number: int, arrays: Mapping[str, np.ndarray], activation: Callable, d
 
 
 def _empty_cell(number: int, arrays: Mapping[str, np.ndarray], activation: Callable, dtype) -> Elman | GRU | LSTM:
-    """The cell that the weights' shapes ask for, built abstractly: no random numbers are drawn to be overwritten."""
+    """The cell for the weights' shapes, built abstractly, so that no random numbers are drawn to be overwritten."""
     shapes = {name: array.shape for name, array in arrays.items() if name.startswith("weight")}
     if any(len(shape) != 2 or 0 in shape for shape in shapes.values()):
         raise ValueError(f"Layer {number} has weights of the shapes {shapes}; all need to be matrices.")
@@ -137,7 +137,7 @@ def _empty_cell(number: int, arrays: Mapping[str, np.ndarray], activation: Calla
 
 
 def _parameters(cell: Elman | GRU | LSTM) -> dict[str, nnx.Param]:
-    """PyTorch's name without the layer -> our parameter, its transpose. The gates have the same order in both."""
+    """PyTorch's name without the layer -> our parameter, the transpose. The gates have the same order in both."""
     named = {
         "weight_ih": cell.input.kernel,
         "weight_hh": cell.recurrent.kernel,

@@ -1,4 +1,4 @@
-"""A cell made a layer: time enters here."""
+"""Recurrent: a cell as a layer over time."""
 
 from collections.abc import Callable
 from typing import Any
@@ -17,21 +17,19 @@ class Recurrent(Layer):
     """Runs a cell over time. Depth comes from Chain: Chain(Recurrent(GRU(...)), Recurrent(GRU(...))).
 
     Frames x[batch, time, cell.in_features] -> y[batch, time, cell.out_features]; the state is the cell's. `scan`
-    projects the inputs of all frames in one matmul, so that only the recurrent matmul is left for each step.
+    projects the inputs of all frames in one matmul, which leaves only the recurrent matmul for each frame.
 
     Args:
         cell: the recurrence.
-        backend: how `scan` runs. All give the same numbers with the same weights. "scan": frame by frame.
+        backend: how `scan` runs. With the same weights all backends give the same numbers. "scan": frame by frame.
             "associative": many frames at once, for cells that are linear in their state (MinGRU, MinLSTM, RGLRU).
-            "cudnn": an LSTM in float32 by NVIDIA's library. "pallas": Elman, GRU and LSTM with their weights kept on a
-            GPU's chip. "auto": what fits cell and platform; `why` tells.
-        remat_frames: what a gradient needs of so many frames is computed anew when it is needed, instead of being kept
-            (Chen et al. 2016): memory for the states at every so many frames, for the time of another forward pass.
-            None: all is kept.
+            "cudnn": an LSTM in float32, by NVIDIA's library. "pallas": Elman, GRU and LSTM with their weights kept on a
+            GPU's chip. "auto": chosen for cell and platform; `why` has the reason.
+        remat_frames: length of pieces at whose borders states are kept; the values in between are recomputed for
+            gradients (Chen et al. 2016): less memory, for the time of another forward pass. None: keep everything.
 
     Raises:
-        ValueError: there is no such backend, or it can't run this cell, or not on the platform that JAX runs on; or
-            remat_frames is below 1.
+        ValueError: the backend does not exist or can't run this cell on JAX's platform, or remat_frames is below 1.
     """
 
     def __init__(self, cell: Cell, backend: str = "auto", remat_frames: int | None = None):
@@ -39,7 +37,7 @@ class Recurrent(Layer):
         self.run_by(backend, remat_frames)
 
     def run_by(self, backend: str = "auto", remat_frames: int | None = None) -> None:
-        """Chooses anew how `scan` runs; arguments and errors are those of the class."""
+        """Changes how `scan` runs; arguments and errors are those of the class."""
         if remat_frames is not None and remat_frames < 1:
             raise ValueError(f"Recurrent got remat_frames={remat_frames}; pass 1 or more, or None to keep all.")
         if backend != "auto":
@@ -63,12 +61,12 @@ class Recurrent(Layer):
 
     @property
     def chosen_backend(self) -> str:
-        """The backend in force: what "auto" means for this cell, on the platform that JAX runs on by default."""
+        """The backend in use: with "auto", the one for this cell on JAX's default platform."""
         return self._choice()[0]
 
     @property
     def why(self) -> str:
-        """Why `chosen_backend` is what it is."""
+        """The reason for `chosen_backend`."""
         return self._choice()[1]
 
     def _choice(self) -> tuple[str, str]:
@@ -91,7 +89,7 @@ class Recurrent(Layer):
 
 
 def _forgetting(run: Callable[[Any, Any], tuple[Any, Any]], length: int, state: Any, x: Any) -> tuple[Any, Any]:
-    """Runs pieces of x one after the other; nothing inside a piece is kept for its gradient."""
+    """Runs pieces of x in order; nothing inside a piece is kept for the gradient."""
     run = jax.checkpoint(run)
     whole = len(x) - len(x) % length
     state, y = jax.lax.scan(run, state, x[:whole].reshape(-1, length, *x.shape[1:]))
@@ -103,13 +101,13 @@ def _forgetting(run: Callable[[Any, Any], tuple[Any, Any]], length: int, state: 
 
 
 def run_recurrences(model: nnx.Module, backend: str = "auto", remat_frames: int | None = None) -> None:
-    """Chooses for all recurrent layers of a model how they run over many frames.
+    """Chooses the backend of all recurrent layers of a model.
 
     Args:
         backend, remat_frames: see Recurrent.
 
     Raises:
-        ValueError: a layer can't run so; or it is asked for and there is no recurrent layer.
+        ValueError: a layer can't use the backend, or there is no recurrent layer and a choice was asked for.
     """
     layers = [node for _, node in nnx.iter_graph(model) if isinstance(node, Recurrent)]
     if not layers and (backend, remat_frames) != ("auto", None):

@@ -1,4 +1,4 @@
-"""Kernels whose work is shared out by rows: over a GPU's multiprocessors, and over devices that have rows each."""
+"""Kernels that split their work by rows: over a GPU's multiprocessors, and over devices."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -20,11 +20,11 @@ def over_rows(
 ) -> tuple[jax.Array, ...]:
     """Runs a Pallas kernel on tiles of 16 rows.
 
-    Arrays with rows are [time, rows, features] or [rows, features]. Where they are spread over devices by rows, each
-    device runs the kernel on its own: without a rule, XLA would gather all rows on each.
+    Arrays with rows are [time, rows, features] or [rows, features]. If their rows are split over devices, each device
+    runs the kernel on its own rows; without a rule for that, XLA would gather all rows on each device.
 
     Args:
-        body: the kernel; it gets a reference per input, then one per output, of a tile of rows each.
+        body: the kernel; its arguments are references to a tile of rows of each input, then of each output.
         outputs: their shapes and dtypes.
         inputs: arrays; the first `whole` of them have no rows, and each tile gets all of them.
         interpret: run the kernel's operations one by one, on any platform.
@@ -76,7 +76,7 @@ def _on_one_device(
 
 
 def _row_axis(array: Any) -> Any:
-    """What the rows of an array are spread over."""
+    """The mesh axes over which the rows of an array are split."""
     spec = tuple(array.sharding.spec) + (None,) * array.ndim
     return spec[array.ndim - 2]
 
@@ -86,7 +86,7 @@ def _row_spec(array: Any, axis: Any) -> PartitionSpec:
 
 
 def _sharding_rule(inputs: Sequence[Any], outputs: Sequence[Any], whole: int) -> str:
-    """The axes by name, as einsum would have them: rows are the same everywhere, all others stand alone."""
+    """The axes in einsum's notation: the rows are shared by all arrays, all other axes are independent."""
 
     def axes(array: Any, name: str, has_rows: bool) -> str:
         names = [f"{name}{axis}" for axis in range(array.ndim)]

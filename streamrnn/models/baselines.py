@@ -1,7 +1,7 @@
-"""Cores without recurrence, to measure recurrent ones against: transformer, feed-forward and convolutional networks.
+"""Cores without recurrence, for comparison: transformers, feed-forward and convolutional networks.
 
-Each function gives the layers of a core in order, frames x[batch, time, in_features] -> y[batch, time, features], one
-step per frame. They differ in what a stream has to remember, and in what a step costs.
+Each function returns the layers of a core in order, frames x[batch, time, in_features] -> y[batch, time, features],
+one step per frame. The cores differ in a stream's memory and in the cost of a step.
 """
 
 import math
@@ -27,14 +27,14 @@ def transformer(
 
     Args:
         in_features, features: width of input frames; of output frames and of the layers.
-        layers: how many.
+        layers: number of layers.
         heads: heads of attention; each is features / heads wide, rounded up to an even number.
-        capacity: frames that a frame sees in each layer: a sliding window, or more than will ever be heard.
+        capacity: frames that a frame sees in each layer: a sliding window, or more than any stream has.
         dtype: compute dtype; parameters, state and attention are float32.
         rngs: random streams that draw the parameters.
     """
     blocks: list[Layer] = [_transformer_layer(features, heads, capacity, dtype, rngs) for _ in range(layers)]
-    # Frames of zeros come (silence, normalised); without a bias, the norms would magnify their rounding errors.
+    # Normalised silence is frames of zeros; without a bias, the norms would amplify their rounding errors.
     bias_init = nnx.initializers.normal(0.1)
     blocks[0] = Chain(Dense(in_features, features, bias_init=bias_init, dtype=dtype, rngs=rngs), blocks[0])
     blocks[-1] = Chain(blocks[-1], LayerNorm(features, dtype=dtype, rngs=rngs))
@@ -44,7 +44,7 @@ def transformer(
 def recomputed_transformer(
     in_features: int, features: int, *, layers: int, heads: int, capacity: int, dtype=jnp.float32, rngs: nnx.Rngs
 ) -> list[Layer]:
-    """The same transformer without a cache: each step runs it anew over the last frames, at most `capacity`."""
+    """The same transformer without a cache: each step recomputes the last frames, at most `capacity`."""
     inner = transformer(in_features, features, layers=layers, heads=heads, capacity=capacity, dtype=dtype, rngs=rngs)
     return [Recomputed(Chain(*inner), in_features, capacity)]
 
@@ -52,7 +52,7 @@ def recomputed_transformer(
 def feedforward(
     in_features: int, features: int, *, layers: int, window: int, dtype=jnp.float32, rngs: nnx.Rngs
 ) -> list[Layer]:
-    """Fully connected layers over the last `window` frames; nothing before them is remembered.
+    """Fully connected layers over the last `window` frames, without memory of earlier ones.
 
     Source: Hinton et al. 2012, "Deep neural networks for acoustic modeling in speech recognition", but with relu.
     """
@@ -65,11 +65,11 @@ def feedforward(
 def temporal_convolutions(
     in_features: int, features: int, *, window: int, dtype=jnp.float32, rngs: nnx.Rngs
 ) -> list[Layer]:
-    """Residual blocks of two convolutions over three frames, each block's twice as far apart as the one's before it.
+    """Residual blocks of two convolutions over three frames; each block doubles the dilation.
 
         x = relu(x + relu(W_2 * relu(W_1 * x)))
 
-    as many as it takes for an output to see `window` frames (Bai et al. 2018, "An empirical evaluation of generic
+    as many blocks as an output needs to see `window` frames (Bai et al. 2018, "An empirical evaluation of generic
     convolutional and recurrent networks for sequence modeling", without weight normalisation).
     """
     # n blocks, with dilations 1, 2, ... 2**(n - 1), see 1 + 4 (2**n - 1) frames.

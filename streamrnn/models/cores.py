@@ -1,4 +1,4 @@
-"""The core of a model, by name: what carries the past between features and head. All may be trained, saved and run."""
+"""The core of a model, by name: the layers with memory between features and head. All can be trained, saved and run."""
 
 import bisect
 import dataclasses
@@ -17,7 +17,7 @@ from streamrnn.layers import Recurrent
 from streamrnn.models.baselines import feedforward, recomputed_transformer, temporal_convolutions, transformer
 from streamrnn.models.model import Model
 
-# Settings, width of the input frames, random streams -> layers in their order, the last one as wide as `hidden`.
+# Settings, width of the input frames, random streams -> layers in order, the last one with `hidden` features.
 Core = Callable[["CoreSettings", int, nnx.Rngs], list[Layer]]
 
 
@@ -69,7 +69,7 @@ if TYPE_CHECKING:
     CoreName = str
     CellName = str
 else:
-    # The command line offers what the tables have; type checkers want literals written out.
+    # The command line offers the entries of the tables; type checkers need the literals written out.
     CoreName = Literal[tuple(CORES)]
     CellName = Literal[tuple(CELLS)]
 
@@ -79,25 +79,25 @@ class CoreSettings:
     """The shape of a core. Settings of a model inherit these.
 
     Raises:
-        ValueError: there is no such core, or a number is below 1.
+        ValueError: the core does not exist, or a number is below 1.
     """
 
     core: CoreName = "gru"
-    """What carries the past: a recurrent network (elman, gru, lstm, and mingru, minlstm, rglru, whose recordings can be
-    computed all at once), a transformer that keeps all it can (transformer),
-    has a sliding window (transformer-window) or is run anew over the past at each step (transformer-recompute), fully
-    connected layers over the last frames (feedforward), or dilated convolutions (tcn)."""
+    """The layers with memory: a recurrent network (elman, gru, lstm, and mingru, minlstm, rglru, which compute all
+    frames of a recording in parallel), a transformer with a full cache (transformer), with a sliding window
+    (transformer-window) or without a cache (transformer-recompute), fully connected layers over the last frames
+    (feedforward), or dilated convolutions (tcn)."""
     hidden: int = 128
     """State of each layer of a recurrent core; width of the others."""
     layers: int = 2
-    """Layers of the core. A tcn has as many as its context takes."""
+    """Layers of the core. A tcn has as many as its context needs."""
     heads: int = 4
     """Heads of attention of a transformer."""
     context_frames: int | None = None
     """Frames that a core without recurrence sees; a transformer, in each layer. None: 2048 for transformer and
     transformer-recompute, 250 for transformer-window and tcn, 31 for feedforward."""
     dtype: Literal["float32", "bfloat16"] = "float32"
-    """Numbers that the core computes in; weights, state and logits are float32 either way."""
+    """Compute dtype of the core; weights, state and logits are float32 either way."""
 
     def __post_init__(self):
         if self.core not in CORES:
@@ -108,7 +108,7 @@ class CoreSettings:
 
 
 def core_layers(settings: CoreSettings, in_features: int, rngs: nnx.Rngs) -> list[Layer]:
-    """The core that the settings name: layers in their order, x[batch, time, in_features] -> y[.., settings.hidden].
+    """The core named in the settings: layers in order, x[batch, time, in_features] -> y[.., settings.hidden].
 
     All have stride 1 and no look-ahead.
     """
@@ -119,10 +119,10 @@ Settings = TypeVar("Settings", bound=CoreSettings)
 
 
 def recurrent_layer(core: str, in_features: int, hidden: int, dtype: str, rngs: nnx.Rngs) -> Recurrent:
-    """A layer of the cell of that name, for networks that are recurrent in any case.
+    """A recurrent layer with the cell of that name, for networks whose core is always recurrent.
 
     Raises:
-        ValueError: there is no such cell.
+        ValueError: the cell does not exist.
     """
     if core not in CELLS:
         raise ValueError(f"core is {core!r}; it must be one of {', '.join(CELLS)}.")
@@ -130,17 +130,17 @@ def recurrent_layer(core: str, in_features: int, hidden: int, dtype: str, rngs: 
 
 
 def matched(model: Callable[..., Model], settings: Settings, core: str) -> Settings:
-    """The settings with another core, made as wide as gives the model as many parameters as it had, within 5 %.
+    """The settings with another core, of the width at which the model keeps its number of parameters, within 5 %.
 
     Models are only built abstractly.
 
     Args:
-        model: the class that the settings are for, such as VoiceActivity.
-        settings: their core is what is to be matched.
+        model: the class for these settings, such as VoiceActivity.
+        settings: the settings to match.
         core: a name in CORES.
 
     Raises:
-        ValueError: there is no such core, or no width comes within 5 %.
+        ValueError: the core does not exist, or no width comes within 5 %.
     """
 
     def of_width(hidden: int) -> Settings:
@@ -162,7 +162,7 @@ def matched(model: Callable[..., Model], settings: Settings, core: str) -> Setti
 
 
 def parameter_count(model: Callable[..., Model], settings: Any) -> int:
-    """Numbers that a model of these settings learns."""
+    """Number of trained parameters of a model with these settings."""
     built = nnx.eval_shape(lambda: model(settings, rngs=nnx.Rngs(0)))
     return sum(leaf.size for leaf in jax.tree.leaves(nnx.state(built, nnx.Param)))
 

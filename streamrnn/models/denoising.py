@@ -1,9 +1,9 @@
-"""Speech without the noise: sound in, sound out, by a mask on its spectrum."""
+"""Noise suppression: sound in, sound out, with a mask on the spectrum."""
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, NoReturn
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,50 +19,50 @@ from streamrnn.models.cores import CellName, recurrent_layer
 from streamrnn.models.model import Model
 from streamrnn.shapes import Block, Frames, OutputFrame, Spectrum, State
 
-# Of a bin's relative power: 60 dB below the level, all is silence.
+# Relative power of a bin: 60 dB below the level counts as silence.
 RELATIVE_SILENCE = 1e-6
-# Where an untrained mask opens: 10 dB above the floor, which noise rarely reaches and speech mostly does.
+# An untrained mask opens 10 dB above the floor, which speech usually exceeds and noise rarely.
 OPENING = 1.0
 
 
 @dataclass(frozen=True)
 class DenoisingSettings:
-    """The shape of a denoising model."""
+    """Settings of a denoising model."""
 
     sample_rate: int = 16_000
-    """Samples per second of the audio that it hears and gives."""
+    """Samples per second of input and output."""
     hop_samples: int = 200
     """Samples per frame."""
     window_samples: int = 600
-    """Samples that one spectrum sees: a multiple of the hop, at least three times as long. It is also the latency."""
+    """Samples per window of the spectrum: a multiple of the hop, at least three hops. It is also the latency."""
     bands: int = 64
-    """Bands that the network hears and answers in, as wide as the ear's."""
+    """Bands of the network's input and output, as wide as the ear's."""
     core: CellName = "gru"
-    """What carries the past: elman, gru or lstm; or mingru, minlstm or rglru, whose recordings can be computed all at
-    once."""
+    """The recurrence: elman, gru or lstm; or mingru, minlstm or rglru, which compute all frames of a recording in
+    parallel."""
     hidden: int = 192
     """State of each of the two recurrent layers."""
     lookahead_frames: int = 0
-    """Later frames that a mask waits for, beside those of the window."""
+    """Later frames that a mask depends on, in addition to those of the window."""
     memory_s: float = 2.0
-    """Seconds over which the running level forgets."""
+    """Memory of the running level, in seconds."""
     floor_fall_s: float = 0.08
-    """Seconds over which a bin's floor follows sound that is below it."""
+    """Time constant, in seconds, with which a bin's floor follows sound below it."""
     floor_rise_s: float = 2.0
-    """Seconds over which a bin's floor follows sound that is above it."""
+    """Time constant, in seconds, with which a bin's floor follows sound above it."""
     silence: float = 1e-10
-    """Power of a sample (full scale 1) below which all is silence."""
+    """Power of a sample (full scale 1) below which sound counts as silence."""
     dtype: Literal["float32", "bfloat16"] = "float32"
-    """Numbers that the core computes in; weights, state and sound are float32 either way."""
+    """Compute dtype of the core; weights, state and sound are float32 either way."""
 
 
 class Denoising(Model):
     """Noise suppression: frames of noisy samples -> the same frames without the noise, out = hop_samples.
 
     STFT -> decibels relative to a running level, and above each bin's floor -> bands -> two recurrent layers -> bands
-    -> mask per bin -> masked STFT -> inverse STFT. The level makes it deaf to how loud the recording is: sound that is
-    twice as loud comes out twice as loud. Outputs run behind by window - hop samples (and the look-ahead); with the hop
-    that is the algorithmic latency, 37.5 ms by default.
+    -> mask per bin -> masked STFT -> inverse STFT. The running level makes the network independent of loudness: twice
+    as loud an input gives twice as loud an output. Outputs lag by window - hop samples (and the look-ahead); with the
+    hop, that is the algorithmic latency, 37.5 ms by default.
 
     Sources: bands and recurrent layers, Valin, "A hybrid DSP/deep learning approach to real-time full-band speech
     enhancement", 2018; masks, Wang, Narayanan and Wang, "On training targets for supervised speech separation", 2014.
@@ -88,17 +88,6 @@ class Denoising(Model):
         masked = Masked(features, _mask_estimator(s, bins, rngs), bins)
         super().__init__(s, decision or SoundSettings(), Chain(spectra[0], masked, spectra[1]), s.hop_samples)
 
-    def decoder(self, **overrides: Any) -> NoReturn:
-        """Sound has no events.
-
-        Raises:
-            TypeError: always; says what to use instead.
-        """
-        raise TypeError(
-            f"{type(self).__name__} gives sound, not events. Use streamrnn.Enhancer for live sound, "
-            "streamrnn.enhance_file for recordings, or streamrnn.Stream for frames of samples."
-        )
-
 
 def _mask_estimator(s: DenoisingSettings, bins: int, rngs: nnx.Rngs) -> Chain:
     """Two numbers per bin in and out: see Masked."""
@@ -115,8 +104,8 @@ def _mask_estimator(s: DenoisingSettings, bins: int, rngs: nnx.Rngs) -> Chain:
     )
 
 
-class Followed(NamedTuple):
-    """What `Prominence` remembers: frames so far (up to its memory), their level, and the floor of each bin in dB."""
+class NoiseFloorState(NamedTuple):
+    """The state of `Prominence`: frames so far (up to its memory), their level, and the floor of each bin in dB."""
 
     frames: Int[jax.Array, " batch"]
     power: Float[jax.Array, " batch"]
@@ -124,7 +113,7 @@ class Followed(NamedTuple):
 
 
 class Prominence(Layer):
-    """How loud each bin is, against the whole and against its own floor: complex[batch, time, bins] -> [.., 2 bins].
+    """The level of each bin relative to the whole and to its own floor: complex[batch, time, bins] -> [.., 2 bins].
 
         w     = 1 / min(t, memory_frames)                          frames t = 1, 2, ...
         level = level + w (mean_k |X_k|^2 - level)
@@ -132,9 +121,9 @@ class Prominence(Layer):
         floor = d  at t = 1, then  floor + (1 - exp(-1 / T)) (d - floor),   T: fall_frames where d < floor, else rise
         y     = [d / 15 + 1, (d - floor) / 10]
 
-    The floor falls fast and rises slowly, so it stays with the noise between and below the words.
+    The floor falls fast and rises slowly, so it follows the noise between and below the words.
 
-    State: `Followed`.
+    State: `NoiseFloorState`.
 
     Source: continuous tracking of minima as in Doblinger, "Computationally efficient speech enhancement by spectral
     minima tracking in subbands", Eurospeech 1995, but in decibels.
@@ -143,45 +132,48 @@ class Prominence(Layer):
         bins: bins of the spectrum.
         memory_frames: length of the level's memory, at least 1.
         fall_frames, rise_frames: time constants of the floor, above 0.
-        silence: power of a bin, above 0, below which the level never counts.
+        silence: lower bound of the level, as power of a bin, above 0.
     """
 
     def __init__(self, bins: int, memory_frames: int, fall_frames: float, rise_frames: float, silence: float):
         self.bins, self.memory_frames, self.silence = bins, memory_frames, silence
         self.fall, self.rise = (-math.expm1(-1 / frames) for frames in (fall_frames, rise_frames))
 
-    def init_state(self, batch_size: int) -> Followed:
-        return Followed(jnp.zeros(batch_size, jnp.int32), jnp.zeros(batch_size), jnp.zeros((batch_size, self.bins)))
+    def init_state(self, batch_size: int) -> NoiseFloorState:
+        return NoiseFloorState(
+            jnp.zeros(batch_size, jnp.int32), jnp.zeros(batch_size), jnp.zeros((batch_size, self.bins))
+        )
 
-    def step(self, state: Followed, x: Spectrum) -> tuple[Followed, Frames]:
+    def step(self, state: NoiseFloorState, x: Spectrum) -> tuple[NoiseFloorState, Frames]:
         return self.scan(state, x)
 
-    def scan(self, state: Followed, x: Spectrum) -> tuple[Followed, Frames]:
+    def scan(self, state: NoiseFloorState, x: Spectrum) -> tuple[NoiseFloorState, Frames]:
         power = jnp.real(x) ** 2 + jnp.imag(x) ** 2
         state, y = jax.lax.scan(self._follow, state, jnp.moveaxis(power, 1, 0))
         return state, jnp.moveaxis(y, 0, 1)
 
-    def _follow(self, state: Followed, power: jax.Array) -> tuple[Followed, jax.Array]:
+    def _follow(self, state: NoiseFloorState, power: jax.Array) -> tuple[NoiseFloorState, jax.Array]:
         frames = jnp.minimum(state.frames + 1, self.memory_frames)
         level = state.power + (jnp.mean(power, axis=-1) - state.power) / frames
         loudness = 10 * jnp.log10(power / (level + self.silence)[:, None] + RELATIVE_SILENCE)
         above = loudness - state.floor_db
         floor = state.floor_db + jnp.where(above < 0, self.fall, self.rise) * above
         floor = jnp.where((state.frames == 0)[:, None], loudness, floor)
-        return Followed(frames, level, floor), jnp.concatenate([loudness / 15 + 1, (loudness - floor) / 10], axis=-1)
+        y = jnp.concatenate([loudness / 15 + 1, (loudness - floor) / 10], axis=-1)
+        return NoiseFloorState(frames, level, floor), y
 
 
 class Masked(Layer):
-    """A spectrum times the mask that is found in it: complex[batch, time, bins], same shape out.
+    """A spectrum times a mask estimated from it: complex[batch, time, bins], same shape out.
 
         [d, p] = features(x)
         [a, b] = estimator([d, p])
         y      = x sigmoid(a + 2 (1 + b) (p - 1))
 
-    So the estimator says for each bin how much passes, and how much that depends on the bin standing out of its floor;
-    where it says nothing, the mask is a gate that opens 10 dB above the floor.
+    So for each bin the estimator gives an offset of the mask and its slope over the bin's height above the floor. If
+    both are 0, the mask is a gate that opens 10 dB above the floor.
 
-    State: those of both layers, and what waits for the estimator's look-ahead.
+    State: the states of both layers, and the frames delayed by the estimator's look-ahead.
 
     Args:
         features: a `Prominence`.

@@ -1,14 +1,12 @@
-"""Which word was just spoken? One probability per word, every 20 ms."""
+"""Keyword detection: one probability per word, every 20 ms."""
 
-import dataclasses
 from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import nnx
 
-from streamrnn.decisions import KeywordDecoder, KeywordSettings
+from streamrnn.decisions import KeywordSettings
 from streamrnn.decisions.keywords import SILENCE, UNKNOWN
 from streamrnn.features import RunningNormalise, log_mel
 from streamrnn.layers import Apply, CausalConv, Chain, Dense, Dropout, Lookahead, SpecAugment
@@ -18,35 +16,35 @@ from streamrnn.models.model import Model
 
 @dataclass(frozen=True)
 class KeywordsSettings(CoreSettings):
-    """The shape of a keyword model.
+    """Settings of a keyword model.
 
     Raises:
-        ValueError: a word comes twice, or is "silence" or "unknown", which are there anyway.
+        ValueError: a word is repeated, or is "silence" or "unknown", which are always classes.
     """
 
     words: tuple[str, ...] = ()
-    """The words to listen for; two more classes, "silence" and "unknown" words, are always there. Training without any
+    """The words to detect; two more classes, "silence" and "unknown" words, are always added. Without words, training
     takes the labels of its first folder."""
     sample_rate: int = 16_000
-    """Samples per second of the audio that it hears."""
+    """Samples per second of the input."""
     hop_samples: int = 160
     """Samples per spectrum; two of them make one frame of probabilities."""
     window_samples: int = 400
-    """Samples that one spectrum sees."""
+    """Samples per window of the spectrum."""
     mels: int = 40
     """Bands of the log-mel spectrum."""
     silence: float = 1e-8
-    """Mel power (of full scale 1) below which all is silence: about the noise of 16 bits."""
+    """Mel power (full scale 1) below which sound counts as silence: about the noise of 16 bits."""
     memory_s: float = 3.0
-    """Seconds over which the running normalisation forgets level and colour of the sound."""
+    """Memory of the running normalisation, in seconds, for level and colour of the sound."""
     floor: float = 25.0
-    """Variance, in squared decibels, below which the running normalisation no longer magnifies."""
+    """Variance, in squared decibels, below which the running normalisation no longer amplifies."""
     channels: tuple[int, int] = (96, 112)
     """Channels of the two convolutions over five spectra, and then over five of every second of these."""
     lookahead_frames: int = 10
-    """Later spectra that a probability waits for; even."""
+    """Later spectra that a probability depends on; even."""
     dropout: float = 0.2
-    """Share of the outputs of each of the core's layers that is dropped in training."""
+    """Dropout of the outputs of each of the core's layers in training."""
 
     def __post_init__(self):
         super().__post_init__()
@@ -82,18 +80,10 @@ class Keywords(Model):
         out = len(settings.labels)
         head = Dense(settings.hidden, out, dtype=jnp.float32, rngs=rngs)
         network = Chain(_front_end(settings, rngs), _core(settings, rngs), head)
-        super().__init__(settings, decision or KeywordSettings(), network, out)
+        super().__init__(settings, decision or KeywordSettings(), network, out, labels=settings.labels)
 
     def readout(self, logits: jax.Array) -> jax.Array:
         return jax.nn.softmax(logits)
-
-    def activity(self, outputs: np.ndarray) -> np.ndarray:
-        """The highest posterior of any word, [frames]."""
-        return outputs[:, 2:].max(axis=1, initial=0)
-
-    def decoder(self, **overrides) -> KeywordDecoder:
-        decision = dataclasses.replace(self.decision, **overrides)
-        return KeywordDecoder(decision, self.settings.labels, self.frame_s, self.lookahead_s)
 
 
 def _front_end(s: KeywordsSettings, rngs: nnx.Rngs) -> Chain:

@@ -1,73 +1,101 @@
-"""What a model is: sound in, decisions' raw material out."""
+"""What a model is: a signal in, the raw material of decisions out."""
 
-from typing import Any, ClassVar, Protocol, runtime_checkable
+import dataclasses
+import textwrap
+from typing import Any, ClassVar
 
 import jax
-import numpy as np
 from flax import nnx
 
 from streamrnn.contract import Layer
-from streamrnn.decisions import Event
+from streamrnn.decisions.outlets import Decoder, Outlet, outlet_by, require_outlet
+from streamrnn.models.pickling import put_together, taken_apart
 from streamrnn.shapes import Block, Frames, OutputFrame, State
+from streamrnn.signals import Signal, Sound, Timed
 
 
-@runtime_checkable
-class Decoder(Protocol):
-    """Turns a model's outputs into events; plain Python, one per stream. See streamrnn.decisions."""
-
-    def push(self, outputs: np.ndarray) -> list[Event]: ...
-    def finish(self, duration_s: float) -> list[Event]: ...
-    def reset(self) -> None: ...
-    def snapshot(self) -> dict: ...
-    def restore(self, snapshot: dict) -> None: ...
-
-
-class Model(Layer):
-    """A network over raw audio: x[batch, time, hop_samples] -> logits y[batch, time/stride, out].
+class Model(Layer, Timed):
+    """A network over a signal: x[batch, time, features] -> logits y[batch, time/stride, out].
 
     A task subclasses it, builds the network (front end, core and head, most often in a Chain) from its frozen dataclass
-    of settings, and says how logits become outputs (`readout`) and outputs become events (`decoder`).
+    of settings, and defines how logits become outputs (`readout`). Its decision settings define the outlet.
+
+    Args:
+        settings: what the model is built from.
+        decision: default settings of its outlet, a dataclass with a method `outlet` such as those of
+            streamrnn.decisions; None: the model gives numbers alone.
+        network: the layer that does the work.
+        out_features: numbers per output frame.
+        signal: what the input frames are; default: Sound of the settings' sample_rate and hop_samples.
+        labels: names of the outputs in their order, or of the ids that a search gives, by id; "" is the blank.
 
     Attributes:
-        network: the layer that does the work.
-        settings: what the model was built from; stored with its weights.
-        decision: default settings of its decoder; stored with its weights.
-        sample_rate: samples per second of the audio that it hears.
-        hop_samples: samples per input frame.
-        out_features: numbers per output frame.
+        settings, decision, network, out_features, signal, labels: see above; the first two are stored with the weights.
     """
 
     Settings: ClassVar[type]
-    Decision: ClassVar[type]
-    sample_rate: int
-    hop_samples: int
+    Decision: ClassVar[type | None] = None
     out_features: int
 
-    def __init__(self, settings: Any, decision: Any, network: Layer, out_features: int):
+    def __init__(
+        self,
+        settings: Any,
+        decision: Any,
+        network: Layer,
+        out_features: int,
+        *,
+        signal: Signal | None = None,
+        labels: tuple[str, ...] = (),
+    ):
         self.settings, self.decision = settings, decision
-        self.sample_rate, self.hop_samples = settings.sample_rate, settings.hop_samples
-        self.network, self.out_features = network, out_features
-        self.stride, self.lookahead = network.stride, network.lookahead
+        self.signal = Sound(settings.sample_rate, settings.hop_samples) if signal is None else signal
+        self.network, self.out_features, self.labels = network, out_features, labels
+        self.stride, self.lookahead, self.padding = network.stride, network.lookahead, self.signal.padding
 
-    @property
-    def block_samples(self) -> int:
-        """Samples that one step consumes."""
-        return self.hop_samples * self.stride
+    @staticmethod
+    def of(
+        layer: Layer,
+        *,
+        sample_rate: int | None = None,
+        hop_samples: int | None = None,
+        signal: Signal | None = None,
+        labels: tuple[str, ...] = (),
+        readout: str = "none",
+        decision: Any = None,
+    ) -> "Model":
+        """A model of any layer: it streams, trains and exports without a class of its own.
 
-    @property
-    def frame_s(self) -> float:
-        """Seconds of audio per output frame."""
-        return self.block_samples / self.sample_rate
+        It is saved and loaded, too, if the layer was built by a function that is marked with `streamrnn.builder`.
 
-    @property
-    def lookahead_s(self) -> float:
-        """Seconds of later audio that an output waits for."""
-        return self.lookahead * self.hop_samples / self.sample_rate
+        Args:
+            layer: takes frames of hop_samples samples, or of the signal's features.
+            sample_rate, hop_samples: of the sound that it hears; or
+            signal: what it takes instead.
+            labels: names of the outputs in their order.
+            readout: from logits to outputs, "none", "sigmoid" or "softmax"; anything else can be the last layer.
+            decision: what becomes of outputs, such as SpeechSettings() of streamrnn.decisions; None: numbers.
 
-    @property
-    def algorithmic_latency_ms(self) -> float:
-        """The block being filled plus the look-ahead: what no faster machine can remove."""
-        return 1000 * (self.frame_s + self.lookahead_s)
+        Raises:
+            TypeError: neither sample_rate and hop_samples nor a signal came, or both.
+            ValueError: the layer does not take such frames, or there is no such readout.
+        """
+        from streamrnn.models.of_layers import model_of
+
+        if signal is None and sample_rate is not None and hop_samples is not None:
+            signal = Sound(sample_rate, hop_samples)
+        elif signal is None or (sample_rate, hop_samples) != (None, None):
+            raise TypeError("Model.of needs sample_rate and hop_samples of sound, or another signal, and not both.")
+        return model_of(layer, signal, tuple(labels), readout, decision)
+
+    def description(self) -> dict[str, Any]:
+        """What builds it again, JSON-friendly, for its file.
+
+        Raises:
+            ValueError: nothing does.
+        """
+        decision = {} if self.decision is None else dataclasses.asdict(self.decision)
+        settings = {} if self.settings is None else dataclasses.asdict(self.settings)
+        return {"model": type(self).__name__, "settings": settings, "decision": decision}
 
     def init_state(self, batch_size: int) -> State:
         return self.network.init_state(batch_size)
@@ -82,11 +110,29 @@ class Model(Layer):
         """Logits -> what users see (probabilities, sound); runs inside the compiled step."""
         return logits
 
-    def activity(self, outputs: np.ndarray) -> np.ndarray:
-        """Outputs[frames, out] -> how much is heard of what the model listens for, [frames], for meters and plots."""
-        return outputs[:, 0]
+    def outlet(self, **settings: Any) -> Outlet:
+        """A fresh outlet, which turns the outputs of one stream into events, sound or numbers.
 
-    def begin_with(self, other: "Model") -> None:
+        Args:
+            settings: override those of `decision`.
+
+        Raises:
+            TypeError: there is no such setting.
+            ValueError: one is out of range.
+        """
+        return outlet_by(self.decision, settings, self.labels, self.frame_s, self.lookahead_s)
+
+    def decoder(self, **settings: Any) -> Decoder:
+        """The decoder of a fresh `outlet`; settings and errors as there.
+
+        Raises:
+            TypeError: the model gives no events; the message says what to use instead.
+        """
+        outlet = self.outlet(**settings)
+        require_outlet(outlet, "events", type(self).__name__)
+        return outlet.decoder  # pyright: ignore[reportAttributeAccessIssue]
+
+    def initialise_from(self, other: "Model") -> None:
         """Takes the weights of another model where both have one of the same shape in the same place.
 
         Raises:
@@ -102,9 +148,17 @@ class Model(Layer):
             )
         nnx.update(self, nnx.from_flat_state(fitting))
 
-    def decoder(self, **overrides: Any) -> Decoder:
-        """A fresh decoder for one stream; keyword arguments override the model's decision settings."""
-        raise NotImplementedError(f"{type(self).__name__} defines no decoder")
+    def __repr__(self) -> str:
+        # Flax's own is a tree of some hundred lines; nnx.display shows it.
+        parameters = sum(leaf.size for leaf in jax.tree.leaves(nnx.state(self, nnx.Param)))
+        gives = f", labels {textwrap.shorten(', '.join(self.labels), 40, placeholder=' ...')}" if self.labels else ""
+        return f"{type(self).__name__}({parameters:,} parameters, {self.signal}{gives})"
+
+    __str__ = __repr__
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # What Flax would pickle holds functions that cannot be.
+        return put_together, taken_apart(self)
 
 
-__all__ = ["Decoder", "Model"]
+__all__ = ["Model"]

@@ -1,18 +1,16 @@
-"""What was said? Two models for it over one encoder, whose frames are 40 ms: CTC, and a transducer."""
+"""Transcription: a CTC model and a transducer over the same encoder, whose frames are 40 ms."""
 
-import dataclasses
 import functools
 from dataclasses import dataclass
 from typing import Literal
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import nnx
 from jaxtyping import Float, Int
 
 from streamrnn.contract import Layer, aligned
-from streamrnn.decisions import Alphabet, EndpointSettings, TokenDecoder, TranscriptDecoder, TranscriptSettings
+from streamrnn.decisions import Alphabet, EndpointSettings, TranscriptSettings
 from streamrnn.features import RunningNormalise, log_mel
 from streamrnn.layers import (
     Apply,
@@ -35,43 +33,43 @@ History = Int[jax.Array, "batch context"]
 
 @dataclass(frozen=True)
 class CTCSettings:
-    """The shape of a model that transcribes by CTC.
+    """Settings of a CTC model.
 
     Raises:
         ValueError: the symbols are none for an Alphabet.
     """
 
     symbols: tuple[str, ...] = DIGITS
-    """What it can write: whole words, or characters with " " among them."""
+    """The output symbols: whole words, or characters with " " among them."""
     sample_rate: int = 16_000
-    """Samples per second of the audio that it hears."""
+    """Samples per second of the input."""
     hop_samples: int = 160
     """Samples per spectrum; four of them make one frame of outputs."""
     window_samples: int = 400
-    """Samples that one spectrum sees."""
+    """Samples per window of the spectrum."""
     mels: int = 40
     """Bands of the log-mel spectrum."""
     silence: float = 1e-8
-    """Mel power (of full scale 1) below which all is silence: about the noise of 16 bits."""
+    """Mel power (full scale 1) below which sound counts as silence: about the noise of 16 bits."""
     memory_s: float = 4.0
-    """Seconds over which the running normalisation forgets level and colour of the sound."""
+    """Memory of the running normalisation, in seconds, for level and colour of the sound."""
     channels: int = 96
     """Channels of the first convolution; the second has as many as `hidden`."""
     core: CellName = "gru"
-    """What carries the past: elman, gru or lstm; or mingru, minlstm or rglru, whose recordings can be computed all at
-    once."""
+    """The recurrence: elman, gru or lstm; or mingru, minlstm or rglru, which compute all frames of a recording in
+    parallel."""
     hidden: int = 192
     """State of each recurrent layer."""
     layers: int = 2
     """Recurrent layers."""
     lookahead_frames: int = 3
-    """Later frames of four hops that an output waits for."""
+    """Later frames of four hops that an output depends on."""
     dropout: float = 0.15
-    """Share of each recurrent layer's inputs that is dropped in training."""
+    """Dropout of each recurrent layer's inputs in training."""
     masked_frames: int = 15
-    """Longest stretch of spectra that training hides, twice per row (see SpecAugment)."""
+    """Longest mask over spectra in training, twice per row (see SpecAugment)."""
     dtype: Literal["float32", "bfloat16"] = "float32"
-    """Numbers that the encoder computes in; weights, state and logits are float32 either way."""
+    """Compute dtype of the encoder; weights, state and logits are float32 either way."""
 
     def __post_init__(self):
         Alphabet(self.symbols)
@@ -84,21 +82,20 @@ class CTCSettings:
 
 @dataclass(frozen=True)
 class TransducerSettings(CTCSettings):
-    """The shape of a transducer: the encoder's, and how what was said enters.
+    """Settings of a transducer: those of the encoder, and of the prediction and joint networks.
 
     Raises:
         ValueError: the symbols are none for an Alphabet; joint, context or symbols_per_frame is below 1.
     """
 
     joint: int = 192
-    """Width of the layer in which what was heard and what was said meet."""
+    """Width of the joint network."""
     context: int = 2
-    """Symbols said last that the next one depends on."""
+    """Number of previous symbols that the next one depends on."""
     symbols_per_frame: int = 2
-    """Symbols that one frame can give at most."""
+    """Most symbols per frame."""
     blank_penalty: float = 0.0
-    """Nats that the search takes from blank's log-probability: above 0 against symbols left out. Training has no use
-    for it."""
+    """Nats that the search subtracts from blank's log-probability: above 0 against deletions. Training ignores it."""
 
     def __post_init__(self):
         super().__post_init__()
@@ -127,22 +124,15 @@ class CTC(Model):
     ):
         out = len(settings.symbols) + 1
         network = Chain(_encoder(settings, rngs), Dense(settings.hidden, out, dtype=jnp.float32, rngs=rngs))
-        super().__init__(settings, decision or TranscriptSettings(), network, out)
+        labels = ("", *settings.symbols)
+        super().__init__(settings, decision or TranscriptSettings(), network, out, labels=labels)
 
     def readout(self, logits: jax.Array) -> jax.Array:
         return jax.nn.softmax(logits)
 
-    def activity(self, outputs: np.ndarray) -> np.ndarray:
-        """The probability of any symbol, [frames]."""
-        return 1 - outputs[:, 0]
-
-    def decoder(self, **overrides) -> TranscriptDecoder:
-        decision = dataclasses.replace(self.decision, **overrides)
-        return TranscriptDecoder(decision, self.settings.alphabet, self.frame_s, self.lookahead_s)
-
 
 class Transducer(Model):
-    """The encoder of `CTC`, and behind it a greedy search as the network's last layer (see `GreedySearch`).
+    """The encoder of `CTC`, followed by a greedy search as the network's last layer (see `GreedySearch`).
 
     Outputs are the search's: symbol ids and their probabilities. Training needs the joint network instead: see
     `joint_logits`. After Graves 2012, "Sequence transduction with recurrent neural networks".
@@ -164,56 +154,48 @@ class Transducer(Model):
             s.hidden, len(s.symbols), s.joint, s.context, s.symbols_per_frame, s.blank_penalty, rngs=rngs
         )
         network = Chain(_encoder(s, rngs), search)
-        super().__init__(settings, decision or EndpointSettings(), network, 2 * s.symbols_per_frame)
+        out, labels = 2 * s.symbols_per_frame, ("", *s.symbols)
+        super().__init__(settings, decision or EndpointSettings(), network, out, labels=labels)
 
-    def begin_with(self, other: Model) -> None:
-        """As any model does; and of a `CTC` model whose symbols and width of the joint network fit, its search, too."""
-        super().begin_with(other)
+    def initialise_from(self, other: Model) -> None:
+        """As for any model; from a `CTC` model with equal symbols and width of the joint network, also the search."""
+        super().initialise_from(other)
         s = self.settings
         if isinstance(other, CTC) and (s.symbols, s.joint) == (other.settings.symbols, other.settings.hidden):
-            self.network.layers[1].begin_as(other.network.layers[1])  # pyright: ignore[reportAttributeAccessIssue]
+            self.network.layers[1].initialise_from(other.network.layers[1])  # pyright: ignore[reportAttributeAccessIssue]
 
     def joint_logits(
         self, x: Samples, labels: Int[jax.Array, "batch labels"]
     ) -> Float[jax.Array, "batch frames nodes symbols"]:
-        """What training needs: logits of [blank, *symbols] for whole recordings x[batch, time, hop], given the labels.
+        """Logits of [blank, *symbols] for whole recordings x[batch, time, hop], given the labels; for training.
 
-        Entry [b, t, u] is for frame t after the first u labels were said, as losses.transducer_loss takes it; frames
+        Entry [b, t, u] is for frame t after the first u labels, as in losses.transducer_loss; frames
         are output frames, nodes are labels + 1.
         """
         encoder, search = self.network.layers  # pyright: ignore[reportAttributeAccessIssue]
         return search.joint_logits(aligned(encoder, x), labels)
 
-    def activity(self, outputs: np.ndarray) -> np.ndarray:
-        """The probability of the symbols found, 0 where there is none, [frames]."""
-        return outputs[:, self.settings.symbols_per_frame]
-
-    def decoder(self, **overrides) -> TokenDecoder:
-        decision = dataclasses.replace(self.decision, **overrides)
-        return TokenDecoder(decision, self.settings.alphabet, self.frame_s, self.lookahead_s)
-
 
 class GreedySearch(Layer):
-    """The joint network of a transducer, and at each frame the likeliest symbols until blank is the likeliest.
+    """The joint network of a transducer with its greedy search: in each frame, the likeliest symbols until blank.
 
         said    = sum_k E_k[symbol said k-th last]
         p       = softmax(W_o tanh(W_h x + said))
         symbol  = argmax(log p - blank_penalty [blank])
 
-    Frames x[batch, time, features] -> y[batch, time, 2 n], n = symbols_per_frame: the ids of up to n symbols in the
-    order in which they were found, 0 behind the last; then the probability of each at its moment, 0 where there is
-    none. Ids count from 1 and are whole numbers, as floats.
+    Frames x[batch, time, features] -> y[batch, time, 2 n], n = symbols_per_frame: the ids of up to n symbols in
+    order, then zeros; after them the probability of each, or 0. Ids count from 1 and are whole numbers, as floats.
 
-    What was said enters by the last `context` symbols alone (Ghodsi et al. 2020, "RNN-transducer with stateless
-    prediction network"), so the state is these: int32[batch, context], the latest last, 0 before the first.
+    The prediction depends on the last `context` symbols alone (Ghodsi et al. 2020, "RNN-transducer with stateless
+    prediction network"), so these are the state: int32[batch, context], the latest last, 0 before the first.
 
     Args:
         features: width of the encoder's frames.
-        symbols: how many there are, blank not counted.
+        symbols: number of symbols without the blank.
         joint: width of the joint network.
         context, symbols_per_frame: see above; at least 1.
-        blank_penalty: in nats. Where a model is unsure of the moment, each single frame may well be likelier blank than
-            not, and the symbol be left out.
+        blank_penalty: in nats. If a model is unsure of a symbol's time, blank may be likelier in every single frame,
+            and the symbol would be missed.
         rngs: random streams that draw the parameters.
     """
 
@@ -233,13 +215,15 @@ class GreedySearch(Layer):
         self.said = nnx.List([nnx.Embed(symbols + 1, joint, rngs=rngs) for _ in range(context)])
         self.out = nnx.Linear(joint, symbols + 1, rngs=rngs)
 
-    def begin_as(self, head: Dense) -> None:
-        """Searches as CTC's greedy search does, but for symbols in a row, given the head of a CTC model that hears the
-        same frames: the joint network says what the head says, and what was said before changes little.
+    def initialise_from(self, head: Dense) -> None:
+        """Initialises the search from the head of a CTC model on the same encoder.
+
+        It then works like CTC's greedy search, except for repeated symbols: the joint network computes the head's
+        logits, and previous symbols change little.
         """
         given = nnx.to_pure_dict(nnx.state(head))
         width = len(given["kernel"])
-        # The hyperbolic tangent takes about so much from the numbers that a GRU gives.
+        # The hyperbolic tangent reduces a GRU's outputs by about this factor.
         out = given | {"kernel": 1.2 * given["kernel"]}
         nnx.update(self, {"heard": {"kernel": jnp.eye(width), "bias": jnp.zeros(width)}, "out": out})
 
@@ -272,7 +256,7 @@ class GreedySearch(Layer):
             best = jnp.argmax(log_p.at[:, 0].add(-self.blank_penalty), axis=-1).astype(jnp.int32)
             goes_on &= best > 0
             ids.append(jnp.where(goes_on, best, 0))
-            # Where there is a symbol, it is the likeliest of all but blank.
+            # If there is a symbol, it is the likeliest of all but blank.
             scores.append(jnp.where(goes_on, jnp.exp(jnp.max(log_p[:, 1:], axis=-1)), 0.0))
             longer = jnp.concatenate([history[:, 1:], best[:, None]], axis=1)
             history = jnp.where(goes_on[:, None], longer, history)
@@ -304,7 +288,7 @@ def _encoder(s: CTCSettings, rngs: nnx.Rngs) -> Chain:
         for _ in range(s.layers)
         for layer in (Dropout(s.dropout, rngs=rngs), recurrent_layer(s.core, s.hidden, s.hidden, s.dtype, rngs))
     ]
-    # Spectra of four hops each: the look-ahead is counted behind the strides, so that it is always whole frames.
+    # The look-ahead is counted after the strides, in spectra of four hops, so it is always a whole number of frames.
     return Chain(front_end, convolutions, Lookahead(s.lookahead_frames), *recurrent)
 
 

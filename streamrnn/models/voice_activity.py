@@ -1,43 +1,55 @@
-"""Is somebody speaking? One probability per 10 ms."""
+"""Voice activity detection: one probability of speech per 10 ms."""
 
-import dataclasses
+import math
 from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from streamrnn.decisions import SpeechDecoder, SpeechSettings
-from streamrnn.features import RunningNormalise, log_mel
+from streamrnn.decisions import SpeechSettings
+from streamrnn.features import AboveFloor, RunningNormalise, log_mel
 from streamrnn.layers import Apply, CausalConv, Chain, Dense, Lookahead
 from streamrnn.models.cores import CoreSettings, core_layers
 from streamrnn.models.model import Model
 
+# Level of a mel band in a quiet room.
+QUIET_DB = -55.0
+
 
 @dataclass(frozen=True)
 class VoiceActivitySettings(CoreSettings):
-    """The shape of a voice activity model."""
+    """Settings of a voice activity model."""
 
     sample_rate: int = 16_000
-    """Samples per second of the audio that it hears."""
+    """Samples per second of the input."""
     hop_samples: int = 160
-    """Samples per frame: one probability each."""
+    """Samples per frame; each frame has one probability."""
     window_samples: int = 400
-    """Samples that one spectrum sees."""
+    """Samples per window of the spectrum."""
     mels: int = 40
     """Bands of the log-mel spectrum."""
     silence: float = 1e-8
-    """Mel power (of full scale 1) below which all is silence: about the noise of 16 bits."""
+    """Mel power (full scale 1) below which sound counts as silence: about the noise of 16 bits."""
     memory_s: float = 5.0
-    """Seconds over which the running normalisation forgets level and colour of the sound."""
+    """Memory of the running normalisation, in seconds, for level and colour of the sound; 0: no normalisation. The
+    input is then the level in decibels: a normalisation over seconds makes the beginning of a noise look like
+    speech."""
+    floor_fall_s: float = 0.1
+    """Time constant, in seconds, with which a band's noise floor follows sound below it."""
+    floor_rise_s: float = 3.0
+    """Time constant, in seconds, with which a band's noise floor follows sound above it; 0: without the level above a
+    floor, the input is the level alone. Of models without normalisation."""
     channels: int = 96
-    """Channels of the convolution over five frames."""
+    """Channels of the convolution."""
+    kernel_frames: int = 5
+    """Frames per output of the convolution."""
     lookahead_frames: int = 3
-    """Later frames that a probability waits for."""
+    """Later frames that a probability depends on."""
 
 
 class VoiceActivity(Model):
-    """Log-mel -> running normalisation -> convolution -> core (two GRU layers) -> probability of speech, out = 1."""
+    """Log-mel (normalised or not) -> convolution -> core (two GRU layers) -> probability of speech, out = 1."""
 
     Settings = VoiceActivitySettings
     Decision = SpeechSettings
@@ -50,24 +62,43 @@ class VoiceActivity(Model):
         rngs: nnx.Rngs,
     ):
         s, dtype = settings, jnp.dtype(settings.dtype)
-        front_end = Chain(
-            *log_mel(s.sample_rate, s.window_samples, s.hop_samples, s.mels, amin=s.silence),
-            RunningNormalise(s.mels, round(s.memory_s * s.sample_rate / s.hop_samples)),
-        )
+        memory_frames = round(s.memory_s * s.sample_rate / s.hop_samples)
+        frames_per_s = s.sample_rate / s.hop_samples
+        above = s.memory_s == 0 and s.floor_rise_s > 0
+        width = 2 * s.mels if above else s.mels
+        if s.memory_s:
+            levels = [RunningNormalise(s.mels, memory_frames)]
+        elif above:
+            fall, rise = s.floor_fall_s * frames_per_s, s.floor_rise_s * frames_per_s
+            levels = [
+                AboveFloor(s.mels, fall, rise, QUIET_DB, 10 * math.log10(2 * s.silence)),
+                Apply(_scaled_with_height),
+            ]
+        else:
+            levels = [Apply(_scaled)]
+        front_end = Chain(*log_mel(s.sample_rate, s.window_samples, s.hop_samples, s.mels, amin=s.silence), *levels)
         core = Chain(
-            CausalConv(s.mels, s.channels, 5, dtype=dtype, rngs=rngs),
+            CausalConv(width, s.channels, s.kernel_frames, dtype=dtype, rngs=rngs),
             Apply(jax.nn.relu),
             Lookahead(s.lookahead_frames),
             *core_layers(s, s.channels, rngs),
         )
         head = Dense(s.hidden, 1, dtype=jnp.float32, rngs=rngs)
-        super().__init__(settings, decision or SpeechSettings(), Chain(front_end, core, head), 1)
+        super().__init__(settings, decision or SpeechSettings(), Chain(front_end, core, head), 1, labels=("speech",))
 
     def readout(self, logits: jax.Array) -> jax.Array:
         return jax.nn.sigmoid(logits)
 
-    def decoder(self, **overrides) -> SpeechDecoder:
-        return SpeechDecoder(dataclasses.replace(self.decision, **overrides), self.frame_s, self.lookahead_s)
+
+def _scaled(decibels: jax.Array) -> jax.Array:
+    """Decibels of a mel band, from about -80 (silence) to 20, around 0 with a deviation of about 1."""
+    return (decibels + 30) / 25
+
+
+def _scaled_with_height(x: jax.Array) -> jax.Array:
+    """Decibels, then decibels above the floor, each around 0 to 1 with a deviation of about 1."""
+    decibels, above = jnp.split(x, 2, axis=-1)
+    return jnp.concatenate([_scaled(decibels), above / 15], axis=-1)
 
 
 __all__ = ["VoiceActivity", "VoiceActivitySettings"]

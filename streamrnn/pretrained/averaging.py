@@ -1,4 +1,4 @@
-"""Several trainings of one model made one."""
+"""Averages of several trainings of one model."""
 
 from collections.abc import Sequence
 from operator import mul
@@ -14,18 +14,18 @@ from streamrnn.pretrained.weights import STORED
 def average(models: Sequence[Model], shares: Sequence[float] | None = None) -> Model:
     """A model with the weighted mean of the weights of several, and settings and decision of the first.
 
-    Trainings that began with the same weights and differ by seed or settings often end so near each other that their
-    mean hears better, and more steadily, than each. It is one model and costs what one costs.
+    Trainings that start from the same weights, with different seeds or settings, often end so close together that their
+    mean is more accurate and more robust than each. The result is one model, at the cost of one.
 
     Source: Wortsman et al., "Model soups: averaging weights of multiple fine-tuned models improves accuracy without
     increasing inference time", ICML 2022.
 
     Args:
         models: one or more, of one class and with the same settings; none is changed.
-        shares: how much each counts, above 0, of whatever sum; default: all the same.
+        shares: weight of each, above 0, with any sum; default: equal weights.
 
     Raises:
-        ValueError: there is no model, they differ in class or settings, or shares don't fit them.
+        ValueError: there is no model, they differ in class or settings, or the number of shares is another one.
     """
     shares = [1.0] * len(models) if shares is None else list(shares)
     if not models or len(shares) != len(models) or not all(share > 0 for share in shares):

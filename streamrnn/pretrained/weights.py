@@ -1,7 +1,9 @@
-"""Models as files: NAME.safetensors holds the arrays, NAME.json says what they are and how well they do."""
+"""Models as files: NAME.safetensors has the arrays, NAME.json the description and the measured accuracy."""
 
 import dataclasses
 import json
+from collections.abc import Callable, Mapping
+from importlib.resources import files
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -14,88 +16,91 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 from safetensors.numpy import save as serialise
 
+import streamrnn.decisions
 import streamrnn.models
-from streamrnn.contract import Constant
-from streamrnn.models import Model
+from streamrnn.contract import Constant, Layer
+from streamrnn.lifetime import running
+from streamrnn.models import LayerModel, Model
+from streamrnn.models.of_layers import builder_name
+from streamrnn.pretrained.descriptions import FORMAT, Draws, as_settings, describe, description_path
+from streamrnn.pretrained.loading import is_address, load
+from streamrnn.replacing import replace_file
+from streamrnn.tasks import find_task
 
 SHIPPED = Path(__file__).parent
-FORMAT = 1
-# The model that a task's name alone stands for.
-PRESETS = {"keywords": "keywords-en", "digits": "digits-ctc"}
 
-# What a model is, as against what it draws while it is trained.
+# The model's own variables, without the random states of training.
 STORED = nnx.Any(nnx.Param, Constant)
 
 
 def save(model: Model, path: str | PathLike[str], **card: Any) -> None:
-    """Writes the model to PATH.safetensors and PATH.json; path may end in either. Each file is replaced as a whole.
+    """Writes the model to PATH.safetensors and PATH.json; path may have either ending. Files are replaced as a whole.
 
     Args:
-        model: what to write; its settings and decision settings go along.
+        model: the model to write, with its settings and decision settings.
         card: further entries of the .json (task, figures, ...), JSON-friendly.
     """
     path = _weights_path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     description = {
         "format": FORMAT,
-        "model": type(model).__name__,
-        "settings": dataclasses.asdict(model.settings),
-        "decision": dataclasses.asdict(model.decision),
+        **model.description(),
         **card,
     }
     text = json.dumps(description, indent=2) + "\n"
     arrays = {name: np.asarray(leaf, order="C") for name, leaf in _named_leaves(nnx.state(model, STORED))}
-    _replace(path, serialise(arrays))
-    _replace(path.with_suffix(".json"), text.encode())
+    replace_file(path, serialise(arrays))
+    replace_file(path.with_suffix(".json"), text.encode())
 
 
-def load(name_or_path: str | PathLike[str], model_class: type[Model] | None = None) -> Model:
-    """A model in eval mode: a shipped one by name ("vad"; `streamrnn models` lists them), or one saved to a path.
-
-    The name of a task stands for its default model: "keywords" for keywords-en, "digits" for digits-ctc.
-
-    Args:
-        name_or_path: a shipped model's name, or the path of a file that save() wrote.
-        model_class: builds the model where its class is none of streamrnn.models: pass your own.
-
-    Raises:
-        FileNotFoundError: there is no such model.
-        ValueError: the files are corrupt, of a newer format, or don't fit each other.
-    """
+def load_weights(
+    name_or_path: str | PathLike[str],
+    model_class: type[Model] | None = None,
+    build: Callable[..., Layer] | None = None,
+) -> Model:
+    """A shipped or saved model in eval mode; arguments and errors as of `load`."""
     path = locate(name_or_path)
-    model = _abstract_model(describe(path), path.with_suffix(".json"), model_class)
-    nnx.update(model, _fitted(nnx.state(model, STORED), _read(path), path))
-    nnx.update(model, jax.tree.map(_fresh_randomness, nnx.state(model, nnx.RngState)))
+    description, arrays = describe(path), _read(path)
+    if build is not None:
+        model_class = LayerModel
+        description = {**description, "settings": {**description["settings"], "builder": builder_name(build)}}
+    with running:
+        model = _abstract_model(description, description_path(path), model_class, len(arrays))
+        nnx.update(model, _fitted(nnx.state(model, STORED), arrays, path))
+        nnx.update(model, jax.tree.map(_fresh_randomness, nnx.state(model, nnx.RngState)))
     model.eval()
     return model
 
 
-def _replace(path: Path, data: bytes) -> None:
-    # Aside first: whoever reads meanwhile, or a full disk, meets the old file or the new one, never a part.
-    aside = path.with_name(f".{path.name}.new")
-    aside.write_bytes(data)
-    aside.replace(path)
-
-
 def locate(name_or_path: str | PathLike[str]) -> Path:
-    """The .safetensors file of a shipped model's name, of a task's name, or of a path.
+    """The .safetensors file for a shipped model's name, a task's name, a path, or an address on the Hub.
 
     Raises:
-        FileNotFoundError: there is none; the message names the shipped ones.
+        FileNotFoundError: there is none; the message names the shipped models.
+        ConnectionError, ImportError, OSError, ValueError: an address came that cannot be had; see hub.fetched.
     """
-    name = PRESETS.get(str(name_or_path), name_or_path)
-    for path in (SHIPPED / f"{name}.safetensors", _weights_path(name_or_path)):
+    if is_address(name_or_path):
+        from streamrnn.pretrained.hub import fetched
+
+        return fetched(str(name_or_path))
+    for path in (SHIPPED / f"{name_or_path}.safetensors", _weights_path(name_or_path)):
+        if path.is_file():
+            return path
+    task = find_task(str(name_or_path))
+    if task is not None and task.default is not None:
+        package, _, file = task.default.rpartition(":")
+        path = Path(str(files(package))) / file if package else SHIPPED / f"{file}.safetensors"
         if path.is_file():
             return path
     raise FileNotFoundError(
         f"There is no model {str(name_or_path)!r}. Shipped are: {', '.join(shipped())}. "
-        "Pass one of these names, or the path of a .safetensors file that streamrnn wrote."
+        "Pass one of these names, the path of a .safetensors file that streamrnn wrote, or hf://owner/name."
     )
 
 
 def _weights_path(path: str | PathLike[str]) -> Path:
     path = Path(path)
-    # Not with_suffix: the ".2" of "runs/v1.2" is no suffix to be replaced.
+    # Not with_suffix, which would replace the ".2" of "runs/v1.2".
     return path if path.suffix == ".safetensors" else path.parent / f"{path.name.removesuffix('.json')}.safetensors"
 
 
@@ -104,47 +109,29 @@ def shipped() -> list[str]:
     return sorted(path.stem for path in SHIPPED.glob("*.safetensors"))
 
 
-def describe(path: Path) -> dict[str, Any]:
-    """The .json beside a .safetensors file.
-
-    Raises:
-        FileNotFoundError: it is missing.
-        ValueError: it is no such description, or of a newer format.
-    """
-    path = path.with_suffix(".json")
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} is missing; it belongs to the .safetensors file beside it. Copy both.")
+def _abstract_model(description: dict[str, Any], path: Path, model_class: Any, arrays: int) -> Model:
+    """The described model with shapes in place of its arrays; the file has this number of arrays."""
+    model_class = model_class or _model_class(description, path)
     try:
-        description = json.loads(path.read_text())
-        settings, decision = dict(description["settings"]), dict(description["decision"])
-        name, newer = str(description["model"]), description["format"] > FORMAT
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} is no description of a model ({error!r}). Save the model again.") from error
-    if newer:
-        raise ValueError(
-            f"{path} has format {description['format']}; this version reads up to {FORMAT}. Upgrade streamrnn."
-        )
-    return {**description, "model": name, "settings": settings, "decision": decision}
-
-
-def _abstract_model(description: dict[str, Any], path: Path, model_class: Any) -> Model:
-    """The described model with shapes in the place of its arrays."""
-    model_class = model_class or _model_class(description["model"], path)
-    try:
-        settings = model_class.Settings(**_with_tuples(description["settings"]))
-        decision = model_class.Decision(**_with_tuples(description["decision"]))
-        # Built abstractly: no random numbers are drawn and no filterbank is designed only to be overwritten.
-        return nnx.eval_shape(lambda: model_class(settings, decision, rngs=nnx.Rngs(0)))
-    except TypeError as error:
+        settings = as_settings(model_class.Settings, description["settings"])
+        decision = _decision(model_class, settings, description["decision"])
+        # Built abstractly, so that no random numbers are drawn and no filterbank is designed only to be overwritten.
+        return nnx.eval_shape(lambda: model_class(settings, decision, rngs=Draws(2 * arrays + 32)))
+    except Exception as error:  # untested settings may fail anywhere in a constructor
         raise ValueError(
             f"{path} does not fit this version's {model_class.__name__}: {error}. "
             "Upgrade streamrnn, or save the model again."
         ) from error
 
 
-def _with_tuples(values: dict[str, Any]) -> dict[str, Any]:
-    # JSON has lists only; settings are frozen, and theirs are tuples.
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+def _decision(model_class: Any, settings: Any, values: dict[str, Any]) -> Any:
+    """The decision settings; models of layers name their class."""
+    if not issubclass(model_class, LayerModel):
+        return None if model_class.Decision is None else as_settings(model_class.Decision, values)
+    kind = getattr(streamrnn.decisions, settings.decision_kind, None) if settings.decision_kind else None
+    if settings.decision_kind and not hasattr(kind, "outlet"):
+        raise ValueError(f"decision_kind is {settings.decision_kind!r}, which streamrnn.decisions does not have")
+    return None if kind is None else as_settings(kind, values)
 
 
 def _fresh_randomness(leaf: Any) -> jax.Array:
@@ -152,12 +139,19 @@ def _fresh_randomness(leaf: Any) -> jax.Array:
     return jax.random.key(0) if is_key else jnp.zeros(leaf.shape, leaf.dtype)
 
 
-def _model_class(name: str, path: Path) -> Any:
+def _model_class(description: dict[str, Any], path: Path) -> Any:
+    name = description["model"]
     model_class = getattr(streamrnn.models, name, None)
-    if not (isinstance(model_class, type) and issubclass(model_class, Model)):
+    task = find_task(str(description.get("task"))) if model_class in (None, LayerModel) else None
+    if task is not None and model_class is LayerModel:
+        # An installed package's, which marks the function that builds the layers.
+        task.resolve("model")
+    elif task is not None and task.model.endswith(f":{name}"):
+        model_class = task.resolve("model")
+    if not (isinstance(model_class, type) and issubclass(model_class, Model) and model_class is not Model):
         raise ValueError(
-            f"{path} names the model {name!r}, which is none of streamrnn.models. If it is yours, pass it: "
-            f"load(path, model_class={name}). Else upgrade streamrnn."
+            f"{path} names the model {name!r}, which is none of streamrnn.models and of no task here. If it is yours, "
+            f"pass it: load(path, model_class={name}). Else install its package, or upgrade streamrnn."
         )
     return model_class
 
@@ -165,12 +159,12 @@ def _model_class(name: str, path: Path) -> Any:
 def _read(path: Path) -> dict[str, np.ndarray]:
     try:
         return load_file(path)
-    except SafetensorError as error:
+    except (SafetensorError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise ValueError(f"{path} is corrupt or no safetensors file ({error}). Fetch or save it again.") from None
 
 
 def _fitted(abstract: nnx.State, arrays: dict[str, np.ndarray], path: Path) -> nnx.State:
-    """The arrays in the place of the abstract leaves that they are for."""
+    """Puts the arrays in place of the abstract leaves."""
     expected = dict(_named_leaves(abstract))
     if expected.keys() != arrays.keys():
         differing = ", ".join(sorted(expected.keys() ^ arrays.keys())[:5])
@@ -189,4 +183,20 @@ def _named_leaves(state: nnx.State) -> list[tuple[str, Any]]:
     return [(".".join(map(str, path)), variable.get_value()) for path, variable in nnx.to_flat_state(state)]
 
 
-__all__ = ["describe", "load", "locate", "save", "shipped"]
+def save_decided(
+    name_or_path: str | PathLike[str], out: str | PathLike[str], settings: Mapping[str, Any], **told: Any
+) -> None:
+    """Writes the model to `out` with other decision settings; its description keeps task, figures and the like.
+
+    Args:
+        settings: of its decision, by name.
+        told: what its description says besides, JSON-friendly.
+    """
+    model = load(name_or_path)
+    model.decision = dataclasses.replace(model.decision, **settings)
+    built = model.description().keys() | {"format"}
+    kept = {name: value for name, value in describe(locate(name_or_path)).items() if name not in built}
+    save(model, out, **kept, **told)
+
+
+__all__ = ["describe", "load_weights", "locate", "save", "save_decided", "shipped"]

@@ -1,4 +1,4 @@
-"""Training of noise suppression: clean speech in noise that is mixed on the fly, at every level and in rooms."""
+"""Training of noise suppression: clean speech and noise, mixed on the fly at many levels and in rooms."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -13,10 +13,10 @@ from flax import nnx
 from jaxtyping import Float
 
 from streamrnn.contract import aligned
-from streamrnn.models import Denoising, DenoisingSettings
-from streamrnn.recipes.noisy_speech import Noisy, NoisySettings, NoisySpeech, Voice
-from streamrnn.recipes.recipe import outputs
-from streamrnn.recipes.recordings import (
+from streamrnn.data import prefetch, read_clips
+from streamrnn.data.clips import Clip, pool_shares
+from streamrnn.data.noisy_speech import Noisy, NoisySettings, NoisySpeech, Voice
+from streamrnn.data.recordings import (
     Recordings,
     find_recordings,
     of_split,
@@ -24,19 +24,20 @@ from streamrnn.recipes.recordings import (
     rooms_of,
     sounds_of,
 )
-from streamrnn.recipes.voice_activity import read_segments
+from streamrnn.data.speech_labels import TABLE, read_speech_labels
+from streamrnn.learning import TrainingSettings
+from streamrnn.losses import Mean, Resolution, compressed_spectrum_loss, disturbance_loss, si_sdr_loss
+from streamrnn.models import Denoising, DenoisingSettings
+from streamrnn.recipes.recipe import outputs
 from streamrnn.shapes import Frames
-from streamrnn.training import TrainingSettings, prefetch, read_clips
-from streamrnn.training.data import Clip, pool_shares
-from streamrnn.training.losses import Resolution, compressed_spectrum_loss, disturbance_loss, si_sdr_loss
 
 VALIDATION_BATCHES, VALIDATION_BATCH, VALIDATION_DURATION_S = 6, 10, 5.0
 DB_PER_POINT = 10.0
 
-# Speech counts as clean where its soft frames lie so far below its loud ones; more is asked of what nobody labelled.
+# Speech counts as clean if its soft frames are this far below its loud ones; unlabelled speech needs more.
 LABELLED_RANGE_DB, UNLABELLED_RANGE_DB = 30.0, 40.0
 LEVEL_FRAME_S = 0.02
-# Below all voices there is rumble alone, which a model would have to keep as if it were speech.
+# Below the range of voices there is only rumble, which a model would otherwise learn to keep as speech.
 RUMBLE_HZ = 60.0
 LABELLED_SHARE, UNLABELLED_SHARE = 0.65, 0.35
 
@@ -55,7 +56,7 @@ TRAINING_MIXES = NoisySettings(
     telephone_share=0.05,
 )
 
-# Of the loss: windows that overlap by half are half the work of its default.
+# Windows of the loss: half overlap takes half the computation of the default.
 SPECTRA = Resolution(512, 256, 512)
 
 
@@ -78,12 +79,12 @@ class DenoisingTraining:
     duration_s: float = 3.0
     """Length of a mix."""
     sdr_weight: float = 0.05
-    """Weight of the SI-SDR, per dB, beside the distance of compressed spectra."""
+    """Weight of the SI-SDR, per dB, relative to the distance of compressed spectra."""
     disturbance_weight: float = 0.5
-    """Weight of what the ear hears of the difference, per point of PESQ; 0 trains a seventh faster."""
+    """Weight of the audible disturbance, per point of PESQ; with 0, training is a seventh faster."""
     carried_share: float = 0.5
-    """Share of mixes that begin in the state in which another mix ended, and not in that of a fresh stream: so a model
-    forgets what lies minutes back. 0 trains with fresh streams alone."""
+    """Share of mixes that start from the final state of another mix instead of a fresh state, so that a model learns to
+    forget sound from minutes ago. 0 trains with fresh streams only."""
     exclude: tuple[str, ...] = ()
     """Names of recordings to leave out, such as those with wrong labels."""
     workers: int = field(default=2, metadata={"identity": False})
@@ -105,14 +106,15 @@ class DenoisingTraining:
 
 
 class DenoisingRecipe:
-    """SI-SDR, disturbance and compressed spectra on noisy speech; validated by the first two on mixes of split valid.
+    """SI-SDR, disturbance and compressed spectra on noisy speech; validated by the first two on split valid.
 
     Args:
-        data: folders of recordings, or folders of such folders, in any layout of training.layouts. Those named noise*,
-            music* and rir* are noise, music and room responses (rooms are optional); all else is speech. Of the speech,
-            folders with vad_segments.csv give their recordings of quality A. Recordings of other folders, and those of
-            other quality, are used in training alone. Speech is used where it is clean: 30 dB, or 40 where it is not
-            labelled A, lie between the 95th and the 8th percentile of its frames' levels. It is high-passed at 60 Hz.
+        data: folders of recordings, or folders of such folders, in any layout of data.layouts. Those named noise*,
+            music* and rir* are noise, music and room responses (rooms are optional); all other folders are speech.
+            Speech with quality A in vad_segments.csv is used in all splits; other speech is used in training only.
+
+            Only clean speech is used: the 95th percentile of its frames' levels has to be 30 dB above the 8th, or 40 dB
+            if it is not labelled A. It is high-passed at 60 Hz.
         settings: see DenoisingTraining.
 
     Raises:
@@ -125,7 +127,7 @@ class DenoisingRecipe:
     def __init__(self, data: Sequence[Path], settings: DenoisingTraining):
         self.settings, self.training = settings, settings.training
         self.recordings = recordings_to_train_on(data, settings.exclude)
-        # The first validation comes late: what it will lack is said before the first update.
+        # The first validation comes late, so missing data for it are reported before the first update.
         for split in ("train", "valid"):
             _found(self.recordings, split)
 
@@ -134,8 +136,8 @@ class DenoisingRecipe:
         return Denoising(self.settings.model, rngs=rngs)
 
     def batches(self, start: int, stop: int) -> Iterator[dict[str, Any]]:
-        """noisy and clean, float32[batch, frames, hop] in [-1, 1]; names of the recordings of speech; where states are
-        carried, reset, bool[batch]: which rows begin as fresh streams.
+        """noisy and clean, float32[batch, frames, hop] in [-1, 1]; names of the recordings of speech; with carried
+        states also reset, bool[batch]: the rows that start as fresh streams.
         """
         s, seed = self.settings, self.training.seed
         mixes = _noisy_speech(self.recordings, "train", s.model.sample_rate, TRAINING_MIXES, unlabelled=True)
@@ -149,12 +151,12 @@ class DenoisingRecipe:
 
     @property
     def initial_carry(self) -> Callable[[Denoising, dict[str, jax.Array]], Any] | None:
-        """The state of fresh streams, where states are carried; else None."""
+        """The state of fresh streams with carried states; else None."""
         return (lambda model, batch: model.init_state(len(batch["noisy"]))) if self.settings.carried_share else None
 
     def loss(self, model: Denoising, batch: dict[str, jax.Array], carry: Any = None) -> Any:
-        """Distance of compressed spectra, less the SI-SDR in dB, plus the disturbance, each by its weight; where states
-        are carried (loss, state).
+        """Distance of compressed spectra, minus the SI-SDR in dB, plus the disturbance, each times its weight; with
+        carried states (loss, state).
         """
         if carry is None:
             return self._loss(aligned(model, batch["noisy"]), batch["clean"])
@@ -162,7 +164,7 @@ class DenoisingRecipe:
         frames = late.shape[1] - model.lookahead
         return self._loss(late[:, model.lookahead :], batch["clean"][:, :frames]), carry
 
-    def _loss(self, estimate: Frames, clean: Frames) -> jax.Array:
+    def _loss(self, estimate: Frames, clean: Frames) -> Mean:
         s = self.settings
         estimate, clean = (x.reshape(len(x), -1) for x in (estimate, clean))
         loss = compressed_spectrum_loss(estimate, clean, resolution=SPECTRA)
@@ -204,9 +206,10 @@ class DenoisingRecipe:
 
 @partial(jax.jit, static_argnames="sample_rate")
 def _score_db(estimate: Frames, clean: Frames, sample_rate: int) -> Float[jax.Array, ""]:
-    """SI-SDR in dB less 10 for each point of disturbance, as the loss weighs them by default."""
+    """SI-SDR in dB minus 10 for each point of disturbance, the default weights of the loss."""
     estimate, clean = (x.reshape(len(x), -1) for x in (estimate, clean))
-    return -si_sdr_loss(estimate, clean) - DB_PER_POINT * disturbance_loss(estimate, clean, sample_rate=sample_rate)
+    loss = si_sdr_loss(estimate, clean) + DB_PER_POINT * disturbance_loss(estimate, clean, sample_rate=sample_rate)
+    return -loss.value
 
 
 def read_noisy_speech(
@@ -215,10 +218,10 @@ def read_noisy_speech(
     """The recordings of one split of all folders in `data`, resampled where needed; speech is read into memory.
 
     Args:
-        data, split: see DenoisingRecipe. Rooms without that split give those of their valid split.
+        data, split: see DenoisingRecipe. For rooms without that split, split valid is taken.
         sample_rate: of the mixes, in Hz.
-        settings: how they are drawn.
-        unlabelled: whether speech that is not labelled to be clean is used where it measures as clean.
+        settings: of the mixes.
+        unlabelled: whether to use speech without labels of quality A if it measures as clean.
 
     Raises:
         FileNotFoundError, ValueError: see DenoisingRecipe.
@@ -254,7 +257,7 @@ def _noisy_speech(
 
 @dataclass(frozen=True)
 class _Found:
-    """Clips of one split. Clean: speech labelled so; other: all other speech, by folder."""
+    """Clips of one split. clean: speech labelled as clean; other: all other speech, by folder."""
 
     clean: list[Clip]
     other: list[list[Clip]]
@@ -285,8 +288,9 @@ def _found(recordings: Recordings, split: str) -> _Found:
 def _by_quality(recordings: Recordings, split: str) -> tuple[list[Clip], list[list[Clip]]]:
     clean, other = [], []
     for folder, clips in recordings.speech.items():
-        labels = folder / "vad_segments.csv"
-        quality = read_segments(labels)[1] if labels.is_file() else {}
+        table = folder / TABLE
+        labels = read_speech_labels(table) if table.is_file() else {}
+        quality = {path: of.quality for path, of in labels.items()}
         there = of_split(clips, split)
         clean += [clip for clip in there if quality.get(clip.path) == "A"]
         other.append([clip for clip in there if quality.get(clip.path) != "A"])
@@ -294,7 +298,7 @@ def _by_quality(recordings: Recordings, split: str) -> tuple[list[Clip], list[li
 
 
 def _clean(clips: list[Clip], sample_rate: int, range_db: float) -> list[Voice]:
-    """The clips that have no more background than that, without rumble."""
+    """The clips with at most that much background, without rumble."""
     read = read_clips(clips, sample_rate)
     voices = [Voice(_without_rumble(samples, sample_rate), str(clip.path)) for clip, samples in read]
     return [voice for voice in voices if _range_db(voice.samples, sample_rate) >= range_db]
@@ -308,7 +312,7 @@ def _without_rumble(samples: np.ndarray, sample_rate: int) -> np.ndarray:
 
 
 def _range_db(samples: np.ndarray, sample_rate: int) -> float:
-    """How far the soft frames of a recording lie below its loud ones."""
+    """The distance between the levels of a recording's soft and loud frames."""
     frame = round(LEVEL_FRAME_S * sample_rate)
     frames = samples[: len(samples) // frame * frame].reshape(-1, frame).astype(np.float64)
     if len(frames) < 2:

@@ -1,9 +1,9 @@
-"""Training of keyword models: clips of single words, changed at every draw."""
+"""Training of keyword models on clips of single words, augmented at every draw."""
 
 import dataclasses
 import warnings
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -16,24 +16,25 @@ from flax import nnx
 
 from streamrnn.audio import AudioWarning
 from streamrnn.contract import aligned
-from streamrnn.decisions import clip_class
-from streamrnn.decisions.keywords import SILENCE, UNKNOWN
-from streamrnn.models import Keywords, KeywordsSettings
-from streamrnn.recipes.recipe import outputs
-from streamrnn.recipes.recordings import (
+from streamrnn.data import prefetch, read_clips
+from streamrnn.data.augment import Augment, AugmentSettings
+from streamrnn.data.clips import Clip, named, pick, pick_balanced
+from streamrnn.data.labels import warn_of_other_labels
+from streamrnn.data.layouts import find_folders
+from streamrnn.data.recordings import (
     Recordings,
-    counted,
     held_out,
     of_split,
     recordings_to_train_on,
     rooms_of,
     sounds_of,
 )
-from streamrnn.training import TrainingSettings, prefetch, read_clips
-from streamrnn.training.augment import Augment, AugmentSettings
-from streamrnn.training.data import Clip, named, pick, pick_balanced
-from streamrnn.training.layouts import find_folders
-from streamrnn.training.losses import max_pooling_loss
+from streamrnn.decisions import clip_class
+from streamrnn.decisions.keywords import SILENCE, UNKNOWN
+from streamrnn.learning import TrainingSettings
+from streamrnn.losses import Mean, max_pooling_loss
+from streamrnn.models import Keywords, KeywordsSettings
+from streamrnn.recipes.recipe import outputs
 
 VALIDATION_BATCH = 100
 
@@ -56,17 +57,17 @@ class KeywordsTraining:
     batch_size: int = 64
     """Clips per update."""
     duration_s: float = 1.24
-    """Length that clips are laid into. Of words much longer than that the loudest part is heard, of others any."""
+    """Length of clips. From much longer recordings the loudest part is taken if they are words, else any part."""
     unknown_share: float = 0.1
-    """Share of clips of unknown words, where there are any."""
+    """Share of clips of unknown words, if there are any."""
     silence_share: float = 0.05
-    """Share of clips of noise or music alone."""
+    """Share of clips of only noise or music."""
     cold_share: float = 0.5
-    """Share of clips that begin with the stream, rather than somewhere in its noise."""
+    """Share of clips that start with the stream, rather than after some of its noise."""
     label_smoothing: float = 0.1
-    """Share of each label that is spread over all classes."""
+    """Label smoothing: share of each label that is spread over all classes."""
     detection_share: float = 0.2
-    """Share of the loss that asks for high scores; the rest asks which word it was."""
+    """Share of the loss for high scores; the rest is for the choice of the word."""
     exclude: tuple[str, ...] = ()
     """Names of recordings to leave out, such as those with wrong labels."""
     workers: int = field(default=2, metadata={"identity": False})
@@ -94,14 +95,15 @@ class KeywordsRecipe:
     """Max-pooling loss on single words; validated by accuracy on clips of the valid split.
 
     Args:
-        data: folders of recordings, or folders of such folders, in any layout of training.layouts. Those named noise*,
-            music* and rir* are noise, music and room responses, all optional. All else is speech: clips whose label is
-            one of the words, and clips of unknown words, whose labels an AudioWarning names. Where no clip of a word is
-            in split valid, every tenth is.
+        data: folders of recordings, or folders of such folders, in any layout of data.layouts. Those named noise*,
+            music* and rir* are noise, music and room responses, all optional. All other folders are speech: clips whose
+            label is one of the words, and clips of unknown words, whose labels an AudioWarning names. If split valid
+            has no clip of a word, every tenth is moved there.
         settings: see KeywordsTraining. Without words, the labels of the first entry of `data` are the words.
 
     Raises:
-        FileNotFoundError, ValueError: see find_recordings; a word has no clip to train on; none is there to validate.
+        FileNotFoundError, ValueError: see find_recordings; a word has no clip to train on; there is no clip to
+            validate with.
     """
 
     Settings = KeywordsTraining
@@ -130,7 +132,40 @@ class KeywordsRecipe:
 
         return prefetch(make, start, stop, s.workers)
 
-    def loss(self, model: Keywords, batch: dict[str, jax.Array]) -> jax.Array:
+    @property
+    def share(self) -> float:
+        """Of private training: the probability of each clip, or speaker, to be in a batch; batch_size on average."""
+        return min(1.0, self.settings.batch_size / len(self._units))
+
+    def drawn_batches(self, start: int, stop: int, secret: int) -> Iterator[dict[str, Any]]:
+        """As batches, with drawn bool[rows]: units drawn by lot (Poisson), a row each, a speaker's with any of the
+        clips; then clips without words, which are nobody's, and padding.
+
+        Raises:
+            ValueError: babble is mixed in, which is of other clips.
+        """
+        s, units = self.settings, self._units
+        if s.augment.babble_share:
+            raise ValueError(
+                "babble mixes voices of other clips into a row, which clipping rows does not bound. Pass "
+                "--babble-share 0 for private training."
+            )
+        silent, average = round(s.batch_size * s.silence_share), self.share * len(units)
+        # More units than that are drawn less often than once in 10^9 updates; they are left out then.
+        room = min(len(units), int(average + 6.5 * np.sqrt(average) + 6))
+        rows = -(-(room + silent) // jax.device_count()) * jax.device_count()
+
+        def make(step: int) -> dict[str, Any]:
+            rng = np.random.default_rng([secret, step])
+            chosen = np.flatnonzero(rng.random(len(units)) < self.share)[:room]
+            made = [self._source.row(rng, *pick(rng, units[number])) for number in chosen]
+            made += [self._source.silence(rng) for _ in range(silent)]
+            padding = [(np.zeros(0, np.float32), 0)] * (rows - len(made))
+            return _batch([*made, *padding], s) | {"drawn": np.arange(rows) < len(made)}
+
+        return prefetch(make, start, stop, s.workers)
+
+    def loss(self, model: Keywords, batch: dict[str, jax.Array]) -> Mean:
         """Max-pooling loss, in nats per clip."""
         s, smoothing = self.settings, model.decision.smoothing_frames(model.frame_s)
         logits = aligned(model, batch["samples"])
@@ -139,7 +174,7 @@ class KeywordsRecipe:
         )
 
     def validate(self, model: Keywords) -> float:
-        """Accuracy on the valid split: clips of words, and of unknown words, from the same folders if they have any."""
+        """Accuracy on the valid split: clips of words and, if the same folders have any, of unknown words."""
         smoothing = model.decision.smoothing_frames(model.frame_s)
         right = []
         for batch in self._validation:
@@ -168,10 +203,22 @@ class KeywordsRecipe:
         )
 
     @cached_property
+    def _units(self) -> list[list[tuple[Clip, np.ndarray]]]:
+        """What private training protects: clips of split train, of words and of none, each alone or by speaker."""
+        clips = [c for c in (*self._clips.words, *self._clips.near, *self._clips.far) if c.split == "train"]
+        read = read_clips(clips, self.settings.model.sample_rate)
+        if self.training.dp_unit == "clip":
+            return [[one] for one in read]
+        units: dict[str, list[tuple[Clip, np.ndarray]]] = {}
+        for one in read:
+            units.setdefault(one[0].speaker, []).append(one)
+        return list(units.values())
+
+    @cached_property
     def _validation(self) -> list[dict[str, np.ndarray]]:
         unknown = of_split(self._clips.near, "valid") or of_split(self._clips.far, "valid")
         judged = [*of_split(self._clips.words, "valid"), *unknown]
-        # Side by side with clips of their own length, so that little is padded.
+        # In batches of similar length, so that there is little padding.
         read = sorted(read_clips(judged, self.settings.model.sample_rate), key=lambda one: len(one[1]))
         parts = [read[i : i + VALIDATION_BATCH] for i in range(0, len(read), VALIDATION_BATCH)]
         return [self._validation_batch(part) for part in parts]
@@ -180,7 +227,7 @@ class KeywordsRecipe:
         m = self.settings.model
         seconds = int(np.ceil(len(part[-1][1]) / m.sample_rate))
         frames = seconds * m.sample_rate // m.hop_samples // 2 * 2
-        # A clip that is called "silence" is in training an unknown word like others, so it is one here.
+        # In training, a clip labelled "silence" is an unknown word, and so it is here.
         index = {word: m.labels.index(word) for word in m.words}
         clips = [(s.astype(np.float32) / 32768, index.get(clip.label, 1)) for clip, s in part]
         return _batch(clips, dataclasses.replace(self.settings, duration_s=frames * m.hop_samples / m.sample_rate))
@@ -193,7 +240,7 @@ class KeywordsRecipe:
                 f"there is no clip of {', '.join(missing)} to train on. The recordings have the labels: "
                 f"{', '.join(sorted(labels)) or 'none'}. Add clips, or choose other --words."
             )
-        # The first validation comes late: what it will lack is said before the first update.
+        # The first validation comes late, so missing data for it are reported before the first update.
         if not of_split(self._clips.words, "valid"):
             raise ValueError(
                 "there is no clip of a word to validate with: none is in split valid, and no word has a second one to "
@@ -221,7 +268,7 @@ class _Clips:
 
 @dataclass(frozen=True)
 class _Source:
-    """Draws clips: words evenly, unknown words (of each folder) and silence by their shares."""
+    """Draws clips: words uniformly, unknown words (of each folder) and silence by their shares."""
 
     words: list[list[tuple[Clip, np.ndarray]]]
     unknown: list[list[tuple[Clip, np.ndarray]]]
@@ -242,6 +289,17 @@ class _Source:
         clip, samples = pick(rng, self.words[word])
         return self._heard(rng, _loudest(samples, length), length), word + 2, str(clip.path)
 
+    def row(self, rng: np.random.Generator, clip: Clip, samples: np.ndarray) -> tuple[np.ndarray, int]:
+        """(float32[n] in [-1, 1], class) of a clip, changed at random."""
+        s = self.settings
+        length, is_word = s.frames * s.model.hop_samples, clip.label in s.model.words
+        part = _loudest(samples, length) if is_word else _part(rng, samples, length)
+        return self._heard(rng, part, length), s.model.words.index(clip.label) + 2 if is_word else 1
+
+    def silence(self, rng: np.random.Generator) -> tuple[np.ndarray, int]:
+        """The same of sound without a word."""
+        return self._silence(rng, self.settings.frames * self.settings.model.hop_samples), 0
+
     def _heard(self, rng: np.random.Generator, clip: np.ndarray, length: int) -> np.ndarray:
         if rng.random() < self.settings.cold_share:
             return self.augment(rng, clip)[:length]
@@ -258,7 +316,7 @@ class _Source:
 
 
 def _part(rng: np.random.Generator, samples: np.ndarray, length: int) -> np.ndarray:
-    """Any part of samples[n], of that length, where they are longer than speed could make them fit."""
+    """A random part of samples[n] of that length, if they are too long to fit at any speed."""
     if len(samples) <= 1.25 * length:
         return samples
     start = int(rng.integers(len(samples) - length + 1))
@@ -266,7 +324,7 @@ def _part(rng: np.random.Generator, samples: np.ndarray, length: int) -> np.ndar
 
 
 def _loudest(samples: np.ndarray, length: int) -> np.ndarray:
-    """The part of samples[n], of that length, with the most energy, where they are longer than speed could make fit."""
+    """The part of samples[n] of that length with the most energy, if they are too long to fit at any speed."""
     if len(samples) <= 1.25 * length:
         return samples
     energy = np.concatenate([[0.0], np.cumsum(np.square(samples, dtype=np.float64))])
@@ -275,7 +333,7 @@ def _loudest(samples: np.ndarray, length: int) -> np.ndarray:
 
 
 def _batch(clips: Sequence[tuple[np.ndarray, int]], settings: KeywordsTraining) -> dict[str, np.ndarray]:
-    """Clips laid side by side, zeros behind the shorter ones; weights are 1 in the frames of the clip, else 0."""
+    """Clips as a batch, padded with zeros; weights are 1 in the frames of the clip, else 0."""
     frames, hop = settings.frames, settings.model.hop_samples
     samples = np.zeros((len(clips), frames * hop), np.float32)
     weights = np.zeros((len(clips), frames // 2), np.float32)
@@ -288,7 +346,7 @@ def _batch(clips: Sequence[tuple[np.ndarray, int]], settings: KeywordsTraining) 
 
 
 def _labels(found: Recordings, folders: Sequence[Path]) -> tuple[str, ...]:
-    """Those of the clips of speech in some of the folders."""
+    """The labels of the clips of speech in some of the folders."""
     labels = {clip.label for folder in folders for clip in found.speech.get(folder, ())} - {"", SILENCE, UNKNOWN}
     if not labels:
         raise ValueError("the first folder of recordings has no labels to take the words from. Name them: --words A B.")
@@ -303,21 +361,4 @@ def _labels(found: Recordings, folders: Sequence[Path]) -> tuple[str, ...]:
     return tuple(sorted(labels))
 
 
-def warn_of_other_labels(clips: Iterable[Clip], words: Collection[str], happens: str) -> None:
-    """An AudioWarning that counts the clips whose label is none of the words; `happens` says what they do as "unknown".
-
-    Labels that differ from a word in case alone are named first. Clips that are called "unknown" do not count.
-    """
-    others = Counter(clip.label or "no label" for clip in clips if clip.label not in {*words, UNKNOWN})
-    if others:
-        spelled = {word.casefold() for word in words}
-        listed = sorted(others, key=lambda label: (label.casefold() not in spelled, -others[label], label))
-        warnings.warn(
-            f"Labels that are none of the words {happens} as {UNKNOWN!r}, in {others.total():,} clips: "
-            f"{counted({label: others[label] for label in listed})}.",
-            AudioWarning,
-            stacklevel=3,
-        )
-
-
-__all__ = ["KeywordsRecipe", "KeywordsTraining", "warn_of_other_labels"]
+__all__ = ["KeywordsRecipe", "KeywordsTraining"]

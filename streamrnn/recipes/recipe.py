@@ -1,4 +1,4 @@
-"""What a recipe is: all that training one task takes."""
+"""The interface of recipes: everything needed to train one task."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -7,11 +7,12 @@ from typing import Any, Protocol, runtime_checkable
 from flax import nnx
 
 from streamrnn.contract import aligned
+from streamrnn.data.recordings import Recordings
+from streamrnn.data.series import Files
+from streamrnn.learning import TrainingSettings
 from streamrnn.models import Model
-from streamrnn.recipes.recordings import Recordings
-from streamrnn.training import TrainingSettings
 
-# For validation. At module level: a wrapper made anew each time would compile anew.
+# For validation. At module level, because a new wrapper each time would compile anew.
 outputs = nnx.jit(aligned)
 
 
@@ -20,18 +21,21 @@ class Recipe(Protocol):
     """Built from folders of data and its settings; read by training and by the command line.
 
     Attributes:
-        Settings: frozen dataclass of the recipe's settings, with a field `training`; the command line's flags.
-        settings: the recipe's own, complete: what was left to the recordings to say is filled in.
+        Settings: frozen dataclass of the recipe's settings, with a field `training`; it gives the command line's flags.
+        settings: the recipe's settings, completed from the recordings where they were left open.
         training: settings.training.
-        recordings: what it trains on.
+        recordings: the training data: Recordings, or Files of a task of lines.
     """
 
     Settings: type
     settings: Any
     training: TrainingSettings
-    recordings: Recordings
 
     def __init__(self, data: Sequence[Path], settings: Any): ...
+
+    # Read alone, so that a recipe may say which of the two it has.
+    @property
+    def recordings(self) -> Recordings | Files: ...
 
     def model(self, rngs: nnx.Rngs) -> Model:
         """A fresh model."""
@@ -40,26 +44,50 @@ class Recipe(Protocol):
     def batches(self, start: int, stop: int) -> Iterator[Any]:
         """The batches of steps start to stop - 1: arrays with the row as axis 0, and "names" of the rows, if any.
 
-        A batch depends on its step and the seed alone.
+        A batch depends only on its step and the seed.
         """
         ...
 
     def loss(self, model: Any, batch: Any) -> Any:
-        """What training makes small: a scalar. Recipes that carry state take and give the carry, too."""
+        """The loss: a losses.Mean, or a scalar, a mean over rows. Recipes with state also take and return it."""
         ...
 
     def validate(self, model: Any) -> float:
-        """A figure on recordings that training never sees; higher is better."""
+        """The metric on recordings outside of the training data; higher is better."""
         ...
 
 
 @runtime_checkable
 class Carrying(Protocol):
-    """A recipe whose rows go on from batch to batch; its loss is (model, batch, carry) -> (scalar, carry). See fit."""
+    """A recipe whose rows continue over batches; its loss is (model, batch, carry) -> (loss, carry). See fit."""
 
     def initial_carry(self, model: Any, batch: Any) -> Any:
-        """What fresh streams carry: a pytree whose leaves have the row as axis 0."""
+        """The carry of fresh streams: a pytree whose leaves have the row as axis 0."""
         ...
 
 
-__all__ = ["Carrying", "Recipe", "outputs"]
+@runtime_checkable
+class Finishing(Protocol):
+    """A recipe that settles how its model decides once the weights are found, such as a threshold."""
+
+    def finish(self, model: Any) -> None:
+        """Sets the model's decision by what it gives for the validated data."""
+        ...
+
+
+@runtime_checkable
+class Drawing(Protocol):
+    """A recipe that can draw its units (clips or speakers) by lot, for private training: Poisson sampling.
+
+    Attributes:
+        share: the probability with which each unit is in a batch, independently of all others.
+    """
+
+    share: float
+
+    def drawn_batches(self, start: int, stop: int, secret: int) -> Iterator[Any]:
+        """The batches of steps start to stop - 1: a row per unit, which is clipped. Padding has drawn[row] False."""
+        ...
+
+
+__all__ = ["Carrying", "Drawing", "Finishing", "Recipe", "outputs"]

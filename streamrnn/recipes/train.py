@@ -1,7 +1,8 @@
-"""Training a task from folders of recordings to a model on disk."""
+"""Training of a task, from folders of recordings to a model on disk."""
 
 import dataclasses
 import hashlib
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,16 @@ import jax
 import numpy as np
 from flax import nnx
 
+from streamrnn.data.series import Files
 from streamrnn.layers import run_recurrences
+from streamrnn.learning.dry_run import DryRun, dry_run
+from streamrnn.learning.loop import Keep, fit
+from streamrnn.learning.privacy import Ledger
+from streamrnn.learning.progress import Watch
 from streamrnn.models import Model
-from streamrnn.recipes.recipe import Carrying, Recipe
-from streamrnn.training.dry_run import DryRun, dry_run
-from streamrnn.training.loop import fit
-from streamrnn.training.progress import Watch
+from streamrnn.recipes.recipe import Carrying, Drawing, Finishing, Recipe
+
+PRIVACY = "privacy.json"
 
 
 def train(
@@ -25,32 +30,40 @@ def train(
     *,
     watched: Callable[[Iterator[Any]], Iterator[Any]] = iter,
     watch: Watch = lambda progress: None,
+    keep: Keep = lambda model, figure: None,
     tensorboard: bool = False,
     start: Model | None = None,
 ) -> tuple[Model, float]:
-    """Trains the recipe's model, or goes on where `out` holds an earlier part of the same run.
+    """Trains the recipe's model, or resumes if `out` holds an earlier part of the same run.
 
     Args:
-        recipe: built from the data and its settings, a dataclass. A run is the same where task, model, settings and
-            recordings are, but for settings with metadata {"identity": False}, which change no result.
-        task: its name in RECIPES.
-        out: folder of the checkpoints and figures; made where missing.
-        watched: hands the batches through, and may end training between two of them by raising KeyboardInterrupt.
-        watch, tensorboard: see fit.
-        start: begin with the weights of this model instead of random ones: all whose place and shape fit, so that a
-            head for other words starts anew.
+        recipe: built from the data and its settings, a dataclass. A run is identified by task, model, settings and
+            recordings, except for settings with metadata {"identity": False}, which do not change the result.
+        task: its name.
+        out: folder of the checkpoints and figures; created if missing.
+        watched: passes the batches on, and may end training between two of them by raising KeyboardInterrupt.
+        watch, keep, tensorboard: see fit.
+        start: start from this model's weights instead of random ones, where place and shape fit. A head for other
+            words starts from random weights.
 
     Returns:
-        The model with the weights of the best validation, and the figure that it reached there.
+        The model with the weights of the best validation, and its figure. A private training (--dp-noise) writes what
+        it owes to `out`/privacy.json: see streamrnn.learning.privacy.
 
-    Raises what fit raises; a ValueError where no weights of `start` fit.
+    Raises the errors of fit, and a ValueError if no weights of `start` fit.
     """
     model = _model(recipe)
     if start is not None:
-        model.begin_with(start)
+        model.initialise_from(start)
+
+    ledger = private_ledger(recipe, out) if recipe.training.private else None
 
     def batches(start: int, stop: int) -> Iterator[Any]:
-        return watched(recipe.batches(start, stop))
+        if ledger is None:
+            return watched(recipe.batches(start, stop))
+        if isinstance(recipe, Drawing):
+            return watched(ledger.noted(recipe.drawn_batches(start, stop, ledger.secret), start))
+        return watched(ledger.noted(recipe.batches(start, stop), start))
 
     identity = {
         "task": task,
@@ -70,9 +83,32 @@ def train(
         identity,
         initial_carry=_initial_carry(recipe),
         watch=watch,
+        keep=keep,
         tensorboard=tensorboard,
+        secret=0 if ledger is None else ledger.secret,
     )
+    if isinstance(recipe, Finishing):
+        recipe.finish(model)
+    if ledger is not None:
+        (Path(out) / PRIVACY).write_text(json.dumps(ledger.statement(), indent=2) + "\n")
+        ledger.forget()
     return model, figure
+
+
+def private_ledger(recipe: Recipe, out: Path) -> Ledger:
+    """The ledger of a private training: of units drawn by lot, or of rows that are counted."""
+    of_speaker, clips = recipe.training.dp_unit == "speaker", []
+    if of_speaker:
+        if isinstance(recipe.recordings, Files):
+            raise ValueError("The data of this task have no speakers to protect. Pass --dp-unit clip.")
+        clips = [clip for of in recipe.recordings.speech.values() for clip in of if clip.split == "train"]
+    if unknown := sum(not clip.speaker for clip in clips):
+        raise ValueError(
+            f"{unknown} of {len(clips)} clips have no speaker, so that none can be protected as a whole. Add the "
+            "column speaker, or pass --dp-unit clip."
+        )
+    share = recipe.share if isinstance(recipe, Drawing) else None
+    return Ledger(out, recipe.training, share, {str(clip.path): clip.speaker for clip in clips})
 
 
 def _digest(model: Model) -> str:
@@ -83,7 +119,7 @@ def _digest(model: Model) -> str:
 
 
 def foresee(recipe: Recipe) -> DryRun:
-    """What training with this recipe will take: see dry_run."""
+    """Memory and computation of training with this recipe: see dry_run."""
     model = _model(recipe)
     return dry_run(model, recipe.loss, recipe.batches, recipe.training, initial_carry=_initial_carry(recipe))
 

@@ -1,4 +1,4 @@
-"""Training of transcription, by CTC or as a transducer: recordings with transcripts, and words joined into strings."""
+"""Training of transcription, with CTC or a transducer, on transcribed recordings and on strings of single words."""
 
 import warnings
 from collections import Counter
@@ -15,17 +15,16 @@ from flax import nnx
 
 from streamrnn.audio import AudioWarning, as_samples, mixing
 from streamrnn.contract import aligned
+from streamrnn.data import Augment, AugmentSettings, ClipStore, prefetch, read_clips
+from streamrnn.data.clips import Clip, named, pick_by_shares, pool_shares
+from streamrnn.data.recordings import counted, of_split, recordings_to_train_on, rooms_of, sounds_of
+from streamrnn.data.spoken import Spoken, Strings, StringSettings, Whole, single_words, spoken_ids, spoken_text
 from streamrnn.decisions import transcript, word_error_rate
+from streamrnn.learning import TrainingSettings
+from streamrnn.losses import Mean, ctc_loss, transducer_loss
 from streamrnn.models import CTC, CTCSettings, Transducer, TransducerSettings
 from streamrnn.recipes.recipe import outputs
-from streamrnn.recipes.recordings import counted, of_split, recordings_to_train_on, rooms_of, sounds_of
-from streamrnn.recipes.spoken import Spoken, Strings, StringSettings, Whole, single_words, spoken_ids, spoken_text
-from streamrnn.training import Augment, AugmentSettings, ClipStore, TrainingSettings, prefetch, read_clips
-from streamrnn.training.data import Clip, named, pick_by_shares, pool_shares
-from streamrnn.training.losses import ctc_loss, transducer_loss
 
-# Of the models' two convolutions, each of stride 2.
-HOPS_PER_FRAME = 4
 VALIDATION_RECORDINGS, VALIDATION_STRINGS = 200, 48
 VALIDATION_ROWS = 16
 
@@ -53,9 +52,9 @@ class CTCTraining:
     batch_s: float = 112.0
     """Seconds of sound per update."""
     durations_s: tuple[float, ...] = (3.5, 7.0, 14.0)
-    """Lengths of rows, rising; the rows of a batch have one of them. Longer recordings are left out."""
+    """Lengths of rows, in ascending order; all rows of a batch have the same. Longer recordings are left out."""
     whole_share: float = 0.5
-    """Share of rows with a recording of several symbols, rather than a string of single words, where there are both."""
+    """Share of rows with a recording of several symbols, instead of a string of single words, if there are both."""
     exclude: tuple[str, ...] = ()
     """Names of recordings to leave out, such as those with wrong labels."""
     workers: int = field(default=2, metadata={"identity": False})
@@ -84,15 +83,16 @@ class TransducerTraining(CTCTraining):
 
 
 class TranscriptionRecipe:
-    """What both ways of training have in common: rows of speech with the ids of what is said in them.
+    """The common part of both recipes: rows of speech with the ids of their symbols.
 
-    A recording of several symbols is taken as it is. Those of one symbol (single words) are joined into strings, with
-    words of no symbol in between now and then. For an alphabet of characters, so, all recordings are taken as they are.
+    A recording of several symbols is used unchanged. Those of one symbol (single words) are joined into strings, with
+    occasional words outside of the alphabet in between. So with an alphabet of characters, all recordings are used
+    unchanged.
 
     Args:
-        data: folders of recordings, or folders of such folders, in any layout of training.layouts. Those named noise*,
-            music* and rir* are noise, music and room responses, all optional. Of all else, the clips with transcripts,
-            or with labels, are used; AudioWarnings count those that hold other words or characters than the model's
+        data: folders of recordings, or folders of such folders, in any layout of data.layouts. Those named noise*,
+            music* and rir* are noise, music and room responses, all optional. From the other folders, clips with
+            transcripts or labels are used; AudioWarnings count clips with words or characters other than the model's
             symbols, and name these.
         settings: see CTCTraining.
 
@@ -100,17 +100,23 @@ class TranscriptionRecipe:
         FileNotFoundError, ValueError: see find_recordings; no clip of split train, or none of split valid, can be used.
     """
 
+    Model: type[CTC] | type[Transducer]
+
     def __init__(self, data: Sequence[Path], settings: CTCTraining):
         self.settings, self.training = settings, settings.training
         self.recordings = recordings_to_train_on(data, settings.exclude)
-        # The first validation comes late: what it will lack is said before the first update.
+        # The first validation comes late, so missing data for it are reported before the first update.
         self._clips = {split: self._transcribed(split) for split in ("train", "valid")}
         self._warn_of_other_words()
 
+    def model(self, rngs: nnx.Rngs) -> Any:
+        """A fresh model of settings.model."""
+        build: Any = self.Model
+        return build(self.settings.model, rngs=rngs)
+
     def batches(self, start: int, stop: int) -> Iterator[Batch]:
-        """samples float32[batch, frames, hop] in [-1, 1]; labels int32[batch, labels] from 1 on, 0 behind the last;
-        label_lengths int32[batch]; names of the recordings. Rows are full of sound: where nobody speaks, there may be
-        noise.
+        """samples float32[batch, frames, hop] in [-1, 1]; labels int32[batch, labels] from 1 on, then 0;
+        label_lengths int32[batch]; names of the recordings. Rows have no padding: pauses may contain noise.
         """
         source = self._training_source
 
@@ -154,7 +160,7 @@ class TranscriptionRecipe:
         rate, found = self.settings.model.sample_rate, self.recordings
         noise, music = (sounds_of(of_split(clips, "train"), rate) for clips in (found.noise, found.music))
         rooms = rooms_of(of_split(found.rooms, "train"), rate)
-        # Speed changes the length, so it comes before a recording is placed in its row, and the rest after.
+        # Speed changes the length, so it is applied before a recording is placed in its row, and the rest after.
         augment = Augment(noise, music, rooms, [], rate, replace(self.settings.augment, speed=(1.0, 1.0)))
         return self._source("train", augment, self.settings.strings)
 
@@ -187,13 +193,17 @@ class TranscriptionRecipe:
                 read = read_clips(list(single), rate)
                 spoken = [Spoken(s, single[clip], clip.speaker, name=str(clip.path)) for clip, s in read]
                 words[folder] = single_words(spoken, rate)
-        source = _Source(whole, Strings(words, rate, strings), self.settings, augment)
+        source = _Source(whole, Strings(words, rate, strings), self.settings, augment, self._block_samples)
         source.require_rows()
         return source
 
+    @cached_property
+    def _block_samples(self) -> int:
+        """Samples per output frame of the model."""
+        return nnx.eval_shape(lambda: self.model(nnx.Rngs(0))).block_samples
+
     def _with_room(self, whole: Whole) -> Whole:
-        model = self.settings.model
-        frame_s = HOPS_PER_FRAME * model.hop_samples / model.sample_rate
+        frame_s = self._block_samples / self.settings.model.sample_rate
         kept, others = whole.split_by_room(self.settings.durations_s, frame_s)
         if others:
             warnings.warn(
@@ -208,13 +218,9 @@ class TranscriptionRecipe:
 class CTCRecipe(TranscriptionRecipe):
     """CTC loss on transcribed recordings; validated by word error rate. See TranscriptionRecipe."""
 
-    Settings = CTCTraining
+    Settings, Model = CTCTraining, CTC
 
-    def model(self, rngs: nnx.Rngs) -> CTC:
-        """A fresh model of settings.model."""
-        return CTC(self.settings.model, rngs=rngs)
-
-    def loss(self, model: CTC, batch: Batch) -> jax.Array:
+    def loss(self, model: CTC, batch: Batch) -> Mean:
         """CTC loss, in nats per symbol."""
         logits = aligned(model, batch["samples"])
         return ctc_loss(logits, batch["labels"], _all_frames(logits), batch["label_lengths"])
@@ -223,20 +229,16 @@ class CTCRecipe(TranscriptionRecipe):
 class TransducerRecipe(TranscriptionRecipe):
     """Transducer loss on transcribed recordings; validated by word error rate. See TranscriptionRecipe."""
 
-    Settings = TransducerTraining
+    Settings, Model = TransducerTraining, Transducer
     settings: TransducerTraining
 
-    def model(self, rngs: nnx.Rngs) -> Transducer:
-        """A fresh model of settings.model."""
-        return Transducer(self.settings.model, rngs=rngs)
-
-    def loss(self, model: Transducer, batch: Batch) -> jax.Array:
+    def loss(self, model: Transducer, batch: Batch) -> Mean:
         """Transducer loss, in nats per symbol of the batch."""
         labels, lengths = batch["labels"], batch["label_lengths"]
         logits = model.joint_logits(batch["samples"], labels)
         losses = transducer_loss(logits, labels, _all_frames(logits), lengths)
-        # Per symbol of the batch, not of each row: else long rows with few symbols would teach silence above all.
-        return jnp.sum(losses) / jnp.maximum(jnp.sum(lengths), 1)
+        # Per symbol of the batch, not of each row: otherwise long rows with few symbols would mainly teach silence.
+        return Mean((jnp.sum(losses),), (jnp.sum(lengths).astype(jnp.float32),))
 
 
 @dataclass(frozen=True)
@@ -247,6 +249,7 @@ class _Source:
     strings: Strings
     settings: CTCTraining
     augment: Augment | None
+    block_samples: int
 
     def draw(self, rng: np.random.Generator, duration_s: float) -> Spoken:
         """One row: float32 of exactly `duration_s`, augmented."""
@@ -261,7 +264,7 @@ class _Source:
         return row if self.augment is None else replace(row, samples=self.augment(rng, row.samples))
 
     def placed(self, rng: np.random.Generator, spoken: Spoken, duration_s: float) -> Spoken:
-        """Somewhere in silence of `duration_s`."""
+        """At a random place in silence of `duration_s`."""
         length, samples = self.samples(duration_s), as_samples(spoken.samples)[: self.samples(duration_s)]
         start = int(rng.integers(length - len(samples) + 1))
         return replace(spoken, samples=np.pad(samples, (start, length - len(samples) - start)), spans=())
@@ -279,17 +282,16 @@ class _Source:
         }
 
     def samples(self, duration_s: float) -> int:
-        """Samples of a row: whole frames of four hops."""
-        block = HOPS_PER_FRAME * self.settings.model.hop_samples
-        return round(duration_s * self.settings.model.sample_rate / block) * block
+        """Samples of a row: whole blocks."""
+        return round(duration_s * self.settings.model.sample_rate / self.block_samples) * self.block_samples
 
     @cached_property
     def durations_s(self) -> list[float]:
-        """The lengths of rows for which there is anything to draw."""
+        """The lengths of rows for which there are recordings."""
         return [d for d in self.settings.durations_s if self.fitting[d] or self.strings.words]
 
     def require_rows(self) -> None:
-        """Warns of recordings that fit into no row. Raises ValueError where nothing does."""
+        """Warns of recordings that fit into no row. Raises ValueError if none fits."""
         count = sum(len(clips) for clips in self.whole)
         too_long = count - sum(len(clips) for whole in self.fitting.values() for clips in whole)
         longest = (
@@ -302,7 +304,7 @@ class _Source:
 
     @cached_property
     def fitting(self) -> dict[float, list[Whole]]:
-        """Recordings by the shortest row that they fit into, whatever their speed becomes, and by folder."""
+        """Recordings by the shortest row that they fit into at any speed, and by folder."""
         slowest = self.settings.augment.speed[0]
         shorter, fitting = 0.0, {}
         for duration_s in self.settings.durations_s:
@@ -313,7 +315,7 @@ class _Source:
 
     @cached_property
     def _most_labels(self) -> dict[float, int]:
-        """Labels of the fullest row: one number per length of rows, since each shape is compiled anew."""
+        """The largest number of labels in a row: one per length of rows, since each shape is compiled anew."""
         most = self.settings.strings.words[1] if self.strings.words else 1
         found = {}
         for duration_s in self.settings.durations_s:

@@ -2,10 +2,10 @@
 
 import hashlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import jax
@@ -13,13 +13,21 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from streamrnn.decisions.outlets import Outlet
+from streamrnn.lifetime import running
 from streamrnn.models import Model
 from streamrnn.runtime.packing import Packed, pack, unpack
+from streamrnn.runtime.steps import State, Step
+
+if TYPE_CHECKING:
+    from streamrnn.runtime.rows import Rows
+else:
+    Rows = Any
 
 # An nnx.GraphDef, by its hash; at run time Flax's own name is no plain class.
 Graph = Any
 Weights = tuple[tuple[jax.Array, ...], Packed]
-Program = Callable[[Weights, Packed, np.ndarray], tuple[Packed, jax.Array]]
+Program = Callable[[Weights, State, np.ndarray], tuple[Packed, jax.Array]]
 
 # Weights up to this size travel together; above it, taking them apart again would cost more than it saves.
 SMALL = 4096
@@ -27,7 +35,7 @@ SMALL = 4096
 
 @dataclass(frozen=True, eq=False)
 class Compiled:
-    """A model frozen for running: its program and the weights that it had when this was made.
+    """A model frozen for running: its program, and its weights at that time.
 
     Weights are arguments of the program, device arrays and few of them: flattening an nnx.State costs more than a small
     model's step, and weights baked into the program would be stale after training.
@@ -39,18 +47,69 @@ class Compiled:
     leaves: list[jax.Array]
     description: str
 
-    def __call__(self, state: Packed, x: np.ndarray) -> tuple[Packed, jax.Array]:
-        """(state, x[batch, frames, hop_samples]) -> (state, outputs[batch, frames / stride, out])."""
+    def __call__(self, state: State, x: np.ndarray) -> tuple[Packed, jax.Array]:
+        """(state, x[batch, frames, features]) -> (state, outputs[batch, frames / stride, out])."""
         return self.program(self.weights, state, x)
 
     @cached_property
     def fingerprint(self) -> str:
-        """Tells models apart by class, timing, state and weights: 16 hexadecimal digits."""
+        """Tells models apart by class, settings, timing, labels, state and weights: 16 hexadecimal digits."""
         digest = hashlib.blake2b(self.description.encode(), digest_size=8)
         for leaf in self.leaves:
             if not _is_key(leaf):
                 digest.update(np.asarray(leaf).tobytes())
         return digest.hexdigest()
+
+
+class CompiledModel(Step):
+    """A Model's step, compiled for its current weights; see `Step`.
+
+    Args:
+        model: any Model; what is compiled is shared by all who ask for it.
+
+    Raises:
+        TypeError: it is no Model.
+    """
+
+    def __init__(self, model: Model):
+        require_model(model)
+        compiled = compiled_step(model)
+        self.model, self._compiled, self.fresh_state = model, compiled, compiled.fresh_state
+        self._program, self._weights = compiled.program, compiled.weights
+        self.signal, self.stride, self.lookahead = model.signal, model.stride, model.lookahead
+        self.out_features, self.labels, self.decision = model.out_features, model.labels, model.decision
+        self.name = type(model).__name__
+
+    @property
+    def fingerprint(self) -> str:
+        return self._compiled.fingerprint
+
+    def __call__(self, state: State, x: np.ndarray) -> tuple[Packed, jax.Array]:
+        return self._program(self._weights, state, x)
+
+    def scan(self, state: State, x: np.ndarray) -> tuple[Packed, jax.Array]:
+        return compiled_scan(self.model)(state, x)
+
+    def outlet(self, **settings: Any) -> Outlet:
+        return self.model.outlet(**settings)
+
+    def loaded(self, arrays: Mapping[str, np.ndarray]) -> Packed:
+        # A copy: on a processor, a device array may lie in the memory of the one that it was made of.
+        return {name: jax.device_put(array.copy()) for name, array in arrays.items()}
+
+    def rows(self, capacity: int, devices: Sequence[Any] | None) -> Rows:
+        from streamrnn.runtime.device_rows import DeviceRows
+
+        return DeviceRows(self.model, self._compiled, capacity, jax.devices()[:1] if devices is None else devices)
+
+
+def require_model(model: Any) -> None:
+    """Raises TypeError, with advice, for what is no Model."""
+    if not isinstance(model, Model):
+        raise TypeError(
+            f"got a {type(model).__name__} where a Model is needed. Pass streamrnn.load('vad'), or a subclass of "
+            "streamrnn.Model: it adds to layers their signal, the readout and what becomes of outputs."
+        )
 
 
 class _Programs:
@@ -70,12 +129,12 @@ _lock = threading.Lock()
 
 
 def compiled_step(model: Model, batch_size: int = 1) -> Compiled:
-    """The model's one-block step for `batch_size` streams; compiled at its first call, shared by all who ask for it."""
+    """The model's one-block step for `batch_size` streams, compiled at its first call and shared."""
     return _compiled(model, "step", batch_size)
 
 
 def compiled_scan(model: Model, batch_size: int = 1) -> Compiled:
-    """The model's scan; compiled once per number of frames that it is called with."""
+    """The model's scan, compiled once for each number of frames."""
     return _compiled(model, "scan", batch_size)
 
 
@@ -83,7 +142,7 @@ def _compiled(model: Model, way: str, batch_size: int) -> Compiled:
     # The structure is part of the key: a model whose layers were exchanged is another program.
     graph, variables = nnx.split(model)
     leaves, structure = jax.tree.flatten(variables)
-    with _lock:
+    with running, _lock:
         of_model = _of_models.setdefault(model, _Programs())
         found = of_model.compiled.get((way, batch_size, graph))
         if found is not None and all(a is b for a, b in zip(found.leaves, leaves, strict=True)):
@@ -127,9 +186,9 @@ def _is_key(leaf: Any) -> bool:
 
 
 def _described(model: Model, state: Any) -> str:
-    timing = model.sample_rate, model.hop_samples, model.stride, model.lookahead
-    shapes = [(leaf.shape[1:], leaf.dtype.name) for leaf in jax.tree.leaves(state)]
-    return repr((type(model).__name__, timing, shapes))
+    # Settings are more than weights: constants that were computed from them, and what the words are.
+    facts = type(model).__name__, model.signal, model.stride, model.lookahead, model.labels, model.settings
+    return repr((*facts, [(leaf.shape[1:], leaf.dtype.name) for leaf in jax.tree.leaves(state)]))
 
 
-__all__ = ["Compiled", "compiled_scan", "compiled_step"]
+__all__ = ["Compiled", "CompiledModel", "compiled_scan", "compiled_step", "require_model"]

@@ -2,9 +2,9 @@
 
 import ctypes
 import os
+import tempfile
+import warnings
 from pathlib import Path
-
-import jax
 
 # Parameters of mallopt(3): how many blocks may be mapped on their own, and when the top of the heap is given back.
 _M_MMAP_MAX, _M_TRIM_THRESHOLD = -4, -1
@@ -16,14 +16,40 @@ def configure(cache: Path | str | None = None) -> None:
     - CPU steps run in the calling thread instead of being handed to another one: for small models the largest gain.
     - Compiled programs are kept on disk, so that the next process starts in a fraction of the time.
 
+    Where that folder cannot be made or written to, or there is no home, nothing is kept and a warning says so.
+
     Args:
         cache: folder of the compiled programs; default: $XDG_CACHE_HOME/streamrnn, or ~/.cache/streamrnn.
     """
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    # Here, not above: a process that only runs exported models needs no JAX.
+    import jax
+
     jax.config.update("jax_cpu_enable_async_dispatch", False)
-    jax.config.update("jax_compilation_cache_dir", str(cache or home / "streamrnn"))
+    try:
+        folder = str(_writable(_own_cache() if cache is None else Path(cache)))
+    # Path.home() has no more than a RuntimeError for a user whom the system does not know.
+    except (OSError, RuntimeError) as error:
+        folder = None
+        warnings.warn(
+            f"compiled programs are not kept, so that every start compiles them anew: {error}. "
+            "Set XDG_CACHE_HOME to a folder that can be written to.",
+            stacklevel=2,
+        )
+    jax.config.update("jax_compilation_cache_dir", folder)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
+
+
+def _own_cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "streamrnn"
+
+
+def _writable(folder: Path) -> Path:
+    """The folder, which is there now and takes files. Raises OSError."""
+    folder.mkdir(parents=True, exist_ok=True)
+    # Tried, because permissions do not tell of a full or read-only file system.
+    with tempfile.TemporaryFile(dir=folder):
+        return folder
 
 
 def keep_memory() -> bool:

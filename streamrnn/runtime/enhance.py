@@ -1,42 +1,33 @@
 """Sound in, sound out: models that give sound, live and for whole recordings."""
 
-import dataclasses
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
-from jaxtyping import Float
 
-from streamrnn.audio import ChunkSource, Source, as_samples, open_source
-from streamrnn.decisions.attenuation import SoundSettings
-from streamrnn.models import Model
-from streamrnn.runtime.files import SEGMENT_S, Recording, run_file
-from streamrnn.runtime.stream import Latency, Snapshot, Stream, require_model
-from streamrnn.runtime.way_back import WayBack
-
-
-@dataclass(frozen=True)
-class EnhancerSnapshot:
-    """A stream's snapshot, what has not come out yet of what went in, and the way back to the stream's own rate."""
-
-    stream: Snapshot
-    waiting: np.ndarray
-    resampler: Any
+from streamrnn.annotations import Float
+from streamrnn.audio import Encoding, Source, mono, open_source
+from streamrnn.decisions.outlets import Given, Gives, require_outlet
+from streamrnn.runtime.files import SEGMENT_S, Recording, outputs_of
+from streamrnn.runtime.inlets import inlet_of
+from streamrnn.runtime.live import Live
+from streamrnn.runtime.steps import AnyModel, step_of
 
 
-class Enhancer:
-    """Runs a model that gives sound live on one stream: noisy sound in, clean sound out, at the stream's own rate.
+class Enhancer(Live):
+    """Runs a denoiser on one live stream: noisy sound in, clean sound out, at the stream's sample rate.
 
     With flush(), as many samples come out as went in, and each at its place: sample n of the output belongs to sample n
     of the input. Every way of cutting the same sound into chunks gives the same output, bit for bit. Not thread-safe;
     separate enhancers are independent.
 
     Args:
-        model: one that gives sound, such as streamrnn.load("denoise").
+        model: one that gives sound, such as streamrnn.load("denoise"), or an exported one that was loaded.
         sample_rate: of the chunks, 8,000 to 96,000; default: the model's own. At another rate, what comes out reaches
             only as high as the model hears: to 8 kHz at 16,000 samples per second.
+        channels: of the chunks, where they are more than two; they are mixed down.
+        encoding: of chunks that are bytes: s16le (default), f32le, or telephony's mulaw and alaw (G.711).
         warm_up: compile and run one block now, so that the first live one is not slow.
         sound: settings that override the model's: max_attenuation_db.
 
@@ -46,72 +37,47 @@ class Enhancer:
         ValueError: a setting is out of range.
     """
 
-    def __init__(self, model: Model, sample_rate: int | None = None, *, warm_up: bool = True, **sound: Any):
-        share = original_share(model, sound)
-        self.stream = Stream(model, sample_rate, warm_up=warm_up)
-        self._way_back = WayBack(model.sample_rate, self.stream.sample_rate, share)
+    gives: ClassVar[Gives] = "sound"
+
+    def __init__(
+        self,
+        model: AnyModel,
+        sample_rate: int | None = None,
+        *,
+        channels: int | None = None,
+        encoding: Encoding | None = None,
+        warm_up: bool = True,
+        **sound: Any,
+    ):
+        super().__init__(model, sample_rate, channels, encoding, warm_up, sound)
 
     def process(self, chunk: Any) -> Float[np.ndarray, " samples"]:
-        """Takes a chunk (see Stream.process), returns what is now complete, float32[samples] (often none), mono.
+        """Takes a chunk (see Stream.process); returns the samples that are complete, float32[samples], often none.
 
         Raises:
             AudioError: the chunk is not sound; it is ignored as a whole.
             RuntimeError: the stream was flushed.
         """
-        heard = as_samples(chunk)
-        frames = self.stream.process(heard)
-        self._way_back.hear(heard)
-        return self._way_back.give(frames)
+        return _sound([self._feed(chunk)])
+
+    def skip(self, samples: int) -> Float[np.ndarray, " samples"]:
+        """Feeds silence for a gap in the stream: see Stream.skip. Returns the samples that are now complete."""
+        return _sound(self._skip(samples))
 
     def flush(self) -> Float[np.ndarray, " samples"]:
-        """Ends the stream: the samples still under way. A second call returns none."""
-        return self._way_back.give(self.stream.flush(), ended=True)
-
-    def reset(self) -> None:
-        """Forgets everything: the next chunk is the first of a new stream."""
-        self.stream.reset()
-        self._way_back.reset()
-
-    @property
-    def sample_rate(self) -> int:
-        """Samples per second, in and out."""
-        return self.stream.sample_rate
-
-    @property
-    def duration_s(self) -> float:
-        """Seconds of sound taken so far."""
-        return self.stream.duration_s
-
-    @property
-    def latency(self) -> Latency:
-        """The stream's latency ledger, the way back to its own rate included."""
-        latency = self.stream.latency
-        return dataclasses.replace(latency, resampler_ms=latency.resampler_ms + 1000 * self._way_back.delay_s)
-
-    def snapshot(self) -> EnhancerSnapshot:
-        """All that the enhancer remembers; restore() goes on from it bit for bit."""
-        return EnhancerSnapshot(self.stream.snapshot(), *self._way_back.snapshot())
-
-    def restore(self, snapshot: EnhancerSnapshot) -> None:
-        """Goes on where the snapshot was taken, with this enhancer's own settings.
-
-        Raises:
-            TypeError: it is no enhancer's snapshot.
-            ValueError: it is another model's, of another sample rate, or damaged. The enhancer is then as before.
-        """
-        if not isinstance(snapshot, EnhancerSnapshot):
-            raise TypeError(
-                f"Enhancer.restore got a {type(snapshot).__name__}; pass what Enhancer.snapshot() returned."
-            )
-        # The stream first: it refuses what does not fit before anything is changed.
-        self.stream.restore(snapshot.stream)
-        self._way_back.restore(snapshot.waiting, snapshot.resampler)
+        """Ends the stream and returns its last samples. A second call returns none."""
+        return _sound([self._finish()])
 
 
 def enhance_file(
-    model: Model, recording: Recording, sample_rate: int | None = None, **sound: Any
+    model: AnyModel,
+    recording: Recording,
+    sample_rate: int | None = None,
+    *,
+    channel: int | None = None,
+    **sound: Any,
 ) -> tuple[Float[np.ndarray, " samples"], int]:
-    """A recording without its noise: (float32[n], mono, aligned with the recording's n samples, its sample rate in Hz).
+    """A denoised recording: (float32[n], mono, aligned with the recording's n samples, its sample rate in Hz).
 
     Equal to an Enhancer's output to 1e-5, as fast as the machine can; holds the recording in memory.
 
@@ -119,45 +85,55 @@ def enhance_file(
         model: one that gives sound, such as streamrnn.load("denoise").
         recording: the path of an audio file; samples, [n] or [n, channels]; or a source that ends.
         sample_rate: of samples; files and sources know theirs.
+        channel: the one to hear, 0 is the first; default: the mean of all.
         sound: settings that override the model's: max_attenuation_db.
 
     Raises:
-        FileNotFoundError, AudioError: the file is missing or no sound, or samples came without their rate.
+        FileNotFoundError, AudioError: the file is missing or no sound, samples came without their rate, or there is no
+            such channel.
         TypeError: the model gives no sound; an unknown setting.
         ValueError: a setting is out of range.
     """
-    share = original_share(model, sound)
+    require_outlet(step_of(model).outlet(**sound), "sound", step_of(model).name)
     # As a path, a file named "mic" is a file.
     recording = Path(recording) if isinstance(recording, str) else recording
-    heard: list[np.ndarray] = [np.zeros(0, np.float32)]
-    with open_source(recording, sample_rate=sample_rate, chunk_ms=1000 * SEGMENT_S) as source:
-        rate = source.sample_rate
-        frames = run_file(model, ChunkSource(_kept(source, heard), rate))
-    way_back = WayBack(model.sample_rate, rate, share)
-    way_back.hear(np.concatenate(heard))
-    return way_back.give(frames, ended=True), rate
+    source = open_source(recording, sample_rate=sample_rate, chunk_ms=1000 * SEGMENT_S)
+    pieces = list(enhanced_pieces(model, source, channel=channel, **sound))
+    return np.concatenate(pieces), source.sample_rate
 
 
-def original_share(model: Any, sound: dict[str, Any]) -> float:
-    """How much of the original stays, 0 to 1, by the model's settings and those of `sound`, which override them.
+def enhanced_pieces(
+    model: AnyModel, source: Source, *, channel: int | None = None, **sound: Any
+) -> Iterator[Float[np.ndarray, " samples"]]:
+    """The output of enhance_file in pieces, so that memory does not grow with the recording.
+
+    Args:
+        model: one that gives sound.
+        source: sound that ends; it is closed in the end.
+        channel, sound: as for enhance_file.
 
     Raises:
-        TypeError: the model gives no sound; an unknown setting.
-        ValueError: a setting is out of range.
+        AudioError, TypeError, ValueError: as enhance_file.
     """
-    require_model(model)
-    if not isinstance(model.decision, SoundSettings):
-        raise TypeError(
-            f"{type(model).__name__} gives no sound. Pass a model that does, such as streamrnn.load('denoise'); "
-            "for events use streamrnn.Listener, for its outputs streamrnn.Stream."
-        )
-    return dataclasses.replace(model.decision, **sound).original_share
+    step, rate = step_of(model), source.sample_rate
+    outlet, inlet = step.outlet(**sound), inlet_of(step.signal, step.stride, rate)
+    require_outlet(outlet, "sound", step.name)
+    outlet.begin(inlet.output_resampler())
+
+    def heard() -> Iterator[np.ndarray]:
+        for samples in mono(source, rate, channel):
+            outlet.hear(samples)
+            yield samples
+
+    with source:
+        for frames in outputs_of(step, inlet, heard()):
+            yield _sound([outlet.push(frames)])
+        yield _sound([outlet.finish(np.zeros((0, step.out_features), np.float32), inlet.duration_s)])
 
 
-def _kept(source: Source, heard: list[np.ndarray]) -> Iterator[np.ndarray]:
-    for chunk in source:
-        heard.append(as_samples(chunk))
-        yield heard[-1]
+def _sound(given: list[Given]) -> Float[np.ndarray, " samples"]:
+    parts = [one.sound for one in given if one.sound is not None]
+    return parts[0] if len(parts) == 1 else np.concatenate([np.zeros(0, np.float32), *parts])
 
 
-__all__ = ["Enhancer", "EnhancerSnapshot", "enhance_file"]
+__all__ = ["Enhancer", "enhance_file", "enhanced_pieces"]

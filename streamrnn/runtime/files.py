@@ -1,130 +1,133 @@
 """Whole recordings: the same numbers as live, as fast as the machine can."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
 
-from streamrnn.audio import BlockBuffer, Source, StreamingResampler, as_samples, open_source
+from streamrnn.annotations import Float, Shaped
+from streamrnn.audio import Source
 from streamrnn.decisions import Event, Segment, segments
-from streamrnn.models import Model
-from streamrnn.runtime.compiled import compiled_scan
-from streamrnn.runtime.stream import require_model
+from streamrnn.decisions.outlets import require_outlet
+from streamrnn.lifetime import running
+from streamrnn.runtime.chunks import FrameChunks, SoundChunks, chunks_of
+from streamrnn.runtime.inlets import Inlet, inlet_of
+from streamrnn.runtime.steps import AnyModel, Step, step_of
 
 # As long as one scan is, and as short as the padding of a recording may be.
 SEGMENT_S = 30.0
 SHORTEST_S = 1.0
 
-Recording = str | PathLike[str] | np.ndarray | Source
+# Of a Series, an array of frames or an iterable of them.
+Recording = str | PathLike[str] | np.ndarray | Source | Any
 
 
-def run_file(model: Model, recording: Recording, sample_rate: int | None = None) -> Float[np.ndarray, "frames out"]:
+def run_file(
+    model: AnyModel, recording: Recording, sample_rate: int | None = None, *, channel: int | None = None
+) -> Float[np.ndarray, "frames out"]:
     """The model's outputs for a recording, float32[frames, out], aligned with it; equal to a Stream's to 1e-5.
 
     Scans segments of 30 s with carried state: one compilation, and memory that grows with the outputs alone. Shorter
     recordings are padded to 15, 7.5, ... seconds, so that thousands of them take little time and few compilations.
 
     Args:
-        model: any Model.
+        model: any Model, or an exported one that was loaded.
         recording: the path of an audio file; samples, [n] or [n, channels], as Stream.process takes them; or a source
-            that ends.
+            that ends. For a model of a Series: frames, [n, features], or an iterable of chunks of them.
         sample_rate: of samples; files and sources know theirs.
+        channel: the one to hear, 0 is the first; default: the mean of all.
 
     Raises:
-        FileNotFoundError, AudioError: the file is missing or no sound, or samples came without their rate.
-        TypeError: it is no Model.
+        FileNotFoundError, AudioError: the file is missing or no sound, samples came without their rate, or there is no
+            such channel.
+        TypeError: it is no Model, or one of something else than the recording.
     """
-    require_model(model)
-    with _source(recording, sample_rate) as source:
-        none = np.zeros((0, model.out_features), np.float32)
-        return np.concatenate([none, *_outputs(model, _Sound(source))])
+    step = step_of(model)
+    with _chunks(step, recording, sample_rate, channel) as chunks:
+        none = np.zeros((0, step.out_features), np.float32)
+        return np.concatenate([none, *outputs_of(step, _inlet(step, chunks), chunks)])
 
 
-def run_file_events(model: Model, recording: Recording, sample_rate: int | None = None, **decision: Any) -> list[Event]:
+def run_file_events(
+    model: AnyModel,
+    recording: Recording,
+    sample_rate: int | None = None,
+    *,
+    channel: int | None = None,
+    **decision: Any,
+) -> list[Event]:
     """The events of a recording, decided by the live decoder on run_file's outputs; none reaches past its end.
 
     Further keyword arguments override the model's decision settings (threshold, min_silence_ms, ...). Arguments and
     errors otherwise as those of run_file.
     """
-    require_model(model)
-    decoder = model.decoder(**decision)
-    with _source(recording, sample_rate) as source:
-        sound = _Sound(source)
-        events = [event for outputs in _outputs(model, sound) for event in decoder.push(outputs)]
-    events += decoder.finish(sound.duration_s)
-    return [event.clipped(sound.duration_s) for event in events]
+    step = step_of(model)
+    outlet = step.outlet(**decision)
+    require_outlet(outlet, "events", step.name)
+    with _chunks(step, recording, sample_rate, channel) as chunks:
+        inlet = _inlet(step, chunks)
+        events = [event for outputs in outputs_of(step, inlet, chunks) for event in outlet.push(outputs).events]
+    events += outlet.finish(np.zeros((0, step.out_features), np.float32), inlet.duration_s).events
+    return [event.clipped(inlet.duration_s) for event in events]
 
 
 def speech_segments(
-    model: Model, recording: Recording, sample_rate: int | None = None, **decision: Any
+    model: AnyModel,
+    recording: Recording,
+    sample_rate: int | None = None,
+    *,
+    channel: int | None = None,
+    **decision: Any,
 ) -> list[Segment]:
     """Where somebody speaks in a recording, in order. Arguments and errors as those of run_file_events."""
-    return segments(run_file_events(model, recording, sample_rate, **decision))
+    return segments(run_file_events(model, recording, sample_rate, channel=channel, **decision))
 
 
-def _source(recording: Recording, sample_rate: int | None) -> Source:
+def _chunks(
+    step: Step, recording: Recording, sample_rate: int | None, channel: int | None
+) -> SoundChunks | FrameChunks:
     # As a path, a file named "mic" is a file.
     recording = Path(recording) if isinstance(recording, str) else recording
-    return open_source(recording, sample_rate=sample_rate, chunk_ms=1000 * SEGMENT_S)
+    return chunks_of(step.signal, recording, sample_rate, channel, SEGMENT_S)
 
 
-class _Sound:
-    """The samples of a source, counted as they are read: a header may promise more, or not know how many there are."""
-
-    def __init__(self, source: Source):
-        self.source, self.samples = source, 0
-
-    @property
-    def duration_s(self) -> float:
-        """Seconds read so far."""
-        return self.samples / self.source.sample_rate
-
-    def at(self, sample_rate: int) -> Iterator[Float[np.ndarray, " samples"]]:
-        """All samples at another rate, mono, in chunks."""
-        if self.source.sample_rate == sample_rate:
-            yield from self._chunks()
-            return
-        resampler = StreamingResampler(self.source.sample_rate, sample_rate)
-        yield from map(resampler.process, self._chunks())
-        yield resampler.flush()
-
-    def _chunks(self) -> Iterator[Float[np.ndarray, " samples"]]:
-        for chunk in map(as_samples, self.source):
-            self.samples += len(chunk)
-            yield chunk
+def _inlet(step: Step, chunks: SoundChunks | FrameChunks) -> Inlet:
+    return inlet_of(step.signal, step.stride, chunks.sample_rate)
 
 
-def _outputs(model: Model, sound: _Sound) -> Iterator[Float[np.ndarray, "frames out"]]:
-    """Aligned outputs, segment by segment."""
-    scan = compiled_scan(model)
-    state, warm_up = scan.fresh_state, model.lookahead // model.stride
-    for blocks, wanted in _segments(model, sound):
-        state, y = scan(state, blocks.reshape(1, -1, model.hop_samples))
-        yield np.asarray(y)[0, warm_up:wanted]
+def outputs_of(step: Step, inlet: Inlet, chunks: Iterable[Any]) -> Iterator[Float[np.ndarray, "frames out"]]:
+    """Aligned outputs of chunks that end, segment by segment, through a fresh inlet."""
+    state, warm_up = step.fresh_state, step.lookahead // step.stride
+    for blocks, wanted in _segments(step, inlet, chunks):
+        with running:
+            state, y = step.scan(state, blocks.reshape(1, -1, step.signal.features))
+            outputs = np.asarray(y)[0, warm_up:wanted]
+        yield outputs
         warm_up = max(0, warm_up - wanted)
 
 
-def _segments(model: Model, sound: _Sound) -> Iterator[tuple[Float[np.ndarray, "blocks block_samples"], int]]:
+def _segments(
+    step: Step, inlet: Inlet, chunks: Iterable[Any]
+) -> Iterator[tuple[Shaped[np.ndarray, "blocks numbers"], int]]:
     """Segments of whole blocks and how many of the blocks count: the last segment is padded.
 
     All have one length, but for that of a recording which is shorter than a segment.
     """
-    length, was_long = round(SEGMENT_S / model.frame_s), False
-    buffer, held = BlockBuffer(model.block_samples), np.zeros((0, model.block_samples), np.float32)
-    for samples in sound.at(model.sample_rate):
-        held = np.concatenate([held, buffer.push(samples)])
+    length, was_long = max(1, round(SEGMENT_S / step.frame_s)), False
+    held = np.zeros((0, inlet.block), step.signal.dtype)
+    for chunk in chunks:
+        held = np.concatenate([held, inlet.push(inlet.read(chunk))])
         while len(held) >= length:
             yield held[:length], length
             held, was_long = held[length:], True
-    silence = np.zeros((model.lookahead // model.stride, model.block_samples), np.float32)
-    held = np.concatenate([held, buffer.flush(), silence])
-    length = length if was_long else _padded_length(len(held), length, model.frame_s)
+    held = np.concatenate([held, inlet.finish(step.lookahead // step.stride)])
+    length = length if was_long else _padded_length(len(held), length, step.frame_s)
     for start in range(0, len(held), length):
         last = held[start : start + length]
-        yield np.pad(last, ((0, length - len(last)), (0, 0))), len(last)
+        missing = ((0, length - len(last)), (0, 0))
+        yield np.pad(last, missing, constant_values=step.signal.padding), len(last)
 
 
 def _padded_length(blocks: int, longest: int, frame_s: float) -> int:
@@ -134,4 +137,4 @@ def _padded_length(blocks: int, longest: int, frame_s: float) -> int:
     return length
 
 
-__all__ = ["run_file", "run_file_events", "speech_segments"]
+__all__ = ["outputs_of", "run_file", "run_file_events", "speech_segments"]

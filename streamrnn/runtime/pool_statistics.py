@@ -1,17 +1,18 @@
-"""How a pool is doing: whether it keeps up, and how long streams wait."""
+"""Measurements of a pool: whether it keeps up, and how long streams wait."""
 
 from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+
+from streamrnn.annotations import Float
 
 LEDGER_TICKS = 1000
 
 
 @dataclass(frozen=True)
 class PoolStatistics:
-    """What a pool was measured to do in its last 1000 ticks that had work; nan before the first.
+    """Measurements of a pool's last 1000 ticks that had work; nan before the first.
 
     Attributes:
         streams: streams that are open.
@@ -21,7 +22,7 @@ class PoolStatistics:
         tick_p50_ms, tick_p99_ms: how long ticks took.
         queue_age_ms: how long the stream that waits longest has been waiting for a tick, now; 0 if none waits.
         queue_age_p99_ms: the same at the beginning of each tick.
-        missed_deadlines: ticks so far that took longer than the longest piece of sound that they worked off.
+        missed_deadlines: ticks so far that took longer than the longest piece of sound that they processed.
     """
 
     streams: int
@@ -35,14 +36,14 @@ class PoolStatistics:
 
 
 class PoolLedger:
-    """Remembers the last ticks."""
+    """The record of the last ticks."""
 
     def __init__(self):
         self._ticks: deque[tuple[float, float, float]] = deque(maxlen=LEDGER_TICKS)
         self._missed = 0
 
     def add(self, elapsed_s: float, longest_s: float, sound_s: float, age_s: float) -> None:
-        """One tick: its time, the longest piece of sound it worked off, all pieces added up, the oldest one's age."""
+        """One tick: its time, the longest piece of sound it processed, all pieces added up, the oldest one's age."""
         self._ticks.append((elapsed_s, sound_s, age_s))
         self._missed += elapsed_s > longest_s
 

@@ -1,115 +1,132 @@
-"""Sound that was fed and not yet processed, for all streams of a pool in one array."""
+"""Numbers that were fed and not yet processed, for all streams of a pool in one array."""
 
 import threading
 import time
+from collections.abc import Callable
 
 import numpy as np
-from jaxtyping import Float, Int
+
+from streamrnn.annotations import Float, Int, Shaped
 
 
 class QueueFull(RuntimeError):
-    """A stream's sound waits for the pool, and no more fits. The message says how much waits and what to do."""
+    """A stream's queue is full. The message says how much is queued and what to do."""
 
 
 class BlockQueues:
-    """A bounded queue of samples per slot, from which whole blocks of many slots are taken at once.
+    """A bounded queue of numbers per slot, from which whole blocks of many slots are taken at once.
 
-    Thread-safe: sound may be pushed while blocks are taken.
+    Thread-safe: numbers may be pushed while blocks are taken. Whatever fails changes nothing.
 
     Args:
         slots: how many queues.
-        block_samples: samples per block.
+        block: numbers per block.
         blocks: whole blocks that each queue takes.
         reserve: blocks beyond these, for the end of a stream.
+        dtype: of the numbers.
     """
 
-    def __init__(self, slots: int, block_samples: int, blocks: int, reserve: int):
-        self.block_samples, self.limit_samples = block_samples, blocks * block_samples
+    def __init__(self, slots: int, block: int, blocks: int, reserve: int, dtype: str = "float32"):
+        self.block, self.limit = block, blocks * block
         # Zeros take no memory before they are written to.
-        self._blocks = np.zeros((slots, blocks + reserve, block_samples), np.float32)
-        self._held_samples = np.zeros(slots, np.int64)
+        self._blocks = np.zeros((slots, blocks + reserve, block), dtype)
+        self._held = np.zeros(slots, np.int64)
         self._ready_since = np.zeros(slots)
         self._lock = threading.Lock()
 
-    def held_samples(self, slot: int) -> int:
-        """Samples that wait."""
-        return int(self._held_samples[slot])
+    def count(self, slot: int) -> int:
+        """Queued values."""
+        return int(self._held[slot])
 
     def room(self, slot: int) -> int:
-        """Samples that still fit, the reserve not counted."""
-        return self.limit_samples - int(self._held_samples[slot])
+        """Values that still fit, without the reserve."""
+        return self.limit - int(self._held[slot])
 
-    def push(self, slot: int, samples: Float[np.ndarray, " samples"]) -> None:
-        """Appends samples, for which there must be room (or reserve)."""
+    def push(
+        self, slot: int, numbers: Shaped[np.ndarray, " numbers"], before: Callable[[], None] | None = None
+    ) -> None:
+        """Appends numbers, for which there must be room (or reserve).
+
+        `before` is called when nothing else can fail, and before the numbers can be taken.
+        """
         with self._lock:
-            start = int(self._held_samples[slot])
-            end = start + len(samples)
-            self._blocks[slot].reshape(-1)[start:end] = samples
-            self._held_samples[slot] = end
-            if start < self.block_samples <= end:
+            start = int(self._held[slot])
+            end = start + len(numbers)
+            self._blocks[slot].reshape(-1)[start:end] = numbers
+            if before is not None:
+                before()
+            self._held[slot] = end
+            if start < self.block <= end:
                 self._ready_since[slot] = time.perf_counter()
 
-    def pad(self, slot: int, blocks: int) -> None:
-        """Fills the last block with zeros and appends `blocks` blocks of them."""
-        missing = -int(self._held_samples[slot]) % self.block_samples
-        self.push(slot, np.zeros(missing + blocks * self.block_samples, np.float32))
+    def replace(self, slot: int, numbers: Shaped[np.ndarray, " numbers"], commit: Callable[[], None]) -> None:
+        """Puts less than a block in the place of what waits; `commit` is called when nothing else can fail."""
+        with self._lock:
+            commit()
+            self._blocks[slot].reshape(-1)[: len(numbers)] = numbers
+            self._held[slot] = len(numbers)
 
     def ready(self, most: int) -> tuple[Int[np.ndarray, " slots"], Int[np.ndarray, " slots"]]:
         """The slots that hold a whole block, and how many each holds, at most `most`; those with most come first."""
-        blocks = np.minimum(self._held_samples // self.block_samples, most)
+        blocks = np.minimum(self._held // self.block, most)
         slots = np.flatnonzero(blocks)
         # Streams that go equally far share a batch, so that none is computed for nothing.
         slots = slots[np.argsort(-blocks[slots], kind="stable")]
         return slots, blocks[slots]
 
-    def take(
+    def copy(
         self,
         slots: Int[np.ndarray, " lanes"],
         counts: Int[np.ndarray, " lanes"],
-        into: Float[np.ndarray, "lanes most block_samples"],
+        into: Shaped[np.ndarray, "lanes most block"],
     ) -> None:
-        """Moves the first blocks of each slot, as many as `counts` says, to the front of its row of `into`.
+        """Copies the first blocks of each slot, as many as `counts` says, to the front of its row of `into`.
 
         A slot below 0 has the count 0. What lies behind a row's blocks means nothing.
         """
         longest = int(counts.max(initial=0))
         with self._lock:
             into[:, :longest] = self._blocks[slots, :longest]
-            self._forget(slots[counts > 0], counts[counts > 0])
 
-    def held(self, slot: int) -> Float[np.ndarray, " samples"]:
-        """A copy of what waits, float32[samples]."""
-        return self._blocks[slot].reshape(-1)[: self._held_samples[slot]].copy()
+    def drop(
+        self, slots: Int[np.ndarray, " taken"], counts: Int[np.ndarray, " taken"], commit: Callable[[], None]
+    ) -> None:
+        """Forgets the first blocks of each slot, at least one; `commit` is called when nothing else can fail."""
+        with self._lock:
+            left = self._held[slots] - counts * self.block
+            some = left > 0
+            held, moved, by = left[some], slots[some], counts[some]
+            commit()
+            self._held[slots] = left
+            # To the front: so blocks are always found there, and the memory in use stays small.
+            last = self._blocks.shape[1] - 1
+            for block in range(-(-int(held.max(initial=0)) // self.block)):
+                self._blocks[moved, block] = self._blocks[moved, np.minimum(by + block, last)]
+
+    def held(self, slot: int) -> Shaped[np.ndarray, " numbers"]:
+        """A copy of the queued values."""
+        return self._blocks[slot].reshape(-1)[: self._held[slot]].copy()
 
     def clear(self, slot: int) -> None:
-        """Forgets what waits."""
-        self._held_samples[slot] = 0
+        """Empties the slot's queue."""
+        self._held[slot] = 0
 
     def ages_s(self) -> Float[np.ndarray, " slots"]:
         """How long each slot with a whole block has been waiting for an answer, in seconds."""
         with self._lock:
-            waiting = self._held_samples >= self.block_samples
+            waiting = self._held >= self.block
             return time.perf_counter() - self._ready_since[waiting]
 
     def grow(self, slots: int) -> None:
-        """Makes room for more slots; those there are keep their sound."""
+        """Adds slots; the others keep their values."""
         with self._lock:
             more = slots - len(self._blocks)
-            old, used = self._blocks, -(-int(self._held_samples.max()) // self.block_samples)
+            old, used = self._blocks, -(-int(self._held.max()) // self.block)
             # Only what is in use is copied, so that the rest still takes no memory.
-            self._blocks = np.zeros((slots, *old.shape[1:]), np.float32)
-            self._blocks[: len(old), :used] = old[:, :used]
-            self._held_samples = np.pad(self._held_samples, (0, more))
-            self._ready_since = np.pad(self._ready_since, (0, more))
-
-    def _forget(self, slots: Int[np.ndarray, " taken"], counts: Int[np.ndarray, " taken"]) -> None:
-        self._held_samples[slots] -= counts * self.block_samples
-        left = self._held_samples[slots]
-        slots, counts = slots[left > 0], counts[left > 0]
-        # To the front: so blocks are always found there, and the memory in use stays small.
-        for block in range(-(-int(left.max(initial=0)) // self.block_samples)):
-            last = self._blocks.shape[1] - 1
-            self._blocks[slots, block] = self._blocks[slots, np.minimum(counts + block, last)]
+            blocks = np.zeros((slots, *old.shape[1:]), old.dtype)
+            blocks[: len(old), :used] = old[:, :used]
+            held, since = np.pad(self._held, (0, more)), np.pad(self._ready_since, (0, more))
+            self._blocks, self._held, self._ready_since = blocks, held, since
 
 
 __all__ = ["BlockQueues", "QueueFull"]

@@ -1,29 +1,32 @@
-"""One live stream: chunks of sound in, numbers out."""
+"""One live stream: chunks in, numbers out."""
 
 import time
 from collections import deque
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-import jax
 import numpy as np
-from jaxtyping import Float
 
-from streamrnn.audio import BlockBuffer, StreamingResampler, as_samples
-from streamrnn.models import Model
-from streamrnn.runtime.compiled import Compiled, compiled_step
+from streamrnn.annotations import Float, Shaped
+from streamrnn.audio import Encoding
+from streamrnn.decisions.outlets import Numbers, Outlet
+from streamrnn.lifetime import running
+from streamrnn.runtime.inlets import Inlet, OwnRest, inlet_of
+from streamrnn.runtime.snapshots import Snapshot, put_back, taken
+from streamrnn.runtime.steps import AnyModel, step_of
 
 LEDGER_BLOCKS = 1000
 
 
 @dataclass(frozen=True)
 class Latency:
-    """What a stream's answers wait for.
+    """The parts of a stream's latency.
 
     Attributes:
         block_ms: the block that has to be full before it is processed.
-        lookahead_ms: later audio that the model waits for.
-        resampler_ms: later audio that the resampler waits for; 0 at the model's own rate.
+        lookahead_ms: what comes later and the model waits for.
+        resampler_ms: later audio that resamplers wait for; 0 at the model's own rate.
         compute_p50_ms, compute_p99_ms: measured time of one block's step over the last blocks (nan before the first).
         deadline_misses: blocks so far that took longer to compute than to speak.
     """
@@ -37,99 +40,108 @@ class Latency:
 
     @property
     def algorithmic_ms(self) -> float:
-        """All that no faster machine can remove."""
+        """The latency on an infinitely fast machine."""
         return self.block_ms + self.lookahead_ms + self.resampler_ms
 
 
-@dataclass(frozen=True)
-class Snapshot:
-    """All that a stream remembers, as NumPy arrays and plain numbers: to be pickled, sent and restored elsewhere."""
-
-    fingerprint: str
-    sample_rate: int
-    state: tuple[np.ndarray, ...]
-    pending: np.ndarray
-    resampler: Any
-    samples: int
-    warm_up: int
-    flushed: bool
-
-
 class Stream:
-    """Runs a model live on one stream of sound of any chunk size, sample rate and number of channels.
+    """Runs a model live on one stream, fed in chunks of any size: sound of any sample rate, or frames of a Series.
 
     Every way of cutting the same sound into chunks gives the same outputs, bit for bit. Not thread-safe; separate
     streams are independent and may run in separate threads.
 
     Args:
-        model: any Model.
-        sample_rate: of the chunks, 8,000 to 96,000; default: the model's own.
+        model: any Model, or an exported one that was loaded.
+        sample_rate: of the chunks, 8,000 to 96,000; default: the model's own. For sound alone.
+        channels: of the chunks, where they are more than two; they are mixed down. For sound alone.
+        encoding: of chunks that are bytes: s16le (default), f32le, or telephony's mulaw and alaw (G.711). For
+            sound alone.
         warm_up: compile and run one block now, so that the first live one is not slow.
 
     Raises:
         AudioError: the sample rate is out of range.
-        TypeError: it is no Model.
+        TypeError: it is no Model; or it takes no sound, and a sample rate came.
+        ValueError: there is no such encoding.
     """
 
-    def __init__(self, model: Model, sample_rate: int | None = None, *, warm_up: bool = True):
-        require_model(model)
-        self.model = model
-        self.sample_rate = model.sample_rate if sample_rate is None else sample_rate
-        self._step = compiled_step(model)
-        self._blocks = BlockBuffer(model.block_samples)
-        resampled = self.sample_rate != model.sample_rate
-        self._resampler = StreamingResampler(self.sample_rate, model.sample_rate) if resampled else None
-        self._shape, self._deadline_s = (1, model.stride, model.hop_samples), model.frame_s
-        if warm_up:
-            jax.block_until_ready(self._step(self._step.fresh_state, np.zeros(self._shape, np.float32)))
+    def __init__(
+        self,
+        model: AnyModel,
+        sample_rate: int | None = None,
+        *,
+        channels: int | None = None,
+        encoding: Encoding | None = None,
+        warm_up: bool = True,
+    ):
+        self.model, self.step = model, step_of(model)
+        self._new_inlet = partial(inlet_of, self.step.signal, self.step.stride, sample_rate, channels, encoding)
+        self._shape, self._deadline_s = (1, self.step.stride, self.step.signal.features), self.step.frame_s
+        self._delayed = self.step.lookahead // self.step.stride
+        # Made anew, so that an error in it is met before a model is compiled.
         self.reset()
+        if warm_up:
+            padding = np.full(self._shape, self.step.signal.padding, self.step.signal.dtype)
+            with running:
+                np.asarray(self.step(self.step.fresh_state, padding)[1])
 
     def process(self, chunk: Any) -> Float[np.ndarray, "frames out"]:
-        """Takes a chunk, returns the outputs that are now complete, float32[frames, out] (often none).
+        """Takes a chunk; returns the outputs that are now complete, float32[frames, out] (often none).
 
         Args:
-            chunk: float in [-1, 1], int16 or s16le bytes; [n] or [n, channels], mixed down; n may be 0.
+            chunk: sound: float in [-1, 1], int16, or bytes of the encoding; [n] or [n, channels], mixed down. Or frames
+                of a Series: float or int32[n, features]. n may be 0.
 
         Raises:
-            AudioError: NaN or infinite samples, odd byte counts, wrong shapes. The chunk is ignored as a whole, and the
+            AudioError: NaN or infinite samples, half samples, wrong shapes. The chunk is ignored as a whole, and the
                 stream goes on with the next one.
+            TypeError, ValueError: the same, of frames.
             RuntimeError: the stream was flushed.
         """
-        if self._flushed:
-            raise RuntimeError("The stream was flushed: its end has been processed. Call reset() to start a new one.")
-        samples = as_samples(chunk)
-        self._samples += len(samples)
-        if self._resampler is not None:
-            samples = self._resampler.process(samples)
-        return self._run(self._blocks.push(samples))
+        return self._take(self.inlet.read(chunk))
+
+    def skip(self, frames: int) -> Float[np.ndarray, "frames out"]:
+        """Feeds silence for a gap in the stream, such as lost packets.
+
+        So times stay true, and what was open, such as speech, ends as it does in silence. It costs what processing
+        silence costs.
+
+        Args:
+            frames: how many samples (at the stream's sample rate) or frames of a Series are missing.
+
+        Raises:
+            ValueError: the number is negative or not whole.
+            RuntimeError: the stream was flushed.
+        """
+        outputs = [self._take(piece) for piece in self.inlet.silence(frames)]
+        return np.concatenate([np.zeros((0, self.step.out_features), np.float32), *outputs])
 
     def flush(self) -> Float[np.ndarray, "frames out"]:
-        """Ends the stream: the outputs still under way, float32[frames, out]. With those of process() they are
-        ceil(N / block_samples) for N samples at the model's rate. A second call returns none.
+        """Ends the stream and returns its last outputs, float32[frames, out]. With those of process() they are
+        ceil(N / block) for N samples at the model's rate, or N frames. A second call returns none.
         """
         if self._flushed:
-            return self._run(np.zeros((0, self.model.block_samples), np.float32))
+            return np.zeros((0, self.step.out_features), np.float32)
+        blocks = self.inlet.finish(self._delayed)
         self._flushed = True
-        rest = self._run(self._blocks.push(self._resampler.flush())) if self._resampler is not None else None
-        silence = np.zeros((self.model.lookahead // self.model.stride, self.model.block_samples), np.float32)
-        last = self._run(np.concatenate([self._blocks.flush(), silence]))
-        return last if rest is None else np.concatenate([rest, last])
+        return self._run(blocks)
 
     def reset(self) -> None:
-        """Forgets everything: the next chunk is the first of a new stream."""
-        self._state = self._step.fresh_state
-        self._blocks.reset()
-        if self._resampler is not None:
-            self._resampler.reset()
-        self._samples, self._flushed = 0, False
-        self._warm_up = self.model.lookahead // self.model.stride
+        """Starts a new stream with the next chunk."""
+        self.inlet: Inlet = self._new_inlet()
+        self._state = self.step.fresh_state
+        self._flushed, self._warm_up = False, self._delayed
         self._compute_s: deque[float] = deque(maxlen=LEDGER_BLOCKS)
         self._misses = 0
 
     @property
+    def sample_rate(self) -> int:
+        """Samples per second of its chunks. Raises TypeError for models of a Series."""
+        return self.inlet.sound_rate
+
+    @property
     def duration_s(self) -> float:
-        """Seconds of sound taken so far."""
-        return self._samples / self.sample_rate
+        """Seconds of input so far."""
+        return self.inlet.duration_s
 
     @property
     def latency(self) -> Latency:
@@ -137,58 +149,64 @@ class Stream:
         compute = np.array(self._compute_s) if self._compute_s else np.array([np.nan])
         p50, p99 = 1000 * np.percentile(compute, [50, 99])
         return Latency(
-            block_ms=1000 * self.model.frame_s,
-            lookahead_ms=1000 * self.model.lookahead_s,
-            resampler_ms=1000 * self._resampler.delay_s if self._resampler is not None else 0.0,
+            block_ms=1000 * self.step.frame_s,
+            lookahead_ms=1000 * self.step.lookahead_s,
+            resampler_ms=1000 * self.inlet.delay_s,
             compute_p50_ms=float(p50),
             compute_p99_ms=float(p99),
             deadline_misses=self._misses,
         )
 
     def snapshot(self) -> Snapshot:
-        """All that the stream remembers; restore() goes on from it bit for bit."""
-        return Snapshot(
-            fingerprint=self._step.fingerprint,
-            sample_rate=self.sample_rate,
-            state=tuple(np.asarray(leaf) for leaf in jax.tree.leaves(self._state)),
-            pending=self._blocks.snapshot(),
-            resampler=self._resampler.snapshot() if self._resampler is not None else None,
-            samples=self._samples,
-            warm_up=self._warm_up,
-            flushed=self._flushed,
-        )
+        """The stream's state; restore() continues from it bit for bit."""
+        return self.snapshot_with(Numbers())
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Goes on where the snapshot was taken.
+        """Continues from a snapshot.
 
         Raises:
-            TypeError: it is no stream's snapshot.
-            ValueError: it is another model's, of another sample rate, or damaged. The stream is then as before.
+            TypeError: it is no snapshot.
+            ValueError: it is another model's, of another sample rate or kind of stream, or damaged. The stream is then
+                as before.
         """
-        if not isinstance(snapshot, Snapshot):
-            raise TypeError(f"Stream.restore got a {type(snapshot).__name__}; pass what Stream.snapshot() returned.")
-        require_snapshot(snapshot, self._step, self.sample_rate, self.model.block_samples)
-        self.reset()
-        structure = jax.tree.structure(self._step.fresh_state)
-        self._state = jax.tree.unflatten(structure, [jax.device_put(leaf) for leaf in snapshot.state])
-        self._blocks.restore(snapshot.pending)
-        if self._resampler is not None:
-            self._resampler.restore(snapshot.resampler)
-        self._samples, self._warm_up, self._flushed = snapshot.samples, snapshot.warm_up, snapshot.flushed
+        self.restore_with(snapshot, Numbers())
 
-    def _run(self, blocks: Float[np.ndarray, "blocks block_samples"]) -> Float[np.ndarray, "frames out"]:
-        outputs = [self._timed_step(block) for block in blocks]
+    def snapshot_with(self, outlet: Outlet) -> Snapshot:
+        """The snapshot of this stream and its outlet."""
+        state = {name: np.array(leaf) for name, leaf in self._state.items()}
+        return taken(self.step, self.inlet, outlet, state, self._warm_up, self._flushed)
+
+    def restore_with(self, snapshot: Snapshot, outlet: Outlet) -> None:
+        """Restores this stream and a fresh outlet from a snapshot. Errors as of `restore`; discard the outlet then."""
+        inlet = self._new_inlet()
+        waiting = put_back(snapshot, self.step, inlet, outlet)
+        rest = OwnRest(inlet.block, inlet.signal.dtype)
+        rest.restore(waiting)
+        inlet.rest, state = rest, self.step.loaded(snapshot.state)
+        self.reset()
+        self.inlet, self._state = inlet, state
+        self._warm_up, self._flushed = snapshot.warm_up, snapshot.flushed
+
+    def _take(self, units: np.ndarray) -> Float[np.ndarray, "frames out"]:
+        """The outputs that become complete with what the inlet read."""
+        if self._flushed:
+            raise RuntimeError("The stream was flushed: its end has been processed. Call reset() to start a new one.")
+        return self._run(self.inlet.push(units))
+
+    def _run(self, blocks: Shaped[np.ndarray, "blocks numbers"]) -> Float[np.ndarray, "frames out"]:
+        with running:
+            outputs = [self._timed_step(block) for block in blocks]
         if self._warm_up:
             dropped = min(self._warm_up, len(outputs))
             self._warm_up -= dropped
             outputs = outputs[dropped:]
         if len(outputs) == 1:
             return outputs[0]
-        return np.concatenate(outputs) if outputs else np.zeros((0, self.model.out_features), np.float32)
+        return np.concatenate(outputs) if outputs else np.zeros((0, self.step.out_features), np.float32)
 
     def _timed_step(self, block: np.ndarray) -> np.ndarray:
         started = time.perf_counter()
-        self._state, y = self._step(self._state, block.reshape(self._shape))
+        self._state, y = self.step(self._state, block.reshape(self._shape))
         # A copy: the program's own array cannot be written to, and outputs are the caller's.
         y = np.array(y)[0]
         elapsed = time.perf_counter() - started
@@ -197,34 +215,4 @@ class Stream:
         return y
 
 
-def require_snapshot(snapshot: Snapshot, compiled: Compiled, sample_rate: int, block_samples: int) -> None:
-    """Raises ValueError, with advice, for a snapshot from which no stream of this model and sample rate can go on."""
-    if snapshot.fingerprint != compiled.fingerprint:
-        raise ValueError(
-            f"The snapshot is of a model with fingerprint {snapshot.fingerprint}; this stream's has "
-            f"{compiled.fingerprint}. Restore it into a stream of the model that it was taken from."
-        )
-    if snapshot.sample_rate != sample_rate:
-        raise ValueError(
-            f"The snapshot is of a stream at {snapshot.sample_rate} Hz; this one takes {sample_rate} Hz. "
-            f"Make the stream with sample_rate={snapshot.sample_rate}."
-        )
-    fresh = jax.tree.leaves(compiled.fresh_state)
-    found, needed = ([(leaf.shape, leaf.dtype.name) for leaf in leaves] for leaves in (snapshot.state, fresh))
-    if found != needed or len(snapshot.pending) >= block_samples:
-        raise ValueError(
-            f"The snapshot's state is {found} and {len(snapshot.pending)} samples; this stream's is {needed} and fewer "
-            f"than {block_samples} samples. It was changed or damaged."
-        )
-
-
-def require_model(model: Any) -> None:
-    """Raises TypeError, with advice, for what is no Model."""
-    if not isinstance(model, Model):
-        raise TypeError(
-            f"got a {type(model).__name__} where a Model is needed. Pass streamrnn.load('vad'), or a subclass of "
-            "streamrnn.Model: it adds to layers the sample rate, the readout and the decoder."
-        )
-
-
-__all__ = ["Latency", "Snapshot", "Stream", "require_model", "require_snapshot"]
+__all__ = ["Latency", "Stream"]

@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 TOKEN_VARIABLE = "STREAMRNN_TOKEN"
+_USUAL_PORTS = {"http": 80, "https": 443}
 
 
 def read_token(path: Path | None) -> str | None:
@@ -35,11 +36,18 @@ class Access:
     Args:
         token: what clients must show; None for nothing.
         origins: pages of other servers that may speak to this one.
+
+    Attributes:
+        origins: those, in the form in which browsers send them.
+
+    Raises:
+        ValueError: an origin is none.
     """
 
     def __init__(self, token: str | None, origins: Collection[str]):
         self._token = None if token is None else token.encode()
-        self._origins = {origin.rstrip("/").lower() for origin in origins}
+        self.origins = sorted(map(_as_origin, origins))
+        self._hosts = {urlsplit(origin).hostname for origin in self.origins}
 
     @property
     def needs_token(self) -> bool:
@@ -64,15 +72,44 @@ class Access:
         """
         if origin is None:
             return True
-        origin = origin.lower()
-        if origin in self._origins:
-            return True
         try:
+            origin = _as_origin(origin)
+            if origin in self.origins:
+                return True
             parts = urlsplit(origin)
-            own = parts.netloc == (host or "").lower() and parts.hostname is not None
+            own = origin == _as_origin(f"{parts.scheme}://{host or ''}")
             return own and (self.needs_token or _is_address(parts.hostname or ""))
         except ValueError:
             return False
+
+    def knows(self, host: str | None) -> bool:
+        """Whether the server may be asked for under this name, by those who send no origin.
+
+        Pages send none with a GET to their own host, and any name can be made to point at this machine. So without a
+        token it must be an address, localhost, a name without a dot, which nobody can register, or that of an origin.
+        """
+        if self.needs_token or host is None:
+            return True
+        try:
+            name = urlsplit(f"//{host}").hostname or ""
+        except ValueError:
+            return False
+        return _is_address(name) or "." not in name.rstrip(".") or name in self._hosts
+
+
+def _as_origin(text: str) -> str:
+    """An origin in the one form in which browsers send it: lower case, no slash, no port that goes without saying.
+
+    Raises:
+        ValueError: it is none.
+    """
+    parts = urlsplit(text.strip().lower().rstrip("/"))
+    bare = parts._replace(path="", query="", fragment="") == parts and parts.username is None
+    if not (parts.scheme and parts.hostname and bare):
+        raise ValueError(f"{text!r} is no origin. Pass scheme and host, such as https://app.example.org.")
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    port = None if parts.port == _USUAL_PORTS.get(parts.scheme) else parts.port
+    return f"{parts.scheme}://{host}" + (f":{port}" if port is not None else "")
 
 
 def _is_address(name: str) -> bool:

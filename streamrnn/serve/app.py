@@ -1,7 +1,8 @@
 """The ASGI application: routes, who may use them, and the headers of every answer."""
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -19,10 +20,16 @@ from starlette.websockets import WebSocket
 
 from streamrnn.models import Model
 from streamrnn.pretrained import load
+from streamrnn.samples import sample
 from streamrnn.serve.access import Access, read_token
+from streamrnn.serve.connection import Connection
+from streamrnn.serve.dialects import Dialect
+from streamrnn.serve.lines import WebSocketLine
+from streamrnn.serve.native import NativeConnection
 from streamrnn.serve.protocol import VERSION, ProtocolError
 from streamrnn.serve.server import Server
 from streamrnn.serve.settings import ServerSettings
+from streamrnn.serve.siblings import Siblings
 from streamrnn.serve.uploads import RETRY_S, Refused, Uploads
 
 PAGE = Path(__file__).parent / "page"
@@ -35,7 +42,12 @@ HEADERS = {
 }
 
 
-def make_app(models: Mapping[str, Model] | Iterable[str], settings: ServerSettings | None = None) -> Starlette:
+def make_app(
+    models: Mapping[str, Model] | Iterable[str],
+    settings: ServerSettings | None = None,
+    dialects: Sequence[Dialect] = (),
+    siblings: Siblings | None = None,
+) -> Starlette:
     """An ASGI application that serves models: live over WebSockets, recordings over HTTP, and a page. For any server.
 
     Its lifespan makes the models ready, and in the end flushes all streams. `streamrnn.configure()` beforehand makes
@@ -44,17 +56,28 @@ def make_app(models: Mapping[str, Model] | Iterable[str], settings: ServerSettin
     Args:
         models: name -> model, or names of shipped models and paths; the first is the default.
         settings: limits and who is let in; where to listen is up to whoever runs the application.
+        dialects: other languages to speak, of streamrnn.integrations.
+        siblings: workers of the same server beside this one.
 
     Raises:
         FileNotFoundError: there is no such model.
         ValueError: no model is given, or two of the same name; or the token cannot be used.
+        ImportError, OSError, ValueError: a dialect lacks something.
     """
     settings = settings or ServerSettings()
-    server = Server(_loaded(models), settings, Access(read_token(settings.token_file), settings.origins))
+    for dialect in dialects:
+        dialect.prepare(settings)
+    access = Access(read_token(settings.token_file), settings.origins)
+    server = Server(loaded(models), settings, access, dialects, siblings)
     return _Routes(server, Uploads(settings, server.metrics)).app()
 
 
-def _loaded(models: Mapping[str, Model] | Iterable[str]) -> dict[str, Model]:
+def loaded(models: Mapping[str, Model] | Iterable[str]) -> dict[str, Model]:
+    """The models by the names under which they are served.
+
+    Raises:
+        FileNotFoundError, ValueError: there is no such model, none at all, or two have the same name.
+    """
     if isinstance(models, Mapping):
         found = dict(models)
     else:
@@ -75,16 +98,33 @@ class _Routes:
 
     def app(self) -> Starlette:
         """The application; its `state.server` is the Server."""
+        dialects = {
+            path: make for dialect in self._server.dialects for path, make in dialect.paths(self._server).items()
+        }
         routes = [
-            WebSocketRoute("/v1/stream", self.stream),
-            Route("/v1/models", self.models),
-            Route("/v1/recordings", self.recordings, methods=["POST"]),
+            *(WebSocketRoute(path, partial(self._hold, make)) for path, make in dialects.items()),
+            # Under one mount, so that another method is refused rather than looked for among the page's files.
+            Mount(
+                "/v1",
+                routes=[
+                    WebSocketRoute("/stream", self.stream),
+                    Route("/models", self.models),
+                    Route("/recordings", self.recordings, methods=["POST"]),
+                    Route("/recordings/{session}", self.forget, methods=["DELETE"]),
+                ],
+            ),
+            Route("/samples/{name}.opus", _sample),
             Route("/healthz", self.health),
             Route("/metrics", self.metrics),
             Mount("/", StaticFiles(directory=PAGE, html=True, check_dir=False)),
         ]
-        origins = list(self._server.settings.origins)
-        cors = Middleware(CORSMiddleware, allow_origins=origins, allow_headers=["authorization"])
+        origins = self._server.access.origins
+        cors = Middleware(
+            CORSMiddleware,
+            allow_origins=origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["authorization", "content-type"],
+        )
         app = Starlette(
             routes=routes,
             middleware=[Middleware(_Headers), *([cors] if origins else [])],
@@ -96,12 +136,15 @@ class _Routes:
 
     async def stream(self, websocket: WebSocket) -> None:
         """One live stream."""
+        await self._hold(lambda line: NativeConnection(line, self._server), websocket)
+
+    async def _hold(self, make: Callable[[WebSocketLine], Connection], websocket: WebSocket) -> None:
         if not self._trusts(websocket.headers):
             await websocket.send_denial_response(_error(403, "forbidden", _FOREIGN))
         elif self._server.refuses_newcomers:
             await websocket.send_denial_response(_error(503, "busy", "too many connections have not said hello."))
         else:
-            await self._server.hold(websocket)
+            await self._server.hold(make(WebSocketLine(websocket)))
 
     async def models(self, request: Request) -> Response:
         """What can be had."""
@@ -111,28 +154,39 @@ class _Routes:
     async def recordings(self, request: Request) -> Response:
         """What a model makes of a whole recording."""
         self._check(request)
-        parameters = dict(request.query_params)
+        parameters = request.query_params.multi_items()
+        model = dict(parameters).get("model")
         try:
-            engine = self._server.engine(parameters.pop("model", None))
+            engine = self._server.engine(model)
         except ProtocolError as error:
             raise Refused(404, error.code, error.message) from None
-        return await self._uploads.answer(request, engine.model, parameters)
+        settings = [(name, value) for name, value in parameters if name != "model"]
+        return await self._uploads.answer(request, engine.model, settings)
+
+    async def forget(self, request: Request) -> Response:
+        """Deletes what was recorded of a session."""
+        self._check(request)
+        recorder, secret = self._server.recorder, request.headers.get("x-session-secret", "")
+        if recorder is None or not recorder.delete(request.path_params["session"], secret):
+            raise Refused(404, "not_found", "there is no recording of this session with this X-Session-Secret.")
+        return Response(status_code=204)
 
     async def health(self, request: Request) -> Response:
         """Whether streams can be served."""
-        server = self._server
-        status = 200 if server.state == "ok" else 503
-        figures = {"streams": len(server.sessions), "max_streams": server.settings.max_streams}
-        return JSONResponse({"status": server.state, **figures}, status_code=status)
+        health = await self._server.crossing.health()
+        return JSONResponse(health, status_code=200 if health["status"] == "ok" else 503)
 
     async def metrics(self, request: Request) -> Response:
         """For Prometheus."""
         self._check(request)
-        return Response(self._server.metrics.as_text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+        return Response(await self._server.crossing.figures(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     def _check(self, request: Request) -> None:
         if not self._trusts(request.headers):
             raise Refused(403, "forbidden", _FOREIGN)
+        # Browsers send an origin with all but some GETs; WebSockets are none of these.
+        if request.headers.get("origin") is None and not self._server.access.knows(request.headers.get("host")):
+            raise Refused(403, "forbidden", _UNKNOWN)
         if not self._server.access.admits(request.headers.get("authorization")):
             raise Refused(401, "unauthorized", "the token is missing or wrong. Send it as Authorization: Bearer TOKEN.")
 
@@ -148,24 +202,47 @@ class _Routes:
             await self._server.stop()
 
 
+_UNKNOWN = "the server has no token and does not know the name in Host. Start it with --origins http://that.name."
+
+
+async def _sample(request: Request) -> Response:
+    """A recording of the package, for the page."""
+    try:
+        return FileResponse(sample(request.path_params["name"]), media_type="audio/ogg")
+    except ValueError:
+        raise HTTPException(404) from None
+
+
 _FOREIGN = "pages of this origin may not use the server. Start it with --origins for those that may."
 
 
 class _Headers:
-    """Adds to every answer what browsers shall know."""
+    """Adds to every answer what browsers shall know, and says where a connection ends because nobody read on."""
 
     def __init__(self, app: ASGIApp):
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        names = {name for name, _ in scope.get("headers", ())}
+        is_whole = scope["type"] != "http" or not names & {b"content-length", b"transfer-encoding"}
+
+        async def noted() -> Message:
+            nonlocal is_whole
+            message = await receive()
+            if message["type"] == "http.request":
+                is_whole = not message.get("more_body", False)
+            return message
+
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
                     headers.setdefault(name, value)
+                if not is_whole:
+                    headers["connection"] = "close"
             await send(message)
 
-        await self._app(scope, receive, with_headers)
+        await self._app(scope, noted, with_headers)
 
 
 def _error(status: int, code: str, message: str) -> JSONResponse:
@@ -190,4 +267,4 @@ async def _failed(_request: Request, _error_: Exception) -> Response:
     return _error(500, "internal", "the server failed; its log has the reason.")
 
 
-__all__ = ["make_app"]
+__all__ = ["loaded", "make_app"]

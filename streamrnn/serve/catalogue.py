@@ -2,63 +2,76 @@
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from streamrnn.audio import StreamingResampler
-from streamrnn.decisions.attenuation import SoundSettings
-from streamrnn.models import Keywords, Model, VoiceActivity
+from streamrnn.models import Model
 from streamrnn.serve.protocol import ProtocolError
 
 # A decoder's memory grows with its durations, its work with the width of its search.
 LONGEST_MS = 60_000.0
 WIDEST_BEAM = 16
 LARGEST = 1e9
+# Phrases that one client listens for.
+MOST_TEXTS = 200
 # Each pair of rates has a filter per phase: 44,101 Hz would take seconds and tens of megabytes.
 MOST_PHASES = 1000
 
 
-def gives_sound(model: Model) -> bool:
-    """Whether the model gives sound, and not events."""
-    return isinstance(model.decision, SoundSettings)
-
-
-def describe(name: str, model: Model, sample_rate: int | None = None, **overrides: float) -> dict[str, Any]:
+def describe(name: str, model: Model, sample_rate: int | None = None, **overrides: Any) -> dict[str, Any]:
     """The model as a stream at `sample_rate` (default: its own) with these decision settings has it, for JSON."""
     sample_rate = model.sample_rate if sample_rate is None else sample_rate
+    outlet = model.outlet(**overrides)
     return {
         "name": name,
         "sample_rate": sample_rate,
-        "gives": "sound" if gives_sound(model) else "events",
-        "labels": labels(model),
+        "gives": outlet.gives,
+        "kinds": list(outlet.kinds),
+        "labels": list(outlet.labels),
         "frame_s": model.frame_s,
-        "latency_ms": round(model.algorithmic_latency_ms + _resampling_ms(model, sample_rate), 6),
-        "settings": dataclasses.asdict(dataclasses.replace(model.decision, **overrides)),
+        "out_features": model.out_features,
+        "latency_ms": round(model.algorithmic_latency_ms + _resampling_ms(model, outlet.gives, sample_rate), 6),
+        "settings": {} if outlet.settings is None else dataclasses.asdict(outlet.settings),
     }
 
 
-def labels(model: Model) -> list[str]:
-    """What its events can be labelled with, if that is a fixed list."""
-    if isinstance(model, Keywords):
-        return list(model.settings.words)
-    return ["speech"] if isinstance(model, VoiceActivity) else []
-
-
-def checked(model: Model, overrides: Mapping[str, Any]) -> dict[str, float]:
+def checked(model: Model, overrides: Mapping[str, Any]) -> dict[str, Any]:
     """A client's decision settings, ready for Pool.open.
 
     Raises:
         ProtocolError: bad_hello; there is no such setting, or its value is of a wrong kind or out of range.
     """
-    known = {field.name: getattr(model.decision, field.name) for field in dataclasses.fields(model.decision)}
+    decision = model.decision
+    # A model of numbers decides nothing.
+    known = {} if decision is None else {f.name: getattr(decision, f.name) for f in dataclasses.fields(decision)}
     for name in overrides:
         if name not in known:
             raise ProtocolError("bad_hello", f"there is no setting {name!r}; there are: {', '.join(known)}.")
-    found = {name: _number(name, value, known[name]) for name, value in overrides.items()}
+    found = {name: _setting(name, value, known[name]) for name, value in overrides.items()}
     try:
-        dataclasses.replace(model.decision, **found)
-    except ValueError as error:
+        model.outlet(**found)
+    except (ImportError, ValueError) as error:
         raise ProtocolError("bad_hello", str(error)) from None
+    return found
+
+
+def from_texts(model: Model, parameters: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    """Decision settings as an address has them, for `checked`; one that is a list is there once for each entry.
+
+    Raises:
+        ProtocolError: bad_hello; a number is none.
+    """
+    decision, found = model.decision, {}
+    for name, value in parameters:
+        present = getattr(decision, name, 0.0)
+        if isinstance(present, tuple):
+            found.setdefault(name, []).append(value)
+            continue
+        try:
+            found[name] = value if isinstance(present, str) else float(value)
+        except ValueError:
+            raise ProtocolError("bad_hello", f"{name} is {value[:40]!r}; it must be a number.") from None
     return found
 
 
@@ -73,6 +86,20 @@ def check_rate(model: Model, sample_rate: int | None) -> None:
         )
 
 
+def _setting(name: str, value: Any, present: Any) -> Any:
+    """A client's value of a setting that has the value `present`."""
+    if isinstance(present, str):
+        if not isinstance(value, str):
+            raise ProtocolError("bad_hello", f"{name} is {str(value)[:40]!r}; it must be a text.")
+        return value
+    if isinstance(present, tuple):
+        texts = isinstance(value, list | tuple) and all(isinstance(text, str) for text in value)
+        if not texts or len(value) > MOST_TEXTS:
+            raise ProtocolError("bad_hello", f"{name} is {str(value)[:40]!r}; it must be up to {MOST_TEXTS} texts.")
+        return tuple(value)
+    return _number(name, value, present)
+
+
 def _number(name: str, value: Any, present: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= LARGEST:
         raise ProtocolError("bad_hello", f"{name} is {str(value)[:40]!r}; it must be a finite number.")
@@ -85,13 +112,13 @@ def _number(name: str, value: Any, present: Any) -> float:
     return int(value)
 
 
-def _resampling_ms(model: Model, sample_rate: int) -> float:
+def _resampling_ms(model: Model, gives: str, sample_rate: int) -> float:
     if sample_rate == model.sample_rate:
         return 0.0
     delay_s = StreamingResampler(sample_rate, model.sample_rate).delay_s
-    if gives_sound(model):
+    if gives == "sound":
         delay_s += StreamingResampler(model.sample_rate, sample_rate).delay_s
     return 1000 * delay_s
 
 
-__all__ = ["check_rate", "checked", "describe", "gives_sound", "labels"]
+__all__ = ["check_rate", "checked", "describe", "from_texts"]

@@ -12,10 +12,12 @@ from contextlib import ExitStack, suppress
 from typing import Any, Self
 
 import numpy as np
-from websockets.exceptions import ConnectionClosed, InvalidHandshake
+from websockets.exceptions import ConnectionClosed, WebSocketException
 from websockets.sync.client import connect as open_websocket
 
+from streamrnn.audio import Encoding
 from streamrnn.decisions import Event
+from streamrnn.serve.client_answers import Levels, Ready, RemoteLatency
 from streamrnn.serve.client_async import AsyncClient, connect_async
 from streamrnn.serve.client_errors import ConnectionLost, Dropped, ServerRefused
 from streamrnn.serve.client_link import (
@@ -24,11 +26,12 @@ from streamrnn.serve.client_link import (
     OPEN_S,
     Patience,
     address,
+    keyed,
     options,
     refusal,
 )
-from streamrnn.serve.client_stream import ClientStream, Levels, Ready, RemoteLatency
-from streamrnn.serve.protocol import Encoding, Hello
+from streamrnn.serve.client_stream import ClientStream
+from streamrnn.serve.protocol import Hello
 
 
 def connect(
@@ -51,13 +54,15 @@ def connect(
         model: one of those served (GET /v1/models lists them); default: the first.
         sample_rate: of the chunks, 8,000 to 96,000; default: the model's own.
         channels: 1 mixes all down here; 2 to 8 send them interleaved, for the server to mix.
-        encoding: of sound on its way, both ways, and of chunks that are bytes: s16le, or f32le, which is exact.
+        encoding: of sound on its way, both ways, and of chunks that are bytes: s16le; f32le, which is exact;
+            or telephony's mulaw and alaw (G.711).
         token: the server's bearer token, where it has one.
         reconnect_s: after a loss, the connection is sought again for so long, and the stream goes on without a gap. The
-            server keeps it for `ready.resume_s`, which is 30 s unless it was told otherwise.
+            server keeps it for `ready.resume_s`, which is 30 s unless it was told otherwise; one that ends in order
+            hands it over to the next.
         restart: where the stream is gone, as after a crash of the server, a new one begins with the sound that was not
             taken yet, and event times go on; speech that was open ends there. `restarts` counts. Else ConnectionLost
-            is raised.
+            is raised, by every call from then on.
         levels: also receive levels, for meters and plots.
         decision: settings that override the model's (for vad: threshold=0.7, min_silence_ms=500, ...).
 
@@ -79,8 +84,8 @@ class Client:
     """
 
     def __init__(self, url: str, hello: Hello, token: str | None, reconnect_s: float, restart: bool):
-        self._url, self._options = url, options(token)
-        self._stream = ClientStream(hello, restart)
+        self._url, self._keyed, self._options = url, keyed(url), options(token)
+        self.asked, self._stream = hello, ClientStream(hello, restart)
         self._patience = Patience(self._stream, reconnect_s)
         self.levels: list[Levels] = []
         """What came during the last feed() or finish(), where levels were asked for."""
@@ -99,6 +104,11 @@ class Client:
     def duration_s(self) -> float:
         """Seconds of sound taken so far."""
         return self._stream.duration_s
+
+    @property
+    def finished(self) -> bool:
+        """Whether the stream was finished, and all events have come."""
+        return self._stream.finished
 
     @property
     def restarts(self) -> int:
@@ -145,6 +155,11 @@ class Client:
         """The sound that has come since the last call, float32[n], of models that give sound: mono, at the stream's
         rate. After finish(), as many samples have come as went in."""
         return self._stream.take_sound()
+
+    def outputs(self) -> np.ndarray:
+        """The numbers that have come since the last call, float32[frames, out], of models that give numbers; NaN where
+        a server lost them."""
+        return self._stream.take_sound().reshape(-1, self.ready.out_features)
 
     def close(self) -> None:
         """Gives the stream back. Events that were not fetched by finish() are lost. A second call does nothing."""
@@ -197,11 +212,12 @@ class Client:
         """Opens a connection and says hello."""
         self._connection = ExitStack()
         try:
-            self._websocket = self._connection.enter_context(open_websocket(self._url, **self._options))
-        except (OSError, InvalidHandshake) as error:
+            self._websocket = self._connection.enter_context(open_websocket(self._keyed, **self._options))
+            # A server that stops reading would let send() wait without end.
+            self._websocket.socket.settimeout(ANSWER_S)
+        # Of the timeout: the connection is closed already.
+        except (OSError, WebSocketException) as error:
             raise self._stream.unreachable(refusal(self._url, error)) from error
-        # A server that stops reading would let send() wait without end.
-        self._websocket.socket.settimeout(ANSWER_S)
         self._stream.connected()
         try:
             self._send_and_take(lambda: self._stream.is_open, OPEN_S)

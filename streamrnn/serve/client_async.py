@@ -13,9 +13,11 @@ from typing import Any, Self
 import numpy as np
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as open_websocket
-from websockets.exceptions import ConnectionClosed, InvalidHandshake
+from websockets.exceptions import ConnectionClosed, WebSocketException
 
+from streamrnn.audio import Encoding
 from streamrnn.decisions import Event
+from streamrnn.serve.client_answers import Levels, Ready, RemoteLatency
 from streamrnn.serve.client_errors import Dropped
 from streamrnn.serve.client_link import (
     ANSWER_S,
@@ -23,11 +25,12 @@ from streamrnn.serve.client_link import (
     OPEN_S,
     Patience,
     address,
+    keyed,
     options,
     refusal,
 )
-from streamrnn.serve.client_stream import ClientStream, Levels, Ready, RemoteLatency
-from streamrnn.serve.protocol import Encoding, Hello
+from streamrnn.serve.client_stream import ClientStream
+from streamrnn.serve.protocol import Hello
 
 
 def connect_async(
@@ -57,8 +60,8 @@ class AsyncClient:
     """
 
     def __init__(self, url: str, hello: Hello, token: str | None, reconnect_s: float, restart: bool):
-        self._url, self._options = url, options(token)
-        self._stream = ClientStream(hello, restart)
+        self._url, self._keyed, self._options = url, keyed(url), options(token)
+        self.asked, self._stream = hello, ClientStream(hello, restart)
         self._patience = Patience(self._stream, reconnect_s)
         self._listeners, self._error = 0, None
         self.levels: list[Levels] = []
@@ -75,6 +78,11 @@ class AsyncClient:
     def duration_s(self) -> float:
         """Seconds of sound taken so far."""
         return self._stream.duration_s
+
+    @property
+    def finished(self) -> bool:
+        """Whether the stream was finished, and all events have come."""
+        return self._stream.finished
 
     @property
     def restarts(self) -> int:
@@ -108,6 +116,11 @@ class AsyncClient:
     def sound(self) -> np.ndarray:
         """The sound that has come since the last call, float32[n], of models that give sound."""
         return self._stream.take_sound()
+
+    def outputs(self) -> np.ndarray:
+        """The numbers that have come since the last call, float32[frames, out], of models that give numbers; NaN where
+        a server lost them."""
+        return self._stream.take_sound().reshape(-1, self.ready.out_features)
 
     async def close(self) -> None:
         """Gives the stream back. Events that were not taken before are lost. A second call does nothing."""
@@ -209,8 +222,8 @@ class AsyncClient:
     async def _open(self) -> None:
         """Opens a connection and says hello."""
         try:
-            self._websocket = await open_websocket(self._url, **self._options)
-        except (OSError, InvalidHandshake) as error:
+            self._websocket = await open_websocket(self._keyed, **self._options)
+        except (OSError, WebSocketException) as error:
             raise self._stream.unreachable(refusal(self._url, error)) from error
         self._stream.connected()
         try:

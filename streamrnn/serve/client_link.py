@@ -1,9 +1,10 @@
 """How clients reach a server: addresses, the options of WebSockets, and the patience to connect again."""
 
 import random
+import secrets
 import time
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import parse_qs, urlsplit, urlunsplit
 
 from streamrnn.serve.client_errors import ServerRefused
 from streamrnn.serve.client_stream import ClientStream
@@ -17,6 +18,8 @@ ANSWER_S = 30.0
 CLOSE_S = 5.0
 LONGEST_BYTES = 1 << 24
 SHORTEST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 2.0
+# Request timeout, too early, too many requests: of those, the next try may get past.
+PASSING_STATUS = (408, 425, 429)
 # One try to get back takes no longer than this, whatever goes wrong.
 LONGEST_TRY_S = LONGEST_PAUSE_S + OPEN_S + ANSWER_S + CLOSE_S
 
@@ -32,6 +35,15 @@ def address(url: str) -> str:
         raise ValueError(f"{url!r} is no address of a server. Pass one such as ws://127.0.0.1:8765.")
     path = parts.path.rstrip("/").removesuffix(PATH) + PATH
     return urlunsplit((SCHEMES[parts.scheme], parts.netloc, path, parts.query, ""))
+
+
+def keyed(url: str) -> str:
+    """The address with a random key, by which balancers know a client again: ?s=KEY, where it has none."""
+    parts = urlsplit(url)
+    if "s" in parse_qs(parts.query):
+        return url
+    query = "&".join(part for part in (parts.query, f"s={secrets.token_hex(16)}") if part)
+    return urlunsplit(parts._replace(query=query))
 
 
 def options(token: str | None) -> dict[str, Any]:
@@ -63,7 +75,7 @@ def refusal(url: str, error: Exception) -> ConnectionError:
         return ServerRefused("forbidden", f"{url} answers 403: there are no streams, or not for you.")
     if status in (401, 407):
         return ServerRefused("unauthorized", f"{url} answers {status}: it needs another token.")
-    if status is not None and 400 <= status < 500:
+    if status is not None and 400 <= status < 500 and status not in PASSING_STATUS:
         return ServerRefused("not_found", f"{url} answers {status}. Is it a streamrnn server?")
     return ConnectionError(f"cannot reach {url} ({error or type(error).__name__}). Is `streamrnn serve` running there?")
 
@@ -96,4 +108,4 @@ class Patience:
         return pause_s
 
 
-__all__ = ["ANSWER_S", "CLOSE_S", "OPEN_S", "Patience", "address", "options", "refusal"]
+__all__ = ["ANSWER_S", "CLOSE_S", "OPEN_S", "Patience", "address", "keyed", "options", "refusal"]

@@ -1,12 +1,16 @@
-"""Sound as bytes, the two ways that the protocol knows."""
+"""Sound as binary messages, in the encodings that the protocol knows."""
+
+import asyncio
 
 import numpy as np
 from jaxtyping import Float
 
-from streamrnn.audio import AudioError, as_samples
-from streamrnn.serve.protocol import Encoding
+from streamrnn.audio import AudioError, Encoding, as_samples
+from streamrnn.audio.encodings import from_bytes, sample_bytes
+from streamrnn.audio.encodings import to_bytes as encoded
 
-DTYPES: dict[str, np.dtype] = {"s16le": np.dtype("<i2"), "f32le": np.dtype("<f4")}
+# Messages from which on others would notice that their numbers are looked at.
+LONG_BYTES = 65_536
 
 
 def decoded(data: bytes, encoding: Encoding, channels: int) -> Float[np.ndarray, " samples"]:
@@ -24,22 +28,27 @@ def unpacked(data: bytes, encoding: Encoding, channels: int) -> np.ndarray:
     Raises:
         AudioError: it is no whole number of samples of all channels.
     """
-    dtype = DTYPES[encoding]
-    frame_bytes = dtype.itemsize * channels
+    frame_bytes = sample_bytes(encoding) * channels
     if len(data) % frame_bytes:
         raise AudioError(
             f"a message of sound has {len(data)} bytes; {channels} channels of {encoding} need a multiple of "
             f"{frame_bytes}. Keep the rest for the next message."
         )
-    samples = np.frombuffer(data, dtype)
+    samples = from_bytes(data, encoding)
     return samples if channels == 1 else samples.reshape(-1, channels)
 
 
-def encoded(samples: Float[np.ndarray, " samples"], encoding: Encoding) -> bytes:
-    """float32[samples] in [-1, 1], mono, as a binary message; s16le clips what lies beyond."""
-    if encoding == "f32le":
-        return samples.astype(DTYPES[encoding], copy=False).tobytes()
-    return np.clip(np.rint(samples * 32768), -32768, 32767).astype(DTYPES[encoding]).tobytes()
+async def checked(data: bytes, encoding: Encoding, channels: int) -> np.ndarray:
+    """The same, with values that are sound; in another thread where looking takes longer than a message is worth.
+
+    Raises:
+        AudioError: as `unpacked` and `as_samples`.
+    """
+    samples = unpacked(data, encoding, channels)
+    # Every 16 bits are sound; only more than two channels may be too much of it.
+    if encoding != "f32le" and channels <= 2:
+        return samples
+    return as_samples(samples) if samples.nbytes < LONG_BYTES else await asyncio.to_thread(as_samples, samples)
 
 
-__all__ = ["DTYPES", "decoded", "encoded", "unpacked"]
+__all__ = ["checked", "decoded", "encoded", "unpacked"]

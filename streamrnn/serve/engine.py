@@ -3,20 +3,26 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Mapping
 from functools import partial
 from queue import Empty, SimpleQueue
-from threading import Thread
+from threading import Lock, Thread
 from typing import Any, NamedTuple, TypeVar
 
+import numpy as np
+
 from streamrnn.models import Model
-from streamrnn.runtime import Answer, Pool, PooledStream, PoolStatistics
-from streamrnn.runtime.batched import MOST_BLOCKS
+from streamrnn.runtime import Answer, Pool, PooledStream, PoolStatistics, QueueFull, Snapshot
+from streamrnn.runtime.inlets import inlet_of
+from streamrnn.runtime.rows import MOST_BLOCKS
+from streamrnn.serve.allowance import Allowance
 from streamrnn.serve.metrics import Metrics
 from streamrnn.serve.settings import ServerSettings
 
 T = TypeVar("T")
 Hearer = Callable[[Answer | None], None]
+Capture = Callable[[Mapping[PooledStream, Snapshot]], None]
 
 logger = logging.getLogger(__name__)
 
@@ -24,6 +30,8 @@ logger = logging.getLogger(__name__)
 FIRST_CAPACITY = 256
 # Between two ticks, so that many who come and go do not keep those who speak waiting.
 MOST_ORDERS = 64
+# How often an engine that failed begins anew: at once, and per second. One that fails again and again has failed.
+RESTARTS, RESTARTS_PER_S = 3, 1 / 200
 
 
 class EngineFailed(RuntimeError):
@@ -35,11 +43,37 @@ class _Order(NamedTuple):
     result: asyncio.Future
 
 
+class _Inbox:
+    """Sound of a stream that has to be mixed down or resampled, which the engine's thread does before the next tick."""
+
+    def __init__(self, limit_samples: int):
+        self.limit_samples = limit_samples
+        self.chunks: deque[np.ndarray] = deque()
+        self.finishes = False
+        # Per channel. Only the event loop adds, only the engine's thread takes away.
+        self._added = self._taken = 0
+
+    @property
+    def samples(self) -> int:
+        return self._added - self._taken
+
+    def add(self, chunk: np.ndarray) -> None:
+        self._added += len(chunk)
+        self.chunks.append(chunk)
+
+    def take_first(self) -> None:
+        self._taken += len(self.chunks.popleft())
+
+
 class Engine:
     """A pool of streams of one model, and the thread that ticks it.
 
-    All methods are for the event loop's thread. Streams are fed there, too, which takes the time of a copy; what would
-    wait for a tick to be over (open, finish, reset, close) is done by the engine's thread between two ticks.
+    All methods are for the event loop's thread. Sound that is taken as it is is fed there, too, which takes the time of
+    a copy; what costs more (other rates, several channels), and what would wait for a tick to be over (open, finish,
+    reset, close), is done by the engine's thread between two ticks.
+
+    What goes wrong with one stream ends that stream. What goes wrong with the tick of all loses the streams of this
+    engine; it begins anew with a fresh pool. After the fourth time within ten minutes it is failed for good.
 
     Args:
         name: the model's, for logs and metrics.
@@ -55,13 +89,17 @@ class Engine:
         self._ticks_s = metrics.ticks_s.labels(name)
         self._hearers: dict[PooledStream, Hearer] = {}
         self._orders: SimpleQueue[_Order | None] = SimpleQueue()
-        self._open_streams = 0
+        # Those of the present pool.
+        self._streams: set[PooledStream] = set()
+        self._inboxes: dict[PooledStream, _Inbox] = {}
+        # Held by whoever feeds in the event loop, and while a snapshot is taken: some tens of microseconds.
+        self._feeding = Lock()
+        self._restarts = Allowance(RESTARTS, RESTARTS_PER_S)
 
     async def start(self) -> None:
         """Compiles what is needed, and begins to tick."""
         self._loop = asyncio.get_running_loop()
-        capacity = min(FIRST_CAPACITY, self._settings.max_streams)
-        self._pool = await asyncio.to_thread(Pool, self.model, capacity, queue_s=self._settings.queue_s)
+        self._pool = await asyncio.to_thread(self._make_pool)
         self._thread = Thread(target=self._work, name=f"streamrnn {self.name}", daemon=True)
         self._thread.start()
 
@@ -75,9 +113,14 @@ class Engine:
         """How its pool is doing."""
         return self._pool.statistics
 
-    async def open(self, sample_rate: int | None, decision: dict[str, float]) -> PooledStream:
+    async def open(
+        self, sample_rate: int | None, decision: dict[str, float], channels: int | None = None
+    ) -> PooledStream:
         """A fresh stream. Raises what Pool.open raises, and EngineFailed."""
-        opened = self.run(partial(self._open, sample_rate, decision))
+        if sample_rate is not None:
+            # Filters of awkward rates take long to design. Where that is done is where the others wait for it.
+            await asyncio.to_thread(inlet_of, self.model.signal, self.model.stride, sample_rate)
+        opened = self.run(partial(self._open, sample_rate, decision, channels))
         try:
             return await asyncio.shield(opened)
         except asyncio.CancelledError:
@@ -88,6 +131,58 @@ class Engine:
     def hear(self, stream: PooledStream, hearer: Hearer) -> None:
         """Hands the stream's answers to `hearer`, in the event loop; None if the stream is lost."""
         self._hearers[stream] = hearer
+        if stream not in self._streams:
+            # Meanwhile the engine began anew.
+            self._loop.call_soon(self._lose, stream)
+
+    def feed(self, stream: PooledStream, chunk: np.ndarray) -> None:
+        """Takes a chunk that is sound, as PooledStream.feed.
+
+        Raises:
+            QueueFull: more than the settings' queue_s would wait; nothing of it was taken.
+            RuntimeError: the stream was finished.
+        """
+        if chunk.ndim == 1 and stream.sample_rate == self.model.sample_rate:
+            with self._feeding:
+                stream.feed(chunk)
+            return
+        inbox = self._inboxes.get(stream)
+        if inbox is None:
+            inbox = self._inboxes[stream] = _Inbox(max(1, int(self._settings.queue_s * stream.sample_rate)))
+        if inbox.samples + len(chunk) > inbox.limit_samples:
+            raise QueueFull(f"{inbox.samples / stream.sample_rate:.3f} s of the stream's sound wait to be resampled.")
+        inbox.add(chunk)
+
+    def capture(self, streams: list[PooledStream], hearer: Capture) -> None:
+        """Hands snapshots of streams to `hearer` in the event loop: after the answers of all that was worked off before
+        them, and before those of what came later. Streams of which sound waits are left out."""
+
+        def work() -> None:
+            try:
+                found = self._pool.snapshots([s for s in streams if s in self._streams], self._feeding)
+            # Whoever asks asks again.
+            except Exception:
+                logger.exception("no snapshots", extra={"model": self.name})
+                found = {}
+            self._loop.call_soon_threadsafe(hearer, found)
+
+        if self.failed:
+            self._loop.call_soon(hearer, {})
+        else:
+            self._orders.put(_Order(work, self._loop.create_future()))
+
+    def is_behind(self, stream: PooledStream) -> bool:
+        """Whether a block or more of the stream's sound waits."""
+        inbox = self._inboxes.get(stream)
+        return bool(inbox and inbox.chunks) or stream.queued_s >= self.model.frame_s
+
+    def finish(self, stream: PooledStream) -> "asyncio.Future[None]":
+        """Ends the stream's sound, after what was taken; its last answer is `finished`."""
+        return self.run(partial(self._finish, stream))
+
+    def reset(self, stream: PooledStream) -> "asyncio.Future[None]":
+        """Begins a new stream; what waits is forgotten."""
+        return self.run(partial(self._reset, stream))
 
     def close(self, stream: PooledStream) -> None:
         """Gives the stream's slot back, as soon as the present tick is over."""
@@ -103,39 +198,75 @@ class Engine:
             self._orders.put(_Order(work, result))
         return result
 
-    def _open(self, sample_rate: int | None, decision: dict[str, float]) -> PooledStream:
+    def _open(self, sample_rate: int | None, decision: dict[str, Any], channels: int | None) -> PooledStream:
         pool = self._pool
-        if self._open_streams == pool.capacity < self._settings.max_streams:
+        if len(self._streams) == pool.capacity < self._settings.max_streams:
             pool.grow(min(2 * pool.capacity, self._settings.max_streams))
-        stream = pool.open(sample_rate, **decision)
-        self._open_streams += 1
+        stream = pool.open(sample_rate, channels=channels, **decision)
+        self._streams.add(stream)
         return stream
 
+    def _finish(self, stream: PooledStream) -> None:
+        inbox = self._inboxes.get(stream)
+        if inbox is None or not inbox.chunks:
+            stream.finish()
+        else:
+            inbox.finishes = True
+
+    def _reset(self, stream: PooledStream) -> None:
+        self._inboxes.pop(stream, None)
+        stream.reset()
+
     def _close(self, stream: PooledStream) -> None:
+        self._inboxes.pop(stream, None)
+        self._streams.discard(stream)
         stream.close()
-        self._open_streams -= 1
+
+    def _make_pool(self) -> Pool:
+        return Pool(self.model, min(FIRST_CAPACITY, self._settings.max_streams), queue_s=self._settings.queue_s)
 
     def _discard(self, opened: "asyncio.Future[PooledStream]") -> None:
         if not opened.cancelled() and opened.exception() is None:
             self.close(opened.result())
 
     def _work(self) -> None:
+        while True:
+            try:
+                self._go_on()
+                return
+            except Exception:
+                logger.exception("engine failed", extra={"model": self.name})
+            if not (self._restarts.spend() and self._begins_anew()):
+                self._loop.call_soon_threadsafe(self._fail)
+                return
+
+    def _go_on(self) -> None:
+        """Ticks until the end was ordered."""
+        due_s = time.monotonic()
+        while self._obey(due_s):
+            started_s = time.monotonic()
+            behind = self._tick()
+            # Never sooner than now, so that a long tick is not made up for by many short ones.
+            due_s = time.monotonic() if behind else max(time.monotonic(), started_s + self._settings.tick_ms / 1000)
+
+    def _begins_anew(self) -> bool:
+        """Makes a fresh pool, and says that the streams of the old one are lost; False if there can be none."""
+        lost, self._streams = self._streams, set()
+        self._inboxes.clear()
+        for stream in lost:
+            self._loop.call_soon_threadsafe(self._lose, stream)
         try:
-            due_s = time.monotonic()
-            while self._obey(due_s):
-                started_s = time.monotonic()
-                behind = self._tick()
-                # Never sooner than now, so that a long tick is not made up for by many short ones.
-                due_s = time.monotonic() if behind else max(time.monotonic(), started_s + self._settings.tick_ms / 1000)
+            self._pool = self._make_pool()
         except Exception:
-            logger.exception("engine failed", extra={"model": self.name})
-            self._loop.call_soon_threadsafe(self._fail)
+            logger.exception("engine does not begin anew", extra={"model": self.name})
+            return False
+        return True
 
     def _obey(self, due_s: float) -> bool:
         """Does what is ordered, a bounded part of it, until the next tick is due; False if the end was ordered."""
         for _ in range(MOST_ORDERS):
             # Without streams there is nothing to tick.
-            timeout_s = max(0.0, due_s - time.monotonic()) if self._open_streams else None
+            timeout_s = max(0.0, due_s - time.monotonic()) if self._streams else None
             try:
                 order = self._orders.get(timeout=timeout_s)
             except Empty:
@@ -156,6 +287,7 @@ class Engine:
     def _tick(self) -> bool:
         """Advances all streams that have sound; whether some may have more."""
         started_s = time.perf_counter()
+        self._feed_all()
         answers = self._pool.tick()
         if not answers:
             return False
@@ -163,9 +295,34 @@ class Engine:
         self._loop.call_soon_threadsafe(self._hand_out, answers)
         return any(len(answer.outputs) >= MOST_BLOCKS for answer in answers)
 
+    def _feed_all(self) -> None:
+        """Mixes down and resamples what waits, as far as there is room for it."""
+        for stream, inbox in list(self._inboxes.items()):
+            try:
+                while inbox.chunks:
+                    stream.feed(inbox.chunks[0])
+                    inbox.take_first()
+                if inbox.finishes:
+                    inbox.finishes = False
+                    stream.finish()
+            except QueueFull:
+                continue
+            # That stream alone is lost.
+            except Exception:
+                logger.exception("stream failed", extra={"model": self.name})
+                self._inboxes.pop(stream, None)
+                self._loop.call_soon_threadsafe(self._lose, stream)
+
+    def _lose(self, stream: PooledStream) -> None:
+        hearer = self._hearers.get(stream)
+        if hearer is not None:
+            hearer(None)
+
     def _hand_out(self, answers: list[Answer]) -> None:
         for answer in answers:
             hearer = self._hearers.get(answer.stream)
+            if answer.error is not None:
+                logger.error("stream failed", extra={"model": self.name}, exc_info=answer.error)
             if hearer is not None:
                 self._tell(hearer, answer)
 

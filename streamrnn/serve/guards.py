@@ -1,34 +1,146 @@
-"""uvicorn's protocols, and what they let pass: peers that never finish a request, never read, or only ping."""
+"""uvicorn's protocols, and what they let pass: peers that never finish a request, never read, or say next to nothing
+in as many frames as they can."""
 
 import asyncio
-from typing import Any
+import re
+from collections.abc import Callable
+from typing import Any, NoReturn
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.exceptions import ProtocolError
+from websockets.frames import Frame
+from websockets.server import ServerProtocol
 
+from streamrnn.serve.allowance import Allowance
+from streamrnn.serve.buffered import Buffered
+from streamrnn.serve.gate import ADMIT, Doors, Gate
+from streamrnn.serve.protocol import MOST_TEXT
 from streamrnn.serve.settings import ServerSettings
 
 # A closing handshake, and what is left to be sent, may take so long.
 CLOSE_S = 5.0
 # Parts of one message; a part may be empty, so that their size is no limit.
 MOST_PARTS = 1024
+# Frames with less in them cost more to parse than to send: 10 ms of the thinnest sound are 160 bytes.
+SMALL_FRAME_BYTES = 128
+# Small frames of those who have not said hello: at once, and per second. A hello is one frame.
+NEWCOMER_FRAMES, NEWCOMER_FRAMES_PER_S = 64, 16
+# The server tells those who send too many small messages why; beyond so many times that it says no more.
+DEAF_TO_REASONS = 4
+# Bytes of a message of somebody who has not said hello.
+NEWCOMER_BYTES = MOST_TEXT
+MOST_HEAD_BYTES = 16_384
+# Lines of a request's head.
+MOST_LINES = 128
+# Pieces of a body with less in them are small; so many at once, and per second.
+SMALL_PIECE_BYTES, SMALL_PIECES, SMALL_PIECES_PER_S = 64, 256, 64
+# Requests over one connection, at once and per second.
+REQUESTS, REQUESTS_PER_S = 100, 20
+_BLANK_LINE = re.compile(rb"\n\r?\n")
+
+
+class SparingFrames(ServerProtocol):
+    """Ends a connection at the frame with which there are too many small ones; the rest is not even parsed.
+
+    Attributes:
+        allowance: small frames that may still come.
+    """
+
+    allowance: Allowance
+
+    def recv_frame(self, frame: Frame) -> None:
+        if len(frame.data) < SMALL_FRAME_BYTES and not self.allowance.spend():
+            self.fail(1008, "too_many_messages")
+            raise ProtocolError("too many small frames")
+        super().recv_frame(frame)
+
+    @property
+    def held_bytes(self) -> int:
+        """Of a message that has not come to its end."""
+        return len(self.reader.buffer) + (self.current_size or 0)
+
+
+class SparingRequests(h11.Connection):
+    """Refuses heads of many lines before they are parsed, bodies of crumbs, and request upon request.
+
+    Attributes:
+        has_refused: whether it did.
+    """
+
+    def __init__(self, most_head_bytes: int):
+        super().__init__(h11.SERVER, most_head_bytes)
+        self.has_refused = False
+        self._pieces, self._requests = Allowance(SMALL_PIECES, SMALL_PIECES_PER_S), Allowance(REQUESTS, REQUESTS_PER_S)
+
+    def next_event(self) -> Any:
+        if self.their_state is h11.IDLE:
+            # A line is a header, and 16 kB can hold 4,000 of them.
+            head = _BLANK_LINE.split(self.trailing_data[0], 1)[0]
+            if head.count(b"\n") > MOST_LINES:
+                self._refuse("too many headers")
+        event = super().next_event()
+        if isinstance(event, h11.Request) and not self._requests.spend():
+            self._refuse("too many requests")
+        if isinstance(event, h11.Data) and len(event.data) < SMALL_PIECE_BYTES and not self._pieces.spend():
+            self._refuse("too many small pieces of a body")
+        return event
+
+    def _refuse(self, why: str) -> NoReturn:
+        self.has_refused = True
+        raise h11.RemoteProtocolError(why)
 
 
 class GuardedWebSocket(WebSocketsSansIOProtocol):
     """A WebSocket that ends when it is to end, whether or not the peer reads, and that a busy peer keeps.
 
     A pong can lie behind megabytes of sound that the server has not read yet: whoever sends anything is alive.
+    Until the application admits the peer, its messages have to be short and its frames few.
     """
+
+    settings: ServerSettings
+    buffered: Buffered
+    conn: SparingFrames
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
         self.close_timeout = CLOSE_S
         self._came_at = self.loop.time()
+        self._held_bytes = 0
+        self.conn = SparingFrames(max_size=min(NEWCOMER_BYTES, self.settings.max_message_bytes), logger=self.logger)
+        self.conn.allowance = Allowance(NEWCOMER_FRAMES, NEWCOMER_FRAMES_PER_S)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._hold(0)
+        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         self._came_at = self.loop.time()
         super().data_received(data)
+        self._hold(self.conn.held_bytes)
+
+    def handle_connect(self, event: Any) -> None:
+        super().handle_connect(event)
+        if self.response.status_code == 101:
+            extensions: Any = self.scope.setdefault("extensions", {})
+            extensions[ADMIT] = self.admit
+
+    def admit(self) -> None:
+        """The peer said hello, and may stay: its messages may be as long as the settings say."""
+        self.conn.max_message_size = self.settings.max_message_bytes
+        self.conn.allowance = Allowance(DEAF_TO_REASONS * self.settings.max_small_messages)
+        gate: Any = self.transport
+        gate.admit()
+
+    @property
+    def has_more_to_come(self) -> bool:
+        """Whether the peer may still be sending what is not wanted."""
+        return self.conn.parser_exc is not None
+
+    def _hold(self, held_bytes: int) -> None:
+        self.buffered.bytes += held_bytes - self._held_bytes
+        self._held_bytes = held_bytes
 
     def handle_ping(self) -> None:
         # Answers to a peer that reads none would pile up.
@@ -73,13 +185,12 @@ class GuardedHTTP(H11Protocol):
     """HTTP from as many peers as there may be, who send their request's head, and read the answer, in time."""
 
     settings: ServerSettings
+    conn: SparingRequests
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
+        self.conn = SparingRequests(MOST_HEAD_BYTES)
         self._timers: dict[str, asyncio.TimerHandle] = {}
-        if len(self.connections) > self.settings.max_connections:
-            transport.abort()
-            return
         self._expect_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -92,8 +203,28 @@ class GuardedHTTP(H11Protocol):
         self._expect_head()
 
     def on_response_complete(self) -> None:
+        # Before the next request, which may have come already, is looked at.
+        is_early = self.has_more_to_come
         super().on_response_complete()
+        if is_early:
+            # Answered before it was complete: nobody reads on.
+            self.transport.close()
         self._expect_head()
+
+    def send_400_response(self, msg: str) -> None:
+        # The application may be about to answer the same request.
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            super().send_400_response(msg)
+        else:
+            self.transport.abort()
+
+    @property
+    def has_more_to_come(self) -> bool:
+        """Whether the peer may still be sending what is not wanted."""
+        return self.conn.has_refused or self.conn.their_state in (h11.SEND_BODY, h11.ERROR)
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -120,13 +251,24 @@ class GuardedHTTP(H11Protocol):
             timer.cancel()
 
 
-def guarded_http(limits: ServerSettings) -> type[H11Protocol]:
-    """The HTTP protocol with a server's limits; uvicorn gives protocols no arguments of one's own."""
+def guarded(doors: Doors, buffered: Buffered) -> Callable[..., asyncio.BaseProtocol]:
+    """Makes what uvicorn calls a protocol class: a gate, and behind it HTTP with a server's limits; and WebSockets."""
+    limits, waiting = doors.settings, buffered
 
-    class Guarded(GuardedHTTP):
+    class WebSocket(GuardedWebSocket):
+        settings, buffered = limits, waiting
+
+    class Http(GuardedHTTP):
         settings = limits
 
-    return Guarded
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(transport)
+            self.ws_protocol_class = WebSocket
+
+    def gate(**uvicorns: Any) -> Gate:
+        return Gate(doors, lambda: Http(**uvicorns))
+
+    return gate
 
 
-__all__ = ["GuardedHTTP", "GuardedWebSocket", "guarded_http"]
+__all__ = ["GuardedHTTP", "GuardedWebSocket", "SparingFrames", "SparingRequests", "guarded"]

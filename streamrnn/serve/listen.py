@@ -1,9 +1,10 @@
 """Serving on a socket: uvicorn with a server's limits, and an end that loses nothing."""
 
+import gc
 import logging
 import socket
 import ssl
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import uvicorn
@@ -11,13 +12,20 @@ import uvicorn
 from streamrnn.models import Model
 from streamrnn.serve.access import is_loopback, read_token
 from streamrnn.serve.app import make_app
-from streamrnn.serve.guards import GuardedWebSocket, guarded_http
+from streamrnn.serve.dialects import Dialect
+from streamrnn.serve.ending import EndingServer
+from streamrnn.serve.engine import EngineFailed
+from streamrnn.serve.gate import Doors
+from streamrnn.serve.guards import guarded
 from streamrnn.serve.settings import ServerSettings
+from streamrnn.serve.siblings import Siblings
 
 logger = logging.getLogger(__name__)
 
 # Files that are open besides connections.
 SPARE_FILES = 100
+# Looks for garbage among what is not quite new until all is looked through; Python's own choice is 10.
+MIDDLE_LOOKS = 2
 
 
 class CannotListen(OSError):
@@ -28,38 +36,54 @@ def serve(
     models: Mapping[str, Model] | Iterable[str],
     settings: ServerSettings | None = None,
     when_ready: Callable[[str], None] = lambda _url: None,
+    dialects: Sequence[Dialect] = (),
+    siblings: Siblings | None = None,
 ) -> None:
-    """Serves models until the process is told to end (SIGINT, SIGTERM); all streams are flushed then.
+    """Serves models until the process is told to end (SIGINT, SIGTERM, SIGHUP); all streams are handed over then, so
+    that another server can go on with them. A second signal ends it at once.
 
     Args:
         models: as for make_app.
         settings: where to listen, who is let in, limits.
         when_ready: called with the server's address once it answers.
+        dialects: as for make_app.
+        siblings: workers of the same server, which share the port.
 
     Raises:
         CannotListen: the address is in use, for instance.
-        OSError, ValueError: as make_app, or certificate or key cannot be used.
+        ImportError, OSError, ValueError: as make_app, or certificate or key cannot be used.
+        EngineFailed: a model's engine failed again and again; the other streams were ended as on a signal.
     """
     settings = settings or ServerSettings()
-    _check_certificate(settings)
+    _tls(settings)
     # The socket first: nothing is loaded in vain.
-    with listening(settings) as sock:
+    with listening(settings, shared=siblings is not None) as sock:
         if not is_loopback(settings.host) and read_token(settings.token_file) is None:
             logger.warning(
                 "anybody who reaches this machine can use the server; set a token", extra={"host": settings.host}
             )
         _allow_files(settings.max_connections + SPARE_FILES)
-        app = make_app(models, settings)
-        web_server(app, settings, lambda: when_ready(_url(settings, sock))).run(sockets=[sock])
+        app = make_app(models, settings, dialects, siblings)
+
+        def ready() -> None:
+            _leave_models_alone()
+            when_ready(url_of(settings, sock))
+
+        web_server(app, settings, ready).run(sockets=[sock])
+        for engine in app.state.server.engines.values():
+            if engine.failed:
+                raise EngineFailed(f"the engine of {engine.name} failed again and again; the log has the reason.")
 
 
-def listening(settings: ServerSettings) -> socket.socket:
-    """A socket bound to the settings' address. Raises CannotListen."""
+def listening(settings: ServerSettings, shared: bool = False) -> socket.socket:
+    """A socket bound to the settings' address, by this process alone or by several. Raises CannotListen."""
     try:
         info = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         sock = socket.socket(info[0][0])
         try:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if shared:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             sock.bind(info[0][4])
         except OSError:
             sock.close()
@@ -74,12 +98,15 @@ def listening(settings: ServerSettings) -> socket.socket:
 
 def web_server(app: Any, settings: ServerSettings, when_ready: Callable[[], None] = lambda: None) -> uvicorn.Server:
     """A uvicorn server with the settings' limits, to be run with a socket."""
+    doors = Doors(settings, _tls(settings))
     config = uvicorn.Config(
         app,
-        http=guarded_http(settings),
-        # The sans-I/O one is the one that is not deprecated, and it stops reading while messages wait.
-        ws=GuardedWebSocket,
-        ws_max_size=settings.max_message_bytes,
+        # Where uvicorn wants a class it only calls it. It makes WebSockets of the sans-I/O kind, which is the one that
+        # is not deprecated, and stops reading while messages wait.
+        http=guarded(doors, app.state.server.buffered),  # pyright: ignore[reportArgumentType]
+        ws="websockets-sansio",
+        # uvloop begins to read before a handshake can be begun.
+        loop="auto" if doors.context is None else "asyncio",
         ws_ping_interval=settings.ping_s,
         ws_ping_timeout=settings.ping_s,
         # Sound hardly gets smaller, and the effort would be that of the model.
@@ -90,47 +117,68 @@ def web_server(app: Any, settings: ServerSettings, when_ready: Callable[[], None
         server_header=False,
         proxy_headers=False,
         timeout_graceful_shutdown=int(settings.shutdown_s) + 1,
-        ssl_certfile=settings.certfile,
-        ssl_keyfile=settings.keyfile,
     )
-    return _WebServer(config, app.state.server, when_ready)
+    return _WebServer(config, app.state.server, doors, when_ready)
 
 
-class _WebServer(uvicorn.Server):
+class _WebServer(EndingServer):
     """uvicorn closes connections before it tells the application to end; here the application says its last words."""
 
-    def __init__(self, config: uvicorn.Config, streams: Any, when_ready: Callable[[], None]):
+    def __init__(self, config: uvicorn.Config, streams: Any, doors: Doors, when_ready: Callable[[], None]):
         super().__init__(config)
-        self._streams, self._when_ready = streams, when_ready
+        self._streams, self._doors, self._when_ready = streams, doors, when_ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
             self._when_ready()
 
+    async def on_tick(self, counter: int) -> bool:
+        # Whoever started it can start it again; a process that lives and serves nobody is left alone.
+        return await super().on_tick(counter) or self._streams.has_failed
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         for server in self.servers:
             server.close()
+        self._doors.shut()
         await self._streams.stop()
         await super().shutdown(sockets)
 
 
-def _check_certificate(settings: ServerSettings) -> None:
-    """Raises what is wrong with it, by name: of a file that is missing, TLS only says that one is."""
+def _leave_models_alone() -> None:
+    """Takes models and modules out of the garbage collector's sight: they live as long as the process.
+
+    What is left of a connection are cycles of objects, some 50 kB. Beside 200,000 old objects Python looks for old
+    cycles only when a quarter as many new ones are there, and each look stops all streams. Without them a look is
+    short, and can be taken sooner.
+    """
+    gc.collect()
+    gc.freeze()
+    # Counts anew how many old ones there are.
+    gc.collect()
+    young, middle, _ = gc.get_threshold()
+    gc.set_threshold(young, middle, MIDDLE_LOOKS)
+
+
+def _tls(settings: ServerSettings) -> ssl.SSLContext | None:
+    """The certificate and key. Raises what is wrong with them, by name: TLS itself only says that a file is missing."""
     if settings.certfile is None:
-        return
+        return None
     for path in (settings.certfile, settings.keyfile):
         if path is not None:
             path.open("rb").close()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(settings.certfile, settings.keyfile)
+        context.load_cert_chain(settings.certfile, settings.keyfile)
     except ssl.SSLError as error:
         raise ValueError(
             f"{settings.certfile} is no certificate with its key ({error.reason}). Pass PEM files."
         ) from None
+    return context
 
 
-def _url(settings: ServerSettings, sock: socket.socket) -> str:
+def url_of(settings: ServerSettings, sock: socket.socket) -> str:
+    """The address of a server at this socket."""
     scheme = "http" if settings.certfile is None else "https"
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     return f"{scheme}://{host}:{sock.getsockname()[1]}"
@@ -150,4 +198,4 @@ def _allow_files(needed: int) -> None:
         logger.warning("fewer files may be open than connections; raise ulimit -n", extra={"files": allowed})
 
 
-__all__ = ["CannotListen", "listening", "serve", "web_server"]
+__all__ = ["CannotListen", "listening", "serve", "url_of", "web_server"]

@@ -2,12 +2,25 @@
 
 import json
 import logging
+import os
 import sys
 import time
-from typing import Any
+from queue import Full, Queue
+from threading import Thread
+from typing import Any, TextIO
+
+from streamrnn.serve.allowance import Allowance
 
 # What logging itself puts into a record; all else was given with `extra`.
 _OWN = set(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
+# Lines that wait for a reader, beyond which they are dropped.
+MOST_WAITING = 1000
+# Lines that say the same but for their figures: at once, and per second.
+ALIKE, ALIKE_PER_S = 20, 0.2
+# Messages that are counted apart; what comes beyond shares one count.
+MOST_KINDS = 200
+# What is left is written within this time at the end.
+LAST_LINES_S = 1.0
 
 
 class JsonLines(logging.Formatter):
@@ -26,10 +39,92 @@ class JsonLines(logging.Formatter):
         return json.dumps(fields, default=str)
 
 
+class Sparing(logging.Filter):
+    """Lets a few records of each kind through, and then one now and then, which says how many were left out.
+
+    What anybody can make a server say, he can make it say a million times.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._kinds: dict[tuple[str, str], tuple[Allowance, list[int]]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        kind = (record.name, str(record.msg)[:200])
+        if kind not in self._kinds and len(self._kinds) >= MOST_KINDS:
+            kind = ("", "")
+        allowance, left_out = self._kinds.setdefault(kind, (Allowance(ALIKE, ALIKE_PER_S), [0]))
+        if not allowance.spend():
+            left_out[0] += 1
+            return False
+        if left_out[0]:
+            record.left_out, left_out[0] = left_out[0], 0
+        return True
+
+
+class NeverWaiting(logging.Handler):
+    """Writes records in a thread of its own, and drops what comes while too many wait.
+
+    A pipe that nobody reads fills up after 64 kB; whoever writes to it then waits. Here that is the thread alone, which
+    ends with the process.
+
+    Args:
+        stream: has the file that is written to.
+    """
+
+    def __init__(self, stream: TextIO):
+        super().__init__()
+        # Not through the stream: Python can't end while a thread holds its lock.
+        self._file = stream.fileno()
+        self._lines: Queue[bytes] = Queue(MOST_WAITING)
+        self._dropped = 0
+        self._thread = Thread(target=self._write_all, name="logs", daemon=True)
+        self._thread.start()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            line = self.format(record)
+        except Exception:
+            line = json.dumps({"level": "error", "logger": __name__, "message": f"no line: {record.msg!r}"})
+        try:
+            self._lines.put_nowait(f"{line}\n".encode("utf-8", "replace"))
+        except Full:
+            self._dropped += 1
+
+    def flush(self) -> None:
+        """Waits until all is written, or for a second."""
+        until = time.monotonic() + LAST_LINES_S
+        while self._lines.unfinished_tasks and time.monotonic() < until:
+            time.sleep(0.005)
+
+    def close(self) -> None:
+        """Writes what is left, as far as it is read."""
+        self.flush()
+        super().close()
+
+    def _write_all(self) -> None:
+        while True:
+            self._write(self._lines.get())
+            if self._dropped:
+                dropped, self._dropped = self._dropped, 0
+                fields = {"level": "warning", "logger": __name__, "message": "lines were dropped", "lines": dropped}
+                self._write(f"{json.dumps(fields)}\n".encode())
+            self._lines.task_done()
+
+    def _write(self, line: bytes) -> None:
+        try:
+            while line:
+                line = line[os.write(self._file, line) :]
+        # Nobody is there any more: there is nothing that could be said about it.
+        except OSError:
+            return
+
+
 def log_to_stderr(level: int = logging.INFO) -> None:
     """Sends this package's records, the web server's and Python's warnings to standard error."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = NeverWaiting(sys.stderr)
     handler.setFormatter(JsonLines())
+    handler.addFilter(Sparing())
     others = dict.fromkeys(("uvicorn.error", "asyncio", "py.warnings"), logging.WARNING)
     for name, least in {"streamrnn.serve": level, **others}.items():
         logger = logging.getLogger(name)
@@ -38,4 +133,4 @@ def log_to_stderr(level: int = logging.INFO) -> None:
     logging.captureWarnings(True)
 
 
-__all__ = ["JsonLines", "log_to_stderr"]
+__all__ = ["JsonLines", "NeverWaiting", "Sparing", "log_to_stderr"]

@@ -19,6 +19,7 @@ class Metrics:
         events: by model and kind.
         errors: by code.
         ticks_s: how long ticks with work took, by model.
+        stored: states of streams that were stored.
         uploads: recordings, by what became of them: done, refused or failed.
     """
 
@@ -28,6 +29,7 @@ class Metrics:
         self.received_s = self._counter("streamrnn_received_seconds", "Seconds of sound taken", "model")
         self.events = self._counter("streamrnn_events", "Events decided", "model", "kind")
         self.errors = self._counter("streamrnn_errors", "Errors told to clients", "code")
+        self.stored = Counter("streamrnn_stored", "States of streams that were stored", registry=self.registry)
         self.uploads = self._counter("streamrnn_uploads", "Recordings that were sent", "outcome")
         self.ticks_s = Histogram(
             "streamrnn_tick_seconds", "Time of ticks", ["model"], buckets=TICK_BUCKETS_S, registry=self.registry

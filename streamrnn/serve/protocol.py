@@ -7,10 +7,11 @@ import json
 from dataclasses import dataclass, field
 from typing import Any, Literal, NoReturn, Self, cast, get_args
 
+from streamrnn.audio.encodings import ENCODINGS, Encoding
+
 VERSION = 1
 VERSIONS = (1,)
 
-Encoding = Literal["s16le", "f32le"]
 Command = Literal["flush", "reset", "close"]
 ErrorCode = Literal[
     "bad_message",
@@ -36,6 +37,9 @@ LOWEST_RATE, HIGHEST_RATE = 8000, 96000
 MOST_CHANNELS = 8
 # Long enough for all that is said in text; sound is binary.
 MOST_TEXT = 16_384
+# Of a stream, as it goes from one server to another; and of the messages that it comes in, which are those of somebody
+# whom the server does not know yet.
+MOST_STATE_BYTES, STATE_MESSAGE_BYTES = 1 << 18, 1 << 13
 
 NORMAL, PROTOCOL_ERROR = 1000, 1002
 # Errors that end the connection, and the code with which it is closed. The others leave it open.
@@ -89,11 +93,16 @@ class Resume:
     Attributes:
         session, secret: as `ready` gave them.
         seq: number of the last numbered message that was received, 0 before the first.
+        state_bytes: length of the stream's state, which a server that ended gave in `going`; it follows in binary
+            messages. 0: none follows.
+        sounded_bytes: of binary messages that were received since the stream began.
     """
 
     session: str
     secret: str
     seq: int
+    state_bytes: int = 0
+    sounded_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -104,7 +113,7 @@ class Hello:
     sample_rate: int | None = None
     encoding: Encoding = "s16le"
     channels: int = 1
-    settings: dict[str, float] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
     levels: bool = False
     token: str | None = field(default=None, repr=False)
     resume: Resume | None = None
@@ -146,18 +155,20 @@ class Hello:
             raise ProtocolError(
                 "bad_hello", f"sample_rate is {self.sample_rate}; it must be {LOWEST_RATE} to {HIGHEST_RATE}."
             )
-        if self.encoding not in get_args(Encoding):
-            raise ProtocolError(
-                "bad_hello", f"encoding is {self.encoding!r}; it must be {' or '.join(get_args(Encoding))}."
-            )
+        if self.encoding not in ENCODINGS:
+            raise ProtocolError("bad_hello", f"encoding is {self.encoding!r}; it must be {' or '.join(ENCODINGS)}.")
         if not 1 <= self.channels <= MOST_CHANNELS:
             raise ProtocolError("bad_hello", f"channels is {self.channels}; it must be 1 to {MOST_CHANNELS}.")
 
     def as_text(self) -> str:
-        """The message, with the fields that were set."""
-        fields = {name: value for name, value in vars(self).items() if value not in (None, {}, False)}
+        """The message, with the fields that were set; 0 is one of them, though it equals False."""
+        fields = {name: value for name, value in vars(self).items() if value is not None and value is not False}
+        if not self.settings:
+            del fields["settings"]
         if self.resume is not None:
-            fields["resume"] = vars(self.resume)
+            fields["resume"] = {
+                name: value for name, value in vars(self.resume).items() if not name.endswith("_bytes") or value
+            }
         return as_text("hello", version=VERSION, **fields)
 
 
@@ -218,7 +229,8 @@ def _resume(fields: dict[str, Any]) -> Resume | None:
     resume = {name: _typed(found, name, kind, None) for name, kind in (("session", str), ("secret", str), ("seq", int))}
     if missing := [name for name, value in resume.items() if value is None]:
         _refuse(f"resume lacks {', '.join(missing)}; it needs what ready gave, and the number last received")
-    return Resume(**resume)
+    sizes = {name: _typed(found, name, int, 0) for name in ("state_bytes", "sounded_bytes")}
+    return Resume(**resume, **sizes)
 
 
 def _refuse(what: str) -> NoReturn:
@@ -230,13 +242,14 @@ __all__ = [
     "HIGHEST_RATE",
     "LOWEST_RATE",
     "MOST_CHANNELS",
+    "MOST_STATE_BYTES",
     "MOST_TEXT",
     "NORMAL",
     "PROTOCOL_ERROR",
+    "STATE_MESSAGE_BYTES",
     "VERSION",
     "VERSIONS",
     "Command",
-    "Encoding",
     "ErrorCode",
     "Hello",
     "ProtocolError",

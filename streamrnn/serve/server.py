@@ -3,27 +3,37 @@
 import asyncio
 import dataclasses
 import logging
+import os
 import time
-from collections.abc import Mapping
-from contextlib import suppress
-from functools import cached_property
-
-from starlette.websockets import WebSocket
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
+from functools import cached_property, partial
+from typing import Any
 
 from streamrnn.models import Model
 from streamrnn.runtime import PoolStatistics
 from streamrnn.serve.access import Access
+from streamrnn.serve.buffered import Buffered
 from streamrnn.serve.catalogue import check_rate, checked, describe
 from streamrnn.serve.connection import Connection
+from streamrnn.serve.crossing import Crossing
+from streamrnn.serve.dialects import Dialect
+from streamrnn.serve.encodings import unpacked
 from streamrnn.serve.engine import Engine
+from streamrnn.serve.handover import Handover, NotOurs, opened, read_key, sealed
 from streamrnn.serve.metrics import Metrics
+from streamrnn.serve.native import NativeConnection
 from streamrnn.serve.protocol import VERSION, Hello, ProtocolError, Resume, as_text
-from streamrnn.serve.sessions import Buffered, Session
+from streamrnn.serve.recording import Recorder
+from streamrnn.serve.sessions import Listening, Session
 from streamrnn.serve.settings import ServerSettings
+from streamrnn.serve.siblings import Siblings
 
 logger = logging.getLogger(__name__)
 
 WATCH_S = 0.25
+# A server that stood still for longer (a process that was stopped, say) can't tell for how long others were silent.
+LATE_S = 1.0
 # Within this time connections end that were asked to.
 PARTING_S = 3.0
 
@@ -37,18 +47,31 @@ class Server:
         models: name -> model; the first is the one of a hello that names none.
         settings: limits.
         access: who is let in.
+        dialects: other languages that it speaks.
+        siblings: workers of the same server beside this one.
     """
 
-    def __init__(self, models: Mapping[str, Model], settings: ServerSettings, access: Access):
-        self.settings, self.access = settings, access
+    def __init__(
+        self,
+        models: Mapping[str, Model],
+        settings: ServerSettings,
+        access: Access,
+        dialects: Sequence[Dialect] = (),
+        siblings: Siblings | None = None,
+    ):
+        self.settings, self.access, self.dialects = settings, access, dialects
+        self.resume_key = read_key(settings.resume_key_file)
+        self.recorder = None if settings.record is None else Recorder(settings.record, settings.record_days)
         self.metrics, self.buffered = Metrics(), Buffered(settings.max_buffered_bytes)
         self.engines = {name: Engine(name, model, settings, self.metrics) for name, model in models.items()}
         self.sessions: dict[str, Session] = {}
         self.connections: set[Connection] = set()
         self.is_ending = False
+        self.crossing = Crossing(self, siblings)
         self._opening = self._newcomers = 0
         self._watching: asyncio.Task | None = None
         self.metrics.watch("streamrnn_max_streams", "Most streams at once", lambda: settings.max_streams)
+        self.metrics.watch("streamrnn_process_id", "Number of the process", os.getpid)
         self.metrics.watch("streamrnn_buffered_bytes", "Bytes that wait or are kept", lambda: self.buffered.bytes)
         self.metrics.watch_pools(self._statistics)
 
@@ -57,16 +80,22 @@ class Server:
         for engine in self.engines.values():
             await engine.start()
         self._watching = asyncio.create_task(self._watch())
+        await self.crossing.begin()
+        for dialect in self.dialects:
+            await dialect.begin(self)
 
     async def stop(self) -> None:
-        """Flushes all streams that somebody hears, says what is left, closes, and ends the engines. Once."""
+        """Hands over all streams that somebody hears, says what is left, closes, and ends the engines. Once."""
         if self.is_ending:
             return
         self.is_ending = True
+        for dialect in self.dialects:
+            await dialect.end()
         with suppress(TimeoutError):
             async with asyncio.timeout(self.settings.shutdown_s):
                 await asyncio.gather(*map(self._send_home, self.connections))
         await self._parted()
+        await self.crossing.end()
         for session in list(self.sessions.values()):
             session.forget()
         if self._watching is not None:
@@ -74,22 +103,31 @@ class Server:
         await asyncio.gather(*(engine.stop() for engine in self.engines.values()))
 
     @property
+    def has_failed(self) -> bool:
+        """Whether an engine failed, and did not begin anew."""
+        return any(engine.failed for engine in self.engines.values())
+
+    @property
     def state(self) -> str:
         """ok, full, failed or ending."""
         if self.is_ending:
             return "ending"
-        if any(engine.failed for engine in self.engines.values()):
+        if self.has_failed:
             return "failed"
         return "ok" if self._has_room else "full"
+
+    @property
+    def own_health(self) -> dict[str, Any]:
+        """What /healthz tells of this process."""
+        return {"status": self.state, "streams": len(self.sessions), "max_streams": self.settings.max_streams}
 
     @property
     def refuses_newcomers(self) -> bool:
         """Whether no connection should be accepted now."""
         return self.is_ending or self._newcomers >= self.settings.max_newcomers
 
-    async def hold(self, websocket: WebSocket) -> None:
+    async def hold(self, connection: Connection) -> None:
         """Speaks with a client that may be here, until the end."""
-        connection = Connection(websocket, self)
         self.connections.add(connection)
         self._newcomers += 1
         self.metrics.connections.inc()
@@ -98,29 +136,56 @@ class Server:
         finally:
             self.metrics.connections.dec()
             self.connections.discard(connection)
-            self._newcomers -= connection.session is None
+            self._newcomers -= not connection.is_known
 
-    async def welcome(self, hello: Hello, connection: Connection) -> Session:
+    async def welcome(self, hello: Hello, connection: NativeConnection) -> Session:
         """The stream that a client asks for, which speaks to the connection from now on.
 
         Raises:
             ProtocolError: it can't have it.
         """
-        if not self.access.admits(connection.authorization, hello.token):
-            raise ProtocolError(
-                "unauthorized", "the token is missing or wrong. Send it in hello or in a Bearer header."
-            )
-        if self.is_ending:
-            raise ProtocolError("shutting_down", "the server ends.")
+        self._admit(hello, connection)
         if hello.resume is not None:
             return await self._resume(hello, hello.resume, connection)
         session = await self._open(hello)
+        await self.crossing.keep(session)
         self._begin(session, connection, 0)
         return session
+
+    async def begin(self, hello: Hello, connection: Connection, listening: Listening) -> Session:
+        """A stream that somebody hears who speaks a dialect, for as long as the connection lasts.
+
+        Raises:
+            ProtocolError: there can be none.
+        """
+        self._admit(hello, connection)
+        session = await self._open(hello)
+        self._know(connection)
+        session.attach_for_good(listening)
+        return session
+
+    def _admit(self, hello: Hello, connection: Connection) -> None:
+        if connection.knows_tokens and not self.access.admits(connection.authorization, hello.token):
+            raise ProtocolError(
+                "unauthorized", "the token is missing or wrong. Send it in hello or in a Bearer header."
+            )
+        connection.admit()
+        if self.is_ending:
+            raise ProtocolError("shutting_down", "the server ends.")
+
+    def _know(self, connection: Connection) -> None:
+        self._newcomers -= not connection.is_known
+        connection.is_known = True
 
     def count_error(self, error: ProtocolError) -> None:
         """Counts what a client was told."""
         self.metrics.errors.labels(error.code).inc()
+
+    def keep(self, session: Session, data: bytes) -> None:
+        """Records a message of sound, where the server was told to."""
+        if self.recorder is not None and data:
+            samples = unpacked(data, session.encoding, session.channels)
+            self.recorder.hear(session.id, session.secret, samples, session.stream.sample_rate)
 
     @cached_property
     def descriptions(self) -> list[dict]:
@@ -147,27 +212,58 @@ class Server:
 
     async def _open(self, hello: Hello) -> Session:
         engine = self.engine(hello.model)
-        overrides = checked(engine.model, hello.settings)
         check_rate(engine.model, hello.sample_rate)
+        overrides = hello.settings
+        if all(isinstance(value, int | float) for value in overrides.values()):
+            overrides = checked(engine.model, overrides)
+        else:
+            # Hundreds of phrases take as long as many blocks.
+            overrides = await asyncio.to_thread(checked, engine.model, overrides)
+        return await self._opened(engine, dataclasses.replace(hello, settings=overrides))
+
+    async def _opened(self, engine: Engine, hello: Hello, handover: Handover | None = None) -> Session:
+        with self._place():
+            stream = await engine.open(hello.sample_rate, hello.settings, hello.channels)
+        session = Session(engine, stream, hello, self.settings, self.metrics, self.buffered, self._forgotten)
+        if handover is not None and handover.session:
+            session.id, session.secret = handover.session, handover.secret
+        self.sessions[session.id] = session
+        return session
+
+    @contextmanager
+    def _place(self) -> Iterator[None]:
+        """Room for a stream that is being opened. Raises ProtocolError, busy, where there is none."""
         if not self._has_room:
             raise ProtocolError("busy", f"all {self.settings.max_streams} streams are taken. Try later.")
         self._opening += 1
         try:
-            stream = await engine.open(hello.sample_rate, overrides)
+            yield
         finally:
             self._opening -= 1
-        hello = dataclasses.replace(hello, settings=overrides)
-        session = Session(engine, stream, hello, self.settings, self.metrics, self.buffered, self._forgotten)
-        self.sessions[session.id] = session
+
+    async def _resume(self, hello: Hello, resume: Resume, connection: NativeConnection) -> Session:
+        if resume.state_bytes:
+            with self._place():
+                state = await connection.state(resume.state_bytes)
+            session = await self._go_on(hello, resume, state)
+            self._begin(session, connection, resume.seq)
+            return session
+        session = self.sessions.get(resume.session)
+        if session is None or await self.crossing.has_left(session):
+            handover = await self.crossing.found(hello, resume)
+            session = await self.restored(handover, hello, resume)
+            await self.crossing.keep(session)
+        async with self.alone(session, resume, hello):
+            session.levels = hello.levels
+            self._begin(session, connection, resume.seq)
         return session
 
-    async def _resume(self, hello: Hello, resume: Resume, connection: Connection) -> Session:
-        session = self.sessions.get(resume.session)
-        if session is None:
-            raise ProtocolError("resume_failed", "no stream waits with this session and secret. Begin anew.")
+    @asynccontextmanager
+    async def alone(self, session: Session, resume: Resume, hello: Hello) -> AsyncIterator[None]:
+        """Nobody else speaks with the stream. Raises ProtocolError, resume_failed, where it can't be gone on with."""
         session.check(resume, hello)
         async with session.resuming:
-            if isinstance(session.connection, Connection):
+            if isinstance(session.connection, NativeConnection):
                 session.connection.end(ProtocolError("taken_over", "another connection goes on with the stream."))
                 await session.connection.released.wait()
             await session.settled()
@@ -175,15 +271,43 @@ class Server:
             if session.is_closed:
                 raise ProtocolError("resume_failed", "the stream was closed. Begin anew.")
             session.check(resume, hello)
-            session.levels = hello.levels
-            self._begin(session, connection, resume.seq)
+            yield
+
+    async def _go_on(self, hello: Hello, resume: Resume, state: bytes) -> Session:
+        """A session that goes on with a stream of another server, which gave its client the state along."""
+        try:
+            handover = opened(state, self.resume_key)
+        except NotOurs as error:
+            raise ProtocolError("resume_failed", f"{error} Begin anew.") from None
+        handover.check(resume, hello)
+        return await self.restored(handover, hello, resume)
+
+    async def restored(self, handover: Handover, hello: Hello, resume: Resume) -> Session:
+        """A session that goes on with a stream of another server. Raises ProtocolError where it can't."""
+        engine, overrides = self.engine(handover.model), handover.overrides
+        hello = dataclasses.replace(hello, sample_rate=handover.sample_rate, settings=overrides)
+        session = await self._opened(engine, hello, handover)
+        try:
+            if handover.snapshot is not None:
+                await engine.run(partial(session.stream.restore, handover.snapshot))
+        except (TypeError, ValueError) as error:
+            session.forget()
+            raise ProtocolError("resume_failed", f"{error} Begin anew.") from None
+        except BaseException:
+            session.forget()
+            raise
+        session.go_on(handover, resume)
         return session
 
     def _forgotten(self, session: Session) -> None:
-        del self.sessions[session.id]
+        if self.sessions.get(session.id) is session:
+            del self.sessions[session.id]
+        self.crossing.forget(session)
+        if self.recorder is not None:
+            self.recorder.end(session.id)
 
-    def _begin(self, session: Session, connection: Connection, heard: int) -> None:
-        self._newcomers -= 1
+    def _begin(self, session: Session, connection: NativeConnection, heard: int) -> None:
+        self._know(connection)
         connection.session = session
         missed = session.attach(connection, heard)
         description = describe(
@@ -198,27 +322,40 @@ class Server:
             "channels": session.channels,
             **description,
             "received_samples": session.received_samples,
-            "seq": session.seq,
+            "seq": session.said.seq,
             "resume_s": self.settings.resume_s,
+            **({} if self.recorder is None else {"recorded_days": self.recorder.days}),
         }
         connection.send(as_text("ready", **ready))
         for payload in missed:
             connection.send(payload)
 
     async def _watch(self) -> None:
+        now = time.monotonic()
         while True:
+            due = now + WATCH_S
             await asyncio.sleep(WATCH_S)
             now = time.monotonic()
-            for connection in list(self.connections):
-                connection.watch(now)
-            for session in list(self.sessions.values()):
-                if session.expires_at < now:
-                    session.forget()
+            self._look(now, now - due)
+
+    def _look(self, now: float, late_s: float) -> None:
+        """At all connections and streams, `late_s` later than meant: so long the process may have been stopped."""
+        for holder in (*self.connections, *self.sessions.values()):
+            if late_s > LATE_S:
+                holder.excuse(late_s)
+            holder.watch(now)
+        if self.recorder is not None:
+            self.recorder.look()
+        for session in list(self.sessions.values()):
+            if session.expires_at < now:
+                session.forget()
 
     async def _send_home(self, connection: Connection) -> None:
-        if connection.session is not None and not connection.session.is_closed:
-            with suppress(Exception):
-                await connection.session.drain()
+        # Whoever is being given a stream may have it already, and does not know that it has to come along.
+        if connection.is_asking:
+            await connection.answered.wait()
+        with suppress(Exception):
+            await connection.go(partial(sealed, key=self.resume_key))
         connection.end(ProtocolError("shutting_down", "the server ends."))
 
     async def _parted(self) -> None:

@@ -1,59 +1,44 @@
 """Streams apart from the connections that they come over: numbered messages, and going on after a lost connection."""
 
 import asyncio
-import hmac
+import base64
 import math
 import secrets
 import time
-from collections import deque
 from collections.abc import Callable, Coroutine
-from typing import Any, Protocol
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
-from streamrnn.audio import as_samples
-from streamrnn.runtime import Answer, PooledStream, QueueFull
-from streamrnn.serve.catalogue import gives_sound
-from streamrnn.serve.encodings import DTYPES, encoded, unpacked
+from streamrnn.audio import Encoding
+from streamrnn.audio.encodings import sample_bytes
+from streamrnn.decisions import Event
+from streamrnn.runtime import Answer, PooledStream, QueueFull, Snapshot
+from streamrnn.serve.buffered import Buffered
+from streamrnn.serve.encodings import checked, encoded
 from streamrnn.serve.engine import Engine
+from streamrnn.serve.handover import Handover, check_kind, check_secret
+from streamrnn.serve.keeper import Keeper, Listening
 from streamrnn.serve.metrics import Metrics
-from streamrnn.serve.protocol import Encoding, Hello, ProtocolError, Resume, as_text
+from streamrnn.serve.protocol import MOST_STATE_BYTES, Hello, ProtocolError, Resume, as_text
+from streamrnn.serve.reports import Reports
+from streamrnn.serve.said import Payload, Said
 from streamrnn.serve.settings import ServerSettings
-
-Payload = str | bytes
 
 # Long messages are fed in pieces: one must fit into what may wait for a stream.
 PIECE_S = 0.1
-# Also so many seconds of sound after the last time: a client may hold no more than some until it knows.
-PROGRESS_S, PROGRESS_SOUND_S = 0.9, 10.0
 # Messages of less sound than this cost more than they bring.
 SMALL_S = 0.01
-
-
-class Listening(Protocol):
-    """What a session needs of its connection."""
-
-    def send(self, payload: Payload) -> None: ...
-    def end(self, error: ProtocolError) -> None: ...
-
-
-class Buffered:
-    """Bytes that wait or are kept, of all streams together."""
-
-    def __init__(self, most: int):
-        self.most, self.bytes = most, 0
-
-    @property
-    def is_full(self) -> bool:
-        """Whether no more should be kept."""
-        return self.bytes > self.most
+# Between two looks at whether the sound that waits is worked off, once a server ends.
+DRAINED_S = 0.01
 
 
 class Session:
     """A stream: what was taken, what was said, and who hears it now.
 
-    What is said is numbered and kept, so that a client that lost its connection hears it later. All methods are for
-    the event loop's thread.
+    What is said is numbered and kept, so that a client that lost its connection hears it later. For the event loop.
 
     Args:
         engine: works off the sound.
@@ -78,23 +63,26 @@ class Session:
         self.encoding: Encoding = hello.encoding
         self.channels, self.levels = hello.channels, hello.levels
         self.overrides = hello.settings
-        self.small_bytes = int(SMALL_S * stream.sample_rate) * hello.channels * DTYPES[hello.encoding].itemsize
+        self.small_bytes = int(SMALL_S * stream.sample_rate) * hello.channels * sample_bytes(hello.encoding)
         self.connection: Listening | None = None
         self.expires_at = math.inf
-        self.is_closed = False
-        self._forgotten = forgotten
-        self.seq = 0
+        self.keeper: Keeper | None = None
+        self.is_closed, self._forgotten = False, forgotten
         self.received_samples = 0
         # One at a time comes back.
         self.resuming = asyncio.Lock()
-        self._said: deque[Payload] = deque()
-        self._said_bytes, self._replay_bytes, self._buffered = 0, settings.replay_bytes, buffered
+        self.said = Said(settings.replay_bytes, buffered)
         self._resume_s = settings.resume_s
         self._metrics, self._received_s = metrics, metrics.received_s.labels(engine.name)
         self._room = asyncio.Event()
         self._ended, self._flushed = False, asyncio.Event()
-        self._frames, self._told_at, self._told_samples = 0, 0.0, 0
+        # From the beginning of going on nothing is taken; once the state is given, what is said is a farewell.
+        self._is_going = self._is_gone = False
+        self._reports = Reports(stream, engine.model.frame_s)
         self._work: asyncio.Task | None = None
+        # When sound came last, and what was done about nothing coming any more.
+        self._fed_at, self._silence_s = time.monotonic(), settings.silence_s
+        self._conclusion: asyncio.Task | None = None
         engine.hear(stream, self._hear)
 
     async def take(self, data: bytes) -> None:
@@ -103,13 +91,13 @@ class Session:
         Raises:
             ProtocolError: bad_audio or finished; nothing of it was taken.
         """
+        if self._is_going:
+            return
         if self._ended:
             raise ProtocolError("finished", "sound came after flush. Send reset to begin a new stream, or close.")
         try:
-            samples = unpacked(data, self.encoding, self.channels)
-            if self.encoding == "f32le":
-                # All of it before any of it is taken; every 16 bits are sound.
-                samples = as_samples(samples)
+            # All of it before any of it is taken.
+            samples = await checked(data, self.encoding, self.channels)
         except ValueError as error:
             raise ProtocolError("bad_audio", str(error)) from None
         piece = max(1, int(PIECE_S * self.stream.sample_rate))
@@ -118,20 +106,134 @@ class Session:
 
     async def flush(self) -> None:
         """Ends the sound; `flushed` is said when the last events were. A second call only says it again."""
-        await self._settle(self._flush())
+        if not self._is_going:
+            await self._settle(self._flush())
 
     async def reset(self) -> None:
         """Begins a new stream, and says so."""
-        await self._settle(self._reset())
+        if not self._is_going:
+            await self._settle(self._reset())
 
     async def close(self) -> None:
         """Flushes, says `closed`, and gives the stream's slot back."""
         await self._settle(self._close())
 
-    async def drain(self) -> None:
-        """Flushes, and waits until the last events were said."""
-        await self.flush()
+    async def go(self, seal: Callable[[Handover], bytes]) -> None:
+        """Takes nothing more, says `going` with the stream's state, and then the last events, for those who do not go
+        on elsewhere. Other servers go on with the sound after the state, and with the numbers.
+
+        Args:
+            seal: makes bytes of the state.
+        """
+        await self._take_no_more()
+        if self.is_closed:
+            return
+        if self._ended:
+            # All of it is answered here, and there is nothing to go on with.
+            await self._flushed.wait()
+            self._tell_going(b"")
+            return
+        self._tell_going(seal(await self._handover()))
+        await self._flush()
         await self._flushed.wait()
+
+    async def handed_over(self) -> Handover:
+        """Takes nothing more. All that another worker needs to go on, and nobody here will say anything more."""
+        await self._take_no_more()
+        if not self._ended:
+            return self.kept(await self._handover())
+        await self._flushed.wait()
+        return self.kept(self._facts(self.received_samples, None))
+
+    async def leave(self) -> None:
+        """Takes nothing more, and says the last events, for those who do not go on elsewhere."""
+        await self._take_no_more()
+        if not self.is_closed:
+            await self._flush()
+            await self._flushed.wait()
+
+    async def _take_no_more(self) -> None:
+        self._is_going = True
+        self._room.set()
+        await self.settled()
+
+    async def caught_up(self) -> None:
+        """Waits until all that was taken is worked off and what came of it is said."""
+        await self._worked_off()
+        # Its turn is after the tick that took the last of it.
+        await self.engine.run(lambda: None)
+
+    async def conclude(self) -> None:
+        """Ends what is open (speech, an utterance), once all that was taken is worked off, and says so."""
+        await self._worked_off()
+        await self._end_open()
+
+    async def _worked_off(self) -> None:
+        while self.engine.is_behind(self.stream):
+            await asyncio.sleep(DRAINED_S)
+
+    async def _end_open(self) -> None:
+        events = await self.engine.run(self.stream.conclude)
+        for event in events:
+            self._metrics.events.labels(self.engine.name, event.kind).inc()
+        if events:
+            await self._say_for_good(*(("event", event.to_dict()) for event in events))
+
+    async def _handover(self) -> Handover:
+        """The stream's state, once all that was taken is worked off."""
+        await self._worked_off()
+        return self._facts(self.received_samples, await self.engine.run(self.stream.snapshot))
+
+    def _facts(self, received_samples: int, snapshot: Snapshot | None) -> Handover:
+        return Handover(
+            model=self.engine.name,
+            sample_rate=self.stream.sample_rate,
+            encoding=self.encoding,
+            channels=self.channels,
+            overrides=self.overrides,
+            received_samples=received_samples,
+            seq=self.said.seq,
+            frames=self._reports.frames,
+            snapshot=snapshot,
+        )
+
+    def kept(self, handover: Handover, most_bytes: int | None = None) -> Handover:
+        """The same, with what is needed where the client does not bring it along; of what was said, so many bytes."""
+        said = tuple(self.said.last(self.said.kept_bytes if most_bytes is None else most_bytes))
+        return replace(handover, session=self.id, secret=self.secret, said=said, sounded_bytes=self.said.sounded_bytes)
+
+    def _tell_going(self, state: bytes) -> None:
+        self._is_gone = True
+        if self.connection is not None:
+            # One that no server would take is as good as none.
+            text = base64.b64encode(state if len(state) <= MOST_STATE_BYTES else b"").decode()
+            self.connection.send(
+                as_text("going", received_samples=self.received_samples, said=self.said.seq, state=text)
+            )
+
+    @property
+    def can_be_kept(self) -> bool:
+        """Whether it is under way: what ended, or changes over, is kept by other means."""
+        return not (self._ended or self._is_going or self.is_closed)
+
+    def kept_as(self, snapshot: Snapshot | None, most_bytes: int) -> Handover:
+        """The state of which this is the snapshot, taken after all that was said and before anything else is."""
+        received_samples = self.received_samples if snapshot is None else snapshot.inlet["taken"]
+        return self.kept(self._facts(received_samples, snapshot), most_bytes)
+
+    def confirm(self, received_samples: int) -> None:
+        """Tells the client that it need not keep the sound up to here."""
+        if self.connection is not None and self.can_be_kept:
+            self.connection.send(self._reports.progress(received_samples))
+
+    def go_on(self, handover: Handover, resume: Resume) -> None:
+        """Goes on where another server's stream was; the engine's stream is restored already."""
+        self.said.go_on(handover, resume, by_number=self.stream.outlet.gives == "events")
+        self.received_samples = handover.received_samples
+        self._reports.begin(handover.frames, handover.received_samples)
+        if handover.snapshot is None:
+            self._ended = True
+            self._flushed.set()
 
     async def settled(self) -> None:
         """Waits until what a connection that is gone had asked for is done."""
@@ -140,24 +242,37 @@ class Session:
 
     def check(self, resume: Resume, hello: Hello) -> None:
         """Raises ProtocolError, resume_failed, unless this is the stream to go on with, and it can be gone on with."""
-        # Bytes: strings that are not ASCII are no strings to hmac.
-        if not hmac.compare_digest(resume.secret.encode("utf-8", "replace"), self.secret.encode()):
-            raise ProtocolError("resume_failed", "no stream waits with this session and secret. Begin anew.")
-        name, rate = self.engine.name, self.stream.sample_rate
-        asked = (hello.model or name, hello.sample_rate or rate, hello.encoding, hello.channels)
-        if asked != (name, rate, self.encoding, self.channels):
-            raise ProtocolError(
-                "resume_failed", "the stream has another model, sample_rate, encoding or number of channels."
-            )
-        first = self.seq - len(self._said) + 1
-        if not first - 1 <= resume.seq <= self.seq:
-            kept = f"messages {first} to {self.seq} are kept"
+        check_secret(resume, self.secret)
+        check_kind(hello, self.engine.name, self.stream.sample_rate, self.encoding, self.channels)
+        first, last = self.said.first, self.said.seq
+        if not first - 1 <= resume.seq <= max(last, self.said.heard):
+            kept = f"messages {first} to {last} are kept"
             raise ProtocolError("resume_failed", f"{kept}; it cannot go on after {resume.seq}. Begin anew.")
 
     def attach(self, connection: Listening, heard: int) -> list[Payload]:
         """Speaks to this connection from now on. Returns what was said after message `heard`."""
-        self.connection, self.expires_at = connection, math.inf
-        return list(self._said)[len(self._said) - (self.seq - heard) :]
+        self.connection, self.expires_at, self._fed_at = connection, math.inf, time.monotonic()
+        return self.said.after(heard)
+
+    def attach_for_good(self, connection: Listening) -> None:
+        """Speaks to this connection alone, so that nothing is kept to be said again."""
+        self.said.keep_nothing()
+        self.attach(connection, self.said.seq)
+
+    def watch(self, now: float) -> None:
+        """Ends what is open if no sound has come for too long, once; to be called now and then.
+
+        Who stops sending at the end of a word would else wait for ever for the end of it.
+        """
+        if self._conclusion is not None or self.connection is None or self._ended or self._is_going or self.is_closed:
+            return
+        if self.received_samples and now - self._fed_at > self._silence_s:
+            self._conclusion = asyncio.create_task(self._conclude())
+
+    def excuse(self, seconds: float) -> None:
+        """Nobody could be heard for so long."""
+        self._fed_at += seconds
+        self.expires_at += seconds
 
     def detach(self) -> None:
         """Waits for another connection."""
@@ -168,7 +283,7 @@ class Session:
         if not self.is_closed:
             self.is_closed = True
             self.engine.close(self.stream)
-            self._keep_at_most(0)
+            self.said.end()
             self._forgotten(self)
 
     async def _settle(self, work: Coroutine[Any, Any, None]) -> None:
@@ -178,16 +293,18 @@ class Session:
 
     async def _flush(self) -> None:
         if self._flushed.is_set():
-            self._say("flushed", duration_s=round(self.stream.duration_s, 6))
+            await self._tell_flushed()
         elif not self._ended:
             self._ended = True
-            await self.engine.run(self.stream.finish)
+            await self.engine.finish(self.stream)
 
     async def _reset(self) -> None:
-        await self.engine.run(self.stream.reset)
-        self._ended, self._frames, self.received_samples, self._told_samples = False, 0, 0, 0
+        await self.engine.reset(self.stream)
+        self._ended, self.received_samples = False, 0
+        self._reports.begin()
         self._flushed.clear()
-        self._say("was_reset")
+        self.said.sounded_bytes = 0
+        await self._say_for_good(("was_reset", {}))
 
     async def _close(self) -> None:
         if not self._flushed.is_set():
@@ -197,15 +314,28 @@ class Session:
             self._say("closed")
             self.forget()
 
+    async def _conclude(self) -> None:
+        # What fails here is told by the next that is asked of the engine.
+        with suppress(Exception):
+            await self._worked_off()
+            # Sound may have come meanwhile.
+            if self._conclusion is asyncio.current_task():
+                await self._end_open()
+
+    def _tell_event(self, event: Event) -> None:
+        self._metrics.events.labels(self.engine.name, event.kind).inc()
+        self._say("event", **event.to_dict())
+
     async def _feed(self, samples: np.ndarray) -> None:
-        # While it waits, the server may end the stream; then the rest is not taken.
-        while not self._ended:
+        # While it waits, the server may end; then the rest is not taken.
+        while not (self._ended or self._is_going):
             try:
-                self.stream.feed(samples)
+                self.engine.feed(self.stream, samples)
             except QueueFull:
                 self._room.clear()
                 await self._room.wait()
             else:
+                self._fed_at, self._conclusion = time.monotonic(), None
                 self.received_samples += len(samples)
                 self._received_s.inc(len(samples) / self.stream.sample_rate)
                 return
@@ -216,33 +346,30 @@ class Session:
             self._fail()
             return
         for event in answer.events:
-            self._metrics.events.labels(self.engine.name, event.kind).inc()
-            self._say("event", **event.to_dict())
+            self._tell_event(event)
         if answer.sound is not None and len(answer.sound):
             self._number(encoded(answer.sound, self.encoding))
+        if self.stream.outlet.gives == "numbers" and len(answer.outputs):
+            self._number(answer.outputs.astype("<f4").tobytes())
         self._tell(answer)
         if answer.finished:
-            self._flushed.set()
-            self._say("flushed", duration_s=round(self.stream.duration_s, 6))
+            self._farewell = asyncio.ensure_future(self._tell_flushed())
+
+    async def _tell_flushed(self) -> None:
+        duration_s = round(self.received_samples / self.stream.sample_rate, 6)
+        await self._say_for_good(("flushed", {"duration_s": duration_s}))
+        self._flushed.set()
 
     def _tell(self, answer: Answer) -> None:
         """Levels and progress, which nobody needs who is not there."""
-        start, self._frames = self._frames, self._frames + len(answer.outputs)
-        if self.connection is None:
+        start, self._reports.frames = self._reports.frames, self._reports.frames + len(answer.outputs)
+        if self.connection is None or self._is_gone:
             return
-        model = self.engine.model
-        if self.levels and len(answer.outputs) and not gives_sound(model):
-            values = [round(level, 3) for level in model.activity(answer.outputs).tolist()]
-            self.connection.send(
-                as_text("levels", start_s=round(start * model.frame_s, 6), frame_s=model.frame_s, values=values)
-            )
-        now, news_s = time.monotonic(), (self.received_samples - self._told_samples) / self.stream.sample_rate
-        if now - self._told_at >= PROGRESS_S or news_s >= PROGRESS_SOUND_S:
-            self._told_at, self._told_samples = now, self.received_samples
-            processed_s = min(self._frames * model.frame_s, self.stream.duration_s)
-            self.connection.send(
-                as_text("progress", received_samples=self.received_samples, processed_s=round(processed_s, 6))
-            )
+        if self.levels and (told := self._reports.levels(answer, start)) is not None:
+            self.connection.send(told)
+        is_stored = self.keeper is not None and not self.keeper.is_given_up
+        if not is_stored and self._reports.is_due(self.received_samples):
+            self.connection.send(self._reports.progress(self.received_samples))
 
     def _fail(self) -> None:
         self._flushed.set()
@@ -251,22 +378,22 @@ class Session:
             self.connection.end(ProtocolError("internal", "the server cannot go on with this stream. Begin anew."))
 
     def _say(self, kind: str, /, **fields: Any) -> None:
-        self._number(as_text(kind, seq=self.seq + 1, **fields))
+        self._number(as_text(kind, seq=self.said.seq + 1, **fields))
+
+    async def _say_for_good(self, *said: tuple[str, dict[str, Any]]) -> None:
+        """Says what does not follow from sound, or lets the client forget sound: it is stored before."""
+        payloads = [self.said.add(as_text(kind, seq=self.said.seq + 1, **fields)) for kind, fields in said]
+        if self.keeper is not None and not self._is_going:
+            await self.keeper.save(self)
+        for payload in payloads:
+            self._send(payload)
 
     def _number(self, payload: Payload) -> None:
-        self.seq += 1
-        self._said.append(payload)
-        self._said_bytes += len(payload)
-        self._buffered.bytes += len(payload)
-        self._keep_at_most(0 if self._buffered.is_full else self._replay_bytes)
-        if self.connection is not None:
+        self._send(self.said.add(payload))
+
+    def _send(self, payload: Payload | None) -> None:
+        if self.connection is not None and payload is not None:
             self.connection.send(payload)
 
-    def _keep_at_most(self, most: int) -> None:
-        while self._said_bytes > most:
-            dropped = len(self._said.popleft())
-            self._said_bytes -= dropped
-            self._buffered.bytes -= dropped
 
-
-__all__ = ["SMALL_S", "Buffered", "Listening", "Payload", "Session"]
+__all__ = ["SMALL_S", "Listening", "Payload", "Session"]

@@ -2,18 +2,11 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
-
-import tyro
 
 # Sound is fed in pieces of 0.1 s, and a block more may wait already.
 SHORTEST_QUEUE_S = 0.2
 # All others are limits.
-ADDRESSES = ("host", "port", "token_file", "certfile", "keyfile", "origins")
-
-
-def _default_is(what: str) -> object:
-    return tyro.conf.arg(help_behavior_hint=f"(default: {what})")
+ADDRESSES = ("record", "host", "port", "token_file", "resume_key_file", "certfile", "keyfile", "origins", "store")
 
 
 @dataclass(frozen=True)
@@ -28,14 +21,24 @@ class ServerSettings:
     """Address to listen at. Others than this machine reach the server only at another one, such as 0.0.0.0."""
     port: int = 8765
     """Port to listen at; 0 takes a free one."""
-    token_file: Annotated[Path | None, _default_is("the environment's STREAMRNN_TOKEN, if any")] = None
+    token_file: Path | None = None
     """A file that holds the token which clients must show. Only the page and /healthz can be had without."""
-    certfile: Annotated[Path | None, _default_is("no TLS")] = None
+    resume_key_file: Path | None = None
+    """A file that holds a secret of 32 characters or more. Servers with the same one go on with each other's streams
+    when one of them ends. Not the token: clients must not know it."""
+    store: str | None = None
+    """Keep streams in Redis or Valkey, redis://HOST:6379, so that another server with the same address and key goes on
+    with them when this one dies."""
+    certfile: Path | None = None
     """TLS certificate, with the chain to its authority, PEM."""
-    keyfile: Annotated[Path | None, _default_is("in certfile")] = None
+    keyfile: Path | None = None
     """Key of the certificate, PEM."""
-    origins: Annotated[tuple[str, ...], _default_is("none")] = ()
+    origins: tuple[str, ...] = ()
     """Pages of other servers that may use this one, such as https://example.org."""
+    record: Path | None = None
+    """Keep what streams hear in this folder; clients are told. Without it no sound is kept, on disk or in logs."""
+    record_days: float = 30.0
+    """Days after which a recording is deleted."""
 
     max_streams: int = 2000
     """Live streams at once, of all models, those that wait for a lost connection included."""
@@ -43,6 +46,8 @@ class ServerSettings:
     """Connections of all kinds at once."""
     max_newcomers: int = 1000
     """Connections at once that have not said hello."""
+    max_newcomers_per_address: int = 500
+    """Connections at once from one address, all kinds together, that have not said hello."""
     max_message_bytes: int = 1 << 20
     """Size of one message."""
     max_small_messages: int = 200
@@ -60,6 +65,8 @@ class ServerSettings:
     """Seconds until a connection must have said hello."""
     idle_s: float = 120.0
     """Seconds after which a connection that says nothing is closed."""
+    silence_s: float = 5.0
+    """Seconds without a message of sound after which speech and utterances that are open end."""
     ping_s: float = 20.0
     """Seconds between pings, and after which a peer that answers none is given up."""
     slow_reader_s: float = 10.0
@@ -77,6 +84,8 @@ class ServerSettings:
     """Length of a recording, in seconds of sound."""
     upload_time_s: float = 60.0
     """Seconds in which a recording's file must have arrived."""
+    upload_work_s: float = 300.0
+    """Seconds in which a recording must have been worked off."""
 
     queue_s: float = 1.0
     """Seconds of sound that may wait for each stream; more lets its connection wait."""

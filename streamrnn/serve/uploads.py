@@ -1,29 +1,33 @@
-"""Whole recordings over HTTP: received into a temporary file, worked off in a thread, a few at once."""
+"""Whole recordings over HTTP: received into a file without a name, worked off in a thread, a few at once."""
 
 import asyncio
+import os
 import tempfile
-from collections.abc import Iterator, Mapping
+import time
+import wave
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
-from typing import Any
+from functools import partial
+from typing import Any, BinaryIO
 
 import numpy as np
-from starlette.background import BackgroundTask
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from streamrnn.audio import AudioError, AudioFile, AudioWarning, ChunkSource, as_samples, write_audio
-from streamrnn.audio.files import UNKNOWN_FRAMES
+from streamrnn.audio import AudioError, AudioFile, AudioWarning, ChunkSource, as_samples
 from streamrnn.models import Model
-from streamrnn.runtime import enhance_file
-from streamrnn.runtime.files import run_file_events
-from streamrnn.serve.catalogue import checked, gives_sound
+from streamrnn.runtime.enhance import enhanced_pieces
+from streamrnn.runtime.files import run_file, run_file_events
+from streamrnn.serve.catalogue import checked, from_texts
+from streamrnn.serve.encodings import encoded
+from streamrnn.serve.forms import NoFile, boundary_of, file_in
 from streamrnn.serve.metrics import Metrics
-from streamrnn.serve.protocol import HIGHEST_RATE, LOWEST_RATE, MOST_CHANNELS, ProtocolError
+from streamrnn.serve.protocol import ProtocolError
 from streamrnn.serve.settings import ServerSettings
 
 CHUNK_S = 5
 RETRY_S = 2
+SENT_BYTES = 65_536
 
 
 class Refused(Exception):
@@ -46,23 +50,24 @@ class Uploads:
         self._settings, self._metrics = settings, metrics
         self._under_way = 0
 
-    async def answer(self, request: Request, model: Model, parameters: Mapping[str, str]) -> Response:
-        """The events of the recording that the request brings, or its sound without noise.
+    async def answer(self, request: Request, model: Model, parameters: Sequence[tuple[str, str]]) -> Response:
+        """What the model gives for the recording that the request brings: events, sound, or numbers.
 
         Raises:
             Refused: there is none, or it may not be worked off.
         """
         with self._counted(), ExitStack() as kept:
-            folder = Path(kept.enter_context(tempfile.TemporaryDirectory(prefix="streamrnn-")))
-            decision = _decision(model, parameters)
-            await self._receive(request, folder / "recording")
-            work = _enhanced if gives_sound(model) else _events
-            answer = await asyncio.to_thread(work, model, folder, decision, self._settings.upload_s)
-            if isinstance(answer, Path):
-                # Sent after this function's end.
-                later = kept.pop_all()
-                return FileResponse(answer, media_type="audio/wav", background=BackgroundTask(later.close))
-            return JSONResponse(answer)
+            decision = await asyncio.to_thread(_decision, model, parameters)
+            # It has no name: nothing is left behind, whatever happens.
+            body = kept.enter_context(tempfile.TemporaryFile())
+            await self._receive(request, body)
+            work = partial(_worked_off, model, body, request.headers.get("content-type"), decision, self._settings)
+            answer = await asyncio.to_thread(work)
+            if isinstance(answer, dict):
+                return JSONResponse(answer)
+            size = str(answer.seek(0, os.SEEK_END))
+            headers = {"content-length": size, "accept-ranges": "none"}
+            return StreamingResponse(_sent(answer), media_type="audio/wav", headers=headers)
 
     @contextmanager
     def _counted(self) -> Iterator[None]:
@@ -80,7 +85,7 @@ class Uploads:
             self._under_way -= 1
             self._metrics.uploads.labels(outcome).inc()
 
-    async def _receive(self, request: Request, path: Path) -> None:
+    async def _receive(self, request: Request, file: BinaryIO) -> None:
         limit = self._settings.upload_bytes
         too_large = Refused(413, "too_large", f"the recording's file has more than {limit} bytes.")
         announced = request.headers.get("content-length", "0")
@@ -89,12 +94,11 @@ class Uploads:
         size = 0
         try:
             async with asyncio.timeout(self._settings.upload_time_s):
-                with path.open("wb") as file:
-                    async for part in request.stream():
-                        size += len(part)
-                        if size > limit:
-                            raise too_large
-                        file.write(part)
+                async for part in request.stream():
+                    size += len(part)
+                    if size > limit:
+                        raise too_large
+                    file.write(part)
         except TimeoutError:
             seconds = f"{self._settings.upload_time_s:g} s"
             raise Refused(408, "bad_request", f"the recording did not arrive within {seconds}.") from None
@@ -102,28 +106,22 @@ class Uploads:
             raise Refused(400, "bad_request", "the connection was lost.") from None
         if not size:
             raise Refused(400, "bad_request", "there is no recording in the request. Send a file as its body.")
+        file.flush()
 
 
-def _decision(model: Model, parameters: Mapping[str, str]) -> dict[str, float]:
+def _decision(model: Model, parameters: Sequence[tuple[str, str]]) -> dict[str, Any]:
     try:
-        return checked(model, {name: float(value) for name, value in parameters.items()})
+        return checked(model, from_texts(model, parameters))
     except ProtocolError as error:
         raise Refused(400, "bad_request", error.message) from None
-    except ValueError:
-        raise Refused(400, "bad_request", "a setting is no number.") from None
 
 
 class _Recording:
-    """A file of limited length and width, mono, in chunks; it counts its samples."""
+    """A file of limited length, mono, in chunks; it counts its samples."""
 
-    def __init__(self, path: Path, longest_s: float):
-        self.file, self.longest_s, self.samples = AudioFile(path), longest_s, 0
-        rate, channels = self.file.sample_rate, self.file.channels
-        if not LOWEST_RATE <= rate <= HIGHEST_RATE or channels > MOST_CHANNELS:
-            raise AudioError(
-                f"the recording has {channels} channels at {rate} Hz; up to {MOST_CHANNELS} at {LOWEST_RATE} to "
-                f"{HIGHEST_RATE} Hz are taken."
-            )
+    def __init__(self, file: BinaryIO, settings: ServerSettings):
+        self.file, self.samples = AudioFile(file, trusted=False), 0
+        self._longest_s, self._until = settings.upload_s, time.monotonic() + settings.upload_work_s
 
     @property
     def duration_s(self) -> float:
@@ -135,7 +133,7 @@ class _Recording:
     def _chunks(self) -> Iterator[np.ndarray]:
         # What the header promises comes first, so that nothing is decoded in vain. It may promise too little, or
         # not know: tiny files can hold hours of silence.
-        self._limit(self.file.duration_s if self.file.frames < UNKNOWN_FRAMES else 0.0)
+        self._limit(self.file.duration_s or 0.0)
         try:
             for chunk in self.file.chunks(CHUNK_S * self.file.sample_rate):
                 self.samples += len(chunk)
@@ -146,34 +144,66 @@ class _Recording:
             return
 
     def _limit(self, duration_s: float) -> None:
-        if duration_s > self.longest_s:
-            raise Refused(413, "too_large", f"the recording is longer than {self.longest_s:g} s.")
+        if duration_s > self._longest_s:
+            raise Refused(413, "too_large", f"the recording is longer than {self._longest_s:g} s.")
+        if time.monotonic() > self._until:
+            raise Refused(413, "too_large", "the recording takes too long to be worked off. Send parts of it.")
 
 
-def _events(model: Model, folder: Path, decision: dict[str, float], longest_s: float) -> dict[str, Any]:
-    recording, events = _worked_off(
-        folder, longest_s, lambda recording: run_file_events(model, recording.source(), None, **decision)
-    )
+def _worked_off(
+    model: Model, body: BinaryIO, content_type: str | None, decision: dict[str, Any], settings: ServerSettings
+) -> dict[str, Any] | BinaryIO:
+    """Events or numbers as JSON, or sound as a file."""
+    try:
+        boundary = boundary_of(content_type)
+        with body if boundary is None else file_in(body, boundary) as file:
+            recording = _Recording(file, settings)
+            with recording.file:
+                return WORK[model.outlet(**decision).gives](model, recording, decision)
+    except NoFile as error:
+        raise Refused(400, "bad_request", str(error)) from None
+    except AudioError as error:
+        raise Refused(400, "bad_audio", str(error).replace("the file object", "the recording")) from None
+
+
+def _enhanced(model: Model, recording: _Recording, decision: dict[str, Any]) -> BinaryIO:
+    enhanced = tempfile.TemporaryFile()  # noqa: SIM115
+    try:
+        with wave.open(enhanced, "wb") as file:
+            file.setnchannels(1)
+            file.setsampwidth(2)
+            file.setframerate(recording.file.sample_rate)
+            for piece in enhanced_pieces(model, recording.source(), **decision):
+                file.writeframes(encoded(piece, "s16le"))
+    except BaseException:
+        enhanced.close()
+        raise
+    return enhanced
+
+
+def _events(model: Model, recording: _Recording, decision: dict[str, Any]) -> dict[str, Any]:
+    events = run_file_events(model, recording.source(), None, **decision)
     return {"duration_s": round(recording.duration_s, 6), "events": [event.to_dict() for event in events]}
 
 
-def _enhanced(model: Model, folder: Path, decision: dict[str, float], longest_s: float) -> Path:
-    _, (samples, rate) = _worked_off(
-        folder, longest_s, lambda recording: enhance_file(model, recording.source(), None, **decision)
-    )
-    write_audio(folder / "enhanced.wav", samples, rate)
-    return folder / "enhanced.wav"
+def _numbers(model: Model, recording: _Recording, decision: dict[str, Any]) -> dict[str, Any]:
+    outputs = run_file(model, recording.source())
+    return {
+        "duration_s": round(recording.duration_s, 6),
+        "frame_s": model.frame_s,
+        "outputs": [[round(number, 6) for number in frame] for frame in outputs.tolist()],
+    }
 
 
-def _worked_off(folder: Path, longest_s: float, work: Any) -> tuple[_Recording, Any]:
-    path = folder / "recording"
-    try:
-        recording = _Recording(path, longest_s)
-        with recording.file:
-            return recording, work(recording)
-    except AudioError as error:
-        # Where files lie is nobody's business.
-        raise Refused(400, "bad_audio", str(error).replace(str(path), "the recording")) from None
+# By what the model gives.
+WORK = {"events": _events, "sound": _enhanced, "numbers": _numbers}
+
+
+def _sent(file: BinaryIO) -> Iterator[bytes]:
+    with file:
+        file.seek(0)
+        while part := file.read(SENT_BYTES):
+            yield part
 
 
 __all__ = ["RETRY_S", "Refused", "Uploads"]

@@ -112,15 +112,27 @@ def test_a_directory_and_an_empty_file_are_named_as_such(tmp_path):
         AudioFile(tmp_path)
 
 
-@pytest.mark.parametrize("extension", ["wav", "ogg"])
-def test_a_truncated_file_of_known_length_just_is_shorter(tmp_path, speech, extension):
-    path = tmp_path / f"a.{extension}"
+def test_a_truncated_ogg_file_just_is_shorter(tmp_path, speech):
+    path = tmp_path / "a.ogg"
     write_audio(path, speech, RATE)
     whole, _ = read_audio(path)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     samples, _ = read_audio(path)
     assert 0.2 * len(whole) < len(samples) < 0.7 * len(whole)
     np.testing.assert_array_equal(samples[: RATE // 2], whole[: RATE // 2])
+
+
+@pytest.mark.parametrize("chunk_samples", [1000, 10**6])
+def test_a_truncated_wav_file_gives_all_that_it_holds_and_then_warns(tmp_path, speech, chunk_samples):
+    path = tmp_path / "a.wav"
+    write_audio(path, speech, RATE)
+    whole, _ = read_audio(path)
+    path.write_bytes(path.read_bytes()[: 44 + 2 * RATE])
+    chunks = []
+    with AudioFile(path) as file, pytest.warns(AudioWarning, match=r"is cut off: 1\.00 s of 3\.00 s are there"):
+        chunks.extend(file.chunks(chunk_samples))
+    assert file.frames == RATE
+    np.testing.assert_array_equal(np.concatenate(chunks), whole[:RATE])
 
 
 @pytest.mark.parametrize("chunk_samples", [1000, 10**6])

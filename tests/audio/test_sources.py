@@ -21,7 +21,6 @@ from streamrnn.audio import (
     PipeSource,
     as_samples,
     open_source,
-    write_audio,
 )
 
 RATE = 16000
@@ -189,10 +188,10 @@ def test_other_depths_in_a_wave_header_are_decoded(encoding, bits, encode, exten
 @pytest.mark.parametrize(
     "data, message",
     [
-        (wave(b"", encoding=7, bits=8), "encoding 0x0007.*ffmpeg"),
-        (wave(b"", bits=8), "8 bit integer.*S16_LE"),
+        (wave(b"", encoding=0x1234), "damaged or not in a format"),
+        (wave(b"", bits=20), "20 bit integer.*S16_LE"),
         (wave(b"", channels=0), "0 channels"),
-        (b"RIFF\x00\x00\x00\x00AVI ....", "no WAVE"),
+        (b"RIFF\x00\x00\x00\x00RMID....", "no WAVE"),
         (wave(b"")[:30], "ended inside"),
         (b"RIFF\x00\x00\x00\x00WAVEdata\x00\x00\x00\x00", "no description"),
     ],
@@ -385,10 +384,3 @@ def test_sound_without_a_rate_is_refused(what):
 def test_what_is_no_sound_is_refused():
     with pytest.raises(TypeError, match="int is no source"):
         open_source(3)
-
-
-@pytest.mark.parametrize("kind", ["flac", "ogg"])
-def test_a_pipe_of_compressed_sound_is_refused(tmp_path, kind):
-    write_audio(tmp_path / f"a.{kind}", np.zeros(1600, np.float32), 16_000)
-    with pytest.raises(AudioError, match=f"the pipe carries (?i:{kind})"):
-        PipeSource(io.BytesIO((tmp_path / f"a.{kind}").read_bytes()))

@@ -14,16 +14,13 @@ from flax import nnx
 from rich.console import Console
 
 import streamrnn
-from streamrnn.bench import online, online_accuracy, online_room, online_turns
+from streamrnn.bench import online, online_room
 from streamrnn.bench.online import Effort, compare_online, late_from
-from streamrnn.bench.online_accuracy import judged, saved_systems
 from streamrnn.bench.online_counting import multiply_adds
-from streamrnn.bench.online_report import duration, print_report, size
-from streamrnn.bench.online_room import available_bytes, read_speed, room_for, shortage
+from streamrnn.bench.online_report import conclusion, duration, print_report, size
+from streamrnn.bench.online_room import available_bytes, read_speed, room_for, too_large
 from streamrnn.bench.online_systems import GROWING, SYSTEMS, LiveStream, System
-from streamrnn.bench.online_turns import taking_turns
-from streamrnn.bench.sounds import write_recording
-from streamrnn.models import Keywords, KeywordsSettings, VoiceActivity, VoiceActivitySettings
+from streamrnn.models import VoiceActivity, VoiceActivitySettings
 
 TINY = {"mels": 8, "channels": 6, "hidden": 8, "heads": 2}
 SECOND, HOUR = 100, 360_000
@@ -149,33 +146,15 @@ def test_free_memory_is_the_least_of_what_the_machine_and_the_container_leave(tm
 
 def test_what_does_not_fit_is_said_with_both_numbers(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(online_room, "available_bytes", lambda: 2_000_000_000)
-    assert shortage(3_500_000_000) == "needs 3.5 GB of memory; 2 GB are free"
-    assert shortage(2_000_000_000) is None
+    assert too_large(3_500_000_000) == "needs 3.5 GB of memory; 2 GB are free"
+    assert too_large(2_000_000_000) is None
     monkeypatch.setattr(online_room, "available_bytes", lambda: None)
-    assert shortage(10**15) is None
+    assert too_large(10**15) is None
 
 
 def test_memory_is_read_at_more_than_a_disk_s_speed():
     speed = read_speed()
     assert speed is not None and speed > 1e8
-
-
-def test_slow_calls_get_one_per_turn_and_fast_ones_as_many_as_fit(monkeypatch: pytest.MonkeyPatch):
-    clock = 0.0
-
-    def lasting(seconds: float):
-        def task() -> None:
-            nonlocal clock
-            clock += seconds
-
-        return task
-
-    monkeypatch.setattr(online_turns, "perf_counter", lambda: clock)
-    turns = taking_turns({"fast": lasting(0.25), "slow": lasting(5.0)}, rounds=3, turn_s=1.0)
-    assert [len(turn) for turn in turns["fast"]] == [4, 4, 4]
-    assert [turn.tolist() for turn in turns["slow"]] == [[5.0]] * 3
-    with pytest.raises(ValueError, match="0 rounds"):
-        taking_turns({}, rounds=0, turn_s=1.0)
 
 
 def test_a_system_is_late_where_its_time_crosses_the_deadline():
@@ -193,28 +172,13 @@ def tiny_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def words(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of three clips, of which training has heard one."""
-    folder = tmp_path_factory.mktemp("words")
-    clips = [("a", "yes", "train"), ("b", "yes", "valid"), ("c", "no", "valid")]
-    for name, _, _ in clips:
-        write_recording(folder / f"{name}.wav", 16_000, 1)
-    lines = [f"{name}.wav,{label},{split}\n" for name, label, split in clips]
-    (folder / "manifest.csv").write_text("path,label,split\n" + "".join(lines))
-    return folder
-
-
-@pytest.fixture(scope="module")
-def report(tiny_path: Path, words: Path) -> dict:
-    effort = Effort((0.04, 10.0), {"transformer-recompute": 0}, 2, 0.001, (8,), 2)
-    figures = {"clips": 2, "streaming": {"roc_auc": 0.875, "roc_auc_interval": [0.85, 0.9]}}
+def report(tiny_path: Path) -> dict:
+    effort = Effort((0.04, 10.0), {"transformer-recompute": 0}, 2, 0.001)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(online, "configure", lambda: None)
-        patch.setattr(online, "keep_memory", lambda: None)
-        patch.setattr(online_accuracy, "evaluate", lambda task, data, path, split: figures)
-        patch.setattr(online, "shortage", lambda needed: "too little" if needed > 100_000 else None)
+        patch.setattr(online, "too_large", lambda needed: "too little" if needed > 100_000 else None)
         systems = ("gru", "transformer", "transformer-recompute")
-        report = compare_online(systems, effort, model_name=tiny_path, weights=[tiny_path.parent], data=[words])
+        report = compare_online(systems, effort, model_name=tiny_path)
     return json.loads(json.dumps(report))
 
 
@@ -244,40 +208,14 @@ def test_each_system_is_summed_up(report: dict):
     gru, cache, anew = report["systems"]
     assert (gru["timed_to_s"], cache["timed_to_s"], anew["timed_to_s"]) == (10.0, 0.04, None)
     assert cache["parameters"] == pytest.approx(gru["parameters"], rel=0.05)
-    speeds = {row["system"]: row for row in report["training"]}
-    assert speeds["gru"]["frames_per_s"] > 0 and speeds["transformer"]["frames_per_s"] > 0
-    assert speeds["transformer-recompute"]["note"] == "as transformer"
-
-
-def test_those_that_are_trained_are_judged_and_cost_what_they_do_after_a_minute(report: dict):
-    (row,) = report["accuracy"]
-    judged = ("vad", "gru", "roc_auc", 0.875, [0.85, 0.9], 2)
-    assert tuple(row[name] for name in ("task", "core", "figure", "value", "interval", "clips")) == judged
-    assert row["parameters"] == report["systems"][0]["parameters"] and row["core_ms_per_s"] > 0
-
-
-def test_keyword_models_are_judged_by_clips_that_training_has_not_heard(tmp_path: Path, words: Path):
-    sizes = {"mels": 8, "channels": (6, 6), "hidden": 8, "heads": 2, "layers": 1}
-    for core in ("gru", "transformer"):
-        model = Keywords(KeywordsSettings(words=("yes", "no"), core=core, **sizes), rngs=nnx.Rngs(0))
-        streamrnn.save(model, tmp_path / f"{core}.safetensors", task="keywords")
-    rows = judged(saved_systems(tmp_path, SYSTEMS), words, rounds=1, turn_s=0.001)
-    # Both clips sound alike, so no model can tell them apart.
-    assert [(row["core"], row["figure"], row["clips"]) for row in rows] == [
-        ("gru", "accuracy", 2),
-        ("transformer", "accuracy", 2),
-    ]
-    assert {row["value"] for row in rows} <= {0.0, 0.5}
 
 
 def test_the_report_is_printed_as_tables(report: dict):
     console = Console(record=True, width=160, file=io.StringIO())
     print_report(report, console)
     printed = console.export_text()
-    assert printed.count("transformer-recompute") == 2 + 1 + 1
-    assert printed.count("roc_auc") == 1
-    notes = ("too little", "counted, not timed", "as transformer", "late from")
-    for text in (report["machine"]["cpu"], "0.8750", "0.8500-0.9000", *notes):
+    assert printed.count("transformer-recompute") == 2 + 1
+    for text in (report["machine"]["cpu"], "too little", "counted, not timed", "late from", conclusion(report)[:60]):
         assert text in printed
 
 
@@ -298,28 +236,3 @@ def test_an_unknown_system_names_the_known_ones():
         compare_online(("gru", "gruu"))
     with pytest.raises(ValueError, match="No system is named"):
         compare_online(())
-
-
-def test_models_that_cannot_be_compared_are_refused(tiny_path: Path, tmp_path: Path):
-    model = streamrnn.load(tiny_path)
-    with pytest.raises(ValueError, match=r"holds none of gru.safetensors, lstm.safetensors"):
-        saved_systems(tmp_path, ("gru", "lstm"))
-    streamrnn.save(model, tmp_path / "lstm.safetensors", task="vad")
-    with pytest.raises(ValueError, match=r"lstm.safetensors holds a model whose core is 'gru'"):
-        saved_systems(tmp_path, ("gru", "lstm"))
-    streamrnn.save(model, tmp_path / "gru.safetensors", task="denoise")
-    with pytest.raises(ValueError, match=r"of the task 'denoise'; cores are compared by vad, keywords"):
-        saved_systems(tmp_path, ("gru",))
-
-
-def test_recordings_that_models_were_trained_on_judge_nothing(tiny_path: Path, tmp_path: Path):
-    (tmp_path / "manifest.csv").write_text("path,split\na.wav,train\n")
-    with pytest.raises(ValueError, match="split train, which models have heard"):
-        judged(saved_systems(tiny_path.parent, ("gru",)), tmp_path, rounds=1, turn_s=0.001)
-
-
-def test_accuracy_takes_recordings_for_each_folder_of_models(tmp_path: Path):
-    with pytest.raises(ValueError, match="got 1 folders of weights and 0 of data"):
-        compare_online(weights=[tmp_path])
-    with pytest.raises(FileNotFoundError, match="no folder"):
-        compare_online(weights=[tmp_path / "none"], data=[tmp_path])

@@ -4,7 +4,6 @@ import asyncio
 import io
 import json
 import threading
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,13 +12,11 @@ import pytest
 from rich.console import Console
 
 from streamrnn.audio import write_audio
-from streamrnn.bench import serve, soak
+from streamrnn.bench import serve
 from streamrnn.bench.conversations import conversations, events_of, same
 from streamrnn.bench.serve import bench_serve, print_report
 from streamrnn.bench.serve_load import Load, LoadStream, bear, encoded
 from streamrnn.bench.server_process import scrape, stream_url
-from streamrnn.bench.soak_callers import Faults
-from streamrnn.bench.soak_strangers import STRANGERS, visit
 from streamrnn.bench.wire import open_wire
 from streamrnn.models import VoiceActivity
 from streamrnn.runtime import Listener
@@ -104,13 +101,6 @@ def test_metrics_are_summed_over_their_labels(url, measured):
     assert metrics["streamrnn_tick_seconds_count"] > 0
 
 
-@pytest.mark.parametrize("stranger", STRANGERS, ids=lambda stranger: stranger.name)
-def test_every_stranger_is_answered_as_the_protocol_says(url, stranger):
-    faults = Faults(Counter(), [])
-    asyncio.run(visit(stream_url(url), None, stranger, faults))
-    assert faults.problems == [] and faults.counts == {f"refused: {stranger.name}": 1}
-
-
 def test_a_wire_that_cannot_be_had_says_so(url):
     with pytest.raises(ConnectionError, match="HTTP 403"):
         asyncio.run(open_wire(f"{stream_url(url)}/elsewhere", None, lambda message: None))
@@ -177,29 +167,10 @@ def test_the_report_is_printed_as_tables_and_survives_json():
         assert text in printed
 
 
-def test_a_soaks_report_names_its_problems():
-    report = {"machine": serve.describe_machine(), "model": "vad", "streams": 2, "minutes": 1.0} | {
-        "counts": {"connections dropped": 3},
-        "figures": [{"name": soak.WRONG, "value": 1, "target": 0.0, "met": False}],
-        "problems": ["wrong events: conversation 1"],
-    }
-    console = Console(record=True, width=160, file=io.StringIO())
-    soak.print_report(report, console)
-    printed = console.export_text()
-    for text in ("connections dropped", soak.WRONG, "no", "conversation 1"):
-        assert text in printed
-
-
 @pytest.mark.parametrize("wrong", [{"streams": ()}, {"streams": (0,)}, {"seconds": 0}, {"idle": -1}])
 def test_a_load_of_nothing_is_refused(wrong):
     with pytest.raises(ValueError, match="use 1 or more"):
         bench_serve("vad", **wrong)
-
-
-@pytest.mark.parametrize("wrong", [{"minutes": 0}, {"streams": 0}])
-def test_a_soak_of_nothing_is_refused(wrong):
-    with pytest.raises(ValueError, match="must be positive"):
-        soak.bench_soak("vad", **wrong)
 
 
 def test_expected_events_come_from_a_listener(model, sounds):

@@ -4,7 +4,8 @@ from time import sleep
 import numpy as np
 import pytest
 
-from streamrnn.bench.timing import interleaved, ratio, summary
+from streamrnn.bench import timing
+from streamrnn.bench.timing import interleaved, ratio, summary, taking_turns
 
 
 def test_tasks_take_turns_and_turn_their_order_around():
@@ -41,7 +42,7 @@ def test_at_least_one_round_of_one_call_is_needed(rounds: int, calls: int):
 
 def test_a_summary_is_in_microseconds():
     times = np.linspace(0, 100e-6, 101)[None]
-    assert summary(times) == {"p50_us": 50.0, "p99_us": 99.0, "p99_over_p50": 1.98}
+    assert summary(times) == {"p50_us": 50.0, "p99_us": 99.0, "p10_us": 50.0, "p90_us": 50.0, "p99_over_p50": 1.98}
 
 
 def test_a_ratio_compares_the_two_tasks_round_by_round():
@@ -54,3 +55,21 @@ def test_one_slow_call_does_not_move_a_ratio():
     times = np.ones((5, 9))
     times[2, 3] = 1000
     assert ratio(times, np.ones((5, 9)))["p90"] == 1.0
+
+
+def test_slow_calls_get_one_per_turn_and_fast_ones_as_many_as_fit(monkeypatch: pytest.MonkeyPatch):
+    clock = 0.0
+
+    def lasting(seconds: float):
+        def task() -> None:
+            nonlocal clock
+            clock += seconds
+
+        return task
+
+    monkeypatch.setattr(timing, "perf_counter", lambda: clock)
+    turns = taking_turns({"fast": lasting(0.25), "slow": lasting(5.0)}, rounds=3, turn_s=1.0)
+    assert [len(turn) for turn in turns["fast"]] == [4, 4, 4]
+    assert turns["slow"].tolist() == [[5.0]] * 3
+    with pytest.raises(ValueError, match="0 rounds"):
+        taking_turns({}, rounds=0, turn_s=1.0)

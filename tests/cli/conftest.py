@@ -39,7 +39,7 @@ def streamrnn(monkeypatch: pytest.MonkeyPatch):
     # One compiled step per model object: loading the file again would compile again.
     monkeypatch.setattr("streamrnn.pretrained.load", cached_load)
     # Process-wide settings of JAX would reach the tests that come after.
-    for place in ("runtime", "cli.evaluate", "cli.bench"):
+    for place in ("runtime", "cli.evaluate", "cli.audit"):
         monkeypatch.setattr(f"streamrnn.{place}.configure", lambda: None)
     for place in ("runtime", "cli.train"):
         monkeypatch.setattr(f"streamrnn.{place}.keep_memory", lambda: None)

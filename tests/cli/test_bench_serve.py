@@ -1,4 +1,4 @@
-"""`streamrnn bench serve` and `streamrnn bench soak`."""
+"""`streamrnn bench serve`."""
 
 import json
 import struct
@@ -19,7 +19,6 @@ def asked(monkeypatch):
         return {"loads": LOADS}
 
     monkeypatch.setattr("streamrnn.bench.serve.bench_serve", measure)
-    monkeypatch.setattr("streamrnn.bench.soak.bench_soak", measure)
     return calls
 
 
@@ -39,9 +38,3 @@ def test_a_picture_that_cannot_be_drawn_is_refused_before_anything_is_measured(s
     assert streamrnn("bench", "serve", "--plot", tmp_path / "latency.txt") == 2
     assert ".png" in capsys.readouterr().err
     assert asked == []
-
-
-def test_a_soak_takes_its_length_its_clients_and_its_seed(streamrnn, capsys, asked):
-    assert streamrnn("bench", "soak", "--minutes", 0.5, "--streams", 7, "--seed", 3, "--json") == 0
-    assert asked == [("vad", 0.5, 7, 3, None)]
-    assert json.loads(capsys.readouterr().out)["loads"] == LOADS

@@ -10,6 +10,7 @@ import soundfile
 
 import streamrnn as package
 from streamrnn.cli import COMMANDS
+from streamrnn.samples import sample
 
 
 @pytest.fixture
@@ -74,15 +75,41 @@ def test_shipped_models_are_listed_with_size_latency_and_figures(streamrnn, caps
     assert row == {
         "name": "small",
         "task": "vad",
+        "gives": "events",
         "model": "VoiceActivity",
+        "labels": ["speech"],
+        "megabytes": pytest.approx(model_path.stat().st_size / 1e6, abs=0.01),
         "sample_rate": 16_000,
+        "frames_per_s": 100.0,
         "parameters": parameters,
         "algorithmic_latency_ms": pytest.approx(40.0),
         "figures": {"validation": 0.875},
     }
     assert streamrnn("models") == 0
-    table = capsys.readouterr().out
-    assert all(text in table for text in ("small", f"{parameters:,}", "40 ms", "validation 0.875"))
+    head, line, *_ = capsys.readouterr().out.splitlines()
+    assert head.split()[:2] == ["name", "task"] and line.split()[:2] == ["small", "vad"] and "40 ms" in line
+    assert max(len(head), len(line)) <= 80
+    assert streamrnn("models", "small") == 0
+    rest = capsys.readouterr().out
+    assert all(text in rest for text in ("small", f"{parameters:,}", "40 ms", "validation 0.875"))
+
+
+def test_a_model_that_is_not_shipped_is_named_with_those_that_are(streamrnn, capsys):
+    assert streamrnn("models", "vat") == 2
+    assert "There is no model 'vat'. Shipped are: choices, denoise," in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("task", "heard"), [("vad", "speech_start"), ("keywords", "keyword"), ("digits", "endpoint")])
+def test_the_demo_hears_the_sample_of_its_task(streamrnn, capsys, task, heard):
+    assert streamrnn("demo", "--task", task) == 0
+    out = capsys.readouterr().out
+    assert heard in out and "streamrnn run" in out
+
+
+def test_samples_are_known_by_name():
+    assert sample().name == "conversation.opus"
+    with pytest.raises(ValueError, match=r"There is no sample 'dog'\. There are: commands, conversation,"):
+        sample("dog")
 
 
 def test_evaluation_prints_streaming_and_offline_figures(streamrnn, capsys, model_path, labelled):
@@ -104,20 +131,9 @@ def test_evaluation_takes_the_split_that_is_asked_for(streamrnn, capsys, model_p
 
 def test_an_unknown_task_and_a_missing_folder_are_one_clear_line(streamrnn, capsys, model_path, tmp_path):
     assert streamrnn("evaluate", "singing", "--data", tmp_path, "--model", model_path) == 2
-    assert "it knows: vad" in capsys.readouterr().err
+    assert "Tasks are: vad, vad-compact, keywords" in capsys.readouterr().err
     assert streamrnn("evaluate", "vad", "--data", tmp_path / "none", "--model", model_path) == 2
     assert capsys.readouterr().err.startswith("streamrnn: ")
-
-
-def test_scenes_are_composed_as_asked_for(streamrnn, capsys, monkeypatch, tmp_path):
-    asked = {}
-    writer = {"vad": lambda data, out, **settings: asked.update(settings)}
-    monkeypatch.setattr("streamrnn.cli.scenes.WRITERS", writer)
-    flags = ("--clips", "3", "--duration-s", "2", "--split", "valid", "--seed", "7")
-    assert streamrnn("scenes", "--data", tmp_path, "--out", tmp_path / "scenes", *flags) == 0
-    asked.pop("progress")(1, 3)
-    assert asked == {"clips": 3, "duration_s": 2.0, "split": "valid", "seed": 7, "sample_rate": 16_000}
-    assert f"streamrnn evaluate vad --data {tmp_path / 'scenes'}" in capsys.readouterr().out
 
 
 def test_bench_measures_what_is_asked_for_and_prints_json(streamrnn, capsys, monkeypatch):
@@ -131,12 +147,3 @@ def test_bench_measures_what_is_asked_for_and_prints_json(streamrnn, capsys, mon
     assert streamrnn("bench", "step", "--model", "small", "--against", "onnxruntime", "--json") == 0
     assert asked.step == ("small", "onnxruntime", False)
     assert json.loads(capsys.readouterr().out) == {"figures": []}
-
-
-def test_bench_compares_peers_on_a_folder(streamrnn, capsys, monkeypatch, tmp_path):
-    monkeypatch.setattr(
-        "streamrnn.bench.peers.compare_vad_peers",
-        lambda data, models, split: {"data": str(data), "models": list(models), "split": split},
-    )
-    assert streamrnn("bench", "peers", "--data", tmp_path, "--models", "vad", "other", "--json") == 0
-    assert json.loads(capsys.readouterr().out) == {"data": str(tmp_path), "models": ["vad", "other"], "split": None}

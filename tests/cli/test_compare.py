@@ -6,14 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from streamrnn.bench.memory import FULL as FULL_MEMORY
 from streamrnn.bench.online import FULL, QUICK, SYSTEMS
 
 MACHINE = {"cpu": "A processor", "cores": 2, "load_average": 0.1, "system": "Linux"}
 TIMES = {"p50_us": 35.0, "p99_us": 80.0, "p10_us": 34.0, "p90_us": 36.0, "first_block_ms": 0.1}
 SERVED = {"streams_per_core": 285.7, "streams_per_gb": 250_000.0}
-
-JUDGED = {"clips": 120, "parameters": 205_000, "core_ms_per_s": 3.5}
 
 
 def online_row(system: str, position_s: float, **more) -> dict:
@@ -31,31 +28,6 @@ ONLINE = {
         for name, late_s in (("gru", None), ("transformer", 160.0))
     ],
     "rows": [online_row(name, position_s) for name in ("gru", "transformer") for position_s in (1, 60)],
-    "training": [{"system": "gru", "frames": 100, "note": None, "frames_per_s": 5e4, "p10": 4e4, "p90": 6e4}],
-    "accuracy": [
-        {"task": task, "core": core, "figure": figure, "value": 0.95, "interval": interval, **JUDGED}
-        for task, figure, interval in (("vad", "roc_auc", [0.94, 0.96]), ("keywords", "accuracy", None))
-        for core in ("gru", "transformer")
-    ],
-}
-MEMORY = {
-    "machine": MACHINE,
-    "gradients": {"gru": {name: [1.0, 0.5, 0.0] for name in ("median", "p10", "p90")}},
-    "tasks": [
-        {
-            "task": task,
-            "length": length,
-            "core": "gru",
-            "parameters": 50_000,
-            "accuracy": 0.9,
-            "chance": 0.125,
-            "updates": 100,
-            "seconds": 5.0,
-            "stopped": "time",
-        }
-        for task in ("adding", "copying")
-        for length in (20, 100)
-    ],
 }
 
 
@@ -72,7 +44,6 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list:
         return record
 
     monkeypatch.setattr("streamrnn.bench.online.compare_online", measure(ONLINE))
-    monkeypatch.setattr("streamrnn.bench.memory.compare_memory", measure(MEMORY))
     return calls
 
 
@@ -82,27 +53,20 @@ def width(picture: Path) -> int:
 
 def test_without_flags_all_systems_are_measured_quickly_and_a_table_is_printed(streamrnn, capsys, asked):
     assert streamrnn("compare") == 0
-    assert asked == [((SYSTEMS, QUICK), {"weights": (), "data": ()})]
+    assert asked == [((SYSTEMS, QUICK), {})]
     printed = capsys.readouterr().out
     assert "about 2.67 min" in printed and "never" in printed
 
 
 def test_what_is_asked_for_is_measured_written_and_drawn(streamrnn, capsys, asked, tmp_path):
-    flags = ("--systems", "gru", "transformer", "--weights", tmp_path, "--data", tmp_path)
+    flags = ("--systems", "gru", "transformer")
     assert streamrnn("compare", "--full", *flags, "--json", tmp_path / "a.json", "--plot", tmp_path / "figures") == 0
-    assert asked == [((("gru", "transformer"), FULL), {"weights": (tmp_path,), "data": (tmp_path,)})]
+    assert asked == [((("gru", "transformer"), FULL), {})]
     assert json.loads((tmp_path / "a.json").read_text()) == ONLINE
     drawn = sorted(path.name for path in (tmp_path / "figures").iterdir())
-    assert drawn == ["accuracy.png", "latency.png", "state.png"]
+    assert drawn == ["latency.png", "state.png"]
     assert {width(tmp_path / "figures" / name) for name in drawn} == {1600}
     assert f"wrote {tmp_path / 'figures' / 'latency.png'}" in capsys.readouterr().out
-
-
-def test_memory_is_measured_and_drawn_in_place_of_cost(streamrnn, capsys, asked, tmp_path):
-    assert streamrnn("compare", "--memory", "--full", "--plot", tmp_path) == 0
-    assert asked == [((FULL_MEMORY,), {})]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["gradients.png", "learned.png"]
-    assert "adding" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -110,7 +74,6 @@ def test_memory_is_measured_and_drawn_in_place_of_cost(streamrnn, capsys, asked,
     [
         (("--systems", "gruu"), "There is no system 'gruu'. Systems are: elman, gru"),
         (("--quick", "--full"), "--quick and --full"),
-        (("--memory", "--systems", "gru"), "Leave out --systems"),
         (("--json", "no/such/folder/a.json"), "no/such/folder/a.json: No such file"),
     ],
 )

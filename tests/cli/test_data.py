@@ -1,11 +1,12 @@
-"""`streamrnn data fetch`: what it says and where it puts things; tests/training/test_fetch.py has how."""
+"""`streamrnn data fetch`: what it says and where it puts things; tests/data/test_fetch.py has how."""
 
+import re
 import tarfile
 
 import pytest
 
 from streamrnn.cli.data import NEXT
-from streamrnn.training.corpora import CORPORA, Archive, Corpus
+from streamrnn.data.corpora import CORPORA, Archive, Corpus
 
 
 @pytest.fixture
@@ -42,6 +43,18 @@ def test_parts_are_fetched_as_asked_for(streamrnn, words, tmp_path):
     asked = ("--part", "a", "b", "--base-url", words)
     assert streamrnn("data", "fetch", "speech-commands", tmp_path / "out", *asked) == 0
     assert sorted(path.name for path in (tmp_path / "out" / "words").iterdir()) == ["a", "b"]
+
+
+def test_contents_are_held_to_the_sum_that_was_printed_before(streamrnn, capsys, words, tmp_path):
+    base = ("--base-url", words)
+    assert streamrnn("data", "fetch", "speech-commands", tmp_path / "one", *base) == 0
+    [contents] = re.findall(r"contents of a\.tar\.gz: ([0-9a-f]{64})\n", capsys.readouterr().out)
+    assert streamrnn("data", "fetch", "speech-commands", tmp_path / "two", *base, "--contents", contents) == 0
+    assert streamrnn("data", "fetch", "speech-commands", tmp_path / "three", *base, "--contents", "0" * 64) == 2
+    assert f"the sum of its contents is {contents}, and {'0' * 64} is asked for" in capsys.readouterr().err
+    both = ("--part", "a", "b", "--contents", contents)
+    assert streamrnn("data", "fetch", "speech-commands", tmp_path / "four", *base, *both) == 2
+    assert "contents is the sum of one part; a, b are asked for" in capsys.readouterr().err
 
 
 def test_an_unknown_corpus_and_an_unknown_part_name_the_known_ones(streamrnn, capsys, tmp_path):

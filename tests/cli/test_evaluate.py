@@ -8,8 +8,10 @@ import pytest
 from flax import nnx
 
 from streamrnn.audio import write_audio
+from streamrnn.cli.thresholds import recommended
+from streamrnn.decisions import KeywordSettings
 from streamrnn.models import Keywords, KeywordsSettings
-from streamrnn.pretrained import save
+from streamrnn.pretrained import load, save
 
 
 @pytest.fixture(scope="module")
@@ -82,3 +84,106 @@ def test_what_is_not_there_is_named(streamrnn, capsys, tmp_path, words_path, fla
     folder = write_folder(tmp_path / "words", ["up", "down"])
     assert streamrnn("evaluate", "keywords", "--data", folder, "--model", words_path, *flags) == 2
     assert message in " ".join(capsys.readouterr().err.split())
+
+
+def test_recordings_outside_of_their_folder_are_judged_only_if_asked_for(streamrnn, capsys, tmp_path, words_path):
+    words = write_folder(tmp_path / "words", ["up", "down"])
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "manifest.csv").write_text(f"path,label\n../words/0.wav,up\n{words / '1.wav'},down\n")
+    asked = ("evaluate", "keywords", "--data", other, "--model", words_path)
+    assert streamrnn(*asked) == 2
+    assert "manifest.csv, line 2: the path ../words/0.wav leads out of " in capsys.readouterr().err
+    assert streamrnn(*asked, "--read-outside") == 0
+    assert "on 2 recordings" in capsys.readouterr().out
+
+
+@pytest.fixture
+def situations(tmp_path) -> Path:
+    (tmp_path / "situations").mkdir()
+    place = write_folder(tmp_path / "situations/words-in-rain", ["steady"])
+    (place / "manifest.csv").write_text("path,label,judged_from\n0.wav,steady,0\n")
+    (place / "vad_segments.csv").write_text("path,start,end,quality\n0.wav,100,7000,A\n")
+    (place / "words.csv").write_text("path,start,end,word\n0.wav,100,7000,up\n")
+    (tmp_path / "situations/situations.csv").write_text("situation,says,compared\nwords-in-rain,words,0\n")
+    return tmp_path / "situations"
+
+
+def test_situations_are_rows_of_a_table_or_of_json(streamrnn, capsys, situations, words_path):
+    asked = ("evaluate", "keywords", "--situations", situations, "--model", words_path)
+    assert streamrnn(*asked) == 0
+    table = capsys.readouterr().out
+    assert "words-in-rain" in table and "words found" in table
+    assert streamrnn(*asked, "--only", "words-in-rain", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["rows"]["words-in-rain"]["words"] == 1
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (
+            ("--situations", "SITUATIONS", "--data", "SITUATIONS"),
+            "--situations goes with --only, --model and --json alone",
+        ),
+        (("--data", "SITUATIONS", "--only", "rain"), "--only names situations. Pass --situations too"),
+        (("--situations", "SITUATIONS", "--only", "rain"), "has no situation rain; it has: words-in-rain."),
+    ],
+)
+def test_flags_that_do_not_go_together_are_named(streamrnn, capsys, situations, words_path, flags, message):
+    flags = [situations if flag == "SITUATIONS" else flag for flag in flags]
+    assert streamrnn("evaluate", "keywords", "--model", words_path, *flags) == 2
+    assert message in " ".join(capsys.readouterr().err.split())
+
+
+def test_scores_are_measured_and_the_model_is_stored_with_what_it_hands_over(streamrnn, capsys, tmp_path, words_path):
+    """Of an untrained model with a low threshold, whose answers are right one time in two."""
+    model = load(words_path)
+    model.decision = KeywordSettings(threshold=0.01)
+    save(model, tmp_path / "low", task="keywords")
+    folder = write_folder(tmp_path / "words", ["up", "down"] * 6)
+    (folder / "manifest.csv").write_text(
+        "path,label,split\n"
+        + "".join(f"{n}.wav,{'up' if n % 2 else 'down'},{'test' if n < 6 else 'valid'}\n" for n in range(12))
+    )
+    asked = ("evaluate", "keywords", "--data", folder, "--split", "test", "--model", tmp_path / "low.safetensors")
+    out, picture = tmp_path / "sure", tmp_path / "sure.png"
+    assert streamrnn(*asked, "--hand-over", 0.2, "--out", out, "--plot", picture) == 0
+    assert "area under risk-coverage" in capsys.readouterr().out and picture.stat().st_size > 10_000
+    assert load(out).decision.hand_over > 0
+    assert streamrnn(*asked, "--hand-over", 0.95) == 2
+    assert "No score promises that 0.95 of the answers are right" in capsys.readouterr().err
+    assert streamrnn(*asked, "--out", out) == 2
+    assert "Pass --hand-over too" in capsys.readouterr().err
+
+
+def test_a_threshold_for_so_many_false_alarms_is_recommended_and_saved(streamrnn, capsys, tmp_path, words_path):
+    words = write_folder(tmp_path / "words", ["up", "down", "other", "other"])
+    saved, picture = tmp_path / "quiet.safetensors", tmp_path / "words.png"
+    asked = ("evaluate", "keywords", "--data", words, "--model", words_path, "--max-alarms-per-hour", "1")
+    assert streamrnn(*asked, "--save-threshold", saved, "--plot", picture, "--json") == 0
+    found = json.loads(capsys.readouterr().out)["recommended"]
+    assert found["false_alarms"] == 0 and load(saved).decision.threshold == found["threshold"]
+    assert picture.stat().st_size > 10_000
+    assert streamrnn(*asked) == 0
+    assert f"threshold {found['threshold']:.2f}: " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        (("vad", "--max-alarms-per-hour", "1"), "--max-alarms-per-hour is for keywords"),
+        (("keywords", "--save-threshold", "x.safetensors"), "Pass both, or neither"),
+        (("vad", "--plot", "x.png"), "--plot draws what --hand-over finds, or keywords"),
+    ],
+)
+def test_flags_that_do_not_fit_are_named(streamrnn, capsys, tmp_path, flags, says):
+    assert streamrnn("evaluate", *flags, "--data", tmp_path) == 2
+    assert says in capsys.readouterr().err
+
+
+def test_a_threshold_needs_sound_without_words_and_a_curve_that_falls():
+    with pytest.raises(ValueError, match="no sound without words"):
+        recommended(None, 1.0)
+    point = {"threshold": 0.95, "false_alarms_per_hour": 7.0, "miss_rate": 0.5, "bound_per_hour": None}
+    with pytest.raises(ValueError, match=r"Even at the threshold 0\.95 there are 7\.0 false alarms"):
+        recommended({"hours": 1, "curve": [point]}, 1.0)

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from streamrnn.export.format import RECORDING
+from streamrnn.runtime.export_format import RECORDING
 
 
 @pytest.fixture
@@ -16,9 +16,9 @@ def recordings(tmp_path, sound_path):
 
 
 def metadata(path):
-    from streamrnn.export.onnx_stream import OnnxStep
+    from streamrnn.runtime import OnnxModel
 
-    return OnnxStep(path).metadata
+    return OnnxModel(path).metadata
 
 
 def test_an_onnx_file_is_written_and_runs(streamrnn, model_path, tmp_path, capsys):
@@ -55,6 +55,9 @@ def test_a_stablehlo_file_comes_with_what_it_says_of_itself(streamrnn, model_pat
         (["out.stablehlo", "--int8"], "--int8 is for .onnx files. Leave it out"),
         (["out.stablehlo", "--scan"], "--scan is for .onnx files. Leave it out"),
         (["out.onnx", "--scan", "--int8"], "--scan and --int8 exclude each other"),
+        (["out.onnx", "--int8", "--silero"], "--int8 and --silero exclude each other"),
+        (["out.stablehlo", "--silero"], "--silero is for .onnx files. Leave it out"),
+        (["out.onnx", "--silero"], "takes 160 samples at a time, and a block of 512 is no multiple"),
         (["nowhere/out.onnx"], "nowhere/out.onnx: cannot write (No such file or directory). Pass a file"),
         (["out.onnx", "--int8", "--recordings", "nowhere"], "nowhere has none (.flac, .mp3"),
     ],

@@ -1,5 +1,6 @@
 """`streamrnn serve` as a process: where it listens, what it says, how it ends."""
 
+import contextlib
 import json
 import os
 import signal
@@ -11,6 +12,8 @@ import httpx
 import pytest
 from websockets.exceptions import ConnectionClosedError
 from websockets.sync.client import connect
+
+from streamrnn.serve import connect as connect_client
 
 WAIT_S = 60
 
@@ -26,13 +29,19 @@ def command(model_path, cache):
     """command(*flags, **environment) -> a process that serves a small model, killed with its test."""
     begun = []
 
-    def begin(*flags, **environment):
+    def begin(*flags, prefix=(), **environment):
         process = subprocess.Popen(
-            [sys.executable, "-m", "streamrnn", "serve", str(model_path), "--max-streams", "4", *flags],
+            [*prefix, sys.executable, "-m", "streamrnn", "serve", str(model_path), "--max-streams", "4", *flags],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env={**os.environ, "JAX_PLATFORMS": "cpu", "XDG_CACHE_HOME": str(cache), **environment},
+            env={
+                **os.environ,
+                "JAX_PLATFORMS": "cpu",
+                "XDG_CACHE_HOME": str(cache),
+                "XDG_STATE_HOME": str(cache),
+                **environment,
+            },
         )
         begun.append(process)
         return process
@@ -55,9 +64,56 @@ def test_it_says_where_it_is_serves_and_ends_with_the_last_events(command):
         with pytest.raises(ConnectionClosedError, match="shutting_down"):
             while True:
                 kinds.append(json.loads(client.recv())["type"])
-    assert kinds[-2:] == ["flushed", "error"]
+    assert kinds[-3:] == ["going", "flushed", "error"]
     assert process.wait(WAIT_S) == 128 + signal.SIGTERM
     assert process.stderr.read() == ""
+
+
+@pytest.fixture
+def stream():
+    """stream(url) -> a WebSocket that has said hello, closed with the test."""
+    with contextlib.ExitStack() as stack:
+
+        def begin(url):
+            client = stack.enter_context(connect(f"{url.replace('http', 'ws')}/v1/stream", proxy=None, close_timeout=1))
+            client.send(json.dumps({"type": "hello", "version": 1}))
+            assert json.loads(client.recv())["type"] == "ready"
+            return client
+
+        yield begin
+
+
+def test_the_next_server_goes_on_with_the_streams_of_the_one_before(command):
+    first = command("--port", "0")
+    url = first.stdout.readline().split()[-1]
+    with connect_client(url) as client:
+        client.feed(bytes(32_000))
+        first.send_signal(signal.SIGHUP)
+        assert first.wait(WAIT_S) == 128 + signal.SIGHUP
+        command("--port", url.rpartition(":")[2]).stdout.readline()
+        client.feed(bytes(32_000))
+        client.finish()
+        assert (client.restarts, client.duration_s) == (0, 2.0)
+
+
+def test_a_second_signal_ends_it_at_once(command, stream):
+    process = command("--port", "0", "--queue-s", "60", "--shutdown-s", "60", "--tick-ms", "30000")
+    client = stream(process.stdout.readline().split()[-1])
+    # The next tick is half a minute away, and the sound waits for it.
+    client.send(bytes(320_000))
+    process.send_signal(signal.SIGTERM)
+    assert json.loads(client.recv())["type"]
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(10) == 128 + signal.SIGTERM
+
+
+def test_under_nohup_a_terminal_that_closes_changes_nothing(command):
+    process = command("--port", "0", prefix=("nohup",))
+    url = process.stdout.readline().split()[-1]
+    process.send_signal(signal.SIGHUP)
+    assert httpx.get(f"{url}/healthz", trust_env=False).status_code == 200
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(WAIT_S) == 128 + signal.SIGTERM
 
 
 def test_a_port_in_use_is_said_in_one_line(command):

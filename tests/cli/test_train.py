@@ -3,10 +3,12 @@
 import fcntl
 import json
 import os
+import re
 import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -15,12 +17,14 @@ import pytest
 from flax import nnx
 from rich.console import Console
 
+from streamrnn.cli.plan import plan_of, shortened
 from streamrnn.cli.progress import training_progress
+from streamrnn.data import Clip
+from streamrnn.data.recordings import Recordings
+from streamrnn.learning import TrainingSettings
+from streamrnn.learning.progress import Progress
 from streamrnn.models import VoiceActivity, VoiceActivitySettings
 from streamrnn.pretrained import describe, load
-from streamrnn.recipes.recordings import Recordings
-from streamrnn.training import TrainingSettings
-from streamrnn.training.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -68,8 +72,8 @@ class TinyRecipe:
 @pytest.fixture
 def train(streamrnn, monkeypatch, tmp_path):
     """Trains the tiny task: train(*flags) -> exit status; what it writes lies in tmp_path / "run"."""
-    monkeypatch.setattr("streamrnn.recipes.RECIPES", {"tiny": TinyRecipe})
-    monkeypatch.setattr("streamrnn.cli.train.RECIPES", {"tiny": TinyRecipe})
+    tiny = SimpleNamespace(name="tiny", recipe="this file", resolve=lambda part: TinyRecipe)
+    monkeypatch.setattr("streamrnn.cli.train.find_task", {"tiny": tiny}.get)
     TinyRecipe.signals = {}
     where = ("--data", tmp_path, tmp_path / "more", "--out", tmp_path / "run")
     return lambda *flags: streamrnn("train", "tiny", *where, *flags)
@@ -119,6 +123,39 @@ def test_an_interrupted_validation_is_made_again(train, capsys, tmp_path):
     assert "validation 0.7500" in capsys.readouterr().out
 
 
+def test_the_best_model_so_far_runs_while_training_goes_on(train, capsys, tmp_path):
+    TinyRecipe.figures = iter([0.5, 0.25, KeyboardInterrupt()])
+    assert train("--steps", "3", "--validate-every", "1") == 130
+    path = tmp_path / "run" / "tiny.safetensors"
+    assert f"{path} has the best weights so far" in capsys.readouterr().err
+    assert describe(path)["figures"] == {"validation": 0.5} and isinstance(load(path), VoiceActivity)
+
+
+def test_training_that_begins_with_weights_is_short_unless_its_length_is_chosen():
+    usual = TinyTraining(training=TrainingSettings(steps=8000, validate_every=500, warmup_steps=200))
+    short = shortened(usual, usual).training
+    assert (short.steps, short.patience, short.validate_every, short.warmup_steps) == (600, 4, 100, 50)
+    chosen = TinyTraining(training=TrainingSettings(steps=7000, validate_every=500))
+    assert shortened(chosen, usual) == chosen
+
+
+def test_a_plan_counts_clips_and_speakers_of_each_label_by_split(tmp_path):
+    def clip(label, split, speaker=""):
+        return Clip(tmp_path / "a.wav", label=label, split=split, speaker=speaker)
+
+    clips = [clip("yes", "train", "a"), clip("yes", "train", "b"), clip("yes", "valid", "b"), clip("no", "test", "a")]
+    recipe = TinyRecipe([], TinyTraining(training=TrainingSettings(steps=1500)))
+    recipe.recordings = Recordings((), {tmp_path: clips}, [clip("", "train")], [], [])
+    head, *rows, sentence = plan_of(recipe, tmp_path / "tiny.safetensors").splitlines()
+    assert head.split() == ["train", "valid", "test", "speakers"]
+    assert [row.split() for row in rows] == [
+        ["no", "-", "-", "1", "1"],
+        ["yes", "2", "1", "-", "2"],
+        ["noise", "1", "-", "-", "-"],
+    ]
+    assert sentence.startswith("1,500 updates, validated every 100.") and "tiny.safetensors" in sentence
+
+
 def test_training_that_is_interrupted_before_its_first_checkpoint_says_so(train, capsys):
     TinyRecipe.figures = iter([KeyboardInterrupt()])
     assert train("--steps", "1") == 130
@@ -152,6 +189,7 @@ def test_a_dry_run_tells_what_it_would_take_and_writes_nothing(train, capsys, tm
     assert train("--dry-run", "--steps", "1234") == 0
     printed = capsys.readouterr().out
     assert "parameters          1,681\n" in printed and "updates             1,234\n" in printed
+    assert re.search(r"time                about \d+ min", printed)
     assert not (tmp_path / "run").exists()
 
 

@@ -46,7 +46,7 @@ def test_an_open_start_beyond_the_duration_gives_an_empty_segment_and_none_that_
 
 
 def test_an_open_start_without_a_duration_is_refused():
-    with pytest.raises(ValueError, match=r"'speech' at 0\.500 s without a speech_end.*pass duration_s"):
+    with pytest.raises(ValueError, match=r"'speech' at 0\.500 s that never ends.*pass duration_s"):
         segments([start(0.5)])
 
 

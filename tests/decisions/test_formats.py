@@ -109,7 +109,7 @@ def test_an_unknown_suffix_is_refused_and_the_known_ones_are_named(tmp_path):
 def test_events_that_cannot_be_paired_leave_the_old_file_alone(tmp_path):
     path = tmp_path / "a.srt"
     path.write_text("old")
-    with pytest.raises(ValueError, match="without a speech_end"):
+    with pytest.raises(ValueError, match="that never ends"):
         write_events(path, [START])
     assert path.read_text() == "old"
 

@@ -10,7 +10,7 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 
-from streamrnn.decisions.search import BeamSearch, GreedySearch, NoSearch, Token
+from streamrnn.decisions.search import BeamSearch, BestPath, NoSearch, Token
 
 property_test = hypothesis.settings(deadline=None)
 seeds = st.integers(0, 2**32 - 1)
@@ -67,7 +67,7 @@ def test_a_wide_beam_finds_the_best_sum_over_all_alignments_and_its_best_alignme
 @hypothesis.given(seeds, st.integers(0, 40))
 def test_the_greedy_search_collapses_the_best_symbols_of_the_frames(seed, frames):
     posteriors = posteriors_of(seed, frames, 4, 0.3)
-    assert search_all(GreedySearch(), posteriors) == collapsed(posteriors.argmax(axis=1), posteriors)
+    assert search_all(BestPath(), posteriors) == collapsed(posteriors.argmax(axis=1), posteriors)
 
 
 @property_test
@@ -75,7 +75,7 @@ def test_the_greedy_search_collapses_the_best_symbols_of_the_frames(seed, frames
 def test_any_beam_finds_what_the_greedy_search_finds_where_the_model_is_sure(alignment, width):
     posteriors = np.full((len(alignment), 4), 0.001)
     posteriors[np.arange(len(alignment)), alignment] = 0.997
-    assert search_all(BeamSearch(width), posteriors) == search_all(GreedySearch(), posteriors)
+    assert search_all(BeamSearch(width), posteriors) == search_all(BestPath(), posteriors)
 
 
 @property_test
@@ -102,7 +102,7 @@ def test_a_beam_settles_tokens_before_the_stream_ends():
 def test_a_sum_of_alignments_can_beat_the_best_single_one():
     # Graves (2006): blank is the best symbol of both frames, yet "1" in any place is more probable than nothing.
     posteriors = np.array([[0.6, 0.4], [0.6, 0.4]])
-    assert search_all(GreedySearch(), posteriors) == []
+    assert search_all(BestPath(), posteriors) == []
     assert [token.symbol for token in search_all(BeamSearch(4), posteriors)] == [1]
 
 
@@ -136,13 +136,13 @@ def test_log_probabilities_do_not_sink_over_hours():
 
 
 @property_test
-@hypothesis.given(seeds, st.integers(0, 20), st.sampled_from([GreedySearch, lambda: BeamSearch(4)]))
+@hypothesis.given(seeds, st.integers(0, 20), st.sampled_from([BestPath, lambda: BeamSearch(4)]))
 def test_a_snapshot_goes_on_in_another_search_after_a_trip_through_json(seed, cut, make):
     posteriors = posteriors_of(seed, 20, 4, 0.3).tolist()
     first, second = make(), make()
     for frame in range(cut):
         first.advance(frame, posteriors[frame])
-    second.restore(json.loads(json.dumps(first.snapshot(), allow_nan=False)))
+    second.restore(json.loads(json.dumps(first.snapshot(), allow_nan=False)), 3)
     assert second.open == first.open
     for frame in range(cut, 20):
         assert second.advance(frame, posteriors[frame]) == first.advance(frame, posteriors[frame])
@@ -150,16 +150,16 @@ def test_a_snapshot_goes_on_in_another_search_after_a_trip_through_json(seed, cu
 
 
 def test_a_search_is_fresh_after_it_finished():
-    for search, fresh in ((GreedySearch(), GreedySearch()), (BeamSearch(4), BeamSearch(4))):
+    for search, fresh in ((BestPath(), BestPath()), (BeamSearch(4), BeamSearch(4))):
         search_all(search, posteriors_of(1, 20, 4))
         assert search.snapshot() == fresh.snapshot()
 
 
 def test_a_snapshot_of_another_search_is_refused():
     with pytest.raises(ValueError, match=r"BeamSearch\.restore got the keys \['open'\]"):
-        BeamSearch(2).restore(GreedySearch().snapshot())
-    with pytest.raises(ValueError, match=r"GreedySearch\.restore got the keys"):
-        GreedySearch().restore(BeamSearch(2).snapshot())
+        BeamSearch(2).restore(BestPath().snapshot(), 3)
+    with pytest.raises(ValueError, match=r"BestPath\.restore got the keys"):
+        BestPath().restore(BeamSearch(2).snapshot(), 3)
 
 
 def test_tokens_of_a_model_that_searches_by_itself_are_taken_as_they_come():

@@ -172,7 +172,7 @@ def test_no_word_of_the_greedy_search_is_lost(seed):
     posteriors = random_posteriors(seed)
     best = [symbol for symbol, _ in itertools.groupby(posteriors.argmax(axis=1).tolist()) if symbol]
     assert transcript(decode(ctc(DIGITS), posteriors)) == DIGITS.decode(best)
-    assert transcript(decode(ctc(LETTERS, endpoint_ms=1e6), posteriors)) == LETTERS.decode(best)
+    assert transcript(decode(ctc(LETTERS, endpoint_ms=6e5), posteriors)) == LETTERS.decode(best)
 
 
 @property_test

@@ -7,11 +7,11 @@ import pytest
 from flax import nnx
 
 from streamrnn.audio import AudioError, AudioWarning, write_audio
+from streamrnn.data import read_manifest
 from streamrnn.evaluation import quality as measures
 from streamrnn.evaluation.denoising import evaluate_denoising, means
 from streamrnn.evaluation.quality import pesq, quality, stoi
 from streamrnn.models import Denoising, DenoisingSettings
-from streamrnn.training import read_manifest
 
 RATE = 16_000
 

@@ -9,11 +9,11 @@ from flax import nnx
 
 import streamrnn
 from streamrnn.audio import AudioError, AudioWarning, write_audio
+from streamrnn.data import Clip, read_manifest
 from streamrnn.decisions import best_f1, cell_truth, equal_error_rate, roc_auc
 from streamrnn.evaluation import evaluate
 from streamrnn.evaluation.voice_activity import cell_scores, evaluate_voice_activity, speech_truth
 from streamrnn.models import VoiceActivity, VoiceActivitySettings
-from streamrnn.training import Clip, read_manifest
 
 FIGURES = ("roc_auc", "eer", "best_f1", "best_f1_threshold")
 
@@ -125,7 +125,8 @@ def test_a_recording_that_is_empty_or_shorter_than_a_cell_is_left_out(data, mode
         file.write("empty.wav,test\n")
     with pytest.warns(AudioWarning, match=rf"1 of 4 recordings could not be judged .*empty\.wav lasts {lasts}"):
         answer = figures(model, data)
-    assert answer.pop("left_out") == [f"{data / 'empty.wav'} lasts {lasts}. Leave it out, or correct its bounds."]
+    said = f"{data / 'empty.wav'} lasts {lasts}. Leave it out, or correct its bounds."
+    assert answer.pop("left_out") == [f"{data / 'manifest.csv'}, line 5: {said}"]
     assert answer == expected
 
 
@@ -146,7 +147,7 @@ def test_progress_counts_every_recording(data, model):
 
 
 def test_an_unknown_task_is_answered_with_the_known_ones(data, model_path):
-    with pytest.raises(ValueError, match=r"got the task 'singing'; it knows: vad"):
+    with pytest.raises(ValueError, match=r"no task 'singing'. Tasks are: vad"):
         evaluate("singing", data, model_path)
 
 
@@ -192,3 +193,11 @@ def test_every_cell_has_the_score_of_the_frame_over_its_centre(frame_ms):
     frames_of_cells = [int((2 * cell + 1) * 5 // frame_ms) for cell in range(1000)]
     frame_numbers = np.arange(max(frames_of_cells) + 1)
     assert cell_scores(frame_numbers, frame_ms / 1000, 1000).tolist() == frames_of_cells
+
+
+def test_recordings_that_training_may_have_heard_are_warned_of_where_others_are_for_tests(data, model_path):
+    rows = (data / "manifest.csv").read_text().splitlines()
+    name = rows[1].partition(",")[0]
+    (data / "manifest.csv").write_text("\n".join([rows[0], f"{name},train", *rows[2:]]) + "\n")
+    with pytest.warns(AudioWarning, match=r"1 of 3 recordings are of split train, .*: --split test\."):
+        evaluate("vad", data, model_path)

@@ -9,6 +9,7 @@ from flax import nnx
 
 from streamrnn.audio import AudioWarning, write_audio
 from streamrnn.evaluation import evaluate
+from streamrnn.evaluation.keywords import confusions
 from streamrnn.models import Keywords, KeywordsSettings
 from streamrnn.pretrained import load, save
 from streamrnn.runtime import run_file
@@ -45,7 +46,7 @@ def words(tmp_path_factory) -> Path:
 def test_the_answer_has_accuracy_classes_and_a_detection_curve(words, model_path):
     answer = evaluate("keywords", words, model_path, "test")
     assert list(answer) == ["task", "model", "data", "split", "clips", "streaming", "offline"]
-    assert list(answer["streaming"]) == ["accuracy", "accuracy_interval", "per_class", "detection"]
+    assert list(answer["streaming"]) == ["accuracy", "accuracy_interval", "per_class", "confusions", "detection"]
     assert list(answer["streaming"]["per_class"]) == ["down", "unknown", "up"]
     assert json.loads(json.dumps(answer)) == answer
 
@@ -101,7 +102,10 @@ def test_folders_and_classes_that_training_takes_for_noise_are_not_judged(tmp_pa
     for name in ("noise", "music_piano", "rir"):
         write_words(tmp_path / name, ["up"])
     answer = evaluate("keywords", tmp_path, model_path)
-    assert (answer["clips"], list(answer["streaming"])) == (2, ["accuracy", "accuracy_interval", "per_class"])
+    assert (answer["clips"], list(answer["streaming"])) == (
+        2,
+        ["accuracy", "accuracy_interval", "per_class", "confusions"],
+    )
     with pytest.raises(ValueError, match=r"noise has nothing to judge: folders named noise\*, music\*, rir\* are"):
         evaluate("keywords", tmp_path / "noise", model_path)
 
@@ -131,5 +135,11 @@ def test_a_model_for_something_else_is_refused(words):
 
 
 def test_negatives_are_for_keywords_alone(words):
-    with pytest.raises(ValueError, match="negatives are for keywords; vad takes none"):
+    with pytest.raises(ValueError, match="vad takes no negatives, as keywords does"):
         evaluate("vad", words, "vad", negatives=[words])
+
+
+def test_confusions_count_what_was_heard_for_each_word():
+    found = confusions(["up", "down", "down", "up", "unknown"], ["up", "up", "up", "down", "down"])
+    assert found == {"down": {"up": 1, "unknown": 1}, "up": {"down": 2, "up": 1}}
+    assert list(found["up"]) == ["down", "up"]

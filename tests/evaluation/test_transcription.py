@@ -8,10 +8,10 @@ import pytest
 from flax import nnx
 
 from streamrnn.audio import AudioWarning, write_audio
+from streamrnn.data import Clip, read_folder
 from streamrnn.decisions import Event
 from streamrnn.evaluation.transcription import JudgedClip, evaluate_transcription, transcription_figures
 from streamrnn.models import CTC, CTCSettings, Model, VoiceActivity, VoiceActivitySettings
-from streamrnn.training import Clip, read_folder
 
 
 @pytest.fixture(scope="module")

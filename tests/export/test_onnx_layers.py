@@ -12,7 +12,6 @@ from flax import nnx
 import streamrnn
 from streamrnn.cells import GRU, LSTM, Elman
 from streamrnn.export.onnx import UnsupportedOperation, onnx_step
-from streamrnn.export.onnx_stream import OnnxStream
 from streamrnn.features import DCT, PCEN, STFT, Deltas, InverseSTFT, PowerSpectrum
 from streamrnn.layers import (
     Apply,
@@ -29,6 +28,9 @@ from streamrnn.layers import (
     depthwise_separable_conv,
     from_torch,
 )
+from streamrnn.models import CORES, VoiceActivity, VoiceActivitySettings
+from streamrnn.models.cores import CELLS
+from streamrnn.runtime import OnnxModel
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 RNGS = nnx.Rngs(0)
@@ -54,27 +56,42 @@ NETWORKS = {
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_layer_gives_the_same_in_onnx_runtime(name, one_layer, noise):
     model = one_layer(*NETWORKS[name])
-    stream, exported = streamrnn.Stream(model), OnnxStream(onnx_step(model).SerializeToString())
+    stream, exported = streamrnn.Stream(model), streamrnn.Stream(OnnxModel(onnx_step(model).SerializeToString()))
     ours, theirs = (np.concatenate([each.process(noise(200)), each.flush()]) for each in (stream, exported))
     assert ours.std() > 1e-3
     np.testing.assert_allclose(theirs, ours, rtol=1e-4, atol=1e-5)
 
 
 def test_states_that_do_not_begin_at_zero_say_so(one_layer):
-    (state,) = OnnxStream(onnx_step(one_layer(*NETWORKS["PCEN"])).SerializeToString()).metadata["states"]
+    (state,) = OnnxModel(onnx_step(one_layer(*NETWORKS["PCEN"])).SerializeToString()).metadata["states"]
     assert (state["name"], state["initial"], state["shape"]) == ("state.1.PCEN", 1.0, [8])
 
 
 def test_a_complex_state_is_two_real_ones(one_layer):
-    exported = OnnxStream(onnx_step(one_layer(*NETWORKS["a delayed spectrum"])).SerializeToString())
+    exported = OnnxModel(onnx_step(one_layer(*NETWORKS["a delayed spectrum"])).SerializeToString())
     names = [state["name"] for state in exported.metadata["states"]]
     assert names == ["state.0.STFT", "state.1.Delay.real", "state.1.Delay.imag", "state.2.InverseSTFT"]
+
+
+@pytest.mark.parametrize("core", CORES)
+def test_cores_are_exported_as_the_documentation_says(core):
+    context = {} if core in CELLS else {"context_frames": 8}
+    settings = VoiceActivitySettings(mels=8, channels=4, hidden=8, heads=2, core=core, **context)
+    model = VoiceActivity(settings, rngs=nnx.Rngs(0))
+    if core == "transformer-recompute":
+        with pytest.raises(ValueError, match="has to know how many streams there are"):
+            onnx_step(model)
+    elif core.startswith("transformer"):
+        with pytest.raises(UnsupportedOperation, match=r"export to a \.stablehlo file"):
+            onnx_step(model)
+    else:
+        assert onnx_step(model).graph.node
 
 
 def test_a_core_in_bfloat16_computes_in_float32(one_layer, noise):
     short = one_layer(Recurrent(GRU(8, 6, dtype=jnp.bfloat16, rngs=nnx.Rngs(1))), 6)
     exact = one_layer(Recurrent(GRU(8, 6, rngs=nnx.Rngs(1))), 6)
-    exported = OnnxStream(onnx_step(short).SerializeToString())
+    exported = streamrnn.Stream(OnnxModel(onnx_step(short).SerializeToString()))
     np.testing.assert_allclose(exported.process(noise(80)), streamrnn.Stream(exact).process(noise(80)), atol=1e-2)
 
 
@@ -97,7 +114,9 @@ def test_a_model_in_training_is_exported_as_it_runs_and_stays_in_training(one_la
     dropout = Dropout(0.5, rngs=nnx.Rngs(0))
     model = one_layer(dropout, 8)
     model.train()
-    np.testing.assert_array_equal(OnnxStream(onnx_step(model).SerializeToString()).process(noise(8)), noise(1, 8))
+    np.testing.assert_array_equal(
+        streamrnn.Stream(OnnxModel(onnx_step(model).SerializeToString())).process(noise(8)), noise(1, 8)
+    )
     assert not dropout.deterministic
 
 

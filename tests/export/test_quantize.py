@@ -6,8 +6,8 @@ import pytest
 
 from streamrnn.audio import write_audio
 from streamrnn.export.onnx import onnx_step
-from streamrnn.export.onnx_stream import OnnxStep, OnnxStream
 from streamrnn.export.quantize import export_int8, quantized
+from streamrnn.runtime import OnnxModel, Stream
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def test_a_file_in_8_bits_is_less_than_half_as_large(files, exported):
 def test_the_cost_is_what_differs(files, exported, sound):
     path, cost = files
     heard = sound("conversation.flac", 0, 4)
-    exact, rounded = (OnnxStream(each).process(heard) for each in (exported("vad"), path))
+    exact, rounded = (Stream(OnnxModel(each)).process(heard) for each in (exported("vad"), path))
     # The file holds 16 bits, and has an end.
     assert cost.max_difference >= 0.9 * np.abs(exact - rounded).max() > 1e-4
     assert cost.max_difference < 0.1
@@ -38,7 +38,7 @@ def test_the_cost_is_what_differs(files, exported, sound):
 
 
 def test_the_metadata_stays(files):
-    assert OnnxStep(files[0]).metadata["name"] == "vad"
+    assert OnnxModel(files[0]).metadata["name"] == "vad"
 
 
 def test_what_was_designed_and_not_trained_stays_exact(model):

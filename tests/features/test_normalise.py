@@ -147,6 +147,7 @@ class TestBothLayers:
     [
         (lambda: RunningNormalise(4, time_constant_frames=0), "time_constant_frames >= 1"),
         (lambda: RunningNormalise(4, time_constant_frames=10, floor=0.0), "floor > 0"),
+        (lambda: RunningNormalise(4, time_constant_frames=2**31), "counted in int32"),
         (lambda: PCEN(4, 16000, 160, gain=-0.1), "gain >= 0"),
         (lambda: PCEN(4, 16000, 160, bias=0.0), "bias > 0"),
         (lambda: PCEN(4, 16000, 160, power=0.0), "power > 0"),

@@ -19,7 +19,7 @@ from streamrnn.layers import Chain, Delay, Recurrent, Residual, linear_scans, ru
 from streamrnn.layers.backends import BACKENDS, choose
 from streamrnn.layers.cudnn import cudnn_scan
 from streamrnn.layers.fused_kernels import fused_refusal, fused_scan
-from streamrnn.layers.gated_scans import gated_scan, plain_scan
+from streamrnn.layers.gated_scans import gated_scan, has_weights_inside, plain_scan
 from streamrnn.layers.linear_scans import associative_scan, linear_scan
 from streamrnn.layers.row_kernels import TILE_ROWS
 
@@ -144,6 +144,34 @@ def test_an_lstm_with_a_projection_runs_as_its_step_does():
         state, one = layer.step(state, x[:, t : t + 1])
         np.testing.assert_allclose(one[:, 0], y[:, t], rtol=1e-5, atol=1e-6)
     assert_equal(last, state)
+
+
+class PeepholeLSTM(LSTM):
+    """Gers et al. 2002: gates see the memory, by weights of their own, in `combine`."""
+
+    def __init__(self, in_features, hidden, *, rngs):
+        super().__init__(in_features, hidden, rngs=rngs)
+        self.peepholes = nnx.Param(0.3 * jax.random.normal(rngs.params(), (3, hidden)))
+
+    def combine(self, state, sums, /):
+        i, f, g, o = sums
+        to_i, to_f, to_o = self.peepholes[...]
+        c = jax.nn.sigmoid(f + to_f * state[0]) * state[0] + jax.nn.sigmoid(i + to_i * state[0]) * jnp.tanh(g)
+        return c, jax.nn.sigmoid(o + to_o * c) * jnp.tanh(c)
+
+
+def test_a_cell_with_weights_inside_learns_them_by_scan_and_is_refused_by_the_kernels():
+    cell, x = PeepholeLSTM(IN, HIDDEN, rngs=nnx.Rngs(0)), random(6, BATCH, IN)
+    expected = heard_and_gradients(plain_scan, cell, start_of(cell), x)
+    found = heard_and_gradients(BACKENDS["scan"].run, cell, start_of(cell), x)
+    assert_equal(found, expected)
+    assert jnp.abs(found[1][0]["peepholes"][...]).min() > 0
+    assert "weights that PeepholeLSTM.combine uses" in str(fused_refusal(cell))
+
+
+@pytest.mark.parametrize("make", GATED)
+def test_other_gated_cells_have_no_weights_inside(make):
+    assert not has_weights_inside(make(IN, HIDDEN, rngs=nnx.Rngs(0)))
 
 
 def test_cudnn_is_given_the_weights_in_its_order(cudnn_by_its_reference):

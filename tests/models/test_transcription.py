@@ -133,7 +133,7 @@ def test_a_transducer_begins_as_the_greedy_search_of_the_ctc_model_that_it_start
     ctc = CTC(CTCSettings(**TINY), rngs=nnx.Rngs(0))
     ctc.network.layers[1].kernel[...] *= 8
     transducer = Transducer(TransducerSettings(**TINY, joint=8, symbols_per_frame=1), rngs=nnx.Rngs(1))
-    transducer.begin_with(ctc)
+    transducer.initialise_from(ctc)
     for embed in transducer.network.layers[1].said:
         embed.embedding[...] *= 0
     for model in (ctc, transducer):
@@ -148,7 +148,7 @@ def test_a_transducer_begins_as_the_greedy_search_of_the_ctc_model_that_it_start
 def test_a_transducer_of_another_width_takes_the_encoder_alone():
     ctc = CTC(CTCSettings(**TINY), rngs=nnx.Rngs(0))
     wide, fresh = (Transducer(TransducerSettings(**TINY, joint=9), rngs=nnx.Rngs(1)) for _ in range(2))
-    wide.begin_with(ctc)
+    wide.initialise_from(ctc)
     encoders = [jax.tree.leaves(nnx.state(model.network.layers[0], nnx.Param)) for model in (ctc, wide)]
     for given, taken in zip(*encoders, strict=True):
         np.testing.assert_array_equal(given, taken)

@@ -1,6 +1,7 @@
 """Keyword models from folders of single words."""
 
 import dataclasses
+import json
 from pathlib import Path
 
 import jax.numpy as jnp
@@ -9,11 +10,14 @@ import pytest
 from flax import nnx
 
 from streamrnn.audio import AudioWarning, write_audio
+from streamrnn.data import AugmentSettings
+from streamrnn.learning import TrainingSettings
+from streamrnn.learning.privacy import sampled_epsilon
 from streamrnn.models import Keywords, KeywordsSettings
-from streamrnn.recipes import RECIPES, KeywordsRecipe, Recipe
+from streamrnn.recipes import KeywordsRecipe, Recipe
 from streamrnn.recipes.keywords import KeywordsTraining, _loudest, _part
-from streamrnn.recipes.train import train
-from streamrnn.training import AugmentSettings, TrainingSettings
+from streamrnn.recipes.recipe import Drawing
+from streamrnn.recipes.train import PRIVACY, train
 
 # Many of these recipes listen for some of the words alone, and say so.
 pytestmark = pytest.mark.filterwarnings("ignore:Labels that are none of the words")
@@ -30,6 +34,7 @@ SETTINGS = KeywordsTraining(
     duration_s=1.0,
     workers=1,
 )
+PRIVATE = dataclasses.replace(SETTINGS.training, steps=6, validate_every=6, dp_clip=1.0, dp_noise=1.0)
 PITCHES_HZ = {"high": 600, "low": 150, "middle": 300}
 
 
@@ -69,7 +74,7 @@ def of_words(*words: str, **others) -> KeywordsTraining:
 
 
 def test_the_recipe_is_one(data):
-    assert isinstance(RECIPES["keywords"]([data / "words"], SETTINGS), Recipe)
+    assert isinstance(KeywordsRecipe([data / "words"], SETTINGS), Recipe)
 
 
 def test_a_model_learns_to_tell_the_words_of_a_folder_apart(trained):
@@ -133,8 +138,8 @@ def test_of_a_long_clip_of_a_word_the_loudest_part_is_heard_and_of_others_any():
 
 
 def test_without_recordings_of_noise_silence_is_made_of_noise_as_the_words_are(tmp_path):
-    for name in ("a.wav", "b.wav"):
-        write_audio(tmp_path / name, word("low", 0), RATE)
+    for number, name in enumerate(("a.wav", "b.wav")):
+        write_audio(tmp_path / name, word("low", number), RATE)
     (tmp_path / "manifest.csv").write_text("path,label\na.wav,low\nb.wav,low\n")
     source = KeywordsRecipe([tmp_path], of_words("low"))._source
     drawn = [source._silence(np.random.default_rng(seed), 400) for seed in range(30)]
@@ -245,7 +250,7 @@ def test_the_outputs_are_probabilities_of_the_labels():
     assert (model.out_features, model.stride, model.frame_s) == (5, 2, 0.02)
     readout = np.asarray(model.readout(jnp.arange(5.0)[None, None]))
     assert readout.sum() == pytest.approx(1) and readout.argmax() == 4
-    np.testing.assert_allclose(model.activity(readout[0]), readout[0, :, 4])
+    np.testing.assert_allclose(model.outlet().activity(readout[0]), readout[0, :, 4])
 
 
 def test_training_may_start_from_a_model_of_other_words(trained, data, tmp_path):
@@ -253,7 +258,7 @@ def test_training_may_start_from_a_model_of_other_words(trained, data, tmp_path)
     recipe = KeywordsRecipe([data], of_words("low", "high"))
     model = recipe.model(nnx.Rngs(5))
     head = model.network.layers[2].kernel[...]
-    model.begin_with(before)
+    model.initialise_from(before)
     assert (
         model.network.layers[1].layers[0].conv.kernel[...] == before.network.layers[1].layers[0].conv.kernel[...]
     ).all()
@@ -268,4 +273,37 @@ def test_training_may_start_from_a_model_of_other_words(trained, data, tmp_path)
 def test_a_start_of_another_size_is_refused(data):
     other = Keywords(dataclasses.replace(TINY, words=("a",), channels=(3, 3), hidden=7, mels=5), rngs=nnx.Rngs(0))
     with pytest.raises(ValueError, match="no weight of the Keywords to start from fits"):
-        KeywordsRecipe([data], SETTINGS).model(nnx.Rngs(0)).begin_with(other)
+        KeywordsRecipe([data], SETTINGS).model(nnx.Rngs(0)).initialise_from(other)
+
+
+def test_private_batches_draw_every_clip_by_lot_and_pad(data):
+    settings = dataclasses.replace(SETTINGS, batch_size=6, silence_share=0.2, training=PRIVATE)
+    recipe = KeywordsRecipe([data / "words", data / "noise"], settings)
+    assert isinstance(recipe, Drawing)
+    made = list(recipe.drawn_batches(0, 30, secret=5))
+    words = [int((batch["drawn"] & (batch["labels"] > 0)).sum()) for batch in made]
+    assert len({batch["samples"].shape for batch in made}) == 1
+    assert np.mean(words) == pytest.approx(6, abs=1.2) and np.std(words) > 1
+    assert all((batch["drawn"] & (batch["labels"] == 0)).sum() == 1 for batch in made)
+    again = next(recipe.drawn_batches(3, 4, secret=5))
+    assert np.array_equal(again["samples"], made[3]["samples"])
+    assert not np.array_equal(next(recipe.drawn_batches(3, 4, secret=6))["drawn"], made[3]["drawn"])
+
+
+def test_a_private_training_says_what_it_owes(data, tmp_path):
+    settings = dataclasses.replace(SETTINGS, batch_size=12, training=dataclasses.replace(PRIVATE, dp_unit="speaker"))
+    recipe = KeywordsRecipe([data / "words", data / "noise"], settings)
+    train(recipe, "keywords", tmp_path)
+    owed = json.loads((tmp_path / PRIVACY).read_text())
+    assert owed["sampling"] == "poisson" and owed["unit"] == "speaker"
+    speakers = {clip.speaker for clips in recipe.recordings.speech.values() for clip in clips if clip.split == "train"}
+    assert owed["share"] == pytest.approx(12 / len(speakers))
+    assert owed["epsilon"] == pytest.approx(sampled_epsilon(owed["share"], 1.0, 6, 1e-5))
+    assert not (tmp_path / "secret").exists()
+
+
+def test_babble_of_other_clips_is_refused_in_private_training(data):
+    augment = dataclasses.replace(SETTINGS.augment, babble_share=0.1)
+    recipe = KeywordsRecipe([data / "words"], dataclasses.replace(SETTINGS, augment=augment, training=PRIVATE))
+    with pytest.raises(ValueError, match="Pass --babble-share 0"):
+        recipe.drawn_batches(0, 1, secret=0)

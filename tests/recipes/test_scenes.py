@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from streamrnn.audio import read_audio, write_audio
-from streamrnn.recipes.scenes import write_scenes
-from streamrnn.recipes.voice_activity import read_segments
-from streamrnn.training import read_manifest
+from streamrnn.data import read_manifest, reading_outside
+from streamrnn.data.speech_labels import read_speech_labels
+from streamrnn.recipes.test_sets.scenes import write_scenes
 
 RATE = 8000
 
@@ -63,8 +63,9 @@ def test_a_folder_of_scenes_reads_as_any_other_folder_of_recordings(data, tmp_pa
 
 def test_speech_lies_inside_its_scene_and_a_silent_scene_has_neither_speech_nor_snr(data, tmp_path):
     out = draw(data, tmp_path / "scenes", clips=30)
-    segments, quality = read_segments(out / "vad_segments.csv")
-    assert set(quality.values()) == {"A"}
+    labels = read_speech_labels(out / "vad_segments.csv")
+    assert {of.quality for of in labels.values()} == {"A"}
+    segments = {path: of.speech for path, of in labels.items()}
     assert all(0 <= start < end <= 4 * RATE for spoken in segments.values() for start, end in spoken)
     silent = {row["path"] for row in rows(out / "manifest.csv") if row["snr_db"] == ""}
     assert silent
@@ -81,11 +82,11 @@ def test_speech_comes_from_recordings_with_labels_of_quality_a_alone(data, tmp_p
     write_folder(data / "noise_faint", {"faint.wav": np.zeros(RATE)})
     (data / "noise" / "manifest.csv").unlink()
     (data / "music" / "manifest.csv").write_text("path,split\n../noise_faint/faint.wav,test\n")
-    out = draw(data, tmp_path / "scenes", clips=6)
-    segments, _ = read_segments(out / "vad_segments.csv")
-    for path, spoken in segments.items():
+    with reading_outside():
+        out = draw(data, tmp_path / "scenes", clips=6)
+    for path, labels in read_speech_labels(out / "vad_segments.csv").items():
         samples, _ = read_audio(path)
-        spectrum = np.abs(np.fft.rfft(samples[slice(*spoken[0])]))
+        spectrum = np.abs(np.fft.rfft(samples[slice(*labels.speech[0])]))
         assert np.argmax(spectrum) / len(spectrum) * RATE / 2 == pytest.approx(300, abs=30)
 
 

@@ -1,7 +1,6 @@
 """Small models whose events can be foreseen or at least occur, sound for them, and the ways to run them."""
 
 import contextlib
-import dataclasses
 from dataclasses import dataclass
 
 import jax
@@ -12,10 +11,11 @@ from flax import nnx
 
 from streamrnn.audio import write_audio
 from streamrnn.cells import GRU
-from streamrnn.decisions import SpeechDecoder, SpeechSettings
+from streamrnn.decisions import SpeechSettings
 from streamrnn.features import RunningNormalise, log_mel
-from streamrnn.layers import Apply, Chain, Delay, Dense, Lookahead, Recurrent, StackFrames
+from streamrnn.layers import Apply, Chain, Delay, Dense, Embedding, Lookahead, Recurrent, StackFrames
 from streamrnn.models import Model, VoiceActivity, VoiceActivitySettings
+from streamrnn.signals import Series
 
 QUICK = SpeechSettings(min_speech_ms=30, min_silence_ms=50)
 
@@ -53,9 +53,6 @@ class StridedVoiceActivity(Model):
     def readout(self, logits):
         return jax.nn.sigmoid(20 * logits)
 
-    def decoder(self, **overrides):
-        return SpeechDecoder(dataclasses.replace(self.decision, **overrides), self.frame_s, self.lookahead_s)
-
 
 class LoudnessDetector(VoiceActivity):
     """Speech is what exceeds -40 dB of full scale, told three frames later: its events follow from the sound."""
@@ -89,6 +86,42 @@ def models():
         "not looking ahead": small_voice_activity(lookahead_frames=0),
         "of stride 2": StridedVoiceActivity(StridedSettings(), QUICK, rngs=nnx.Rngs(0)),
     }
+
+
+READINGS = Series(4, 50.0, padding=-1.0)
+IDS = Series(1, 10.0, "int32", padding=8, ids=9)
+
+
+def of_series(signal, *first):
+    """Three numbers per two frames, with a look-ahead of two frames."""
+    rngs = nnx.Rngs(0)
+    network = Chain(*first, Lookahead(2), StackFrames(2), Recurrent(GRU(8, 5, rngs=rngs)), Dense(5, 3, rngs=rngs))
+    return Model(None, None, network, 3, signal=signal)
+
+
+@pytest.fixture(scope="session")
+def of_readings():
+    """A model of frames of four floats that gives numbers."""
+    return of_series(READINGS)
+
+
+@pytest.fixture(scope="session")
+def of_ids():
+    """A model of ids that gives numbers."""
+    return of_series(IDS, Embedding(9, 4, rngs=nnx.Rngs(1)))
+
+
+@pytest.fixture(scope="session")
+def frames():
+    """(model, n) -> n frames that it takes."""
+
+    def make(model, n):
+        draw = np.random.default_rng(n)
+        if model.signal.dtype == "int32":
+            return draw.integers(0, model.signal.ids, (n, model.signal.features), dtype=np.int32)
+        return draw.normal(size=(n, model.signal.features)).astype(np.float32)
+
+    return make
 
 
 @pytest.fixture(scope="session")

@@ -16,41 +16,86 @@ print(json.dumps([jax.config.values["jax_" + name] for name in names]))
 """
 
 
-def settings_after(code, **environment):
-    """[async dispatch, cache folder, least compile time] in a fresh interpreter that ran the code."""
+def reports(code, **environment):
+    """[async dispatch, cache folder, least compile time] at each REPORT in the code, in a fresh interpreter."""
     environment = {**os.environ, "JAX_PLATFORMS": "cpu", **environment}
-    command = [sys.executable, "-c", code + REPORT]
+    command = [sys.executable, "-c", code]
     run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=True)
-    return json.loads(run.stdout)
+    return [json.loads(line) for line in run.stdout.splitlines()]
 
 
-def test_steps_run_in_the_calling_thread_and_programs_are_kept_in_the_given_folder(tmp_path):
-    code = f"import streamrnn; streamrnn.configure(cache={str(tmp_path)!r})"
-    assert settings_after(code) == [False, str(tmp_path), 0]
+def test_steps_run_in_the_calling_thread_and_programs_are_kept_in_the_given_folder_or_in_the_user_s_cache(tmp_path):
+    code = f"""
+import os
+import streamrnn
+streamrnn.configure(cache={str(tmp_path)!r})
+{REPORT}
+streamrnn.configure()
+{REPORT}
+os.environ["XDG_CACHE_HOME"] = ""
+streamrnn.configure()
+{REPORT}
+"""
+    given, in_cache, in_home = reports(code, XDG_CACHE_HOME=str(tmp_path / "cache"), HOME=str(tmp_path))
+    assert given == [False, str(tmp_path), 0]
+    assert in_cache[1] == str(tmp_path / "cache" / "streamrnn")
+    assert in_home[1] == str(tmp_path / ".cache" / "streamrnn")
 
 
-def test_programs_are_kept_in_the_users_cache_by_default(tmp_path):
-    code = "import streamrnn; streamrnn.configure()"
-    assert settings_after(code, XDG_CACHE_HOME=str(tmp_path))[1] == str(tmp_path / "streamrnn")
-    assert settings_after(code, XDG_CACHE_HOME="", HOME=str(tmp_path))[1] == str(tmp_path / ".cache" / "streamrnn")
+HOMELESS = """
+import pathlib, warnings
+def home():
+    raise RuntimeError("Could not determine home directory.")
+pathlib.Path.home = home
+"""
+STREAM = """
+from flax import nnx
+from streamrnn.layers import Dense
+streamrnn.Stream(streamrnn.Model.of(Dense(8, 1, rngs=nnx.Rngs(0)), sample_rate=8000, hop_samples=8))
+"""
+
+
+def test_without_a_folder_to_write_to_programs_are_not_kept_and_that_is_said_once():
+    code = f"""{HOMELESS}
+import os
+import streamrnn
+for folder in ("", "/dev/null", "/proc/none"):
+    os.environ["XDG_CACHE_HOME"] = folder
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        streamrnn.configure()
+        {STREAM.strip().replace(chr(10), chr(10) + 8 * " ")}
+    (warning,) = caught
+    assert "XDG_CACHE_HOME" in str(warning.message), warning
+    {REPORT.strip().replace(chr(10), chr(10) + 4 * " ")}
+"""
+    assert reports(code, JAX_COMPILATION_CACHE_DIR="") == 3 * [[False, None, 0]]
+
+
+def test_the_command_line_works_without_a_home():
+    code = f"""{HOMELESS}
+import sys
+from streamrnn.cli import main
+sys.exit(main(["run", "vad", "audio_samples/stereo_44k.flac"]))
+"""
+    environment = {**os.environ, "JAX_PLATFORMS": "cpu", "XDG_CACHE_HOME": ""}
+    command = [sys.executable, "-c", code]
+    run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120)
+    assert run.returncode == 0 and "speech_start" in run.stdout
+    assert run.stderr.count("compiled programs are not kept") == 1
 
 
 def test_importing_everything_that_streams_changes_no_setting_of_jax():
-    assert settings_after("import streamrnn.runtime, streamrnn.pretrained") == settings_after("")
+    before, after = reports(f"{REPORT}import streamrnn.runtime, streamrnn.pretrained{REPORT}")
+    assert before == after
 
 
 def test_a_compiled_step_is_found_in_the_folder_by_the_next_process(tmp_path):
-    code = f"""
-import streamrnn
-streamrnn.configure(cache={str(tmp_path)!r})
-from flax import nnx
-from streamrnn.models import VoiceActivity, VoiceActivitySettings
-streamrnn.Stream(VoiceActivity(VoiceActivitySettings(hidden=8, channels=8, mels=8), rngs=nnx.Rngs(0)))
-"""
-    settings_after(code)
+    code = f"import streamrnn{chr(10)}streamrnn.configure(cache={str(tmp_path)!r}){STREAM}"
+    reports(code)
     kept = sorted(path.name for path in tmp_path.iterdir() if path.name.endswith("-cache"))
     assert any("program" in name for name in kept)
-    settings_after(code)
+    reports(code)
     assert sorted(path.name for path in tmp_path.iterdir() if path.name.endswith("-cache")) == kept
 
 

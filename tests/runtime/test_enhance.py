@@ -1,7 +1,6 @@
 """Sound in, sound out: all of it, each sample in its place, however it was cut."""
 
 import dataclasses
-import pickle
 
 import numpy as np
 import pytest
@@ -9,9 +8,10 @@ from flax import nnx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamrnn.audio import AudioError, read_audio, write_audio
+from streamrnn.audio import AudioError, ChunkSource, read_audio, write_audio
 from streamrnn.models import Denoising, DenoisingSettings
-from streamrnn.runtime import Enhancer, enhance_file
+from streamrnn.runtime import Enhancer, Snapshot, enhance_file
+from streamrnn.runtime.enhance import enhanced_pieces
 
 SAMPLES = 3001
 RATES = [16_000, 44_100, 8_000]
@@ -90,7 +90,7 @@ def test_a_snapshot_goes_on_bit_for_bit(denoiser, sound, rate):
     first, second = np.split(sound, [1234])
     enhancer = Enhancer(denoiser, rate)
     begun = enhancer.process(first)
-    snapshot = pickle.loads(pickle.dumps(enhancer.snapshot()))
+    snapshot = Snapshot.from_bytes(enhancer.snapshot().to_bytes())
     rest = enhanced(enhancer, second)
     other = Enhancer(denoiser, rate)
     other.process(second)
@@ -134,7 +134,7 @@ def test_both_resamplers_are_in_the_latency(denoiser):
 
 def test_a_model_without_sound_is_refused_with_advice(model, sound):
     for use in (Enhancer, lambda model: enhance_file(model, sound, 16_000)):
-        with pytest.raises(TypeError, match=r"gives no sound.*streamrnn\.Listener"):
+        with pytest.raises(TypeError, match=r"gives events, not sound\. Use streamrnn\.Listener"):
             use(model)
 
 
@@ -144,3 +144,14 @@ def test_an_unknown_setting_is_refused(denoiser):
     with pytest.raises(ValueError, match="max_attenuation_db"):
         Enhancer(denoiser, max_attenuation_db=-1)
     assert dataclasses.asdict(denoiser.decision) == {"max_attenuation_db": 100.0}
+
+
+@pytest.mark.parametrize("rate", RATES)
+def test_pieces_of_a_recording_are_the_recording_bit_for_bit(denoiser, sound, rate, monkeypatch):
+    monkeypatch.setattr("streamrnn.runtime.files.SEGMENT_S", 0.05)
+    long = np.tile(sound, 5)
+    whole, _ = enhance_file(denoiser, long, rate, max_attenuation_db=12.0)
+    source = ChunkSource(iter(np.split(long, 13 * [0] + [1000, 1001, 9000])), rate)
+    pieces = list(enhanced_pieces(denoiser, source, max_attenuation_db=12.0))
+    assert len(pieces) > 2
+    np.testing.assert_array_equal(np.concatenate(pieces), whole)

@@ -130,7 +130,7 @@ def test_the_programs_of_a_pool_go_with_its_model(new_model, bursts):
     pool = Pool(model, capacity=1, warm_up=False)
     pool.open().feed(bursts(0.1))
     pool.tick()
-    programs = weakref.ref(pool._slots.states._programs)
+    programs = weakref.ref(pool._rows._programs)
     del pool
     assert programs() is not None
     del model
@@ -142,13 +142,14 @@ def test_idle_streams_keep_their_state_bit_for_bit(empty_pool, bursts):
     idle, busy = empty_pool.open(), empty_pool.open()
     idle.feed(bursts(0.1)[:1000])
     drained(empty_pool)
-    before = idle.snapshot().stream
+    before = idle.snapshot()
     busy.feed(bursts(0.5))
     drained(empty_pool)
-    after = idle.snapshot().stream
-    assert len(before.pending) == 1000 % 160
-    for a, b in zip([*before.state, before.pending], [*after.state, after.pending], strict=True):
-        np.testing.assert_array_equal(a, b)
+    after = idle.snapshot()
+    assert len(before.inlet["waiting"]) == 1000 % 160
+    np.testing.assert_array_equal(before.inlet["waiting"], after.inlet["waiting"])
+    for name, leaf in before.state.items():
+        np.testing.assert_array_equal(leaf, after.state[name])
 
 
 def test_one_tick_advances_a_stream_by_16_blocks_at_most(empty_pool, bursts):
@@ -272,8 +273,10 @@ def test_a_bad_chunk_is_refused_as_a_whole_and_the_stream_goes_on(empty_pool, mo
 def test_a_stream_whose_outputs_are_no_numbers_leaves_the_others_alone(empty_pool, model, bursts):
     broken, sane = empty_pool.open(), empty_pool.open()
     snapshot = broken.snapshot()
-    nan = tuple(np.full_like(leaf, np.nan) if leaf.dtype.kind == "f" else leaf for leaf in snapshot.stream.state)
-    broken.restore(replace(snapshot, stream=replace(snapshot.stream, state=nan)))
+    nan = {
+        name: np.full_like(leaf, np.nan) if leaf.dtype.kind == "f" else leaf for name, leaf in snapshot.state.items()
+    }
+    broken.restore(replace(snapshot, state=nan))
     for stream in (broken, sane):
         stream.feed(bursts(0.5))
         stream.finish()

@@ -1,6 +1,5 @@
 """Streams move: between pools, and between a pool and a lone Listener, and nobody hears it."""
 
-import pickle
 from dataclasses import replace
 
 import hypothesis
@@ -8,7 +7,7 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 
-from streamrnn.runtime import Listener, Pool
+from streamrnn.runtime import Listener, Pool, Snapshot
 
 
 class Pooled:
@@ -48,7 +47,7 @@ def test_a_stream_moves_between_pools_and_listeners(model, bursts, hear, sample_
             listener.restore(snapshot)
         for half in np.array_split(part, 2):
             events += listener.feed(half)
-        snapshot = pickle.loads(pickle.dumps(listener.snapshot()))
+        snapshot = Snapshot.from_bytes(listener.snapshot().to_bytes())
     events += listener.finish()
     expected = hear(Listener(model, sample_rate), [sound])
     assert len(expected) >= 4
@@ -65,7 +64,7 @@ def test_a_snapshot_lies_between_blocks(model, bursts):
     with pytest.raises(RuntimeError, match=r"0\.090 s"):
         stream.snapshot()
     pool.tick()
-    assert stream.snapshot().stream.samples == 4000
+    assert stream.snapshot().inlet["taken"] == 4000
 
 
 def test_the_snapshot_of_a_finished_stream_is_flushed(model, bursts):
@@ -93,17 +92,31 @@ def test_foreign_and_damaged_snapshots_are_refused_and_leave_no_trace(model, new
     events = pooled.feed(sound[:5555])
     whole = Listener(model).snapshot()
     damaged = [
-        {"state": tuple(leaf[:, :1] for leaf in whole.stream.state)},
-        {"pending": np.zeros(160, np.float32)},
+        {"state": {name: leaf[:, :1] for name, leaf in whole.state.items()}},
+        {"inlet": whole.inlet | {"waiting": np.zeros(160, np.float32)}},
     ]
     refused = [
         (Listener(new_model(seed=2)).snapshot(), "Restore it into a stream of the model that it was taken from"),
         (Listener(model, 8_000).snapshot(), "sample_rate=8000"),
-        *((replace(whole, stream=replace(whole.stream, **damage)), "changed or damaged") for damage in damaged),
-        (replace(whole, decoder={}), "needs"),
+        *((replace(whole, **damage), "changed or damaged") for damage in damaged),
+        (replace(whole, outlet={}), "needs"),
     ]
     for snapshot, message in refused:
         with pytest.raises(ValueError, match=message):
             pooled.restore(snapshot)
     heard = events + hear(pooled, [sound[5555:]])
     assert [replace(e, score=0.0) for e in heard] == [replace(e, score=0.0) for e in hear(Listener(model), [sound])]
+
+
+def test_many_snapshots_at_once_are_those_of_each_but_for_streams_with_a_block_waiting(loudness):
+    pool, rng = Pool(loudness, capacity=20, warm_up=False), np.random.default_rng(0)
+    streams = [pool.open() for _ in range(19)]
+    for number, stream in enumerate(streams):
+        stream.feed(rng.uniform(-0.3, 0.3, 1600 + 7 * number).astype(np.float32))
+    pool.tick()
+    streams[3].feed(np.zeros(1600, np.float32))
+    streams[5].finish()
+    streams[7].close()
+    found = pool.snapshots(streams)
+    assert found.keys() == set(streams) - {streams[3], streams[5], streams[7]}
+    assert all(snapshot.to_bytes() == stream.snapshot().to_bytes() for stream, snapshot in found.items())

@@ -5,7 +5,7 @@ import pytest
 from flax import nnx
 
 from streamrnn.models import Denoising, DenoisingSettings
-from streamrnn.runtime import Enhancer, ListenerSnapshot, Pool, Stream
+from streamrnn.runtime import Enhancer, Pool, Stream
 
 
 @pytest.fixture(scope="module")
@@ -46,5 +46,5 @@ def test_a_pool_of_denoisers_names_wrong_settings_and_foreign_snapshots(denoiser
         pool.open(treshold=0.5)
     with pytest.raises(ValueError, match="max_attenuation_db is -1"):
         pool.open(max_attenuation_db=-1)
-    with pytest.raises(TypeError, match="got a ListenerSnapshot; it needs an EnhancerSnapshot"):
-        pool.open().restore(ListenerSnapshot(Stream(denoiser).snapshot(), {}))
+    with pytest.raises(ValueError, match=r"gives numbers; this one gives sound\. Use streamrnn\.Stream"):
+        pool.open().restore(Stream(denoiser).snapshot())

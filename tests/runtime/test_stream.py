@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from streamrnn.audio import AudioError, StreamingResampler
+from streamrnn.audio import AudioError, AudioWarning, StreamingResampler
 from streamrnn.contract import aligned
 from streamrnn.runtime import Stream
 
@@ -239,3 +239,13 @@ def test_outputs_belong_to_the_caller(model, bursts, blocks):
 def test_digital_silence_gives_finite_outputs_and_no_events(model, run):
     outputs = run(Stream(model), [np.zeros(32_000, np.float32)])
     assert outputs.shape == (200, 1) and np.isfinite(outputs).all()
+
+
+def test_channels_that_cancel_each_other_are_warned_of_once(model):
+    noise = np.random.default_rng(0).uniform(-0.3, 0.3, 16_000).astype(np.float32)
+    stream = Stream(model)
+    with pytest.warns(AudioWarning, match=r"one of them is inverted.* chunk\[:, 0\]") as caught:
+        for chunk in np.split(np.stack([noise, -noise], axis=1), 50):
+            stream.process(chunk)
+    assert len(caught) == 1
+    Stream(model).process(np.stack([noise, noise], axis=1))

@@ -1,5 +1,6 @@
 """Servers on loopback, in this process: each in a thread, at a free port, ended with its test."""
 
+import asyncio
 import contextlib
 import json
 import socket
@@ -24,6 +25,8 @@ from streamrnn.serve.listen import listening, web_server
 
 SAMPLES = Path(__file__).parents[2] / "audio_samples"
 WAIT_S = 20
+# Models are compiled before a server is ready, and machines of tests are busy.
+START_S = 90
 
 
 class LoudnessDetector(VoiceActivity):
@@ -79,7 +82,15 @@ class Running:
 
     def begin(self) -> None:
         self._thread.start()
-        assert self._ready.wait(WAIT_S), "the server did not start"
+        assert self._ready.wait(START_S), "the server did not start"
+
+    def ask(self, work) -> None:
+        """Does something in the server's event loop, and waits for it."""
+
+        async def done():
+            work()
+
+        asyncio.run_coroutine_threadsafe(done(), next(iter(self.server.engines.values()))._loop).result(WAIT_S)
 
     def ask_to_end(self) -> None:
         """As a signal does."""
@@ -95,8 +106,8 @@ class Running:
 class Talk:
     """One WebSocket to a server, and what came over it."""
 
-    def __init__(self, running: Running, **options):
-        address = f"ws://127.0.0.1:{running.port}/v1/stream"
+    def __init__(self, running: Running, scheme: str = "ws", **options):
+        address = f"{scheme}://127.0.0.1:{running.port}/v1/stream"
         self._open = contextlib.ExitStack()
         self.socket = self._open.enter_context(
             connect(address, compression=None, proxy=None, max_size=None, close_timeout=1, **options)
@@ -157,6 +168,67 @@ class Talk:
         self._open.close()
 
 
+class Relay:
+    """A network between clients and a server, that can be cut."""
+
+    def __init__(self, port: int):
+        self.server_port, self.is_down, self.refusal = port, False, b""
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listening.getsockname()[1]
+        self._sockets: list[socket.socket] = []
+        self._stalled: set[socket.socket] = set()
+        self._threads = [threading.Thread(target=self._accept)]
+        self._threads[0].start()
+
+    @property
+    def url(self) -> str:
+        return f"ws://127.0.0.1:{self.port}"
+
+    def cut(self) -> None:
+        """Drops all connections without a word."""
+        for end in self._sockets:
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def stall(self) -> None:
+        """From now on, nothing comes through the connections that there are."""
+        self._stalled.update(self._sockets)
+
+    def close(self) -> None:
+        self._listening.shutdown(socket.SHUT_RDWR)
+        self.cut()
+        for thread in self._threads:
+            thread.join(5)
+            assert not thread.is_alive()
+        for end in (self._listening, *self._sockets):
+            end.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                near, _ = self._listening.accept()
+                if self.is_down:
+                    with contextlib.suppress(OSError):
+                        near.recv(65536)
+                        near.sendall(self.refusal)
+                    near.close()
+                    continue
+                far = socket.create_connection(("127.0.0.1", self.server_port))
+                self._sockets += [near, far]
+                for pair in ((near, far), (far, near)):
+                    self._threads.append(threading.Thread(target=self._carry, args=pair))
+                    self._threads[-1].start()
+
+    def _carry(self, source: socket.socket, sink: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                if sink not in self._stalled:
+                    sink.sendall(data)
+        for end in (source, sink):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+
 @pytest.fixture(scope="session")
 def loudness() -> Model:
     return LoudnessDetector()
@@ -169,13 +241,13 @@ def quieter() -> Model:
 
 @pytest.fixture(scope="session")
 def running(loudness):
-    """A context manager: running(models=..., **settings) -> a server, by default of the loudness detector."""
+    """A context manager: running(models=..., dialects=..., **settings) -> a server, by default of one detector."""
 
     @contextlib.contextmanager
-    def run(models=None, **settings) -> Iterator[Running]:
+    def run(models=None, dialects=(), siblings=None, **settings) -> Iterator[Running]:
         # One capacity for all tests: each is compiled anew.
         settings = ServerSettings(**{"port": 0, "max_streams": 32, "resume_s": 0.3, "shutdown_s": 5.0, **settings})
-        server = Running(make_app(models or {"loudness": loudness}, settings), settings)
+        server = Running(make_app(models or {"loudness": loudness}, settings, dialects, siblings), settings)
         server.begin()
         try:
             yield server
@@ -203,6 +275,14 @@ def talk():
             return talk
 
         yield begin
+
+
+@pytest.fixture
+def relay(server) -> Iterator[Relay]:
+    """A network to `server`, with the test's own clients in it."""
+    relay = Relay(server.port)
+    yield relay
+    relay.close()
 
 
 @pytest.fixture

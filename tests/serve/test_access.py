@@ -44,6 +44,11 @@ def test_a_token_of_the_hello_counts_before_that_of_the_header():
         ("http://localhost", None, False),
         ("http://rebound.example", "rebound.example", False),
         ("https://listed.example", "localhost:8765", True),
+        ("https://LISTED.example:443", "localhost:8765", True),
+        ("https://listed.example/", "localhost:8765", True),
+        ("http://listed.example", "localhost:8765", False),
+        ("https://listed.example:8443", "localhost:8765", False),
+        ("http://127.0.0.1:80", "127.0.0.1", True),
         ("https://listed.example.evil.example", "localhost:8765", False),
         ("file://", "localhost:8765", False),
         ("", "", False),
@@ -62,3 +67,30 @@ def test_with_a_token_a_name_is_as_good_as_an_address():
 )
 def test_only_this_machine_reaches_a_loopback_address(host, expected):
     assert is_loopback(host) == expected
+
+
+@pytest.mark.parametrize(
+    "origin", ["*", "app.example.org", "https://", "https://a/path", "https://user@a", "https://a:x"]
+)
+def test_what_is_no_origin_is_refused_by_name(origin):
+    with pytest.raises(ValueError):
+        Access(None, [origin])
+
+
+@pytest.mark.parametrize(
+    ("host", "known"),
+    [
+        (None, True),
+        ("localhost:8765", True),
+        ("127.0.0.1:8765", True),
+        ("[::1]:8765", True),
+        ("speech-box:8765", True),
+        ("Listed.example", True),
+        ("rebound.example:8765", False),
+        ("127.0.0.1.rebound.example", False),
+        ("[::1", False),
+    ],
+)
+def test_without_a_token_a_server_answers_only_to_names_that_nobody_else_can_point_at_it(host, known):
+    assert Access(None, ["https://listed.example"]).knows(host) == known
+    assert Access("token", ()).knows(host)

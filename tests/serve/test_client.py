@@ -1,13 +1,11 @@
 """The clients against a server: the answers of a Listener and an Enhancer, whatever happens to the connection."""
 
 import asyncio
-import contextlib
 import socket
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -23,69 +21,11 @@ ROOT = Path(__file__).parents[2]
 CHUNK = 1600
 
 
-class Relay:
-    """A network between clients and a server, that can be cut."""
-
-    def __init__(self, port: int):
-        self.server_port, self.is_down = port, False
-        self._listening = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listening.getsockname()[1]
-        self._sockets: list[socket.socket] = []
-        self._stalled: set[socket.socket] = set()
-        self._threads = [threading.Thread(target=self._accept)]
-        self._threads[0].start()
-
-    @property
-    def url(self) -> str:
-        return f"ws://127.0.0.1:{self.port}"
-
-    def cut(self) -> None:
-        """Drops all connections without a word."""
-        for end in self._sockets:
-            with contextlib.suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-
-    def stall(self) -> None:
-        """From now on, nothing comes through the connections that there are."""
-        self._stalled.update(self._sockets)
-
-    def close(self) -> None:
-        self._listening.shutdown(socket.SHUT_RDWR)
-        self.cut()
-        for thread in self._threads:
-            thread.join(5)
-            assert not thread.is_alive()
-        for end in (self._listening, *self._sockets):
-            end.close()
-
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                near, _ = self._listening.accept()
-                if self.is_down:
-                    near.close()
-                    continue
-                far = socket.create_connection(("127.0.0.1", self.server_port))
-                self._sockets += [near, far]
-                for pair in ((near, far), (far, near)):
-                    self._threads.append(threading.Thread(target=self._carry, args=pair))
-                    self._threads[-1].start()
-
-    def _carry(self, source: socket.socket, sink: socket.socket) -> None:
-        with contextlib.suppress(OSError):
-            while data := source.recv(65536):
-                if sink not in self._stalled:
-                    sink.sendall(data)
-        for end in (source, sink):
-            with contextlib.suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-
-
-@pytest.fixture
-def relay(server) -> Iterator[Relay]:
-    relay = Relay(server.port)
-    yield relay
-    relay.close()
+@pytest.fixture(scope="module")
+def server(running):
+    """One that waits for its clients, however busy the machine is."""
+    with running(resume_s=20.0) as server:
+        yield server
 
 
 @pytest.fixture

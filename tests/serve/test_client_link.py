@@ -1,9 +1,11 @@
 """How clients find a server, and how long they look for one that was lost."""
 
+import re
+
 import pytest
 
 from streamrnn.serve import ConnectionLost, connect
-from streamrnn.serve.client_link import LONGEST_PAUSE_S, LONGEST_TRY_S, Patience, address
+from streamrnn.serve.client_link import LONGEST_PAUSE_S, LONGEST_TRY_S, Patience, address, keyed
 from streamrnn.serve.client_stream import ClientStream
 from streamrnn.serve.protocol import Hello
 
@@ -79,3 +81,11 @@ def test_what_cannot_be_a_token_is_refused(token):
 def test_what_is_no_address_is_refused(url):
     with pytest.raises(ValueError, match=r"ws://127\.0\.0\.1:8765"):
         connect(url)
+
+
+def test_the_address_gets_a_random_key_by_which_balancers_know_the_client_again():
+    first, second = (keyed(address("http://host")) for _ in range(2))
+    assert first != second and re.fullmatch(r"ws://host/v1/stream\?s=[0-9a-f]{32}", first)
+    assert re.fullmatch(r"ws://host/v1/stream\?room=7&s=[0-9a-f]{32}", keyed(address("ws://host?room=7")))
+    own = address("ws://host?s=mine")
+    assert keyed(own) == own

@@ -1,116 +1,20 @@
 """The client's side of the protocol, without I/O: nothing is heard or said twice, whatever is lost on the way."""
 
-import json
-from typing import Any
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamrnn.audio import AudioError
 from streamrnn.decisions import segments
 from streamrnn.serve.client_errors import ConnectionLost, Dropped, ServerRefused
-from streamrnn.serve.client_stream import MESSAGE_BYTES, ClientStream
+from streamrnn.serve.client_stream import ClientStream
 from streamrnn.serve.protocol import Hello
-
-RATE = 8000
-EVENT_SAMPLES = 400
-
-
-class Server:
-    """Says an event for every 400 samples, and takes lost clients back."""
-
-    def __init__(self, gives: str = "events"):
-        self.gives, self.heard, self.said, self.is_gone = gives, b"", [], False
-
-    def answer(self, message: str | bytes) -> list[str | bytes]:
-        before = len(self.said)
-        if isinstance(message, bytes):
-            self.hear(message)
-            return [*self.said[before:], told("progress", received_samples=self.received, processed_s=0.0)]
-        fields = json.loads(message)
-        match fields["type"]:
-            case "hello":
-                return self.greet(fields)
-            case "flush":
-                self.say("flushed", duration_s=self.received / RATE)
-            case "reset":
-                self.heard = b""
-                self.say("was_reset")
-            case "close":
-                self.say("closed")
-        return self.said[before:]
-
-    @property
-    def received(self) -> int:
-        return len(self.heard) // 2
-
-    def greet(self, hello: dict[str, Any]) -> list[str | bytes]:
-        resume = hello.get("resume")
-        if resume is None:
-            self.heard, self.said, self.is_gone = b"", [], False
-        elif self.is_gone or resume["secret"] != "known only here":
-            return [told("error", code="resume_failed", message="it is not here", fatal=True)]
-        return [self.ready(), *self.said[resume["seq"] if resume else 0 :]]
-
-    def ready(self) -> str:
-        return told(
-            "ready",
-            version=1,
-            session="one",
-            secret="known only here",
-            model="vad",
-            sample_rate=RATE,
-            encoding="s16le",
-            gives=self.gives,
-            labels=["speech"],
-            frame_s=0.01,
-            latency_ms=40.0,
-            settings={"threshold": 0.5},
-            received_samples=self.received,
-            seq=len(self.said),
-            resume_s=30.0,
-        )
-
-    def hear(self, sound: bytes) -> None:
-        before, self.heard = self.received, self.heard + sound
-        if self.gives == "sound":
-            self.said.append(sound)
-        for number in range(before // EVENT_SAMPLES, self.received // EVENT_SAMPLES):
-            kind, time_s = ("speech_start", "speech_end")[number % 2], (number + 1) * EVENT_SAMPLES / RATE
-            end_s = time_s if number % 2 else None
-            self.say("event", kind=kind, label="speech", start_s=0.0, end_s=end_s, score=0.5, decided_s=time_s)
-
-    def say(self, message_type: str, /, **fields: Any) -> None:
-        self.said.append(told(message_type, seq=len(self.said) + 1, **fields))
-
-
-def told(message_type: str, /, **fields: Any) -> str:
-    return json.dumps({"type": message_type, **fields})
-
-
-def connected(server: Server, restart: bool = False, **hello: Any) -> ClientStream:
-    stream = ClientStream(Hello("vad", RATE, **hello), restart)
-    stream.connected()
-    exchange(stream, server)
-    return stream
-
-
-def exchange(stream: ClientStream, server: Server) -> None:
-    """All that there is to say, both ways."""
-    while (message := stream.next_message()) is not None:
-        for answer in server.answer(message):
-            stream.receive(answer)
-
-
-def pcm(samples: int) -> bytes:
-    return np.random.default_rng(samples).integers(-9000, 9000, samples).astype("<i2").tobytes()
+from tests.serve.scripted_server import EVENT_SAMPLES, RATE, Server, connected, exchange, pcm, told
 
 
 @given(
     lengths=st.lists(st.integers(0, 900), min_size=1, max_size=8),
-    turns=st.lists(st.sampled_from(["send", "serve", "receive", "lose"]), max_size=120),
+    turns=st.lists(st.sampled_from(["send", "serve", "receive", "lose", "end"]), max_size=120),
 )
 def test_sound_is_heard_once_and_events_come_once_whatever_is_lost(lengths: list[int], turns: list[str]):
     server, up, down = Server(), [], []
@@ -127,6 +31,12 @@ def test_sound_is_heard_once_and_events_come_once_whatever_is_lost(lengths: list
             down += server.answer(up.pop(0))
         elif turn == "receive" and down:
             stream.receive(down.pop(0))
+        elif turn == "end" and server.heard and stream.is_open:
+            # All that was said before arrives, and the connection with it ends.
+            for message in [*down, *server.end(last_events=1)]:
+                stream.receive(message)
+            up, down = [], []
+            stream.connected()
         elif turn == "lose":
             up, down = [], []
             # A session that its client never heard of is nobody's.
@@ -160,55 +70,6 @@ def test_no_more_is_held_than_the_window_and_progress_makes_room(monkeypatch):
     assert not stream.has_room
     exchange(stream, server)
     assert stream.has_room and stream.duration_s == 50_000 / RATE
-
-
-def test_a_long_chunk_becomes_messages_of_whole_samples():
-    stream = connected(Server(), channels=3)
-    stream.feed(bytes(6 * 20_000))
-    lengths = [len(message) for message in iter(stream.next_message, None)]
-    assert sum(lengths) == 6 * 20_000
-    assert max(lengths) <= MESSAGE_BYTES and all(length % 6 == 0 for length in lengths)
-
-
-@pytest.mark.parametrize("encoding", ["s16le", "f32le"])
-def test_arrays_and_bytes_of_the_same_sound_are_the_same_message(encoding):
-    stream = connected(Server(), encoding=encoding)
-    ints = np.frombuffer(pcm(64), "<i2")
-    floats = ints.astype(np.float32) / 32768
-    stereo = np.stack([floats, floats], axis=1)
-    raw = ints.tobytes() if encoding == "s16le" else floats.tobytes()
-    for chunk in (raw, bytearray(raw), memoryview(raw), ints, floats, floats.astype(np.float64), stereo):
-        stream.feed(chunk)
-    assert set(iter(stream.next_message, None)) == {raw}
-
-
-@pytest.mark.parametrize(
-    ("chunk", "channels", "said"),
-    [
-        (b"odd", 1, "3 bytes"),
-        (bytes(6), 2, "6 bytes"),
-        (np.array([np.nan], np.float32), 1, "NaN"),
-        (np.zeros(4, np.float32), 2, r"\[4\]"),
-        (np.zeros((4, 3), np.float32), 2, r"\[4, 3\]"),
-    ],
-)
-def test_what_is_no_sound_is_refused_here_and_nothing_of_it_is_sent(chunk, channels, said):
-    stream = connected(Server(), channels=channels)
-    with pytest.raises(AudioError, match=said):
-        stream.feed(chunk)
-    assert stream.next_message() is None and stream.duration_s == 0
-
-
-def test_float_bytes_with_nan_are_refused():
-    stream = connected(Server(), encoding="f32le")
-    with pytest.raises(AudioError, match="NaN"):
-        stream.feed(np.array([0.0, np.nan], "<f4").tobytes())
-
-
-@pytest.mark.parametrize("wrong", [{"encoding": "mp3"}, {"channels": 0}, {"channels": 9}])
-def test_an_unknown_encoding_or_number_of_channels_is_refused_before_anything_is_sent(wrong):
-    with pytest.raises(ValueError, match="needed are"):
-        ClientStream(Hello(**wrong))
 
 
 def test_sound_comes_back_as_floats():
@@ -272,8 +133,40 @@ def test_a_stream_that_is_gone_says_what_is_lost():
     with pytest.raises(ConnectionLost, match=r"0\.50 s of 0\.75 s of sound") as lost:
         exchange(stream, server)
     assert (lost.value.heard_s, lost.value.sent_s) == (0.5, 0.75)
-    with pytest.raises(RuntimeError, match="Connect again"):
-        stream.feed(b"")
+    for again in (lambda: stream.feed(b""), lambda: stream.command("flush")):
+        with pytest.raises(ConnectionLost, match="Connect again"):
+            again()
+
+
+def test_a_stream_that_is_lost_hands_over_what_the_server_said_in_the_end():
+    server = Server()
+    stream = connected(server)
+    stream.feed(pcm(1000))
+    exchange(stream, server)
+    for message in server.end(last_events=1):
+        stream.receive(message)
+    stream.feed(pcm(600))
+    lost = stream.lost("nobody is there")
+    assert [event.decided_s for event in lost.events] == [0.05, 0.1, 0.125]
+    assert (lost.heard_s, lost.sent_s) == (0.125, 0.2)
+
+
+def test_a_finished_stream_has_nothing_to_lose_and_can_be_reset_elsewhere():
+    server = Server()
+    stream = connected(server)
+    stream.feed(pcm(1000))
+    stream.command("flush")
+    exchange(stream, server)
+    server.is_gone = True
+    stream.connected()
+    with pytest.raises(Dropped):
+        exchange(stream, server)
+    stream.connected()
+    stream.command("reset")
+    exchange(stream, server)
+    stream.feed(pcm(500))
+    exchange(stream, server)
+    assert server.heard == pcm(500) and stream.restarts == 0 and stream.duration_s == 500 / RATE
 
 
 def restarted(server: Server, heard_samples: int, waiting_samples: int) -> ClientStream:
@@ -340,22 +233,6 @@ def test_a_reset_needs_no_old_stream():
     assert not stream.waits and stream.restarts == 0
 
 
-@pytest.mark.parametrize("code", ["idle", "slow_reader", "shutting_down", "busy"])
-def test_some_errors_only_end_the_connection(code):
-    stream = connected(Server())
-    with pytest.raises(Dropped, match=code):
-        stream.receive(told("error", code=code, message="come again", fatal=True))
-
-
-@pytest.mark.parametrize("code", ["taken_over", "unauthorized", "internal"])
-def test_other_errors_end_the_stream(code):
-    stream = connected(Server())
-    with pytest.raises(ServerRefused, match="because") as refused:
-        stream.receive(told("error", code=code, message="because", fatal=True))
-    assert (refused.value.code, refused.value.message) == (code, "because")
-    assert stream.closed
-
-
 def test_a_server_without_room_refuses_at_first():
     stream = ClientStream(Hello())
     with pytest.raises(ServerRefused, match="busy"):
@@ -368,10 +245,10 @@ def test_a_message_that_never_came_is_noticed():
         stream.receive(told("was_reset", seq=3))
 
 
-@pytest.mark.parametrize("message", ["<html>", "[]", '{"type": "ready"}', '{"no": "type"}', b"\x00"])
-def test_what_is_no_message_of_the_protocol_is_one_clear_error(message):
-    with pytest.raises(ServerRefused, match="Is it a streamrnn server"):
-        connected(Server()).receive(message)
+def test_a_server_that_ends_and_had_said_more_than_came_is_noticed():
+    stream = connected(Server())
+    with pytest.raises(ConnectionLost, match="1 to 3 never came"):
+        stream.receive(told("going", received_samples=0, said=3, state=""))
 
 
 def test_messages_of_later_versions_are_passed_over():

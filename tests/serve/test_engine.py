@@ -7,6 +7,8 @@ from functools import partial
 import numpy as np
 import pytest
 
+from streamrnn.audio import StreamingResampler
+from streamrnn.runtime import QueueFull
 from streamrnn.serve import ServerSettings
 from streamrnn.serve.engine import Engine
 from streamrnn.serve.metrics import Metrics
@@ -131,3 +133,38 @@ def test_an_engine_without_streams_does_nothing(with_engine, monkeypatch):
 
     assert with_engine(work) <= 1
     assert len(ticks) >= 2
+
+
+def test_what_is_resampled_or_mixed_down_is_so_in_the_engines_thread_and_none_of_it_is_lost(with_engine, monkeypatch):
+    threads, process = set(), StreamingResampler.process
+
+    def noted(self, samples):
+        threads.add(threading.current_thread().name)
+        return process(self, samples)
+
+    monkeypatch.setattr(StreamingResampler, "process", noted)
+
+    async def work(engine):
+        stream, answers = await engine.open(44_100, {}, channels=8), asyncio.Queue()
+        engine.hear(stream, answers.put_nowait)
+        chunk, fed = np.zeros((4410, 8), np.int16), 0
+        while fed < 30:
+            try:
+                engine.feed(stream, chunk)
+                fed += 1
+            except QueueFull:
+                await answers.get()
+        assert engine.is_behind(stream)
+        await engine.finish(stream)
+        while not (await answers.get()).finished:
+            pass
+        finished_s = stream.duration_s
+        await engine.reset(stream)
+        engine.feed(stream, chunk)
+        await engine.finish(stream)
+        while not (await answers.get()).finished:
+            pass
+        return finished_s, stream.duration_s
+
+    assert with_engine(work) == (3.0, 0.1)
+    assert threads == {"streamrnn loudness"}

@@ -35,6 +35,12 @@ def test_a_hello_says_all_that_was_asked_for():
     assert Hello.parse(asked.as_text()) == asked
 
 
+@pytest.mark.parametrize(("field", "needed"), [("sample_rate", "8000 to"), ("channels", "1 to")])
+def test_a_zero_is_sent_and_refused(field, needed):
+    with pytest.raises(ProtocolError, match=f"{field} is 0; it must be {needed}"):
+        Hello.parse(Hello(**{field: 0}).as_text())
+
+
 def test_null_is_as_good_as_leaving_a_field_out():
     assert Hello.parse(hello(model=None, resume=None)) == Hello()
 

@@ -1,12 +1,19 @@
 """What clients do wrong: each is answered with its code, and hurts no other stream."""
 
+import contextlib
 import json
+import threading
 
 import numpy as np
 import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
 
+from streamrnn.audio import StreamingResampler
 from streamrnn.decisions import SpeechDecoder
 from streamrnn.runtime import Listener
+from streamrnn.serve import ServerSettings, serve
+from streamrnn.serve.engine import RESTARTS, EngineFailed
 
 BROKEN = 0.123
 HELLO = {"type": "hello", "version": 1}
@@ -87,8 +94,9 @@ def test_more_than_twenty_wrong_messages_of_sound_in_a_row_end_the_connection(se
     for _ in range(21):
         client.socket.send(b"\0\0\0")
     messages, code, reason = client.ending()
-    assert [m["code"] for m in messages if m["type"] == "error"] == ["bad_audio"] * 61
-    assert (messages[-1]["fatal"], code, reason) == (True, 1007, "bad_audio")
+    errors = [m for m in messages if m["type"] == "error"]
+    assert [error["code"] for error in errors] == ["bad_audio"] * 61
+    assert (errors[-1]["fatal"], code, reason) == (True, 1007, "bad_audio")
 
 
 def test_sound_after_flush_is_refused_until_reset(server, talk, bursts):
@@ -130,14 +138,15 @@ def test_errors_are_counted_by_code(running, talk):
         assert b'streamrnn_errors_total{code="unknown_model"} 2.0' in server.server.metrics.as_text()
 
 
+@pytest.mark.parametrize("error", [ValueError, IndexError, TypeError, MemoryError])
 def test_a_stream_whose_decoder_fails_is_given_up_and_the_others_go_on(
-    running, loudness, talk, bursts, monkeypatch, eventually
+    running, loudness, talk, bursts, monkeypatch, eventually, caplog, error
 ):
     push = SpeechDecoder.push
 
     def push_unless_broken(self, outputs):
         if self.settings.threshold == BROKEN:
-            raise ValueError("no such score")
+            raise error("no such score")
         return push(self, outputs)
 
     monkeypatch.setattr(SpeechDecoder, "push", push_unless_broken)
@@ -152,20 +161,82 @@ def test_a_stream_whose_decoder_fails_is_given_up_and_the_others_go_on(
         assert "score" not in messages[-1]["message"]
         assert sound.flush()[-1]["duration_s"] == 0.5
         eventually(lambda: len(server.server.sessions) == 1)
+        assert server.server.state == "ok" and "stream failed" in caplog.text
 
 
-def test_when_an_engine_fails_its_streams_are_told_and_the_server_says_so(running, talk, bursts, monkeypatch, caplog):
+def test_a_stream_whose_resampler_fails_is_given_up_and_the_others_go_on(
+    running, talk, bursts, monkeypatch, eventually
+):
+    process = StreamingResampler.process
+
+    def process_unless_broken(self, samples):
+        if self.source_rate == 8000:
+            raise IndexError("no such phase")
+        return process(self, samples)
+
+    monkeypatch.setattr(StreamingResampler, "process", process_unless_broken)
     with running() as server:
-        client = talk(server)
-        client.hello()
-
-        def tick():
-            raise MemoryError("no more")
-
-        monkeypatch.setattr(server.server.engines["loudness"]._pool, "tick", tick)
-        messages, code, _ = client.ending()
+        broken, sound = talk(server), talk(server)
+        broken.hello(sample_rate=8000)
+        sound.hello(sample_rate=48_000, channels=2)
+        broken.send(bursts(0.5, 8000))
+        sound.send(bursts(0.5, 48_000, 2))
+        messages, code, _ = broken.ending()
         assert (messages[-1]["code"], code) == ("internal", 1011)
-        assert server.server.state == "failed"
-        other = talk(server)
-        assert other.hello()["code"] == "internal"
-    assert "engine failed" in caplog.text
+        assert sound.flush()[-1]["duration_s"] == 0.5
+        eventually(lambda: len(server.server.sessions) == 1)
+
+
+def tick():
+    raise MemoryError("no more")
+
+
+def test_when_an_engine_fails_its_streams_are_told_and_it_begins_anew(running, talk, bursts, monkeypatch, caplog):
+    with running() as server:
+        for _ in range(RESTARTS):
+            client, other = talk(server), talk(server)
+            client.hello()
+            other.hello(sample_rate=8000)
+            monkeypatch.setattr(server.server.engines["loudness"]._pool, "tick", tick)
+            for lost in (client, other):
+                messages, code, _ = lost.ending()
+                assert (messages[-1]["code"], code) == ("internal", 1011)
+            after = talk(server)
+            assert after.hello()["type"] == "ready"
+            after.send(bursts(0.5))
+            assert after.flush()[-1]["duration_s"] == 0.5
+            after.say("close")
+            after.ending()
+        assert server.server.state == "ok" and not server.server.sessions
+    assert caplog.text.count("engine failed") == RESTARTS
+
+
+def test_an_engine_that_fails_again_and_again_ends_the_server(running, talk, monkeypatch, loudness):
+    monkeypatch.setattr("streamrnn.serve.engine.RESTARTS", 0)
+    with running() as server:
+        client, other = talk(server), talk(server)
+        client.hello()
+        monkeypatch.setattr(server.server.engines["loudness"]._pool, "tick", tick)
+        assert client.ending()[1] == 1011
+        assert other.ending()[0][-1]["code"] == "shutting_down"
+        assert server.server.has_failed
+
+
+def test_serving_says_that_it_failed(loudness, monkeypatch):
+    monkeypatch.setattr("streamrnn.serve.engine.RESTARTS", 0)
+    monkeypatch.setattr("streamrnn.runtime.Pool.tick", lambda self: tick())
+    with pytest.raises(EngineFailed, match="loudness"):
+        serve({"loudness": loudness}, ServerSettings(port=0, shutdown_s=1.0), _say_hello)
+
+
+def _say_hello(url: str) -> None:
+    def talk():
+        with (
+            contextlib.suppress(ConnectionClosed),
+            connect(url.replace("http", "ws") + "/v1/stream", proxy=None) as peer,
+        ):
+            peer.send(json.dumps(HELLO))
+            while True:
+                peer.recv(20)
+
+    threading.Thread(target=talk, daemon=True).start()

@@ -139,8 +139,9 @@ def test_browsers_are_told_to_run_nothing_but_the_page(server, get):
         assert "server" not in headers
 
 
-def test_other_methods_are_refused(server, get):
-    answer = get(server, "/v1/models", "DELETE")
+@pytest.mark.parametrize(("path", "method"), [("/v1/models", "DELETE"), ("/v1/recordings", "GET"), ("/", "DELETE")])
+def test_other_methods_are_refused(server, get, path, method):
+    answer = get(server, path, method)
     assert (answer.status_code, answer.json()["error"]["code"]) == (405, "bad_request")
 
 
@@ -182,3 +183,20 @@ def test_a_failure_of_the_server_says_nothing_of_its_inside(running, get, monkey
         answer = get(server, "/metrics")
     assert (answer.status_code, answer.json()["error"]["code"]) == (500, "internal")
     assert "secret" not in answer.text and "secret" in caplog.text
+
+
+def test_a_listed_page_may_send_recordings_however_its_origin_was_written(running):
+    with running(origins=("HTTPS://Friends.example:443/",)) as server:
+        asks = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization,content-type"}
+        for origin, status in (("https://friends.example", 200), ("https://evil.example", 400)):
+            headers = {"Origin": origin, **asks}
+            assert httpx.options(f"{server.url}/v1/recordings", headers=headers, trust_env=False).status_code == status
+
+
+def test_a_server_without_a_token_does_not_answer_to_names_that_it_was_not_told(running, get, monkeypatch):
+    monkeypatch.delenv("STREAMRNN_TOKEN", raising=False)
+    with running(origins=("http://known.example",)) as server:
+        for path in ("/v1/models", "/metrics"):
+            assert get(server, path, headers={"Host": "rebound.example"}).status_code == 403
+            assert get(server, path, headers={"Host": "known.example"}).status_code == 200
+        assert get(server, "/healthz", headers={"Host": "rebound.example"}).status_code == 200

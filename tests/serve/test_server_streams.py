@@ -1,6 +1,7 @@
 """Live streams over a WebSocket: what comes back is what a Listener or an Enhancer gives."""
 
 import json
+import time
 
 import httpx
 import numpy as np
@@ -17,7 +18,7 @@ SAMPLE_NAMES = ("conversation.flac", "telephone_8k.wav", "stereo_44k.flac")
 
 def events_of(messages) -> list[Event]:
     found = [m for m in messages if isinstance(m, dict) and m["type"] == "event"]
-    return [Event(**{name: m[name] for name in Event.__slots__}) for m in found]
+    return [Event(**{name: m[name] for name in Event.__slots__ if name in m}) for m in found]
 
 
 def sound_of(messages, encoding="s16le") -> np.ndarray:
@@ -215,3 +216,35 @@ def test_every_text_message_is_an_object_with_a_type(server, talk, bursts):
     client.say("close")
     messages, _, _ = client.ending()
     assert all(json.loads(json.dumps(m))["type"] for m in messages)
+
+
+def test_speech_ends_when_no_more_sound_comes_and_the_stream_goes_on(running, loudness, talk, bursts):
+    with running(silence_s=0.5, resume_s=5.0) as server:
+        client = talk(server)
+        client.hello()
+        # It ends in the middle of a tone.
+        client.send(bursts(0.8))
+        kinds = [m["kind"] for m in [client.until("event")[-1], client.until("event")[-1]]]
+        assert kinds == ["speech_start", "speech_end"]
+        client.send(bursts(0.8)[8000:])
+        kinds = [m["kind"] for m in [client.until("event")[-1], client.until("event")[-1]]]
+        assert kinds == ["speech_start", "speech_end"]
+        assert client.flush()[-1]["duration_s"] == 1.1
+        assert server.server.state == "ok"
+
+
+def test_a_server_that_stood_still_blames_nobody(running, talk, bursts, eventually):
+    with running(idle_s=60.0, resume_s=60.0) as server:
+        client, lost = talk(server), talk(server)
+        for one in (client, lost):
+            one.hello()
+        client.send(bursts(0.8))
+        client.until("event")
+        lost.drop()
+        eventually(lambda: any(session.connection is None for session in server.server.sessions.values()))
+        now = time.monotonic() + 3600
+        server.ask(lambda: server.server._look(now, 3600.0))
+        assert len(server.server.sessions) == 2 and len(server.server.connections) == 1
+        assert [m["kind"] for m in client.flush() if m["type"] == "event"] == ["speech_end"]
+        server.ask(lambda: server.server._look(now + 3600, 0.0))
+        assert client.ending()[2] == "idle"

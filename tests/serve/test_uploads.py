@@ -3,7 +3,6 @@
 import io
 import struct
 import tempfile
-from pathlib import Path
 
 import httpx
 import numpy as np
@@ -13,6 +12,7 @@ import soundfile
 from streamrnn.decisions import Event
 from streamrnn.runtime import enhance_file
 from streamrnn.runtime.files import run_file_events
+from streamrnn.serve.uploads import Uploads
 
 
 @pytest.fixture(scope="module")
@@ -152,11 +152,62 @@ def test_only_a_few_recordings_are_received_at_once(running, raw, send, recordin
         assert waiting.labels("done")._value.get() == 1
 
 
-def test_no_file_is_left_behind(running, send, recording, bursts, quieter, tmp_path, monkeypatch, eventually):
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+def test_no_file_ever_has_a_name(running, send, raw, recording, bursts, quieter, tmp_path, monkeypatch):
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    seen, receive = [], Uploads._receive
+
+    async def noted(self, request, file):
+        await receive(self, request, file)
+        seen.append(list(folder.iterdir()))
+
+    monkeypatch.setattr(Uploads, "_receive", noted)
     body = recording(bursts(0.5))
-    (tmp_path / "recording.wav").unlink()
     with running({"quieter": quieter}) as server:
         assert send(server, body).status_code == 200
         assert send(server, body[:40]).status_code == 400
-        eventually(lambda: not list(Path(tmp_path).iterdir()))
+        assert seen == [[], []] and not list(folder.iterdir())
+
+
+@pytest.mark.parametrize(
+    "fields", [{}, {"before": (None, "text")}, {"a": (None, "1"), "b": (None, "--boundary\r\n\r\n")}]
+)
+def test_a_form_brings_its_file(recorder, recording, bursts, fields):
+    body = recording(bursts(2.5))
+    with httpx.Client(trust_env=False) as client:
+        url = f"{recorder.url}/v1/recordings"
+        form = client.post(url, files={**fields, "file": ("r.wav", body), "after": (None, "more")})
+        assert form.json() == client.post(url, content=body).json() and form.json()["events"]
+        for files in ({"text": (None, "no file")}, {f"f{n}": (None, "1") for n in range(40)} | {"f": ("r", body)}):
+            assert refusal(client.post(url, files=files)) == (400, "bad_request")
+        for kind in (
+            "multipart/form-data",
+            "multipart/form-data; boundary=",
+            f"multipart/form-data; boundary={99 * 'x'}",
+        ):
+            assert refusal(client.post(url, content=body, headers={"content-type": kind})) == (400, "bad_request")
+        cut = client.post(
+            url, content=b"--b\r\nfilename\r\n\r\n" + body, headers={"content-type": "multipart/form-data; boundary=b"}
+        )
+        assert cut.json() == form.json()
+
+
+def sds() -> bytes:
+    """The head of a MIDI sample dump, a format which libsndfile reads and tells of on standard output."""
+    return bytes.fromhex("F07E000100001018A06B0300000000000000000000F7") + bytes(500)
+
+
+@pytest.mark.parametrize("tags", [b"", b"ID3\4\0\0\0\0\0\0"])
+def test_formats_that_nobody_named_are_not_even_looked_at(recorder, send, capfd, tags):
+    assert refusal(send(recorder, tags + sds())) == (400, "bad_audio")
+    assert capfd.readouterr().out == ""
+
+
+def test_rates_whose_conversion_costs_too_much_are_refused(recorder, send, recording, bursts):
+    assert refusal(send(recorder, recording(bursts(0.2, 44_101), 44_101))) == (400, "bad_audio")
+
+
+def test_a_recording_that_takes_too_long_is_given_up(running, send, recording, bursts):
+    with running(upload_work_s=1e-9) as server:
+        assert refusal(send(server, recording(bursts(0.5)))) == (413, "too_large")

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import soak
+from benchmarks.soak import bench_soak
 from streamrnn.audio import read_audio
-from streamrnn.bench import serve, soak
+from streamrnn.bench import serve
 from streamrnn.bench.serve import bench_serve
 from streamrnn.bench.server_process import ServerProcess
-from streamrnn.bench.soak import bench_soak
 from streamrnn.decisions import segments
 from streamrnn.serve import ConnectionLost, connect
 

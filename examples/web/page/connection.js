@@ -59,6 +59,8 @@ export class Connection {
 
   retry() {}
 
+  hearLastWords() {}
+
   #hear({ ready, reason, events = [], levels, sound, first, received, step, isFlushed }) {
     if (this.#isEnded) return;
     if (reason !== undefined) return this.#refuse(reason);

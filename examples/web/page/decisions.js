@@ -4,6 +4,8 @@
 export function makeDecoder(about) {
   const Decoder = { SpeechSettings: SpeechDecoder, KeywordSettings: KeywordDecoder }[about.decision_kind];
   if (Decoder === undefined) throw new Error(`There is no decoder here for ${about.decision_kind}, which ${about.name} needs.`);
+  // What is not sure enough would be answered nevertheless.
+  if (about.decision?.hand_over) throw new Error(`${about.name} hands over what it is not sure of, which no decoder here does.`);
   return new Decoder(about);
 }
 

@@ -12,6 +12,8 @@ const MICROPHONE_ERRORS = {
   NotReadableError: "The microphone can't be opened; another program may be using it. Close that one and try again.",
 };
 
+const PAUSED = "The browser has paused the microphone, for a call or another page. Come back to this page, and it goes on.";
+
 /** An error whose message is meant for the person at the page. */
 export class SoundError extends Error {}
 
@@ -21,6 +23,10 @@ async function startContext(options) {
   await context.audioWorklet.addModule(new URL("worklet.js", import.meta.url));
   // Not awaited: without a click the browser leaves this open until there is one.
   context.resume();
+  // Phones stop the sound of pages in the background, and for calls; it does not come back by itself.
+  const wake = () => document.hidden || context.state === "running" || context.state === "closed" || context.resume();
+  document.addEventListener("visibilitychange", wake);
+  context.addEventListener("statechange", () => context.state === "closed" && document.removeEventListener("visibilitychange", wake));
   return context;
 }
 
@@ -33,19 +39,26 @@ function makeNode(context, name) {
 
 /** The microphone, as it is: without the browser's own noise suppression. */
 export class Microphone {
-  /** Calls onEnd(message) when the microphone goes away by itself. Raises SoundError. */
-  static async open(onEnd) {
+  /** Calls onEnd(message) when the microphone goes away by itself, and onPause(message) when the browser pauses it; the
+   * message is empty when it goes on. Raises SoundError. */
+  static async open(onEnd, onPause) {
     // The context first: what the microphone hears before somebody listens is lost.
     const context = await startContext({ latencyHint: "interactive" });
     try {
-      return new Microphone(context, await askForMicrophone(), onEnd);
+      return new Microphone(context, await askForMicrophone(), onEnd, onPause);
     } catch (error) {
       context.close();
       throw error;
     }
   }
 
-  constructor(context, stream, onEnd) {
+  constructor(context, stream, onEnd, onPause) {
+    let isPaused = false;
+    context.addEventListener("statechange", () => {
+      if (context.state === "closed" || (context.state === "running" && !isPaused)) return;
+      isPaused = context.state !== "running";
+      onPause(isPaused ? PAUSED : "");
+    });
     this.context = context;
     this.stream = stream;
     this.sampleRate = context.sampleRate;

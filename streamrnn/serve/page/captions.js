@@ -27,12 +27,18 @@ export class Captions {
         return;
       case "speech_end":
         return this.#endSpeech(event);
+      case "label":
+        if (event.end_s !== null) return this.#endSpeech(event);
+        this.open = this.#append(event.start_s, null, event.label, "speech");
+        return;
       case "keyword":
         this.said = event.label;
         return this.#append(event.start_s, null, event.label, "word", event.score);
       case "partial":
         this.said = event.label;
         return;
+      case "abstain":
+        return this.#append(event.start_s, event.end_s, `${event.label}? A person should look: ${event.reason}`, "remark");
       case "endpoint":
         this.said = event.label;
         return this.#append(event.start_s, event.end_s, event.label, "text");
@@ -54,7 +60,7 @@ export class Captions {
   update(session, now_s) {
     if (session.isLost) return this.#say("Waiting for the server", "quiet", "");
     const span = session.timeline.spans.findLast((s) => s.start_s <= now_s && (s.end_s === null || s.end_s > now_s));
-    if (span) return this.#say("Speech", "speech", `${Math.max(0, now_s - span.start_s).toFixed(1)} s`);
+    if (span) return this.#say(nameOf(span.label), "speech", `${Math.max(0, now_s - span.start_s).toFixed(1)} s`);
     if (this.said) return this.#say(this.said, session.timeline.partial ? "partial" : "word", "");
     if (session.clean) return this.#say(takenAway(session.heard, session.clean), "speech", "taken away in the last second");
     this.#say(session.isOver ? "Silence" : "Listening", "quiet", "");
@@ -68,7 +74,7 @@ export class Captions {
   }
 
   #endSpeech(event) {
-    if (this.open === null) this.open = this.#append(event.start_s, null, "speech", "speech");
+    if (this.open === null) this.open = this.#append(event.start_s, null, event.label, "speech");
     this.open.show(event.end_s, event.score);
     this.open = null;
   }
@@ -83,6 +89,9 @@ export class Captions {
     return line;
   }
 }
+
+/** A label as it begins a line. */
+const nameOf = (label) => label.charAt(0).toUpperCase() + label.slice(1);
 
 /** By how much the cleaned sound is quieter, in words. */
 function takenAway(heard, clean) {

@@ -3,6 +3,8 @@
 const MESSAGE_S = 0.25;
 const BUFFERED_BYTES = 262_144;
 const PUMP_MS = 20;
+// Longer messages are not taken of somebody whom the server does not know yet.
+const STATE_BYTES = 8192;
 const READY_TIMEOUT_MS = 10_000;
 const FIRST_BACKOFF_MS = 250;
 const LONGEST_BACKOFF_MS = 5_000;
@@ -31,6 +33,9 @@ export class Connection {
   #watchdog = 0;
   #reason = "";
   #whyAnew = "";
+  #handedOver = null;
+  #isGoing = false;
+  #lastWords = [];
 
   constructor(url, hello, outbox, handlers) {
     this.url = url;
@@ -48,7 +53,7 @@ export class Connection {
   /** Sends what the outbox holds, as far as the network takes it. */
   pump() {
     clearTimeout(this.#pumping);
-    if (!this.isLive) return;
+    if (!this.isLive || this.#isGoing) return;
     if (this.outbox.sent < this.outbox.oldest) return this.#beginAnew("The server could not keep up.");
     while (this.#socket.bufferedAmount < BUFFERED_BYTES) {
       const part = this.outbox.next(Math.round(MESSAGE_S * this.hello.sample_rate));
@@ -69,6 +74,16 @@ export class Connection {
     if (this.#ended) return;
     if (this.isLive) this.#tell({ type: "close" });
     this.#end("ended", "");
+  }
+
+  /** Gives what a server that ended said of the end of the sound that it had heard, to whoever does not go on. */
+  hearLastWords() {
+    const words = this.#lastWords;
+    this.#lastWords = [];
+    for (const word of words) {
+      if (word instanceof Int16Array) this.#giveSound(word);
+      else this.handlers.event(this.#shifted(word));
+    }
   }
 
   /** Tries at once instead of waiting. */
@@ -92,8 +107,11 @@ export class Connection {
   }
 
   #sayHello() {
-    const resume = this.#session && { ...this.#session, seq: this.#seq };
+    const state = this.#handedOver;
+    const resume = this.#session && { ...this.#session, seq: this.#seq, ...(state && { state_bytes: state.length }) };
     this.#tell({ type: "hello", version: 1, encoding: "s16le", channels: 1, ...this.hello, ...(resume && { resume }) });
+    if (!resume || !state) return;
+    for (let at = 0; at < state.length; at += STATE_BYTES) this.#socket.send(state.subarray(at, at + STATE_BYTES));
   }
 
   #tell(message) {
@@ -103,6 +121,10 @@ export class Connection {
   #hear(data) {
     if (typeof data !== "string") return this.#hearSound(new Int16Array(data));
     const message = JSON.parse(data);
+    if (this.#isGoing && message.type !== "error") {
+      if (message.type === "event") this.#lastWords.push(message);
+      return;
+    }
     // That of ready is how far the server is, not what came here.
     if (message.seq !== undefined && message.type !== "ready") this.#seq = message.seq;
     switch (message.type) {
@@ -115,6 +137,8 @@ export class Connection {
       case "progress":
         this.outbox.confirm(this.#origin + message.received_samples);
         return this.pump();
+      case "going":
+        return this.#letGoing(message);
       case "flushed":
         this.#flush = "done";
         return this.handlers.flushed(message.duration_s + this.#origin_s);
@@ -123,8 +147,18 @@ export class Connection {
     }
   }
 
+  /** The server ends: another one may go on with the state, which is that after the sound received so far. */
+  #letGoing({ received_samples, state }) {
+    this.#isGoing = true;
+    this.#handedOver = state ? Uint8Array.from(atob(state), (byte) => byte.charCodeAt(0)) : null;
+    this.#lastWords = [];
+    this.outbox.confirm(this.#origin + received_samples);
+  }
+
   #begin(ready) {
     clearTimeout(this.#watchdog);
+    this.#handedOver = null;
+    this.#lastWords = [];
     const isResumed = this.#session !== null;
     this.#session = { session: ready.session, secret: ready.secret };
     // Only now: while there was no server, the outbox may have given up more.
@@ -142,8 +176,13 @@ export class Connection {
   }
 
   #hearSound(samples) {
-    const first = this.#origin + this.#given;
+    if (this.#isGoing) return this.#lastWords.push(samples);
     this.#seq += 1;
+    this.#giveSound(samples);
+  }
+
+  #giveSound(samples) {
+    const first = this.#origin + this.#given;
     this.#given += samples.length;
     this.handlers.sound(samples, first);
   }
@@ -163,7 +202,8 @@ export class Connection {
 
   /** Another stream, from the oldest sound that the server had not confirmed. */
   #beginAnew(reason) {
-    this.#session = null;
+    this.hearLastWords();
+    this.#session = this.#handedOver = null;
     this.#seq = this.#given = 0;
     this.#whyAnew = reason;
     this.#letGo();
@@ -189,6 +229,7 @@ export class Connection {
     for (const timer of [this.#pumping, this.#retrying, this.#watchdog]) clearTimeout(timer);
     const socket = this.#socket;
     this.#socket = this.#ready = null;
+    this.#isGoing = false;
     // Browsers complain of a socket that is closed while it opens.
     if (socket?.readyState === WebSocket.CONNECTING) socket.onopen = () => socket.close();
     else socket?.close();

@@ -202,8 +202,14 @@ export class Scope {
       if (end_s < this.from_s) continue;
       this.#bar(span.start_s, end_s, palette.speech);
       if (span.end_s !== null) span.text ??= `${(span.end_s - span.start_s).toFixed(1)} s`;
-      context.fillText(span.text ?? span.label, this.xOf(span.start_s), WORDS_HEIGHT - 13);
+      const text = span.text ?? span.label;
+      context.fillText(text, this.#inside(this.xOf(span.start_s), context.measureText(text).width), WORDS_HEIGHT - 13);
     }
+  }
+
+  /** Where a text begins, so that the last one is not cut. */
+  #inside(x, width) {
+    return x > this.width ? x : Math.min(x, this.width - width);
   }
 
   #bar(start_s, end_s, colour) {
@@ -223,7 +229,7 @@ export class Scope {
     context.textBaseline = "alphabetic";
     for (const word of words) {
       word.width ??= context.measureText(word.label).width;
-      const x = this.xOf(word.start_s);
+      const x = this.#inside(this.xOf(word.start_s), word.width);
       if (x > this.width || x + word.width < 0) continue;
       this.#bar(word.start_s, word.end_s, palette.word);
       const row = x >= this.wordEnds[0] + WORD_GAP ? 0 : 1;

@@ -4,10 +4,11 @@ import { Microphone, Player, SoundError } from "./audio.js";
 import { Captions } from "./captions.js";
 import { Scope } from "./drawing.js";
 import { LevelHistory, SoundHistory } from "./history.js";
-import { describe, fetchModels } from "./models.js";
+import { byKind, describe, fetchModels, fetchSample } from "./models.js";
 import { Playback } from "./playback.js";
 import { openRecording } from "./recording.js";
 import { MicrophoneSession, RecordingSession } from "./session.js";
+import { Settings } from "./settings.js";
 import { notify, showNumbers, showState } from "./status.js";
 import { setText } from "./text.js";
 import { ViewClock } from "./time.js";
@@ -16,7 +17,8 @@ import { Timeline } from "./timeline.js";
 const NUMBERS_MS = 250;
 const WATCH_MS = 5000;
 const RETRY_MS = 1000;
-const CONTROLS = ["model", "microphone", "open"];
+// A page without a server has neither samples nor sliders.
+const CONTROLS = ["model", "microphone", "open", "sample"].filter((id) => document.getElementById(id));
 
 const byId = (id) => document.getElementById(id);
 
@@ -33,16 +35,18 @@ class Page {
     this.scope = new Scope(byId("scope"));
     this.captions = new Captions(byId("now"), byId("log"));
     this.playback = new Playback(() => this.#playAgain());
+    this.settings = byId("settings") ? new Settings(() => this.#hearAgain()) : { chosen: {}, show() {} };
     this.#listen();
     this.#watch();
     requestAnimationFrame((now_ms) => this.#frame(now_ms));
-    setInterval(() => this.session && showNumbers(this.session), NUMBERS_MS);
+    setInterval(() => showNumbers(this.session), NUMBERS_MS);
   }
 
   #listen() {
     byId("microphone").addEventListener("click", () => (this.#isHearing ? this.#stopMicrophone() : this.#useMicrophone()));
     byId("open").addEventListener("click", () => byId("file").click());
     byId("file").addEventListener("change", (event) => this.#openFile(event.target));
+    byId("sample")?.addEventListener("click", () => this.#useFile(() => fetchSample(this.#model)));
     byId("model").addEventListener("change", () => this.#changeModel());
     byId("hear-clean").addEventListener("change", () => this.#hearClean());
     byId("token-form").addEventListener("submit", (event) => this.#useToken(event));
@@ -78,9 +82,10 @@ class Page {
   #offer(models) {
     const isNew = models.map(({ name }) => name).join() !== this.models.map(({ name }) => name).join();
     this.models = models;
-    if (isNew) byId("model").replaceChildren(...models.map(({ name }) => new Option(name, name)));
+    if (isNew) byId("model").replaceChildren(...byKind(models));
     this.#enable(true);
     setText(byId("about"), describe(this.#model));
+    this.settings.show(this.#model);
     if (!this.isRefused) showState("ready");
   }
 
@@ -111,6 +116,12 @@ class Page {
 
   #changeModel() {
     byId("about").textContent = describe(this.#model);
+    this.settings.show(this.#model);
+    this.#hearAgain();
+  }
+
+  /** With another model, or other settings. */
+  #hearAgain() {
     if (this.#isHearing) this.#useMicrophone();
     else this.#playAgain();
   }
@@ -127,7 +138,7 @@ class Page {
 
   async #useMicrophone() {
     await this.#start(async (isWanted) => {
-      const microphone = await Microphone.open((reason) => this.#lostMicrophone(reason));
+      const microphone = await Microphone.open((reason) => this.#lostMicrophone(reason), notify);
       if (!isWanted()) return microphone.close();
       this.session = new MicrophoneSession(microphone, this.#model, this.#options);
       byId("monitor").hidden = this.session.clean === null;
@@ -155,7 +166,7 @@ class Page {
 
   async #useFile(file) {
     await this.#start(async (isWanted) => {
-      const recording = await openRecording(file);
+      const recording = await openRecording(file instanceof Function ? await file() : file);
       if (!isWanted()) return;
       this.recording = recording;
       await this.#play(isWanted);
@@ -206,7 +217,7 @@ class Page {
   get #options() {
     const { protocol, host, pathname } = location;
     const url = `${protocol === "https:" ? "wss" : "ws"}://${host}${pathname.replace(/[^/]*$/, "")}v1/stream`;
-    return { url, token: this.token, view: this.#view() };
+    return { url, token: this.token, settings: this.settings.chosen, view: this.#view() };
   }
 
   /** What a session tells; one that was ended has no say any more. */

@@ -15,7 +15,7 @@ const FEED_S = 1;
 
 /** What both kinds of source share. `view` hears: state, ready, event, restarted, flushed, notice, moved. */
 class Session {
-  constructor(model, sampleRate, longest_s, { url, token, view }) {
+  constructor(model, sampleRate, longest_s, { url, token, settings = {}, view }) {
     this.model = model;
     this.sampleRate = sampleRate;
     this.view = view;
@@ -27,10 +27,10 @@ class Session {
     this.meter = new LatencyMeter();
     this.outbox = new Outbox(Math.round(OUTBOX_S * sampleRate));
     this.settings = model.settings;
-    this.isOver = this.isStopped = this.isLost = false;
+    this.isOver = this.isStopped = this.isLost = this.isRefused = false;
     // How far the server has told what it heard.
     this.known_s = Infinity;
-    const hello = { model: model.name, sample_rate: sampleRate, levels: true, ...(token && { token }) };
+    const hello = { model: model.name, sample_rate: sampleRate, levels: true, settings: { ...settings }, ...(token && { token }) };
     this.connection = new Connection(url, hello, this.outbox, this.#handlers());
   }
 
@@ -58,14 +58,17 @@ class Session {
     this.settings = ready.settings;
     this.latency_ms = ready.latency_ms;
     this.view.ready(ready);
+    if (ready.recorded_days !== undefined) this.view.notice(`This server keeps what it hears, for ${ready.recorded_days} days.`);
   }
 
   #change(name, reason, code) {
-    if (name === "refused") this.isOver = true;
+    if (name === "refused") this.isOver = this.isRefused = true;
     this.isLost = name === "lost";
     this.view.state(name, reason, code);
     // Nobody waits for the last events of a server that is gone.
-    if (name === "lost" && this.isStopped) this.flushed(this.now_s);
+    if (name !== "lost" || !this.isStopped) return;
+    this.connection.hearLastWords();
+    this.flushed(this.now_s);
   }
 
   #decide(event) {

@@ -13,6 +13,8 @@ const TEXTS = {
   token: "Token needed",
 };
 
+const NONE = "–";
+
 const byId = (id) => document.getElementById(id);
 
 /** Shows one of the states above; the reason follows in words. */
@@ -33,15 +35,25 @@ export function notify(text) {
   byId("notice").hidden = !text;
 }
 
+/** The figures of a session; dashes where they are not, or no longer, those of the sound that is being heard. */
 export function showNumbers(session) {
-  const measured = session.meter.summary();
-  const hasTime = measured !== null && !session.isAtOnce;
-  setText(byId("latency"), hasTime ? `${Math.round(measured.median_ms)} ms` : "–");
-  setText(byId("worst"), hasTime ? `${Math.round(measured.worst_ms)} ms` : "–");
-  setText(byId("algorithmic"), session.latency_ms === undefined ? "–" : `${Math.round(session.latency_ms)} ms`);
-  setText(byId("heard"), `${clockText(session.outbox.written / session.sampleRate)} at ${session.sampleRate / 1000} kHz`);
-  setText(byId("speed"), session.took_ms ? `${Math.round((1000 * session.recording.duration_s) / session.took_ms)} ×` : "–");
-  byId("speed").parentElement.hidden = !session.isAtOnce;
-  setText(byId("resumed"), String(session.connection.resumed));
-  byId("resumed").parentElement.hidden = session.connection.resumed === 0;
+  const isHeard = session !== null && !session.isRefused;
+  const measured = isHeard && !session.isLost && !session.isAtOnce ? session.meter.summary() : null;
+  const resumed = isHeard ? session.connection.resumed : 0;
+  setText(byId("latency"), measured ? `${Math.round(measured.median_ms)} ms` : NONE);
+  setText(byId("worst"), measured ? `${Math.round(measured.worst_ms)} ms` : NONE);
+  setText(byId("algorithmic"), isHeard && session.latency_ms !== undefined ? `${Math.round(session.latency_ms)} ms` : NONE);
+  setText(byId("heard"), isHeard ? heardText(session) : NONE);
+  setText(byId("speed"), isHeard && session.took_ms ? speedText(session) : NONE);
+  byId("speed").parentElement.hidden = !session?.isAtOnce;
+  setText(byId("resumed"), String(resumed));
+  byId("resumed").parentElement.hidden = resumed === 0;
+}
+
+function heardText({ outbox, sampleRate }) {
+  return `${clockText(outbox.written / sampleRate)} at ${sampleRate / 1000} kHz`;
+}
+
+function speedText({ recording, took_ms }) {
+  return `${Math.round((1000 * recording.duration_s) / took_ms)} ×`;
 }

@@ -16,6 +16,9 @@ export class Timeline {
         return this.#keep(this.spans, { label: event.label, start_s: event.start_s, end_s: null });
       case "speech_end":
         return this.#endSpeech(event);
+      case "label":
+        if (event.end_s !== null) return this.#endSpeech(event);
+        return this.#keep(this.spans, { label: event.label, start_s: event.start_s, end_s: null });
       case "keyword":
         return this.#keep(this.words, { label: event.label, start_s: event.start_s, end_s: event.end_s ?? event.start_s });
       case "word":

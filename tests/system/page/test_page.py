@@ -124,7 +124,7 @@ def loudness_between(page: Page, version: str, from_s: float, to_s: float) -> fl
     """What is heard of the recording there, in the mean: RMS of the loudspeaker's signal."""
     page.check(f"input[value={version}]")
     page.locator("#position").fill(str(from_s))
-    page.get_by_role("button", name="Play").click()
+    page.get_by_role("button", name="Play", exact=True).click()
     heard = []
     while (position_s := float(page.input_value("#position"))) < to_s:
         if position_s > from_s + 0.2:
@@ -160,12 +160,12 @@ def test_the_cleaned_sound_of_the_microphone_is_heard_once_it_is_switched_on(des
 def test_the_keyboard_is_enough(desk, server):
     visit = desk.visit(server.url, *desk.hearing("stereo_44k.flac"))
     page = visit.page
-    for control in ("microphone", "open", "model"):
+    for control in ("microphone", "open", "sample", "model"):
         page.keyboard.press("Tab")
         expect(page.locator(f"#{control}")).to_be_focused()
         assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
-    page.keyboard.press("Shift+Tab")
-    page.keyboard.press("Shift+Tab")
+    for _ in range(3):
+        page.keyboard.press("Shift+Tab")
     page.keyboard.press("Enter")
     visit.wait_for_state("live")
     visit.wait_until(lambda: len(visit.speech()) == 1)

@@ -14,6 +14,12 @@ GONE = ["WebSocket connection to", "ERR_CONNECTION_REFUSED", "ERR_CONNECTION_RES
 pytestmark = pytest.mark.system
 
 
+def leave(desk, visit, *also: str) -> None:
+    """Closes the page, which would look for its server when that ends with the test."""
+    visit.page.close()
+    desk.forgive(*GONE, *also)
+
+
 def test_a_lost_connection_is_resumed_without_losing_anything(desk, server, expected_speech):
     lines = []
 
@@ -45,7 +51,25 @@ def test_a_dead_server_is_named_and_the_page_goes_on_when_it_is_back(desk, own_s
     expect(visit.page.locator("#log")).to_contain_text("Another stream begins here")
     last = expected_speech("conversation.flac")[-1]
     visit.wait_until(lambda: visit.speech()[-1] == pytest.approx(last, abs=TOLERANCE_S))
-    desk.forgive(*GONE)
+    leave(desk, visit)
+
+
+def test_a_restarted_server_goes_on_with_the_stream_and_no_figure_is_shown_meanwhile(desk, own_server, expected_speech):
+    server = own_server("vad")
+    visit = desk.visit(server.url)
+    visit.open_recording("conversation.flac")
+    visit.wait_until(lambda: len(visit.speech()) == 1)
+    expect(visit.page.locator("#latency")).to_contain_text("ms")
+    server.stop()
+    visit.wait_for_state("lost")
+    expect(visit.page.locator("#latency")).to_have_text("\N{EN DASH}")
+    server.start()
+    visit.wait_for_state("live")
+    expected = expected_speech("conversation.flac")
+    visit.wait_until(lambda: len(visit.speech()) == len(expected))
+    assert visit.speech() == [pytest.approx(span, abs=0.011) for span in expected]
+    assert "Another stream begins" not in visit.page.inner_text("#log")
+    leave(desk, visit)
 
 
 def test_a_stream_begins_with_the_oldest_sound_there_is_when_the_server_was_away_too_long(desk, server):
@@ -100,7 +124,7 @@ def test_a_server_with_a_token_asks_for_it(desk, own_server):
     expect(page.locator("#token-form")).to_be_hidden()
     page.click("#microphone")
     visit.wait_for_state("live")
-    desk.forgive("status of 401")
+    leave(desk, visit, "status of 401")
 
 
 def test_a_refusal_is_shown_with_its_reason(desk, own_server):
@@ -111,6 +135,8 @@ def test_a_refusal_is_shown_with_its_reason(desk, own_server):
     visit.wait_for_state("refused")
     expect(visit.page.get_by_role("alert")).to_contain_text("The stream was refused: no such model")
     expect(visit.page.get_by_role("button", name="Use the microphone")).to_be_enabled()
+    for figure in ("#latency", "#worst", "#algorithmic", "#heard"):
+        expect(visit.page.locator(figure)).to_have_text("\N{EN DASH}")
 
 
 def refuse(websocket) -> None:

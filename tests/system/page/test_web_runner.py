@@ -242,5 +242,6 @@ def test_a_build_without_npm_says_what_to_install(tmp_path: Path):
 def test_a_build_leaves_a_folder_that_is_in_use_alone(tmp_path: Path):
     (tmp_path / "letter.txt").write_text("Dear Sir")
     run = build(tmp_path)
-    assert (run.returncode, run.stderr) == (1, f"{tmp_path} is not empty. Name a new folder.\n")
+    said = f"{tmp_path} is not empty: letter.txt is no part of an earlier page. Name a new folder.\n"
+    assert (run.returncode, run.stderr) == (1, said)
     assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]

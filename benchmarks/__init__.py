@@ -1,0 +1,1 @@
+"""Benchmarks that run from a checkout: other programs, servers for minutes, training speed, what networks remember."""

@@ -1,0 +1,118 @@
+"""Sound from a pipe, in any format."""
+
+import sys
+from collections.abc import Callable, Iterator
+from typing import BinaryIO
+
+import numpy as np
+
+from streamrnn.audio.chunks import AudioError
+from streamrnn.audio.containers import DECODED, FOREIGN, REFUSED, recognise
+from streamrnn.audio.encodings import Encoding
+from streamrnn.audio.pacing import chunk_length
+from streamrnn.audio.pcm import PcmFormat, pcm_format, raw_format, read_wave_header, wave_header
+from streamrnn.audio.source import Source
+from streamrnn.audio.streams import Bytes, DecodedSound, ForeignSound, PcmSound, Sound
+
+# The length in a header for sound of unknown length.
+ENDLESS_BYTES = 0x7FFF0000
+# Limit of the search through the boxes of an MP4 file.
+INDEX_BYTES = 65_536
+
+
+class PipeSource(Source):
+    """Sound from a pipe, as it arrives: raw samples, or a file of any format.
+
+    The constructor waits for the first bytes and recognises files by them. WAVE (`arecord | ...`), RF64, W64, AIFF, AU,
+    CAF, FLAC, Ogg and MP3 are decoded as they arrive, joined files to the last recording; WebM, MP4, AAC and others by
+    the program ffmpeg, if it is installed. An MP4 file with its index at the end is decoded after all of it has
+    arrived. Wrong sizes in a header, from programs that cannot know the length, do no harm.
+
+    One pass only. `close` ends the iteration after the pending read; the stream itself stays open.
+
+    Args:
+        stream: binary; default: standard input.
+        sample_rate: Hz, of raw samples.
+        channels: number of interleaved channels of raw samples.
+        encoding: of raw samples: s16le, f32le, or telephony's mulaw and alaw (G.711).
+        chunk_ms: longest chunk; chunks are shorter if less has arrived.
+
+    Attributes:
+        sample_rate: Hz.
+        channels: number of channels.
+
+    Raises:
+        AudioError: standard input is a terminal; the sound is of a format that cannot be decoded here, or damaged from
+            the start; or an argument is not positive.
+        ValueError: there is no such encoding.
+    """
+
+    def __init__(
+        self,
+        stream: BinaryIO | None = None,
+        sample_rate: int = 16000,
+        channels: int = 1,
+        chunk_ms: float = 100,
+        *,
+        encoding: Encoding = "s16le",
+    ):
+        chunk_length(sample_rate, chunk_ms)
+        self._chunk_ms, raw = chunk_ms, raw_format(sample_rate, channels, encoding)
+        self._sound = self._recognised(Bytes(_reader(_standard_input() if stream is None else stream)), raw)
+        self.sample_rate, self.channels = self._sound.sample_rate, self._sound.channels
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return self._sound.chunks()
+
+    def close(self) -> None:
+        self._sound.close()
+
+    def _recognised(self, data: Bytes, raw: PcmFormat) -> Sound:
+        data.skip_tags()
+        kind = recognise(data.peek)
+        if kind in ("WAVE", "RF64"):
+            return self._wave(data)
+        if kind in DECODED:
+            return DecodedSound(data, kind, self._chunk_ms)
+        if kind in FOREIGN:
+            return ForeignSound(data, kind, self._chunk_ms, whole=kind == "MP4 or M4A" and _has_late_index(data.peek))
+        if kind == REFUSED:
+            raise AudioError(f"the pipe carries {kind}, which is not read. Convert it: sox FILE -t wav - | ...")
+        return PcmSound(data, raw, self._chunk_ms, is_wave=False)
+
+    def _wave(self, data: Bytes) -> Sound:
+        fields, size_bytes = read_wave_header(data.read)
+        if (form := pcm_format(fields, size_bytes)) is not None:
+            return PcmSound(data, form, self._chunk_ms, is_wave=True)
+        # GSM, ADPCM, A-law, 8 bit and others. Other chunks of the header, of any length, are gone.
+        data.put_back(wave_header(fields, size_bytes or ENDLESS_BYTES))
+        return DecodedSound(data, "WAVE", self._chunk_ms)
+
+
+def _reader(stream: BinaryIO) -> Callable[[int], bytes]:
+    read = getattr(stream, "read1", stream.read)
+    # An empty read from a non-blocking pipe is not the end, but nothing would wait for more.
+    return lambda count: read(count) or b""
+
+
+def _has_late_index(peek: Callable[[int], bytes]) -> bool:
+    """Whether the index of an MP4 file comes after the sound."""
+    place = 0
+    while place < INDEX_BYTES and len(head := peek(place + 16)[place:]) >= 8:
+        size, name = int.from_bytes(head[:4], "big"), head[4:8]
+        if name in (b"moov", b"moof"):
+            return False
+        if name == b"mdat" or size < 8:
+            return True
+        place += size
+    return True
+
+
+def _standard_input() -> BinaryIO:
+    if sys.stdin is None or sys.stdin.isatty():
+        raise AudioError("standard input is no pipe. Send sound to it, such as: arecord -f S16_LE -r 16000 | ...")
+    # Without the buffer, whose lock waiting threads must not hold when the process ends.
+    return getattr(sys.stdin.buffer, "raw", sys.stdin.buffer)
+
+
+__all__ = ["PipeSource"]

@@ -1,0 +1,56 @@
+"""Writing audio files through libsndfile."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from streamrnn.audio.chunks import AudioError, check_recording
+
+PathLike = str | os.PathLike[str]
+
+
+def write_audio(path: PathLike, samples: np.ndarray, sample_rate: int) -> None:
+    """Writes float[n] or [n, channels] in [-1, 1], or int16; the extension chooses the format (.wav, .flac, .ogg, ...).
+
+    WAV and FLAC are written with 16 bits; values beyond [-1, 1] are clipped.
+
+    Raises:
+        FileNotFoundError: the folder does not exist.
+        AudioError: an unknown extension, a shape that is not audio, or a place that cannot be written.
+    """
+    check_recording(np.shape(samples))
+    samples = np.asarray(samples)
+    with written(path, sample_rate, 1 if samples.ndim == 1 else samples.shape[1]) as file:
+        try:
+            file.write(samples)
+        except soundfile.SoundFileError as error:
+            raise AudioError(f"cannot write {path} ({error}). Is the disk full?") from error
+
+
+def written(path: PathLike, sample_rate: int, channels: int) -> soundfile.SoundFile:
+    """A new audio file, in the format of its extension.
+
+    Raises:
+        FileNotFoundError: the folder does not exist.
+        AudioError: an unknown extension, or a place or a rate that cannot be written.
+    """
+    path = Path(path)
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"cannot write {path}: the folder {path.parent} does not exist. Create it first.")
+    if path.suffix[1:].upper() not in soundfile.available_formats():
+        raise AudioError(f"cannot write {path}: no format {path.suffix!r}. Use .wav, .flac, .ogg or .mp3.")
+    try:
+        # By its descriptor, because soundfile takes only names in UTF-8.
+        number = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o666)
+        return soundfile.SoundFile(number, "w", sample_rate, channels, format=path.suffix[1:])
+    except (soundfile.LibsndfileError, OSError, ValueError) as error:
+        why = getattr(error, "error_string", None) or getattr(error, "strerror", None) or str(error)
+        raise AudioError(
+            f"cannot write {path} ({why.strip()}). Check that the folder {path.parent} is writable, and "
+            f"that the format takes {sample_rate} Hz."
+        ) from error
+
+
+__all__ = ["write_audio", "written"]

@@ -1,0 +1,208 @@
+"""What a folder of outputs knows of itself: which model wrote it, what is done, and who writes just now.
+
+Under OUT/.streamrnn: batch.json (the model and its settings), done/*.jsonl (a line per recording, appended by whoever
+worked it off, so that a crash of others loses none), lock files, and parts/ (files that are being written).
+"""
+
+import json
+import os
+import secrets
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from hashlib import blake2b
+from pathlib import Path
+from typing import IO, Any
+
+from streamrnn.batch.recordings import BatchRecording, Shard
+from streamrnn.replacing import replace_file
+
+FOLDER = ".streamrnn"
+READ_BYTES = 1 << 20
+# For so long, workers may go on whose batch was killed.
+WORKERS_S, WAIT_S = 60.0, 0.2
+
+
+class OtherBatch(ValueError):
+    """The folder has the outputs of another model, or somebody else writes there."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A recording that is done.
+
+    Attributes:
+        name: the recording's.
+        size, mtime_ns: of its file.
+        content: digest of its file; "" where nobody asked for one.
+        duration_s: of its sound.
+        outputs: name of each file that was written, below the folder of outputs -> its size in bytes.
+    """
+
+    name: str
+    size: int
+    mtime_ns: int
+    content: str
+    duration_s: float
+    outputs: dict[str, int]
+
+
+class Journal:
+    """The memory of a folder of outputs. Separate processes have separate ones.
+
+    Args:
+        out: the folder; made when it is missing.
+    """
+
+    def __init__(self, out: Path):
+        self.out, self.folder = out, out / FOLDER
+        self._lock, self._file = threading.Lock(), None
+
+    def claim(self, identity: dict[str, Any]) -> None:
+        """Says whose outputs these are. Raises OtherBatch where they are somebody else's."""
+        path = self.folder / "batch.json"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            replace_file(path, json.dumps(identity, indent=1, sort_keys=True).encode())
+            return
+        theirs = json.loads(path.read_text())
+        if wrong := sorted(key for key in identity.keys() | theirs.keys() if identity.get(key) != theirs.get(key)):
+            told = "; ".join(f"{key} is {identity.get(key)!r} now and was {theirs.get(key)!r}" for key in wrong)
+            raise OtherBatch(f"{self.out} has the outputs of another batch: {told}. Choose another folder for --out.")
+
+    @contextmanager
+    def held(self, shard: Shard) -> Iterator[None]:
+        """Nobody else writes the outputs of this part meanwhile. Raises OtherBatch where somebody does."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        # Parts may be written side by side; all of it and a part may not.
+        all_of_it = _locked(self.folder / "lock", self.out, shared=shard.count > 1)
+        with all_of_it, _locked(self.folder / f"lock{shard.suffix}.part", self.out, shared=False):
+            self._wait_for_workers(shard)
+            # What was being written when a process was killed.
+            shutil.rmtree(self.parts(shard), ignore_errors=True)
+            try:
+                yield
+            finally:
+                shutil.rmtree(self.parts(shard), ignore_errors=True)
+
+    @contextmanager
+    def at_work(self, shard: Shard) -> Iterator[None]:
+        """Says that a process works for this part apart from the one that holds it, and may outlive that one."""
+        with _locked(self._workers(shard), self.out, shared=True):
+            yield
+
+    def _workers(self, shard: Shard) -> Path:
+        return self.folder / f"workers{shard.suffix}"
+
+    def _wait_for_workers(self, shard: Shard) -> None:
+        """Those of a batch that was killed finish what they have in hand."""
+        until = time.monotonic() + WORKERS_S
+        while True:
+            try:
+                with _locked(self._workers(shard), self.out, shared=False):
+                    return
+            except OtherBatch:
+                if time.monotonic() > until:
+                    raise OtherBatch(
+                        f"workers of a batch that was killed still write to {self.out}. End them, or wait."
+                    ) from None
+                time.sleep(WAIT_S)
+
+    def parts(self, shard: Shard) -> Path:
+        """Where files of this part lie that are being written."""
+        return self.folder / f"parts{shard.suffix}"
+
+    def entries(self) -> dict[str, Entry]:
+        """The last entry of each recording, by name."""
+        found: dict[str, Entry] = {}
+        for path in sorted((self.folder / "done").glob("*.jsonl"), key=lambda path: path.stat().st_mtime_ns):
+            for line in path.read_bytes().splitlines():
+                # The last line of a process that was killed may be half a one.
+                try:
+                    entry = Entry(**json.loads(line))
+                except (ValueError, TypeError):
+                    continue
+                found[entry.name] = entry
+        return found
+
+    def add(self, entry: Entry) -> None:
+        """Says that a recording is done; from any thread."""
+        line = json.dumps(asdict(entry)).encode() + b"\n"
+        with self._lock:
+            if self._file is None:
+                (self.folder / "done").mkdir(parents=True, exist_ok=True)
+                self._file = self._fresh()
+            self._file.write(line)
+            self._file.flush()
+
+    def close(self) -> None:
+        """Ends it; another entry would begin a new file."""
+        with self._lock:
+            if self._file is not None:
+                self._file.close()
+                self._file = None
+
+    def has(self, entry: Entry | None, recording: BatchRecording, outputs: list[str], by_content: bool) -> bool:
+        """Whether the recording is done, unchanged, and all outputs of these names are there, whole."""
+        if entry is None or not set(outputs) <= entry.outputs.keys():
+            return False
+        if any(_size(self.out / name) != entry.outputs[name] for name in outputs):
+            return False
+        try:
+            if by_content:
+                return bool(entry.content) and content_of(recording.path) == entry.content
+            stat = recording.path.stat()
+        except OSError:
+            # Whoever works it off says what is wrong.
+            return False
+        return (stat.st_size, stat.st_mtime_ns) == (entry.size, entry.mtime_ns)
+
+    def _fresh(self) -> IO[bytes]:
+        return open(self.folder / "done" / f"{os.getpid()}-{secrets.token_hex(6)}.jsonl", "ab")
+
+
+def content_of(path: Path) -> str:
+    """A digest of a file's bytes."""
+    digest = blake2b(digest_size=16)
+    with path.open("rb") as file:
+        while piece := file.read(READ_BYTES):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return -1
+
+
+@contextmanager
+def _locked(path: Path, out: Path, shared: bool) -> Iterator[None]:
+    # The system lets go of it when its holder dies, whatever it dies of.
+    with path.open("a+") as file:
+        try:
+            import fcntl
+        except ImportError:  # Windows
+            yield
+            return
+        try:
+            fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            who = file.read().strip() or "in parts, by --shard"
+            raise OtherBatch(
+                f"another batch writes to {out} ({who}). Wait for its end, or choose another folder for --out."
+            ) from None
+        if not shared:
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {socket.gethostname()}")
+            file.flush()
+        yield
+
+
+__all__ = ["Entry", "Journal", "OtherBatch", "content_of"]

@@ -1,0 +1,225 @@
+"""The recordings of a batch: folders, patterns, lists and manifests, each recording once, under a name of its own."""
+
+import csv
+import glob
+import io
+import json
+import os
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+from typing import Self
+
+from streamrnn.audio import AudioWarning
+from streamrnn.data.layouts import RECORDING
+
+LISTS, TABLES, LINES = (".txt", ".lst", ".scp"), (".csv", ".tsv"), (".jsonl", ".ndjson")
+# The columns in which manifests name a recording: ours, NeMo's, and those of Common Voice and others.
+COLUMNS = ("path", "audio_filepath", "file", "filename", "wav")
+
+
+@dataclass(frozen=True)
+class BatchRecording:
+    """A file to be heard.
+
+    Attributes:
+        name: of what comes of it, relative to the folder of outputs, with / between its parts.
+        path: of the file.
+    """
+
+    name: str
+    path: Path
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One of `count` parts of a batch, numbered from 0.
+
+    A recording's part follows from its name alone, so it stays in it while others are added, and processes that list
+    the recordings at different times leave none out.
+
+    Raises:
+        ValueError: there is no such part.
+    """
+
+    index: int = 0
+    count: int = 1
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.index < self.count:
+            raise ValueError(f"shard is {self}; of n parts, the first is 0/n and the last n-1/n. Count from 0.")
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """The part that a text such as 3/8 names. Raises ValueError."""
+        index, slash, count = text.partition("/")
+        if not (slash and index.isdecimal() and count.isdecimal()):
+            raise ValueError(f"shard is {text!r}; it needs the form i/n, such as 0/8 for the first of eight parts.")
+        return cls(int(index), int(count))
+
+    def has(self, name: str) -> bool:
+        """Whether a recording of this name belongs to it."""
+        digest = blake2b(name.encode("utf-8", "surrogateescape"), digest_size=8).digest()
+        return int.from_bytes(digest, "big") % self.count == self.index
+
+    @property
+    def suffix(self) -> str:
+        """What tells its files from those of other parts; nothing where it is all."""
+        return "" if self.count == 1 else f"-{self.index}-of-{self.count}"
+
+    def __str__(self) -> str:
+        return f"{self.index}/{self.count}"
+
+
+def find_batch(inputs: Sequence[str | os.PathLike[str]], out: Path, shard: Shard | None = None) -> list[BatchRecording]:
+    """The recordings that the inputs name, sorted by name.
+
+    Args:
+        inputs: each a recording; a folder, searched with all folders in it for names of recordings; a pattern with *, ?
+            or ** in it; a list of paths, one a line (.txt, .lst, .scp); or a manifest (.csv, .tsv, .jsonl) with a
+            column path, or audio_filepath. Paths in lists and manifests are relative to these.
+        out: the folder of the outputs.
+        shard: only the recordings of this part; default: all.
+
+    Returns:
+        Recordings; those of a folder are named by their path in it, others by their path below the folder that all of
+        them have in common.
+
+    Raises:
+        FileNotFoundError: an input, or a path in a list, is not there.
+        ValueError: there are no recordings, two have one name, `out` lies in an input folder, or a list is malformed.
+    """
+    named: dict[str, Path] = {}
+    loose: list[Path] = []
+    for given in inputs:
+        path = Path(given)
+        if path.is_dir():
+            _require_outside(out, path)
+            for found in _in_folder(path):
+                _add(named, found.relative_to(path).as_posix(), found)
+        else:
+            loose += _files_of(path, str(given))
+    for path, name in _named_apart(loose):
+        _add(named, name, path)
+    if not named:
+        raise ValueError(f"there are no recordings in {', '.join(map(str, inputs))}. Name files, folders or lists.")
+    shard = shard or Shard()
+    return [BatchRecording(name, named[name]) for name in sorted(named) if shard.has(name)]
+
+
+def _add(named: dict[str, Path], name: str, path: Path) -> None:
+    other = named.setdefault(name, path)
+    if other != path and not _is_same(other, path):
+        raise ValueError(
+            f"{other} and {path} would both be written as {name}. Batch them into different folders, or name the "
+            "folder that holds both."
+        )
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    return one.exists() and other.exists() and one.samefile(other)
+
+
+def _require_outside(out: Path, folder: Path) -> None:
+    if out.resolve().is_relative_to(folder.resolve()):
+        raise ValueError(
+            f"{out} lies in {folder}: what is written would be heard the next time. Choose a folder outside of it."
+        )
+
+
+def _in_folder(folder: Path) -> Iterator[Path]:
+    """Recordings in a folder and all below it. Links are followed, but for those that lead back to where they are."""
+    yield from _walk(folder, ())
+
+
+def _walk(folder: Path, above: tuple[tuple[int, int], ...]) -> Iterator[Path]:
+    stat = folder.stat()
+    here = stat.st_dev, stat.st_ino
+    if here in above:
+        warnings.warn(f"{folder} leads back to a folder that it is in, and is left out.", AudioWarning, stacklevel=2)
+        return
+    with os.scandir(folder) as found:
+        entries = sorted(found, key=lambda entry: entry.name)
+    for entry in entries:
+        if entry.is_dir():
+            yield from _walk(Path(entry.path), (*above, here))
+        elif RECORDING.fullmatch(entry.name):
+            yield Path(entry.path)
+
+
+def _files_of(path: Path, given: str) -> list[Path]:
+    """The files that an input names which is no folder."""
+    if not path.exists():
+        if not any(sign in given for sign in "*?["):
+            raise FileNotFoundError(f"{given} is not there. Name recordings, folders, patterns, lists or manifests.")
+        found = [Path(name) for name in sorted(glob.glob(given, recursive=True))]
+        return [path for path in found if path.is_file() and RECORDING.fullmatch(path.name)]
+    read = {**dict.fromkeys(LISTS, _of_list), **dict.fromkeys(TABLES, _of_table), **dict.fromkeys(LINES, _of_lines)}
+    of_list = read.get(path.suffix.lower())
+    return [path] if of_list is None else [_listed(path, name) for name in of_list(path)]
+
+
+def _listed(by: Path, name: str) -> Path:
+    path = by.parent / name
+    if not path.is_file():
+        raise FileNotFoundError(f"{by} names {name}, which is not there. Paths are relative to the folder of the list.")
+    return path
+
+
+def _of_list(path: Path) -> list[str]:
+    """One path a line; of Kaldi's .scp, the last word."""
+    lines = [line.strip() for line in _text(path).splitlines() if line.strip() and not line.startswith("#")]
+    return [line.split(maxsplit=1)[-1] for line in lines] if path.suffix.lower() == ".scp" else lines
+
+
+def _of_table(path: Path) -> list[str]:
+    rows = csv.DictReader(io.StringIO(_text(path)), delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
+    column = _column(path, rows.fieldnames or ())
+    return [_required(path, row.get(column), number) for number, row in enumerate(rows, start=2)]
+
+
+def _of_lines(path: Path) -> list[str]:
+    names: list[str] = []
+    for number, line in enumerate(_text(path).splitlines(), start=1):
+        if line.strip():
+            try:
+                row = json.loads(line)
+                names.append(_required(path, row[_column(path, row)], number))
+            except (json.JSONDecodeError, TypeError):
+                raise ValueError(f"{path}, line {number}: it is no JSON object. A manifest has one a line.") from None
+    return names
+
+
+def _column(path: Path, columns: Iterable[str]) -> str:
+    found = [column for column in COLUMNS if column in columns]
+    if not found:
+        raise ValueError(f"{path} has the columns {', '.join(columns)}; it needs one of {', '.join(COLUMNS)}.")
+    return found[0]
+
+
+def _required(path: Path, name: object, number: int) -> str:
+    if not isinstance(name, str) or not name:
+        raise ValueError(f"{path}, line {number}: the path is {name!r}; it must name a recording.")
+    return name
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise ValueError(f"{path} is not UTF-8 text. Save it as such, or name the recordings themselves.") from None
+
+
+def _named_apart(paths: list[Path]) -> Iterator[tuple[Path, str]]:
+    """Each with its path below the folder that they have in common."""
+    places = {path: Path(os.path.abspath(path)) for path in paths}
+    if not places:
+        return
+    common = os.path.commonpath([place.parent for place in places.values()])
+    for path, place in places.items():
+        yield path, place.relative_to(common).as_posix()
+
+
+__all__ = ["BatchRecording", "Shard", "find_batch"]

@@ -1,0 +1,173 @@
+"""`streamrnn audit`: what a model gives away, whom it serves worse, and when it should ask a person."""
+
+import json as json_format
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+from rich.console import Console, RenderableType
+
+from streamrnn.cli.audit_report import group_table, privacy_table
+from streamrnn.cli.flags import default_is, dispatch
+from streamrnn.cli.plot import check_plot
+from streamrnn.cli.plot_audit import draw_groups, draw_privacy
+from streamrnn.cli.progress import progress
+from streamrnn.data import reading_outside
+from streamrnn.pretrained import load
+from streamrnn.runtime import configure
+
+Places = tuple[Path, ...]
+NoPicture = default_is("no picture")
+All = default_is("all")
+OfDescription = default_is("that of the model's description")
+
+
+def main(args: list[str]) -> None:
+    """Runs `streamrnn audit`. Raises what streamrnn.audit raises."""
+    dispatch(
+        {"groups": groups, "privacy": privacy},
+        "audit",
+        args,
+        "Measures what should be known of a model before it ships.",
+    )
+
+
+def groups(
+    model: str,
+    /,
+    data: Places,
+    by: str,
+    about: Annotated[Path | None, default_is("the manifests of --data")] = None,
+    cuts: tuple[float, ...] = (),
+    drop_small: bool = False,
+    split: Annotated[tuple[str, ...], All] = (),
+    clips: Annotated[int | None, All] = None,
+    to_show: Annotated[float | None, default_is("nothing")] = None,
+    each_clip_alone: bool = False,
+    task: Annotated[str | None, OfDescription] = None,
+    plot: Annotated[Path | None, NoPicture] = None,
+    json: bool = False,
+    read_outside: bool = False,
+) -> None:
+    """Measures a model group by group: sex, age, accent, language, microphone, room, level of noise.
+
+    Intervals come from a bootstrap over speakers; each group is compared with all others.
+
+    Args:
+        model: Name of a shipped model, or the path of a .safetensors file.
+        data: Folders of recordings with the labels of the task.
+        by: The column of groups, in manifest.csv or in --about.
+        about: A table of speakers with the columns speaker and that of --by.
+        cuts: Bounds that make groups of a column of numbers, such as 5 15 for SNR.
+        drop_small: Leave out groups of fewer than 8 speakers, which have no interval.
+        split: Judge recordings of these splits alone.
+        clips: Judge at most so many recordings, of as many speakers as can be.
+        to_show: Also say how many speakers would show a difference of this size.
+        each_clip_alone: Take every recording for another speaker's.
+        task: The task, where the model's description does not name it.
+        plot: Also draw a picture.
+        json: Print one JSON object.
+        read_outside: Read recordings that a table names by paths out of its own folder.
+    """
+    check(data, plot)
+    configure()
+    # JAX comes with it, which the help does not need.
+    from streamrnn.audit.columns import column_of, cut
+    from streamrnn.audit.groups import audit_groups, without_small
+    from streamrnn.audit.telling import clips_of, drawn, tell_all
+
+    with reading_outside(read_outside):
+        chosen = drawn(clips_of(data, split), clips)
+        column_of(data, chosen, by, about)  # what is missing is told before the model runs
+        with progress("recordings") as moved:
+            told = tell_all(model, data, chosen, moved, task)
+        of_clips = column_of(data, told.clips, by, about)
+    found = cut(of_clips, cuts) if cuts else of_clips
+    report = audit_groups(
+        told,
+        by,
+        without_small(found, told.speakers) if drop_small else found,
+        each_clip_alone=each_clip_alone,
+        to_show=to_show,
+    )
+    tell(report, group_table, json)
+    if plot is not None:
+        draw_groups(report, plot)
+
+
+def privacy(
+    model: str,
+    /,
+    data: Places,
+    members: tuple[str, ...] = ("train",),
+    others: tuple[str, ...] = ("valid", "test"),
+    references: Annotated[tuple[str, ...], default_is("none: attack by loss alone")] = (),
+    clips: Annotated[int | None, All] = None,
+    match: bool = False,
+    probe: bool = False,
+    each_clip_alone: bool = False,
+    task: Annotated[str | None, OfDescription] = None,
+    plot: Annotated[Path | None, NoPicture] = None,
+    json: bool = False,
+    read_outside: bool = False,
+) -> None:
+    """Measures what a model gives away of its training data: who could tell which recordings, and speakers, it heard?
+
+    An AUC of .5 is chance. Members and others must be alike but for that: of the same sources, other speakers.
+
+    Args:
+        model: Name of a shipped model, or the path of a .safetensors file.
+        data: Folders of recordings: of those that it was trained on, and of others.
+        members: The splits that it was trained on.
+        others: The splits that it never heard.
+        references: Models of the same kind that never heard the members, for attacks that know how hard a clip is.
+        clips: Judge at most so many recordings of either side, of as many speakers as can be.
+        match: Judge as many members as others of each source.
+        probe: Also measure whether the snapshot of a stream tells the speaker.
+        each_clip_alone: Take every recording for another speaker's; there are no figures by speaker then.
+        task: The task, where the model's description does not name it.
+        plot: Also draw a picture.
+        json: Print one JSON object.
+        read_outside: Read recordings that a table names by paths out of its own folder.
+    """
+    check(data, plot)
+    configure()
+    # JAX comes with it, which the help does not need.
+    import numpy as np
+
+    from streamrnn.audit.columns import alike, sources_of
+    from streamrnn.audit.privacy import audit_privacy
+    from streamrnn.audit.probes import probe_snapshots
+    from streamrnn.audit.telling import clips_of, drawn, tell_all
+
+    with reading_outside(read_outside), progress("recordings") as moved:
+        sides = [clips_of(data, splits) for splits in (members, others)]
+        sides = alike(sides, data, clips) if match else [drawn(side, clips) for side in sides]
+        told = tell_all(model, data, [*sides[0], *sides[1]], moved, task)
+        compared = [tell_all(other, data, told.clips, moved, told.task) for other in references]
+        inside = np.array([clip.split in members for clip in told.clips])
+        report = audit_privacy(told, inside, sources_of(data, told.clips), compared, each_clip_alone=each_clip_alone)
+        if probe:
+            report["probe"] = probe_snapshots(load(model), told.clips, moved)
+    tell(report, privacy_table, json)
+    if plot is not None:
+        draw_privacy(report, plot)
+
+
+def check(data: Places, plot: Path | None) -> None:
+    """Raises ValueError without data, and the errors of check_plot."""
+    if not data:
+        raise ValueError("--data names no folder. Pass one folder of recordings, or more.")
+    if plot is not None:
+        check_plot(plot)
+
+
+def tell(report: dict[str, Any], show: Callable[[dict[str, Any]], RenderableType], json: bool) -> None:
+    """Prints the report, for people or as JSON."""
+    if json:
+        print(json_format.dumps(report, indent=2))
+    else:
+        Console().print(show(report))
+
+
+__all__ = ["main"]

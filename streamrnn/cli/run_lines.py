@@ -1,0 +1,131 @@
+"""`streamrnn run` for models of anything but sound: lines of text in, an answer per line out."""
+
+import json
+import sys
+import time
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from streamrnn.cli.interrupt import ending_of, until_interrupted
+from streamrnn.lines import LineError, Lines
+from streamrnn.tasks import Task, find_task
+
+if TYPE_CHECKING:
+    from streamrnn.runtime import Stream
+
+# Flags that mean something for sound alone.
+OF_SOUND = ("srt", "out", "labels", "plot", "realtime", "sample_rate", "channels", "channel", "device", "server")
+# Longer lines are none that a person or a table writes.
+LONGEST_LINE = 100_000
+
+
+def task_of_lines(model: str) -> Task | None:
+    """The task of a model that reads lines: its name, or the path of a saved one; None for those that hear sound."""
+    task = find_task(model)
+    if task is None:
+        path = Path(model)
+        # As load finds it, but without importing JAX.
+        path = path.with_suffix(".json") if path.suffix == ".safetensors" else path.with_name(f"{path.name}.json")
+        try:
+            task = find_task(str(json.loads(path.read_text(encoding="utf-8")).get("task")))
+        except (OSError, ValueError, AttributeError):
+            return None
+    return task if task is not None and task.lines is not None else None
+
+
+def run_lines(run: Any, task: Task) -> BaseException | None:
+    """Answers the lines of a file or of standard input, each as soon as it is there; what ended it too early, if
+    anything, is handed back. A line that cannot be used is said on standard error, and those after it are answered.
+
+    Raises:
+        OSError, ValueError: the source, the model or the settings cannot be used.
+    """
+    for flag in OF_SOUND:
+        if getattr(run, flag):
+            raise ValueError(
+                f"--{flag.replace('_', '-')} is for models of sound; {run.model} reads lines. Leave it out."
+            )
+    if run.source == "mic":
+        raise ValueError(f"{run.model} reads lines of text and hears nothing. Pass a file, or - for standard input.")
+    with _opened(run.source) as file:
+        from streamrnn.pretrained import load
+        from streamrnn.runtime import Stream, configure
+
+        configure()
+        model = load(run.model)
+        overrides = {} if model.decision is None else run.overrides(type(model.decision))
+        answers = Answers(task.resolve("lines")(model, **overrides), Stream(model), run.json)
+        ended_by = ending_of(lambda: answers.give(_lines_of(file)))
+    print(answers.summary(), file=sys.stderr)
+    return ended_by
+
+
+class Answers:
+    """One run: lines in, answers out.
+
+    Args:
+        lines: how the task's streams are written.
+        stream: a fresh stream of its model.
+        as_json: print objects, one per line.
+    """
+
+    def __init__(self, lines: Lines, stream: "Stream", as_json: bool):
+        self._lines, self._stream, self._as_json = lines, stream, as_json
+        self._read = self._given = self._refused = 0
+        self._compute_s = 0.0
+
+    def give(self, source: Iterator[str]) -> None:
+        """Answers all lines. Raises ValueError, with the line's number, where those after it cannot be used either."""
+        with closing(until_interrupted(source)) as lines:
+            for line in lines:
+                self._read += 1
+                if (told := self._answered(line)) is not None:
+                    print(told, flush=True)
+                    self._given += 1
+
+    def summary(self) -> str:
+        """One line: how many came, how many were answered, how fast."""
+        refused = f", {self._refused} refused" if self._refused else ""
+        speed = f"; {1000 * self._compute_s / self._given:.2f} ms per answer" if self._given else ""
+        return f"{self._read} line{'s' * (self._read != 1)}: {self._given} answered{refused}{speed}"
+
+    def _answered(self, line: str) -> str | None:
+        started = time.perf_counter()
+        try:
+            if len(line.rstrip("\r\n")) > LONGEST_LINE:
+                raise LineError(f"it has more than {LONGEST_LINE:,} characters")
+            answer = self._lines.answer(self._stream, line.rstrip("\r\n"))
+        except LineError as error:
+            self._refused += 1
+            print(f"streamrnn: line {self._read} is left out: {error}.", file=sys.stderr, flush=True)
+            return None
+        except ValueError as error:
+            raise ValueError(f"line {self._read}: {error}") from error
+        self._compute_s += time.perf_counter() - started
+        if answer is None:
+            return None
+        return json.dumps(answer, ensure_ascii=False) if self._as_json else self._lines.said(answer)
+
+
+@contextmanager
+def _opened(source: str) -> Iterator[BinaryIO]:
+    """A file, or standard input, which stays open."""
+    if source == "-":
+        yield sys.stdin.buffer
+        return
+    with Path(source).open("rb") as file:
+        yield file
+
+
+def _lines_of(file: BinaryIO) -> Generator[str, None, None]:
+    """The lines as they come. The last one may have no end: what a stream broke off in is a line, too."""
+    while line := file.readline(LONGEST_LINE + 2):
+        while len(line) > LONGEST_LINE and not line.endswith(b"\n") and (rest := file.readline(LONGEST_LINE)):
+            line = line[: LONGEST_LINE + 1] + rest[-1:]
+        # A byte that is no UTF-8 becomes the sign for it, which tasks treat as any unknown character.
+        yield line.decode("utf-8", "replace").removeprefix("\ufeff")
+
+
+__all__ = ["Answers", "run_lines", "task_of_lines"]

@@ -1,0 +1,70 @@
+"""What people chose and what it gave them: tables with a row per choice."""
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from streamrnn.data.series import Files, files_in
+
+COLUMNS = ("user", "choice", "reward")
+MISSED = ("", "nan", "na")
+
+
+@dataclass(frozen=True)
+class People:
+    """The choices of people, in parts that share nobody.
+
+    Attributes:
+        parts: "train", "valid" and "test": of each person float32[choices, 2], choice from 1 on (0: none was made) and
+            reward.
+        files: where they are from.
+    """
+
+    parts: dict[str, list[np.ndarray]]
+    files: Files
+
+
+def read_people(places: Sequence[Path]) -> People:
+    """A CSV with a header and the columns user, choice and reward, the choices of each person in their order; others
+    are ignored. Of ten people, in the order of the table, two are for the test and one is for validation.
+
+    Raises:
+        FileNotFoundError: there is none.
+        ValueError: there is more than one, a column is missing, or a cell is no number.
+    """
+    files = files_in(places, lambda path: path.suffix == ".csv", "table of choices (.csv)")
+    path, *others = files.paths
+    if others:
+        raise ValueError(f"{1 + len(others)} tables: {path}, {others[0]} and so on. Pass one of them.")
+    people: dict[str, list[tuple[float, float]]] = {}
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = csv.DictReader(file)
+        if missing := [name for name in COLUMNS if name not in (rows.fieldnames or ())]:
+            raise ValueError(f"{path} has no column {missing[0]!r}. It needs a header with {', '.join(COLUMNS)}.")
+        for number, row in enumerate(rows, start=2):
+            people.setdefault(str(row["user"]), []).append(_choice(row, f"{path}, line {number}"))
+    parts: dict[str, list[np.ndarray]] = {"train": [], "valid": [], "test": []}
+    for number, choices in enumerate(people.values()):
+        name = "test" if number % 10 in (4, 9) else "valid" if number % 10 == 6 else "train"
+        parts[name].append(np.array(choices, np.float32))
+    return People(parts, files)
+
+
+def _choice(row: dict[str, str], where: str) -> tuple[float, float]:
+    if row["choice"] is None or row["choice"].strip().lower() in MISSED:
+        return 0.0, 0.0
+    try:
+        choice, reward = float(row["choice"]), float(row["reward"])
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"{where} has the choice {row['choice']!r} and the reward {row['reward']!r}. Mend it."
+        ) from None
+    if choice < 1 or choice != int(choice) or not np.isfinite(reward):
+        raise ValueError(f"{where}: choices are 1, 2, 3 and so on, with a reward; got {choice:g} and {reward:g}.")
+    return choice, reward
+
+
+__all__ = ["People", "read_people"]

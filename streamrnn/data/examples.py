@@ -1,0 +1,119 @@
+"""Examples: a line and its labels, in the layouts of public collections, or in a table of your own."""
+
+import csv
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from streamrnn.data.series import Files, files_in
+
+PARTS = {"train": "train", "valid": "valid", "val": "valid", "dev": "valid", "test": "test"}
+
+
+@dataclass(frozen=True)
+class Example:
+    """A line, and its labels: one, several, or none for a stranger, who belongs to no label."""
+
+    line: str
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Examples:
+    """The parts of a collection: "train", "valid" and "test"."""
+
+    parts: dict[str, list[Example]]
+    files: Files
+
+    def part(self, name: str) -> list[Example]:
+        """Raises ValueError where there is no such part."""
+        if not self.parts.get(name):
+            known = ", ".join(name for name, examples in self.parts.items() if examples) or "none"
+            raise ValueError(f"{self.files.paths[0].parent} has no part {name!r}; its parts are: {known}.")
+        return self.parts[name]
+
+
+def read_examples(places: Sequence[Path]) -> Examples:
+    """CLINC150 (data_full.json), GoEmotions (train.tsv, dev.tsv, test.tsv beside labels.txt), pendigits (.tra, .tes),
+    or tables of your own: train.tsv, valid.tsv and test.tsv, each line an example, a tab, and its labels with commas
+    between, none for strangers. Without a part valid, every tenth example of train is it.
+
+    Raises:
+        FileNotFoundError: there is none.
+        ValueError: a file is damaged, or there are two of one name.
+    """
+    files = files_in(places, lambda path: path.name in NAMED or path.suffix in READERS, "table of examples (train.tsv)")
+    names = [path.name for path in files.paths]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise ValueError(f"{', '.join(map(str, places))} has more than one {twice[0]}. Pass the folder of one alone.")
+    parts: dict[str, list[Example]] = {"train": [], "valid": [], "test": []}
+    for path in files.paths:
+        for name, example in _reader(path)(path):
+            parts[name].append(example)
+    if parts["train"] and not parts["valid"]:
+        parts["valid"] = parts["train"][::10]
+        del parts["train"][::10]
+    return Examples(parts, files)
+
+
+def wanted_of(examples: Sequence[Example], labels: Sequence[str]) -> np.ndarray:
+    """What each example has, bool[examples, labels]; strangers have nothing.
+
+    Raises:
+        ValueError: an example has a label that is none of them.
+    """
+    if unknown := sorted({label for example in examples for label in example.labels} - set(labels)):
+        told = ", ".join(labels)[:200]
+        raise ValueError(f"There are examples of the label {unknown[0]!r}; known are {told}. Leave them out.")
+    return np.array([[label in example.labels for label in labels] for example in examples])
+
+
+def _reader(path: Path) -> Callable[[Path], Iterator[tuple[str, Example]]]:
+    reader = NAMED.get(path.name) or READERS.get(path.suffix)
+    if reader is None:
+        raise ValueError(f"{path} is no table of examples. Pass train.tsv, data_full.json, .tra or .tes, or a folder.")
+    return reader
+
+
+def _clinc(path: Path) -> Iterator[tuple[str, Example]]:
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        for name, rows in data.items():
+            part = PARTS[name.removeprefix("oos_")]
+            yield from ((part, Example(line, () if label == "oos" else (label,))) for line, label in rows)
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        raise ValueError(f"{path} is not of the form of CLINC150 ({error!r}). Fetch it again.") from error
+
+
+def _table(path: Path) -> Iterator[tuple[str, Example]]:
+    names = path.with_name("labels.txt")
+    labels = names.read_text(encoding="utf-8").split() if names.is_file() else None
+    with path.open(encoding="utf-8", newline="") as file:
+        for number, row in enumerate(csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE), start=1):
+            if len(row) < 2:
+                raise ValueError(f"{path}, line {number} has no tab between the example and its labels.")
+            given = tuple(filter(None, row[1].split(",")))
+            try:
+                # GoEmotions has numbers in place of its labels.
+                named = given if labels is None else tuple(labels[int(label)] for label in given)
+            except (ValueError, IndexError):
+                raise ValueError(f"{path}, line {number}: {row[1]!r} are no numbers of labels in {names}.") from None
+            yield PARTS[path.stem], Example(row[0], named)
+
+
+def _strokes(path: Path) -> Iterator[tuple[str, Example]]:
+    part = {".tra": "train", ".tes": "test"}[path.suffix]
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        cells = [cell.strip() for cell in line.split(",")]
+        if len(cells) != 17:
+            raise ValueError(f"{path}, line {number} has {len(cells)} numbers; it needs 8 points and a digit.")
+        yield part, Example(",".join(cells[:16]), (cells[16],))
+
+
+NAMED = {"data_full.json": _clinc, **{f"{name}.tsv": _table for name in PARTS}}
+READERS = {".tra": _strokes, ".tes": _strokes}
+
+__all__ = ["Example", "Examples", "read_examples", "wanted_of"]

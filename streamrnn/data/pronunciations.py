@@ -1,0 +1,67 @@
+"""Words and how they are said."""
+
+import re
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from streamrnn.data.series import Files, files_in
+
+PARTS = {"train": "train", "dev": "valid", "valid": "valid", "test": "test"}
+# Of a hundred words of a dictionary without parts: those to validate, and those to test.
+VALIDATED, TESTED = 1, 4
+
+
+@dataclass(frozen=True)
+class Pronunciations:
+    """The words of each part, "train", "valid" and "test", each with all its pronunciations."""
+
+    parts: dict[str, dict[str, list[tuple[str, ...]]]]
+    files: Files
+
+
+def read_pronunciations(places: Sequence[Path]) -> Pronunciations:
+    """CMUdict, or tables such as SIGMORPHON's: dut_train.tsv, dut_dev.tsv and dut_test.tsv, each line a word, a tab,
+    and phonemes with blanks between.
+
+    CMUdict has no parts: its words are divided by a hash. Its marks of stress are left out, and words with other signs
+    than letters and apostrophes.
+
+    Raises:
+        FileNotFoundError: there is neither.
+        ValueError: a line has no phonemes, or a table has the name of no part.
+    """
+    files = files_in(places, lambda path: path.name == "cmudict" or path.suffix == ".tsv", "dictionary (cmudict, .tsv)")
+    parts: dict[str, dict[str, list[tuple[str, ...]]]] = {"train": {}, "valid": {}, "test": {}}
+    for path in files.paths:
+        for part, word, phonemes in _table(path) if path.suffix == ".tsv" else _dictionary(path):
+            said = parts[part].setdefault(word, [])
+            if phonemes not in said:
+                said.append(phonemes)
+    return Pronunciations(parts, files)
+
+
+def _dictionary(path: Path) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        word, _, *phonemes = line.lower().split() or ["", ""]
+        if not phonemes:
+            raise ValueError(f"{path}, line {number} is not of CMUdict: a word, a number, and phonemes.")
+        if re.fullmatch(r"[a-z']*[a-z][a-z']*", word):
+            drawn = zlib.crc32(word.encode()) % 100
+            part = "valid" if drawn < VALIDATED else "test" if drawn < VALIDATED + TESTED else "train"
+            yield part, word, tuple(phoneme.strip("012").upper() for phoneme in phonemes)
+
+
+def _table(path: Path) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    part = PARTS.get(path.stem.rpartition("_")[2])
+    if part is None:
+        raise ValueError(f"{path} names no part. Call it train.tsv, valid.tsv or test.tsv, or dut_train.tsv and so on.")
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        word, _, phonemes = line.partition("\t")
+        if not word or not phonemes.split():
+            raise ValueError(f"{path}, line {number} has no word, a tab and phonemes.")
+        yield part, word, tuple(phonemes.split())
+
+
+__all__ = ["Pronunciations", "read_pronunciations"]

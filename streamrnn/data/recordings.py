@@ -1,0 +1,235 @@
+"""The recordings in a recipe's folders: speech, noise, music and rooms."""
+
+import warnings
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from streamrnn.audio import AudioWarning
+from streamrnn.data.clips import Clip, named
+from streamrnn.data.contents import file_sums, warn_of_twins
+from streamrnn.data.layouts import KINDS, find_folders, read_folder
+from streamrnn.data.store import ClipStore
+
+BACKGROUND_NOISE = "_background_noise_"
+SPLITS = ("train", "valid", "test")
+# The columns of a manifest, and further tables beside it.
+SAID = ("start", "end", "speaker", "label", "transcript", "split")
+LABEL_TABLES = ("vad_segments.csv",)
+# Number of kinds in a warning.
+KINDS_COUNTED = 6
+
+
+@dataclass(frozen=True)
+class Recordings:
+    """All clips of some folders, by their use.
+
+    Attributes:
+        speech: clips of all other folders, by folder.
+        places: the searched paths.
+        noise, music, rooms: clips of the folders named noise*, music* and rir*; noise also from classes named
+            _background_noise_, as Speech Commands has one.
+    """
+
+    places: tuple[Path, ...]
+    speech: dict[Path, list[Clip]]
+    noise: list[Clip]
+    music: list[Clip]
+    rooms: list[Clip]
+
+    @cached_property
+    def digest(self) -> str:
+        """An identifier of 16 digits from the sound of all recordings and their tables, independent of paths.
+
+        Reads all files once.
+        """
+        groups = [*self.speech.values(), self.noise, self.music, self.rooms]
+        sums = file_sums({clip.path for clips in groups for clip in clips})
+        tables = file_sums({folder / name for folder in self.speech for name in LABEL_TABLES})
+        said = [
+            [(clip.path.name, sums[clip.path], *(getattr(clip, name) for name in SAID)) for clip in clips]
+            for clips in groups
+        ]
+        return blake2b(repr((said, sorted(map(str, tables.values())))).encode(), digest_size=8).hexdigest()
+
+
+def find_recordings(data: Sequence[Path]) -> Recordings:
+    """Reads the tables of all folders of recordings in `data`; no sound yet.
+
+    If a folder defines no splits, some of its recordings are `held_out` as split valid.
+
+    Raises:
+        FileNotFoundError, ValueError: see find_folders and read_folder.
+    """
+    found = Recordings(tuple(data), {}, [], [], [])
+    named = {"noise": found.noise, "music": found.music, "rir": found.rooms}
+    for folder in find_folders(data):
+        read = read_folder(folder)
+        clips = [replace(clip, split=clip.split or "train") for clip in read]
+        if not any(clip.split for clip in read):
+            clips = held_out(clips)
+        kind = next((kind for kind in KINDS if folder.name.startswith(kind)), None)
+        if kind is not None:
+            named[kind].extend(clips)
+            continue
+        found.speech[folder] = [clip for clip in clips if clip.label != BACKGROUND_NOISE]
+        found.noise.extend(clip for clip in clips if clip.label == BACKGROUND_NOISE)
+    return found
+
+
+def recordings_to_train_on(data: Sequence[Path], exclude: Sequence[str] = ()) -> Recordings:
+    """find_recordings, except those to `exclude`: see without.
+
+    AudioWarnings count missing recordings, which are left out, those of splits other than train, valid and test, and
+    duplicates in two splits.
+
+    Raises:
+        FileNotFoundError, ValueError: see find_recordings and without; all recordings are missing.
+    """
+    found = find_recordings(data)
+    clips = [*(clip for clips in found.speech.values() for clip in clips), *found.noise, *found.music, *found.rooms]
+    if exclude:
+        clips = without(clips, exclude)
+        found = _of_these(found, set(clips))
+    if missing := [clip for clip in clips if not clip.path.exists()]:
+        clips = _there(clips, missing)
+        found = _of_these(found, set(clips))
+    warn_of_twins(clips)
+    strange = Counter(clip.split for clip in clips if clip.split not in SPLITS)
+    if strange:
+        warnings.warn(
+            f"{strange.total()} recordings are not used, because of their splits: {counted(strange)}. Training knows "
+            f"{', '.join(SPLITS)}.",
+            AudioWarning,
+            stacklevel=3,
+        )
+    return found
+
+
+def _there(clips: Sequence[Clip], missing: Sequence[Clip]) -> list[Clip]:
+    # Now, because some are only read for the first validation.
+    told = named(f"{clip.path} ({clip.place})" if clip.place else str(clip.path) for clip in missing)
+    if len(missing) == len(clips):
+        raise FileNotFoundError(
+            f"None of {len(clips)} recordings is there: {told}. Correct the paths in the manifests."
+        )
+    warnings.warn(
+        f"{len(missing)} of {len(clips)} recordings are not there and left out: {told}.", AudioWarning, stacklevel=4
+    )
+    gone = set(missing)
+    return [clip for clip in clips if clip not in gone]
+
+
+def without(clips: Sequence[Clip], exclude: Sequence[str]) -> list[Clip]:
+    """The clips except those with these names: the last parts of their paths, with or without the ending.
+
+    Raises:
+        ValueError: no clip has one of the names, or all clips have.
+    """
+    if missing := set(exclude) - {name for clip in clips for name in (clip.path.name, clip.path.stem)}:
+        example = f" Pass file names, such as {clips[0].path.name}." if clips else ""
+        raise ValueError(f"exclude names {', '.join(sorted(missing))}, but there is no such recording.{example}")
+    kept = [clip for clip in clips if clip.path.name not in exclude and clip.path.stem not in exclude]
+    if not kept:
+        raise ValueError(f"exclude leaves none of {len(clips)} recordings. Leave some in.")
+    return kept
+
+
+def _of_these(found: Recordings, clips: set[Clip]) -> Recordings:
+    speech = {folder: [clip for clip in of if clip in clips] for folder, of in found.speech.items()}
+    noise, music, rooms = ([clip for clip in of if clip in clips] for of in (found.noise, found.music, found.rooms))
+    return replace(found, speech=speech, noise=noise, music=music, rooms=rooms)
+
+
+def counted(counts: Mapping[str, int]) -> str:
+    """Names with their counts, for a message: "banana (12), maybe (3) and 9 more"."""
+    return named((f"{name} ({count:,})" for name, count in counts.items()), KINDS_COUNTED)
+
+
+def held_out(clips: Sequence[Clip]) -> list[Clip]:
+    """The same clips, with a split valid: if they have none, every tenth speaker joins it, starting with the first.
+
+    With fewer than ten speakers, or unknown ones, it is every tenth clip of a label instead; a label's only clip stays
+    in train. So training works with a handful of recordings, and the figures are then of voices in the training data.
+    """
+    if any(clip.split == "valid" for clip in clips):
+        return list(clips)
+    speakers = list(dict.fromkeys(clip.speaker for clip in clips if clip.split == "train"))
+    if "" in speakers or len(speakers) < 10:
+        chosen = _every_tenth_of_a_label(clips)
+    else:
+        chosen = {number for number, clip in enumerate(clips) if clip.speaker in speakers[::10]}
+    return [
+        replace(clip, split="valid") if clip.split == "train" and number in chosen else clip
+        for number, clip in enumerate(clips)
+    ]
+
+
+def _every_tenth_of_a_label(clips: Sequence[Clip]) -> set[int]:
+    """Indices of clips of split train."""
+    of_label: dict[str, list[int]] = defaultdict(list)
+    for number, clip in enumerate(clips):
+        if clip.split == "train":
+            of_label[clip.label].append(number)
+    return {number for numbers in of_label.values() if len(numbers) > 1 for number in numbers[::10]}
+
+
+def of_split(clips: Sequence[Clip], split: str) -> list[Clip]:
+    """The clips of one split."""
+    return [clip for clip in clips if clip.split == split]
+
+
+@dataclass(frozen=True)
+class Sounds(Sequence[np.ndarray]):
+    """Recordings, int16[n] each, decoded when drawn and cached within limits of memory: see ClipStore.
+
+    Attributes:
+        places: the store of each one, and its index there.
+    """
+
+    places: tuple[tuple[ClipStore, int], ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __getitem__(self, index: Any) -> Any:
+        store, place = self.places[index]
+        return store[place][1]
+
+    def __add__(self, other: "Sounds") -> "Sounds":
+        return Sounds(self.places + other.places)
+
+
+def sounds_of(clips: Sequence[Clip], sample_rate: int) -> Sounds:
+    """The sound of clips, possibly hours of it. Those that can't be read are left out with a warning."""
+    store = ClipStore(clips, sample_rate)
+    return Sounds(tuple((store, place) for place in range(len(store))))
+
+
+def rooms_of(clips: Sequence[Clip], sample_rate: int) -> list[np.ndarray]:
+    """Impulse responses, int16[n] each. Those that can't be read, or are silent, are left out with a warning."""
+    read = list(ClipStore(clips, sample_rate))
+    if silent := [str(clip.path) for clip, samples in read if not samples.any()]:
+        told = f"{len(silent)} of {len(read)} impulse responses of rooms are silent and left out: {named(silent)}."
+        warnings.warn(told, AudioWarning, stacklevel=2)
+    return [samples for _, samples in read if samples.any()]
+
+
+__all__ = [
+    "Recordings",
+    "Sounds",
+    "counted",
+    "find_recordings",
+    "held_out",
+    "of_split",
+    "recordings_to_train_on",
+    "rooms_of",
+    "sounds_of",
+    "without",
+]

@@ -1,0 +1,58 @@
+"""Phrases said by synthetic voices, kept in a folder, so that a command that is repeated finds them there."""
+
+import csv
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from streamrnn.audio import write_audio
+from streamrnn.data.voices import Voices
+
+COLUMNS = ("path", "speaker", "transcript", "split")
+# Of the recordings, those by voices that training never hears.
+VALID_SHARE = 0.15
+# A voice says a word in another way as a question or a call.
+ENDINGS = (".", "!", "?", ",", "")
+# Natural voices are worth more than the others.
+SHARES = {"kokoro": 4.0, "espeak-ng": 2.0, "flite": 1.5, "festival": 0.5}
+
+
+def say_phrases(
+    phrases: Sequence[str],
+    count: int,
+    voices: Sequence[Voices],
+    out: Path,
+    sample_rate: int,
+    seed: int = 0,
+    told: Callable[[int, int], None] = lambda done, total: None,
+) -> None:
+    """Has `count` recordings said in the folder `out`, one phrase after the other, with a manifest.csv.
+
+    Recordings that are there are kept; each depends on its number, the seed and the voices alone.
+
+    Raises:
+        RuntimeError: a program failed.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    table = out / "manifest.csv"
+    # A row is written after its recording, so the rows say what is whole.
+    done = table.read_text(encoding="utf-8").count("\n") - 1 if table.is_file() else 0
+    weights = np.array([SHARES.get(one.name, 1.0) for one in voices])
+    with table.open("a" if done > 0 else "w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file, lineterminator="\n")
+        if done <= 0:
+            rows.writerow(COLUMNS)
+        for number in range(max(done, 0), count):
+            rng = np.random.default_rng([seed, number])
+            voice = voices[int(rng.choice(len(voices), p=weights / weights.sum()))]
+            phrase, valid = phrases[number % len(phrases)], bool(rng.random() < VALID_SHARE)
+            said = voice.say(rng, phrase + str(rng.choice(ENDINGS)), sample_rate, held_out=valid)
+            level = np.float32(0.5 / max(float(np.abs(said.samples).max(initial=0)), 1e-3))
+            write_audio(out / f"{number:05}.flac", said.samples * level, sample_rate)
+            rows.writerow((f"{number:05}.flac", said.voice, phrase, "valid" if valid else "train"))
+            file.flush()
+            told(number + 1, count)
+
+
+__all__ = ["say_phrases"]

@@ -1,0 +1,120 @@
+"""Where somebody speaks in recordings: tables of segments, and what is in each cell of a clip."""
+
+import math
+import warnings
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from streamrnn.audio import AudioError, AudioFile, AudioWarning
+from streamrnn.data.clips import Clip, named
+from streamrnn.data.live_scenes import SPEECH, UNKNOWN
+from streamrnn.data.tables import read_span, read_table, recording_of
+
+TABLE = "vad_segments.csv"
+KINDS = ("speech", "unknown")
+
+Segments = tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
+class SpeechLabels:
+    """What a table says of one recording.
+
+    Attributes:
+        speech, unknown: (start, end) in samples at the recording's own rate; elsewhere nobody speaks.
+        quality: A (clean) or B.
+    """
+
+    speech: Segments = ()
+    unknown: Segments = ()
+    quality: str = "A"
+
+    def of(self, clip: Clip, length_samples: int, sample_rate: int) -> "SpeechLabels":
+        """Those of a clip of that recording, in samples at `sample_rate` from the beginning of the clip."""
+        with AudioFile(clip.path) as file:
+            scale = sample_rate / file.sample_rate
+        speech, unknown = (_within(of, clip.start, scale, length_samples) for of in (self.speech, self.unknown))
+        return SpeechLabels(speech, unknown, self.quality)
+
+    def cells(self, length_samples: int, cell_samples: int) -> np.ndarray:
+        """int8[length_samples // cell_samples]: NOISE, SPEECH or UNKNOWN, by what is in the middle of each cell."""
+        line = np.zeros(length_samples, np.int8)
+        for number, segments in ((SPEECH, self.speech), (UNKNOWN, self.unknown)):
+            for start, end in segments:
+                line[start:end] = number
+        return line[cell_samples // 2 :: cell_samples][: length_samples // cell_samples]
+
+
+def read_speech_labels(table: Path, folder: Path | None = None) -> dict[Path, SpeechLabels]:
+    """A table of segments -> labels by the path of the recording.
+
+    Columns: path, start, end (samples); optional: kind (speech, the default, or unknown), quality (default: A).
+
+    Args:
+        table: usually vad_segments.csv.
+        folder: what the paths are relative to; default: the folder of the table.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: a column is missing, there are no rows, another kind, or not 0 <= start <= end in whole numbers.
+    """
+    found: dict[Path, tuple[list, list, str]] = {}
+    for row in read_table(table, ("path", "start", "end")):
+        kind = row.get("kind") or "speech"
+        if kind not in KINDS:
+            raise ValueError(f"{row.place}: kind is {kind!r}; it is one of {', '.join(KINDS)}.")
+        recording = recording_of(folder or table.parent, row)
+        speech, unknown, _ = found.setdefault(recording, ([], [], row.get("quality") or "A"))
+        (speech if kind == "speech" else unknown).append(read_span(row))
+    return {
+        path: SpeechLabels(tuple(speech), tuple(unknown), quality) for path, (speech, unknown, quality) in found.items()
+    }
+
+
+def labelled_clips(
+    clips: Sequence[Clip], labels: dict[Path, SpeechLabels], qualities: Collection[str]
+) -> list[tuple[Clip, SpeechLabels]]:
+    """Clips of recordings that have labels of one of these qualities, with these labels."""
+    found = ((clip, labels.get(clip.path)) for clip in clips)
+    return [(clip, of) for clip, of in found if of is not None and of.quality in qualities]
+
+
+def _within(segments: Segments, first: int, scale: float, length_samples: int) -> Segments:
+    moved = ((round((start - first) * scale), round((end - first) * scale)) for start, end in segments)
+    cut = ((max(start, 0), min(end, length_samples)) for start, end in moved)
+    return tuple((start, end) for start, end in cut if start < end)
+
+
+def warn_of_labels(table: Path, folder: Path | None = None) -> None:
+    """AudioWarnings of segments in a vad_segments.csv whose recordings are not there, or end before."""
+    missing, shorter = [], []
+    for path, labels in read_speech_labels(table, folder).items():
+        if not path.is_file():
+            missing.append(str(path))
+        elif max(end for _, end in labels.speech + labels.unknown) > _frames_of(path):
+            shorter.append(str(path))
+    if missing:
+        told = f"{table} has segments of {len(missing)} recordings that are not there: {named(missing)}."
+        warnings.warn(told, AudioWarning, stacklevel=2)
+    if shorter:
+        warnings.warn(
+            f"{table} has segments that end behind their recordings, {len(shorter)} in all: {named(shorter)}. Starts "
+            "and ends are samples at a recording's own rate.",
+            AudioWarning,
+            stacklevel=2,
+        )
+
+
+def _frames_of(path: Path) -> float:
+    try:
+        with AudioFile(path) as file:
+            return file.measured_frames()
+    except AudioError:
+        # Whoever reads the recording says what is wrong with it.
+        return math.inf
+
+
+__all__ = ["TABLE", "SpeechLabels", "labelled_clips", "read_speech_labels", "warn_of_labels"]

@@ -1,0 +1,358 @@
+"""What becomes of a stream's outputs: events, sound, or the numbers themselves. One outlet per stream.
+
+A model names its outlet by its decision settings, whose `outlet` makes one; a stream owns it.
+"""
+
+import dataclasses
+import difflib
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+
+from streamrnn.decisions.checks import check_snapshot
+from streamrnn.decisions.events import Event, EventKind
+
+Gives = Literal["events", "sound", "numbers"]
+# float32.
+Floats = np.ndarray
+
+USES = {
+    "events": "Use streamrnn.Listener for a live stream, streamrnn.speech_segments or run_file for recordings.",
+    "sound": "Use streamrnn.Enhancer for live sound, streamrnn.enhance_file for recordings, or streamrnn.Stream for "
+    "frames of samples.",
+    "numbers": "Use streamrnn.Stream for a live stream, streamrnn.run_file for recordings.",
+}
+
+
+class Given(NamedTuple):
+    """What an outlet made of some outputs: events, in order, and sound (None where it gives none)."""
+
+    events: list[Event]
+    sound: Floats | None = None
+
+
+@runtime_checkable
+class Decoder(Protocol):
+    """Turns a model's outputs into events; plain Python, one per stream. See streamrnn.decisions."""
+
+    def push(self, outputs: np.ndarray, /) -> list[Event]: ...
+    def finish(self, duration_s: float, /) -> list[Event]: ...
+    def reset(self) -> None: ...
+    def snapshot(self) -> dict[str, Any]: ...
+    def restore(self, snapshot: dict[str, Any], /) -> None: ...
+
+
+@runtime_checkable
+class Resampler(Protocol):
+    """From a model's sample rate to that of the stream."""
+
+    @property
+    def delay_s(self) -> float: ...
+    def process(self, samples: Floats, /) -> Floats: ...
+    def flush(self) -> Floats: ...
+    def reset(self) -> None: ...
+    def snapshot(self) -> dict[str, Any]: ...
+    def restore(self, snapshot: Mapping[str, Any], /) -> None: ...
+
+
+@runtime_checkable
+class Outlet(Protocol):
+    """Turns the outputs of one stream into what its caller is given.
+
+    Attributes:
+        gives: what that is.
+        settings: the dataclass of settings by which it decides, or None.
+        kinds, labels: the kinds of its events, and what they can be labelled with where that is a fixed list.
+    """
+
+    gives: ClassVar[Gives]
+    settings: Any
+    kinds: tuple[EventKind, ...]
+    labels: tuple[str, ...]
+
+    @property
+    def delay_s(self) -> float:
+        """What it adds to the latency, in seconds."""
+        ...
+
+    def begin(self, resampler: Resampler | None, /) -> None:
+        """Starts a stream; the resampler converts from the model's sample rate to the stream's, where they differ."""
+
+    def hear(self, frames: np.ndarray, /) -> None:
+        """Takes what the stream is fed, before any outputs that come of it; perhaps in another thread than the rest."""
+
+    def push(self, outputs: Floats, /, end_s: float | None = None) -> Given:
+        """What the next outputs, [frames, out], give. No event reaches past `end_s`, once the stream's end is known."""
+        ...
+
+    def finish(self, outputs: Floats, /, end_s: float) -> Given:
+        """What the last outputs give, and all that was still under way."""
+        ...
+
+    def conclude(self, end_s: float, /) -> list[Event]:
+        """Ends what is open where nothing more comes for now; later outputs begin it anew."""
+        ...
+
+    def activity(self, outputs: Floats, /) -> Floats:
+        """The level of detection, [frames], for meters and plots."""
+        ...
+
+    def reset(self) -> None: ...
+    def snapshot(self) -> dict[str, Any]: ...
+    def restore(self, snapshot: Mapping[str, Any], /) -> None:
+        """Goes on from a snapshot. Raises ValueError for what is none."""
+
+
+def first_output(outputs: Floats) -> Floats:
+    """The first number of each frame, [frames]."""
+    return outputs[:, 0]
+
+
+class Events:
+    """Outputs to events, by a decoder.
+
+    Args:
+        decoder: of a fresh stream.
+        settings: by which it decides.
+        kinds, labels, activity: see `Outlet`.
+    """
+
+    gives: ClassVar[Gives] = "events"
+    delay_s = 0.0
+
+    def __init__(
+        self,
+        decoder: Decoder,
+        settings: Any = None,
+        *,
+        kinds: tuple[EventKind, ...] = (),
+        labels: tuple[str, ...] = (),
+        activity: Callable[[Floats], Floats] = first_output,
+    ):
+        self.decoder, self.settings, self.kinds, self.labels = decoder, settings, kinds, labels
+        self.activity = activity
+
+    def begin(self, resampler: Resampler | None) -> None:
+        """Events need none."""
+
+    def hear(self, frames: np.ndarray) -> None:
+        """Events need the outputs alone."""
+
+    def push(self, outputs: Floats, end_s: float | None = None) -> Given:
+        events = self.decoder.push(outputs)
+        return Given(events if end_s is None else [event.clipped(end_s) for event in events])
+
+    @property
+    def together(self) -> object | None:
+        """Outlets with the same one can be pushed together; None: with no other."""
+        return getattr(self.decoder, "together", None)
+
+    @staticmethod
+    def push_together(outlets: "Sequence[Events]", outputs: Sequence[Floats]) -> list[Given]:
+        """What `push` of each gives, computed at once. They have the same `together`, and as many frames.
+
+        Raises:
+            ValueError: as `push`, of any of them; all are then as before the call.
+        """
+        decoders: Any = [outlet.decoder for outlet in outlets]
+        return [Given(events) for events in decoders[0].push_together(decoders, outputs)]
+
+    def finish(self, outputs: Floats, end_s: float) -> Given:
+        events = self.decoder.push(outputs) + self.decoder.finish(end_s)
+        return Given([event.clipped(end_s) for event in events])
+
+    def conclude(self, end_s: float) -> list[Event]:
+        # Those that find single words have nothing that is open.
+        conclude = getattr(self.decoder, "conclude", None)
+        return [] if conclude is None else conclude(end_s)
+
+    def reset(self) -> None:
+        self.decoder.reset()
+
+    def snapshot(self) -> dict[str, Any]:
+        return self.decoder.snapshot()
+
+    def restore(self, snapshot: Mapping[str, Any]) -> None:
+        self.decoder.restore(dict(snapshot))
+
+
+class SoundBack:
+    """Frames of samples to sound in place of what the stream brings, at its own rate: sample n belongs to sample n of
+    what was heard, and as many come out as went in. Any way of cutting the same sound gives the same, bit for bit.
+
+    `hear` may be called by another thread than the rest.
+
+    Args:
+        settings: a dataclass; its `original_share`, 0 to 1, says how much of what was heard stays in what is given.
+    """
+
+    gives: ClassVar[Gives] = "sound"
+    kinds: tuple[EventKind, ...] = ()
+    labels: tuple[str, ...] = ()
+
+    def __init__(self, settings: Any):
+        self.settings = settings
+        self._share = settings.original_share
+        self._resampler: Resampler | None = None
+        self._arrived: deque[Floats] = deque()
+        self._waiting = np.zeros(0, np.float32)
+
+    @property
+    def delay_s(self) -> float:
+        return self._resampler.delay_s if self._resampler is not None else 0.0
+
+    def begin(self, resampler: Resampler | None) -> None:
+        self._resampler = resampler
+
+    def hear(self, frames: Floats) -> None:
+        # A copy: callers fill one buffer again and again, and this waits until the model has answered.
+        self._arrived.append(frames.copy())
+
+    def push(self, outputs: Floats, end_s: float | None = None) -> Given:
+        resampler = self._resampler
+        return self._given(outputs.ravel() if resampler is None else resampler.process(outputs.ravel()))
+
+    def finish(self, outputs: Floats, end_s: float) -> Given:
+        frames, resampler = outputs.ravel(), self._resampler
+        if resampler is not None:
+            frames = np.concatenate([resampler.process(frames), resampler.flush()])
+        return self._given(frames)
+
+    def conclude(self, end_s: float) -> list[Event]:
+        return []
+
+    def activity(self, outputs: Floats) -> Floats:
+        """The level of each frame: the root of its mean square."""
+        return np.sqrt(np.mean(np.square(outputs), axis=1))
+
+    def reset(self) -> None:
+        self._arrived.clear()
+        self._waiting = self._waiting[:0]
+        if self._resampler is not None:
+            self._resampler.reset()
+
+    def snapshot(self) -> dict[str, Any]:
+        waiting = np.concatenate([self._waiting, *self._arrived])
+        return {"waiting": waiting, "resampler": self._resampler.snapshot() if self._resampler is not None else None}
+
+    def restore(self, snapshot: Mapping[str, Any]) -> None:
+        check_snapshot("SoundBack", snapshot, ["waiting", "resampler"])
+        waiting = snapshot["waiting"]
+        good = isinstance(waiting, np.ndarray) and waiting.ndim == 1 and waiting.dtype == np.float32
+        if not good or not np.isfinite(waiting).all() or (self._resampler is None) != (snapshot["resampler"] is None):
+            raise ValueError("SoundBack.restore got no sound that waits. Pass what SoundBack.snapshot returned.")
+        if self._resampler is not None:
+            self._resampler.restore(snapshot["resampler"])
+        self._arrived.clear()
+        self._waiting = waiting.copy()
+
+    def _given(self, samples: Floats) -> Given:
+        # One by one: another thread may be adding to it.
+        arrived = [self._arrived.popleft() for _ in range(len(self._arrived))]
+        self._waiting = np.concatenate([self._waiting, *arrived])
+        # Never more than was heard: the last block was padded.
+        samples = samples[: len(self._waiting)]
+        original, self._waiting = np.split(self._waiting, [len(samples)])
+        return Given([], np.float32(1 - self._share) * samples + np.float32(self._share) * original)
+
+
+class Numbers:
+    """The outputs themselves, and nothing else."""
+
+    gives: ClassVar[Gives] = "numbers"
+    settings: Any = None
+    kinds: tuple[EventKind, ...] = ()
+    labels: tuple[str, ...] = ()
+    delay_s = 0.0
+
+    def begin(self, resampler: Resampler | None) -> None:
+        """Numbers need none."""
+
+    def hear(self, frames: np.ndarray) -> None:
+        """Numbers need the outputs alone."""
+
+    def push(self, outputs: Floats, end_s: float | None = None) -> Given:
+        return Given([])
+
+    def finish(self, outputs: Floats, end_s: float) -> Given:
+        return Given([])
+
+    def conclude(self, end_s: float) -> list[Event]:
+        return []
+
+    def activity(self, outputs: Floats) -> Floats:
+        return first_output(outputs)
+
+    def reset(self) -> None:
+        """Nothing is remembered."""
+
+    def snapshot(self) -> dict[str, Any]:
+        return {}
+
+    def restore(self, snapshot: Mapping[str, Any]) -> None:
+        check_snapshot("Numbers", snapshot, [])
+
+
+def outlet_by(
+    decision: Any, overrides: Mapping[str, Any], labels: tuple[str, ...], frame_s: float, lookahead_s: float
+) -> Outlet:
+    """The outlet of a model that decides by the dataclass `decision`, or gives numbers where that is None.
+
+    Raises:
+        TypeError: an override is none of its settings, or of another type.
+        ValueError: one is out of range.
+    """
+    if decision is None and not overrides:
+        return Numbers()
+    return decided(decision, overrides).outlet(labels, frame_s, lookahead_s)
+
+
+def decided(decision: Any, overrides: Mapping[str, Any]) -> Any:
+    """The settings `decision`, a dataclass or None, with these in place of some.
+
+    Raises:
+        TypeError: an override is none of its settings, or of another type.
+        ValueError: one is out of range.
+    """
+    if decision is None and overrides:
+        raise TypeError(f"The model gives numbers and has no settings; {', '.join(overrides)} came. Leave them out.")
+    if decision is None or not overrides:
+        return decision
+    _check_overrides(decision, overrides)
+    return dataclasses.replace(decision, **overrides)
+
+
+def _check_overrides(decision: Any, overrides: Mapping[str, Any]) -> None:
+    known = {field.name: getattr(decision, field.name) for field in dataclasses.fields(decision)}
+    for name, value in overrides.items():
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            meant = f" Did you mean {near[0]}?" if near else ""
+            raise TypeError(f"There is no setting {name!r}.{meant} Settings of this model are: {', '.join(known)}.")
+        if isinstance(known[name], float | int) and isinstance(value, str):
+            raise TypeError(f"{name} is {value!r}, a text; it must be a number, such as {known[name]}.")
+
+
+def require_outlet(outlet: Outlet, needed: Gives, owner: str) -> None:
+    """Raises TypeError, with advice, where an outlet does not give what is needed; `owner` is the model's name."""
+    if outlet.gives != needed:
+        advice = getattr(outlet, "advice", USES[outlet.gives])
+        raise TypeError(f"{owner} gives {outlet.gives}, not {needed}. {advice}")
+
+
+__all__ = [
+    "Decoder",
+    "Events",
+    "Given",
+    "Gives",
+    "Numbers",
+    "Outlet",
+    "Resampler",
+    "SoundBack",
+    "decided",
+    "first_output",
+    "outlet_by",
+    "require_outlet",
+]

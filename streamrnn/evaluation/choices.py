@@ -1,0 +1,71 @@
+"""Evaluation of models of choices: how often they guess what a person chooses next."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from streamrnn.data.choices import read_people
+from streamrnn.decisions.errors import bootstrap_interval
+from streamrnn.evaluation.judging import OnProgress
+from streamrnn.models import Choices, Model
+from streamrnn.runtime import Stream, run_file
+
+
+def evaluate_choices(
+    model: Model, places: Sequence[Path], split: str = "test", progress: OnProgress | None = None
+) -> dict[str, Any]:
+    """The lines, streaming and offline entries of streamrnn.evaluation.evaluate. Each person is a stream.
+
+    Judged is every choice but a person's first. Figures: accuracy, the share that was guessed, with its interval of
+    95 % by a bootstrap over people; of_people, the shares of the people at 5, 50 and 95 %; nats, the mean of -log p of
+    what was chosen; repeat, the share that was chosen again.
+
+    Raises:
+        ValueError: it is no such model, there are choices that it does not have, or there is no such part.
+    """
+    if not isinstance(model, Choices):
+        raise ValueError(f"evaluate choices got a {type(model).__name__}; it needs a model of choices. Pass one.")
+    found = read_people(places)
+    if not found.parts.get(split):
+        known = ", ".join(name for name, people in found.parts.items() if people)
+        raise ValueError(f"There is no part {split!r} of these people; the parts are: {known}.")
+    people = found.parts[split]
+    if (most := max(person[:, 0].max() for person in people)) > model.settings.options:
+        raise ValueError(f"There are choices up to {most:g}; this model has {model.settings.options}.")
+    stream, live = Stream(model), []
+    for number, person in enumerate(people, start=1):
+        live.append(stream.process(person))
+        stream.reset()
+        if progress is not None:
+            progress(number, len(people))
+    return {
+        "lines": sum(map(len, people)),
+        "streaming": figures(live, people),
+        "offline": figures([run_file(model, person) for person in people], people),
+    }
+
+
+def figures(guesses: Sequence[np.ndarray], people: Sequence[np.ndarray]) -> dict[str, Any]:
+    """Figures as of `evaluate_choices`, of probabilities [choices, options] of what comes after each choice."""
+    right, nats, again = [], [], []
+    for probabilities, person in zip(guesses, people, strict=True):
+        comes = person[1:, 0].astype(int)
+        made = comes > 0
+        told, chosen, before = probabilities[:-1][made], comes[made] - 1, person[:-1, 0][made] - 1
+        right.append(told.argmax(axis=1) == chosen)
+        nats.append(-np.log(np.maximum(told[np.arange(len(chosen)), chosen], 1e-12)))
+        again.append(before == chosen)
+    counts = np.array([[of.sum(), len(of)] for of in right])
+    fewest, middle, most = np.percentile(counts[:, 0] / np.maximum(counts[:, 1], 1), [5, 50, 95])
+    return {
+        "accuracy": float(counts[:, 0].sum() / counts[:, 1].sum()),
+        "interval": list(bootstrap_interval(counts[:, 0], counts[:, 1])),
+        "of_people": {"5 %": float(fewest), "50 %": float(middle), "95 %": float(most)},
+        "nats": float(np.concatenate(nats).mean()),
+        "repeat": float(np.concatenate(again).mean()),
+    }
+
+
+__all__ = ["evaluate_choices", "figures"]

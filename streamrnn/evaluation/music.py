@@ -1,0 +1,52 @@
+"""Evaluation of models of music: how surprising pieces are that they have never heard."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from streamrnn.data.music import read_pieces
+from streamrnn.evaluation.judging import OnProgress
+from streamrnn.models import Model, Music
+from streamrnn.runtime import Stream, run_file
+
+
+def evaluate_music(
+    model: Model, places: Sequence[Path], split: str = "test", progress: OnProgress | None = None
+) -> dict[str, Any]:
+    """The lines, streaming and offline entries of streamrnn.evaluation.evaluate. Each piece is a stream.
+
+    Figures: nats_per_frame, minus the log-probability of all keys of a frame together, of every frame but each piece's
+    first; repeat, the share of frames that are as the one before.
+
+    Raises:
+        ValueError: it is no model of music, or there is no such part.
+    """
+    if not isinstance(model, Music):
+        raise ValueError(f"evaluate music got a {type(model).__name__}; it needs a model of music. Pass one.")
+    found = read_pieces(places)
+    if not found.parts.get(split):
+        known = ", ".join(name for name, pieces in found.parts.items() if pieces)
+        raise ValueError(f"There is no part {split!r} of this music; the parts are: {known}.")
+    pieces, stream, live = found.parts[split], Stream(model), []
+    for number, piece in enumerate(pieces, start=1):
+        live.append(stream.process(piece))
+        stream.reset()
+        if progress is not None:
+            progress(number, len(pieces))
+    offline = [run_file(model, piece) for piece in pieces]
+    return {
+        "lines": sum(map(len, pieces)),
+        "streaming": _figures(model, live, pieces),
+        "offline": _figures(model, offline, pieces),
+    }
+
+
+def _figures(model: Music, outputs: Sequence[np.ndarray], pieces: Sequence[np.ndarray]) -> dict[str, Any]:
+    before, comes = (np.concatenate(of) for of in zip(*((p[:-1], p[1:]) for p in pieces), strict=True))
+    nats = -model.log_probability(np.concatenate([y[:-1] for y in outputs]), comes)
+    return {"nats_per_frame": float(nats.mean()), "repeat": float((before == comes).all(axis=1).mean())}
+
+
+__all__ = ["evaluate_music"]

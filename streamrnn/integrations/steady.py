@@ -1,0 +1,57 @@
+"""Sound without its noise, as many samples out as in by every call."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from streamrnn.audio import AudioError, as_samples
+from streamrnn.runtime import Enhancer
+
+
+class Steady:
+    """An Enhancer whose calls each give as many samples as they take: silence first, for as long as the model ever
+    holds sound back, then the sound, that much later.
+
+    Args:
+        model: one that gives sound, or an exported one that was loaded.
+        sample_rate: 8,000 to 96,000.
+        settings: that override the model's: max_attenuation_db.
+
+    Raises:
+        AudioError: the sample rate is out of range.
+        TypeError, ValueError: the model gives no sound; an unknown setting, or one out of range.
+    """
+
+    def __init__(self, model: Any, sample_rate: int, **settings: Any):
+        self._enhancer = Enhancer(model, sample_rate, **settings)
+        self.late_samples = math.ceil(self._enhancer.latency.algorithmic_ms * sample_rate / 1000)
+        self._ready = np.zeros(self.late_samples, np.float32)
+
+    def process(self, chunk: Any) -> np.ndarray:
+        """float32[n] for a chunk of n samples of any number of channels, which are averaged.
+
+        Raises:
+            AudioError, TypeError: the chunk is no sound; nothing of it was used.
+        """
+        samples = as_samples(chunk)
+        ready = np.concatenate([self._ready, self._enhancer.process(samples)])
+        given, self._ready = np.split(ready, [len(samples)])
+        return given
+
+
+def samples_of(data: bytes, channels: int) -> np.ndarray:
+    """16 bit sound of that many interleaved channels: int16[n, channels].
+
+    Raises:
+        AudioError: it is no whole number of samples of all channels.
+    """
+    if len(data) % (2 * channels):
+        raise AudioError(
+            f"a frame has {len(data)} bytes; {channels} channels of 16 bits need a multiple of {2 * channels}. Look "
+            "for what cuts samples in two."
+        )
+    return np.frombuffer(data, np.int16).reshape(-1, channels)
+
+
+__all__ = ["Steady", "samples_of"]

@@ -1,0 +1,98 @@
+"""Statistics of all frames so far: for answers about a whole stream that improve with every frame."""
+
+import jax
+import jax.numpy as jnp
+
+from streamrnn.contract import Layer
+from streamrnn.shapes import Block, Frames, OutputFrame, State
+
+
+class RunningMean(Layer):
+    """The mean of all frames so far: y[t] = (x[0] + ... + x[t]) / (t + 1).
+
+    The state is (mean[batch, features], frames int32[batch]).
+
+    Args:
+        features: width of a frame.
+    """
+
+    def __init__(self, features: int):
+        self.features = features
+
+    def init_state(self, batch_size: int) -> State:
+        return jnp.zeros((batch_size, self.features), jnp.float32), jnp.zeros(batch_size, jnp.int32)
+
+    def step(self, state: State, x: Block) -> tuple[State, OutputFrame]:
+        mean, frames = state
+        # Not by a sum, which would lose the digits of new frames in a long stream.
+        mean = mean + (x[:, 0] - mean) / (frames + 1)[:, None]
+        return (mean, frames + 1), mean[:, None].astype(x.dtype)
+
+    def scan(self, state: State, x: Frames) -> tuple[State, Frames]:
+        mean, before = state
+        if not x.shape[1]:
+            return state, x
+        frames = before[:, None] + jnp.arange(1, x.shape[1] + 1)
+        y = (mean * before[:, None])[:, None] + jnp.cumsum(x.astype(jnp.float32), axis=1)
+        y = y / frames[..., None]
+        return (y[:, -1], frames[:, -1]), y.astype(x.dtype)
+
+
+class RunningMax(Layer):
+    """The maximum of all frames so far, of each feature. The state is that of the frames before, [batch, features].
+
+    Args:
+        features: width of a frame.
+    """
+
+    def __init__(self, features: int):
+        self.features = features
+
+    def init_state(self, batch_size: int) -> State:
+        # Not minus infinity, which descriptions of exported models cannot hold.
+        return jnp.full((batch_size, self.features), jnp.finfo(jnp.float32).min, jnp.float32)
+
+    def step(self, state: State, x: Block) -> tuple[State, OutputFrame]:
+        # Not by scan, whose maximum over time no ONNX operator has.
+        y = jnp.maximum(state, x[:, 0].astype(jnp.float32))
+        return y, y[:, None].astype(x.dtype)
+
+    def scan(self, state: State, x: Frames) -> tuple[State, Frames]:
+        if not x.shape[1]:
+            return state, x
+        y = jnp.maximum(state[:, None], jax.lax.cummax(x.astype(jnp.float32), axis=1))
+        return y[:, -1], y.astype(x.dtype)
+
+
+class Window(Layer):
+    """The last `frames` frames side by side, the oldest first: x[batch, time, n] -> [batch, time, frames n].
+
+    Zeros stand for what was before the stream. The state is the frames before, [batch, frames - 1, features].
+
+    Args:
+        frames: how many, 1 or more.
+        features: width of a frame.
+
+    Raises:
+        ValueError: frames is below 1.
+    """
+
+    def __init__(self, frames: int, features: int):
+        if frames < 1:
+            raise ValueError(f"Window got frames={frames}; it needs 1 or more.")
+        self.frames, self.features = frames, features
+
+    def init_state(self, batch_size: int) -> State:
+        return jnp.zeros((batch_size, self.frames - 1, self.features), jnp.float32)
+
+    def step(self, state: State, x: Block) -> tuple[State, OutputFrame]:
+        return self.scan(state, x)
+
+    def scan(self, state: State, x: Frames) -> tuple[State, Frames]:
+        line = jnp.concatenate([state, x.astype(jnp.float32)], axis=1)
+        time = x.shape[1]
+        shifted = [line[:, start : start + time] for start in range(self.frames)]
+        return line[:, time:], jnp.concatenate(shifted, axis=-1).astype(x.dtype)
+
+
+__all__ = ["RunningMax", "RunningMean", "Window"]

@@ -1,0 +1,157 @@
+"""Training with differential privacy: what one recording, or one speaker, can have changed, as an epsilon.
+
+The mechanism is DP-SGD (Abadi et al. 2016, "Deep learning with differential privacy"): the gradient of each unit is
+clipped to a norm, Gaussian noise is added to their sum (optax.contrib.differentially_private_aggregate), and
+dp-accounting adds up what all updates give away.
+"""
+
+import json
+import math
+import os
+import secrets
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from streamrnn.learning.batches import without_names
+from streamrnn.learning.settings import TrainingSettings
+
+SECRET, ROWS = "secret", "rows.jsonl"
+
+
+def sampled_epsilon(share: float, noise: float, updates: int, delta: float) -> float:
+    """Epsilon of updates in which each unit takes part with probability `share`, independently of all others.
+
+    Poisson sampling and Gaussian noise of standard deviation `noise` times the clipping norm; neighbours have one
+    unit more or less. It holds for whoever does not know which units took part.
+
+    Raises:
+        ImportError: dp-accounting is not installed.
+    """
+    events = _events()
+    from dp_accounting.pld import PLDAccountant
+
+    accountant = PLDAccountant()
+    accountant.compose(events.PoissonSampledDpEvent(share, events.GaussianDpEvent(noise)), updates)
+    return float(accountant.get_epsilon(delta))
+
+
+def seen_epsilon(times: Counter[int], noise: float, delta: float) -> float:
+    """Epsilon of a unit that is known to have been in these updates: rows in an update -> such updates.
+
+    It holds for any order of the data and for whoever knows it, so it gains nothing from sampling. A neighbour is a
+    run in which the rows with the unit give nothing.
+
+    Raises:
+        ImportError: dp-accounting is not installed.
+    """
+    _events()
+    from dp_accounting import get_epsilon_gaussian
+
+    # Gaussian mechanisms in a row are one, of all their sensitivities together (Dong, Roth and Su 2022).
+    sensitivity = math.sqrt(sum(rows**2 * updates for rows, updates in times.items()))
+    return float(get_epsilon_gaussian(noise / sensitivity, delta))
+
+
+class Ledger:
+    """What a private training owes, written down beside its checkpoints.
+
+    Args:
+        folder: of the run.
+        settings: of the training; dp_noise is above 0.
+        share: the probability with which each unit is in an update, where it is drawn by lot; None: rows are counted.
+        speakers: speaker of each recording by path, for units that are speakers; {}: units are recordings.
+
+    Raises:
+        ImportError: dp-accounting is not installed.
+        ValueError: an earlier part of the run was private and its secret is gone.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        settings: TrainingSettings,
+        share: float | None = None,
+        speakers: dict[str, str] | None = None,
+    ):
+        _events()
+        self.folder, self.settings, self.share, self.speakers = Path(folder), settings, share, speakers or {}
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.secret = self._secret()
+
+    def noted(self, batches: Iterator[Any], start: int) -> Iterator[Any]:
+        """The same batches from step `start` on; who is in them is written down.
+
+        Raises:
+            ValueError: the rows have no names.
+        """
+        if self.share is not None:
+            yield from batches
+            return
+        with (self.folder / ROWS).open("a") as file:
+            for step, batch in enumerate(batches, start=start):
+                _, names = without_names(batch)
+                if not names:
+                    raise ValueError(
+                        "The batches do not name what their rows are of, so nothing is known of whom they protect. "
+                        "Let the recipe give them names, or train without --dp-noise."
+                    )
+                file.write(json.dumps([step, self._units(names)]) + "\n")
+                file.flush()
+                yield batch
+
+    def statement(self) -> dict[str, Any]:
+        """epsilon and delta, and all that they are of, ready for JSON."""
+        s = self.settings
+        told = {"unit": s.dp_unit, "clip": s.dp_clip, "noise": s.dp_noise, "delta": s.dp_delta}
+        if self.share is not None:
+            epsilon = sampled_epsilon(self.share, s.dp_noise, s.steps, s.dp_delta)
+            how = {"sampling": "poisson", "share": self.share, "updates": s.steps}
+        else:
+            # Weights of any step have given away all that came before it.
+            times = self._times()
+            worst = max(times.values(), key=lambda of: sum(rows**2 * updates for rows, updates in of.items()))
+            epsilon = seen_epsilon(worst, s.dp_noise, s.dp_delta)
+            how = {"sampling": "any order", "most_rows": sum(rows * n for rows, n in worst.items()), "updates": s.steps}
+        return {"epsilon": epsilon, **told, **how}
+
+    def forget(self) -> None:
+        """Deletes the secret, with which the noise could be taken out again."""
+        (self.folder / SECRET).unlink(missing_ok=True)
+
+    def _units(self, names: Sequence[str]) -> list[list[str]]:
+        rows = [name.split(", ") for name in names]
+        return [sorted({self.speakers.get(name) or name for name in row}) for row in rows]
+
+    def _times(self) -> dict[str, Counter[int]]:
+        """Of each unit: rows in an update -> how many such updates."""
+        # A step that was made twice, after a crash, is the same one.
+        steps = dict(json.loads(line) for line in (self.folder / ROWS).read_text().splitlines())
+        times: dict[str, Counter[int]] = {}
+        for rows in steps.values():
+            for unit, n in Counter(unit for row in rows for unit in row).items():
+                times.setdefault(unit, Counter())[n] += 1
+        return times
+
+    def _secret(self) -> int:
+        path = self.folder / SECRET
+        if not path.exists():
+            if (self.folder / "last").exists():
+                raise ValueError(f"{path} is missing, so this private run cannot go on. Train into another --out.")
+            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+                file.write(str(secrets.randbits(64)))
+        return int(path.read_text())
+
+
+def _events() -> Any:
+    try:
+        from dp_accounting import dp_event
+    except ImportError as error:
+        raise ImportError(
+            'Private training needs the package dp-accounting: pip install "streamrnn[privacy]"'
+        ) from error
+    return dp_event
+
+
+__all__ = ["Ledger", "sampled_epsilon", "seen_epsilon"]

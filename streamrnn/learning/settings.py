@@ -1,0 +1,84 @@
+"""Settings of training: duration, learning rate, checkpoints."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+POSITIVE = ("steps", "learning_rate", "clip_norm", "accumulate", "validate_every", "log_every")
+NOT_NEGATIVE = ("warmup_steps", "weight_decay", "patience", "seed", "dp_clip", "dp_noise")
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """How long and how fast to train.
+
+    Raises:
+        ValueError: a number that must be above 0 is not, one that must not be negative is, ema_decay is not in [0, 1),
+            or there is no such schedule.
+    """
+
+    steps: int = 1200
+    """Updates of the weights."""
+    learning_rate: float = 2e-3
+    """Peak learning rate, reached after the warm-up."""
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    """After the peak: a cosine or linear decay to a hundredth of it, or a constant rate."""
+    warmup_steps: int = 50
+    """Updates over which the learning rate rises from zero."""
+    weight_decay: float = 1e-4
+    """AdamW's weight decay."""
+    clip_norm: float = 1.0
+    """Gradients with a larger norm are scaled down to it."""
+    accumulate: int = 1
+    """Number of parts in which a batch is processed: needs memory for one part, gives the gradients of the whole."""
+    ema_decay: float = 0.0
+    """Decay of an exponential moving average of the weights to validate and keep, e.g. 0.999; 0: no average."""
+    patience: int = 0
+    """Stop after this many validations without improvement; 0: never."""
+    validate_every: int = 100
+    """Updates between validations and checkpoints."""
+    backend: Literal["auto", "scan", "associative", "cudnn", "pallas"] = field(
+        default="auto", metadata={"identity": False}
+    )
+    """Backend of recurrent layers over many frames; all give the same numbers, up to rounding."""
+    remat_frames: int | None = field(default=None, metadata={"identity": False})
+    """Recompute intermediate values for gradients, in pieces of this many frames: less memory, more time."""
+    log_every: int = field(default=50, metadata={"identity": False})
+    """Updates between lines of metrics.jsonl."""
+    seed: int = 0
+    """Seed of the weights and of the batches."""
+    dp_clip: float = 0.0
+    """Differential privacy: norm to which the gradient of each recording, or speaker, is clipped; 0: none."""
+    dp_noise: float = 0.0
+    """Standard deviation of the noise on the sum of these gradients, as a multiple of --dp-clip. About 1 is private."""
+    dp_delta: float = 1e-5
+    """The delta at which epsilon is told: below one by the number of recordings."""
+    dp_unit: Literal["clip", "speaker"] = "clip"
+    """Whom epsilon protects: each recording, or each speaker with all recordings."""
+
+    @property
+    def private(self) -> bool:
+        """Whether training is differentially private."""
+        return self.dp_noise > 0
+
+    def __post_init__(self):
+        for name in POSITIVE:
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be above 0.")
+        for name in NOT_NEGATIVE:
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be 0 or above.")
+        if not 0 <= self.ema_decay < 1:
+            raise ValueError(f"ema_decay is {self.ema_decay}; it must be 0 or above and below 1.")
+        if (self.dp_clip > 0) != (self.dp_noise > 0):
+            raise ValueError(
+                f"dp_clip is {self.dp_clip} and dp_noise {self.dp_noise}; private training needs both above 0."
+            )
+        if self.private and self.accumulate > 1:
+            raise ValueError(f"accumulate is {self.accumulate}; private training clips row by row. Leave it at 1.")
+        if not 0 < self.dp_delta < 1:
+            raise ValueError(f"dp_delta is {self.dp_delta}; it must be above 0 and below 1, such as 1e-5.")
+        if self.schedule not in ("cosine", "linear", "constant"):
+            raise ValueError(f"schedule is {self.schedule!r}; it must be cosine, linear or constant.")
+
+
+__all__ = ["TrainingSettings"]

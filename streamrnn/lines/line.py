@@ -1,0 +1,72 @@
+"""What every kind of line has in common: a stream of text, one line of it, and what is answered."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+
+class LineError(ValueError):
+    """A line that cannot be used. Nothing of it was: the stream goes on with the next one."""
+
+
+class Feeding(Protocol):
+    """The parts of a streamrnn.Stream that lines use."""
+
+    def process(self, chunk: Any, /) -> np.ndarray: ...
+    def flush(self) -> np.ndarray: ...
+    def reset(self) -> None: ...
+    def snapshot(self) -> Any: ...
+    def restore(self, snapshot: Any, /) -> None: ...
+
+
+@runtime_checkable
+class Lines(Protocol):
+    """How the streams of a task are written as text, and what is said of a model's outputs. Made of a model."""
+
+    def frames(self, line: str) -> np.ndarray:
+        """The items of one line as the model takes them, [items, features].
+
+        Raises:
+            LineError: they are no such items.
+        """
+        ...
+
+    def answer(self, stream: Feeding, line: str) -> dict[str, Any] | None:
+        """Feeds a line to the stream; what is answered, ready for JSON, or None where there is nothing to say.
+
+        Raises:
+            LineError: the line cannot be used.
+            ValueError: nor can those after it.
+        """
+        ...
+
+    def said(self, answer: Mapping[str, Any]) -> str:
+        """The answer in words, one line."""
+        ...
+
+
+def numbers_of(cells: list[str], needed: int, of: str) -> np.ndarray:
+    """float32[needed] of as many cells of a table; what is not there is NaN.
+
+    Raises:
+        LineError: there are more or fewer, or one is no finite number.
+    """
+    if len(cells) != needed:
+        raise LineError(f"it has {len(cells)} numbers; {of} needs {needed}, separated by commas")
+    return np.array([_number(cell.strip()) for cell in cells], np.float32)
+
+
+def _number(cell: str) -> float:
+    if cell.lower() in ("", "nan", "na", "null"):
+        return float("nan")
+    try:
+        number = float(cell)
+    except ValueError:
+        raise LineError(f"{cell[:40]!r} stands where a number belongs") from None
+    if abs(number) > float(np.finfo(np.float32).max):
+        raise LineError(f"{cell[:40]} is too large")
+    return number
+
+
+__all__ = ["Feeding", "LineError", "Lines", "numbers_of"]

@@ -1,0 +1,95 @@
+"""Lines of one text that goes on: how likely each was, and how it might go on."""
+
+import unicodedata
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from streamrnn.lines.line import Feeding
+
+# Letters of the longest completion.
+LONGEST_COMPLETION = 24
+# Stands for characters that are unknown and have no known one within.
+BLANK = " "
+
+
+class TextLines:
+    """The lines of a text, one after another. The answer has the characters that may come next, the rest of the word
+    that is likeliest, and how many nats per character the line took to tell.
+
+    Characters that the model does not know are taken as the letter within (é as e), or as a blank; the answer names
+    them.
+
+    Args:
+        model: a NextItem of characters.
+    """
+
+    def __init__(self, model: Any):
+        self.symbols: tuple[str, ...] = model.settings.symbols
+        self._ids = {symbol: number for number, symbol in enumerate(self.symbols)}
+        self._expected: np.ndarray | None = None
+
+    def frames(self, line: str) -> np.ndarray:
+        return self.known(line)[0]
+
+    def known(self, text: str) -> tuple[np.ndarray, list[str]]:
+        """The ids of a text, int32[characters, 1], and the characters that are not known."""
+        unknown = [character for character in dict.fromkeys(text) if character not in self._ids]
+        plain = {character: self._plain(character) for character in unknown}
+        ids = [self._ids[plain.get(character, character)] for character in text]
+        return np.array(ids, np.int32).reshape(-1, 1), unknown
+
+    def answer(self, stream: Feeding, line: str) -> dict[str, Any] | None:
+        ids, unknown = self.known(line)
+        end = self.known("\n")[0]
+        outputs = stream.process(ids)
+        said = None if not line else self._told(stream, line, ids, outputs, unknown)
+        self._expected = stream.process(end)[-1]
+        return said
+
+    def said(self, answer: Mapping[str, Any]) -> str:
+        nats = answer["nats_per_character"]
+        told = "" if nats is None else f"  {nats:.2f} nats per character"
+        return f"{answer['line']}[{answer['completion']}]{told}"
+
+    def completion(self, stream: Feeding, expected: np.ndarray) -> str:
+        """The likeliest rest of the word, with the blank that ends it; the stream is left as it was."""
+        before, text = stream.snapshot(), ""
+        while len(text) < LONGEST_COMPLETION:
+            best = int(np.argmax(expected))
+            symbol = self.symbols[best]
+            if symbol == "\n":
+                break
+            text += symbol
+            # A blank first: the word is whole, and the next one begins.
+            if not (symbol.isalnum() or symbol == "'") and len(text) > 1:
+                break
+            expected = stream.process(np.array([[best]], np.int32))[-1]
+        stream.restore(before)
+        return text
+
+    def _told(
+        self, stream: Feeding, line: str, ids: np.ndarray, outputs: np.ndarray, unknown: Sequence[str]
+    ) -> dict[str, Any]:
+        first = [] if self._expected is None else [self._expected]
+        expected = np.concatenate([np.reshape(first, (-1, outputs.shape[1])), outputs[:-1]])
+        likely = expected[np.arange(len(expected)), ids[len(ids) - len(expected) :, 0]]
+        nats = float(-np.log(np.maximum(likely, 1e-30)).mean()) if len(likely) else None
+        next_ones = np.argsort(-outputs[-1])[:3]
+        return {
+            "line": line,
+            "completion": self.completion(stream, outputs[-1]),
+            "next": {self.symbols[n]: round(float(outputs[-1][n]), 4) for n in next_ones},
+            "nats_per_character": None if nats is None else round(nats, 4),
+            **({"unknown": list(unknown)} if unknown else {}),
+        }
+
+    def _plain(self, character: str) -> str:
+        for part in unicodedata.normalize("NFKD", character):
+            if part in self._ids:
+                return part
+        return BLANK if BLANK in self._ids else self.symbols[0]
+
+
+__all__ = ["LONGEST_COMPLETION", "TextLines"]

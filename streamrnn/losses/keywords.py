@@ -1,0 +1,93 @@
+"""Max-pooling loss: one label per clip, taken from its most confident frame."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Bool, Float, Int
+
+from streamrnn.losses.frames import cross_entropy, weighted_mean
+from streamrnn.losses.mean import Mean
+
+# Finite, unlike -inf, so that the difference of two is not NaN.
+LOG_ZERO = -1e30
+
+
+def max_pooling_loss(
+    logits: Float[jax.Array, "batch time classes"],
+    labels: Int[jax.Array, "batch"],
+    weights: Float[jax.Array, "batch time"],
+    smoothing_frames: int,
+    label_smoothing: float = 0.0,
+    detection_share: float = 0.0,
+) -> Mean:
+    """Mean over clips of -log(s[label] / sum_c s[c]), with s[c] the highest smoothed posterior of word c.
+
+        p[t] = softmax(logits[t])
+        s[c] = max over weighted t of mean(p[t - smoothing_frames + 1], ..., p[t])[c],   c = 1, 2, ...
+
+    So training scores a clip as it is classified later: by its highest smoothed posterior, wherever the word is. Class
+    0, silence, is part of the softmax but does not compete. Before the clip all posteriors are 0. The loss of a clip
+    with label 0 is the mean of -log p[t, 0] over its weighted frames.
+
+    Source: Sun et al., "Max-pooling loss training of long short-term memory networks for small-footprint keyword
+    spotting", SLT 2016, with smoothed posteriors in place of single frames.
+
+    Args:
+        logits: class 0 is silence, the others are words; at least two words.
+        labels: the clip's class, in [0, classes).
+        weights: above 0 in frames in which the word may be detected, else 0; the values matter only in clips of
+            silence. Frames of weight 0 are never chosen, but smoothing includes those before a chosen frame. Frames
+            after the last weighted one don't count at all. A clip without any weighted frame is left out of the mean.
+        smoothing_frames: frames averaged, at least 1.
+        label_smoothing: share of the label that is spread evenly over all competing classes.
+        detection_share: share of -log s[label] in the loss of a word, in [0, 1]. This is the loss of the source. It
+            includes silence, so scores reach a threshold; the competition alone only decides between words.
+
+    Raises:
+        ValueError: there are fewer than two words, or smoothing_frames is below 1.
+    """
+    _check(logits.shape[-1], smoothing_frames)
+    log_p = _log_posteriors(logits, heard=jax.lax.cummax(weights, axis=1, reverse=True) > 0)
+    scores = _log_pooled(log_p, weights > 0, smoothing_frames)
+    compared = cross_entropy(scores[:, 1:], labels - 1, label_smoothing)
+    own = jnp.take_along_axis(scores, labels[:, None], axis=1)[:, 0] - math.log(smoothing_frames)
+    word_losses = (1 - detection_share) * compared - detection_share * own
+    silence = jnp.zeros(weights.shape, labels.dtype)
+    silence_losses = weighted_mean(cross_entropy(log_p, silence, label_smoothing), weights, axis=1)
+    losses = jnp.where(labels == 0, silence_losses, word_losses)
+    return Mean.of(losses, jnp.any(weights > 0, axis=1).astype(losses.dtype))
+
+
+def _log_posteriors(
+    logits: Float[jax.Array, "batch time classes"], heard: Bool[jax.Array, "batch time"]
+) -> Float[jax.Array, "batch time classes"]:
+    """Log-softmax; zero posteriors in frames outside of `heard`."""
+    # The first `where` keeps NaN out of the gradient; the second one alone would not.
+    logits = jnp.where(heard[..., None], logits, 0).astype(jnp.float32)
+    return jnp.where(heard[..., None], jax.nn.log_softmax(logits), LOG_ZERO)
+
+
+def _log_pooled(
+    log_p: Float[jax.Array, "batch time classes"], weighted: Bool[jax.Array, "batch time"], smoothing_frames: int
+) -> Float[jax.Array, "batch classes"]:
+    """log s[c], without the constant log(smoothing_frames)."""
+    # Relative to each class's own peak, so that a very improbable word keeps its gradient, where e^-100 would be 0.
+    peak = jax.lax.stop_gradient(jnp.max(log_p, axis=1, keepdims=True))
+    window, before = (1, smoothing_frames, 1), ((0, 0), (smoothing_frames - 1, 0), (0, 0))
+    smoothed = jax.lax.reduce_window(jnp.exp(log_p - peak), 0.0, jax.lax.add, window, (1, 1, 1), before)
+    best = jnp.max(jnp.where(weighted[..., None], smoothed, 0), axis=1)
+    return peak[:, 0] + jnp.log(jnp.maximum(best, jnp.finfo(best.dtype).tiny))
+
+
+def _check(classes: int, smoothing_frames: int) -> None:
+    if classes < 3:
+        raise ValueError(
+            f"max_pooling_loss got {classes} classes; words compete, so it needs silence and two words or more. "
+            "Add a class for unknown words."
+        )
+    if smoothing_frames < 1:
+        raise ValueError(f"max_pooling_loss got smoothing_frames {smoothing_frames}; pass 1 (no smoothing) or more.")
+
+
+__all__ = ["max_pooling_loss"]

@@ -1,0 +1,74 @@
+"""What a person chooses next, by what was chosen and what it gave: models of decisions under uncertainty."""
+
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from streamrnn.cells import GRU
+from streamrnn.layers import Apply, Chain, Dense, Dropout, Recurrent
+from streamrnn.models.model import Model
+from streamrnn.shapes import Frames
+from streamrnn.signals import Series
+
+
+@dataclass(frozen=True)
+class ChoicesSettings:
+    """Settings of a model of choices.
+
+    Raises:
+        ValueError: there are fewer than two options, or highest is not above 0.
+    """
+
+    options: int = 4
+    """Options to choose from."""
+    highest: float = 100.0
+    """The highest reward; the lowest is 0."""
+    hidden: int = 32
+    """State of the GRU."""
+    choices_per_s: float = 1.0
+    """Choices per second, by which latencies are told."""
+    dropout: float = 0.2
+    """Dropout of the GRU's outputs in training."""
+
+    def __post_init__(self):
+        if self.options < 2 or self.highest <= 0:
+            raise ValueError(
+                f"ChoicesSettings got options={self.options}, highest={self.highest}; it needs two options or more, "
+                "and a highest reward above 0."
+            )
+
+
+class Choices(Model):
+    """A choice and its reward -> a GRU -> the probability of each option to be chosen next.
+
+    A frame is [choice, reward]: the choice from 1 to `options`, 0 where there was none, the reward from 0 to `highest`.
+
+    Source: Dezfouli et al. 2019, "Models that learn how humans learn: the case of decision-making and its disorders".
+    """
+
+    Settings = ChoicesSettings
+    settings: ChoicesSettings
+
+    def __init__(self, settings: ChoicesSettings, decision: None = None, *, rngs: nnx.Rngs):
+        s = settings
+        options = np.arange(1, s.options + 1, dtype=np.float32)
+
+        def told(x: Frames) -> Frames:
+            # An option at a time, so that what is learned of a reward may depend on where it was.
+            chosen = (jnp.abs(x[..., :1] - options) < 0.5).astype(jnp.float32)
+            return jnp.concatenate([chosen, chosen * (4 * x[..., 1:] / s.highest - 2)], axis=-1)
+
+        core = Recurrent(GRU(2 * s.options, s.hidden, rngs=rngs))
+        head = Dense(s.hidden, s.options, rngs=rngs)
+        network = Chain(Apply(told), core, Dropout(s.dropout, rngs=rngs), head)
+        labels = tuple(str(number) for number in range(1, s.options + 1))
+        super().__init__(s, None, network, s.options, signal=Series(2, s.choices_per_s), labels=labels)
+
+    def readout(self, logits: jax.Array) -> jax.Array:
+        return jax.nn.softmax(logits)
+
+
+__all__ = ["Choices", "ChoicesSettings"]

@@ -1,0 +1,57 @@
+"""What comes next in a stream of symbols, such as characters of a text: models for completion and generation."""
+
+from dataclasses import dataclass
+
+import jax
+from flax import nnx
+
+from streamrnn.cells import GRU
+from streamrnn.layers import Chain, Dense, Dropout, Embedding, Recurrent
+from streamrnn.models.model import Model
+from streamrnn.signals import Series
+
+
+@dataclass(frozen=True)
+class NextItemSettings:
+    """Settings of a model of the next item."""
+
+    symbols: tuple[str, ...] = ()
+    """The symbols, by id. Without, training takes those of its data."""
+    embedding: int = 64
+    """Width of a symbol's vector."""
+    hidden: int = 320
+    """State of each GRU."""
+    layers: int = 1
+    """GRUs above each other."""
+    items_per_s: float = 5.0
+    """Items per second, by which latencies are told; five characters are a fast typist's."""
+    dropout: float = 0.1
+    """Dropout of the GRUs' outputs in training."""
+
+
+class NextItem(Model):
+    """A symbol's vector -> GRUs -> the probability of each symbol to be the next.
+
+    Source: Mikolov et al. 2010, "Recurrent neural network based language model"; here of any symbols.
+    """
+
+    Settings = NextItemSettings
+    settings: NextItemSettings
+
+    def __init__(self, settings: NextItemSettings, decision: None = None, *, rngs: nnx.Rngs):
+        s = settings
+        if not s.symbols:
+            raise ValueError("NextItem got no symbols. Pass NextItemSettings(symbols=tuple('abc')).")
+        count = len(s.symbols)
+        widths = [s.embedding] + [s.hidden] * (s.layers - 1)
+        cores = [(Recurrent(GRU(width, s.hidden, rngs=rngs)), Dropout(s.dropout, rngs=rngs)) for width in widths]
+        head = Dense(s.hidden, count, rngs=rngs)
+        network = Chain(Embedding(count, s.embedding, rngs=rngs), *(layer for core in cores for layer in core), head)
+        signal = Series(1, s.items_per_s, "int32", ids=count)
+        super().__init__(s, None, network, count, signal=signal, labels=s.symbols)
+
+    def readout(self, logits: jax.Array) -> jax.Array:
+        return jax.nn.softmax(logits)
+
+
+__all__ = ["NextItem", "NextItemSettings"]

@@ -1,0 +1,186 @@
+"""Models made of any layer, without a class of their own: see `Model.of`."""
+
+import functools
+import inspect
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from streamrnn.contract import Layer
+from streamrnn.models.model import Model
+from streamrnn.signals import Signal, described, signal_from
+
+READOUTS: dict[str, Callable[[jax.Array], jax.Array]] = {
+    "none": lambda logits: logits,
+    "sigmoid": jax.nn.sigmoid,
+    "softmax": jax.nn.softmax,
+}
+
+# Those that were marked, by the name that a model's file has for them. Only these are ever called by loading.
+_BUILDERS: dict[str, Callable[..., Layer]] = {}
+
+
+@dataclass(frozen=True)
+class Built:
+    """Where a layer comes from: the name of its builder, "module:function", and the arguments as JSON."""
+
+    builder: str
+    arguments: str
+
+
+def builder(function: Callable[..., Layer]) -> Callable[..., Layer]:
+    """Marks a function that builds a layer, so that models of it can be saved and loaded.
+
+        @streamrnn.builder
+        def meter(width: int = 32, *, rngs: nnx.Rngs) -> Layer: ...
+
+    The file of a model then names the function and has its arguments, defaults included. They must be numbers, texts,
+    truth values, and lists and dicts of these; a tuple arrives as a list, in the first call as after loading. Loading
+    calls functions that were marked, in modules that your program has imported, and no others.
+
+    Raises:
+        TypeError: it is no function, has no parameter `rngs`, or parameters that cannot be given by name. When it is
+            called: an argument is none of the above, or the result is no Layer.
+    """
+    if not inspect.isfunction(function):
+        raise TypeError(f"streamrnn.builder got {function!r}; it marks functions that return a layer.")
+    name = _name(function)
+    signature = inspect.signature(function)
+    unnamed = [p.name for p in signature.parameters.values() if p.kind not in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    if "rngs" not in signature.parameters or unnamed:
+        raise TypeError(
+            f"streamrnn.builder got {name}{signature}. It needs a parameter rngs, from which weights are drawn, and "
+            "parameters that can be given by name: no *args, no **kwargs, none before a slash."
+        )
+
+    @functools.wraps(function)
+    def build(*args: Any, **kwargs: Any) -> Layer:
+        bound = signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        rngs = bound.arguments.pop("rngs")
+        try:
+            text = json.dumps(bound.arguments)
+        except (TypeError, ValueError) as error:
+            raise TypeError(
+                f"{name} got arguments that no file can hold ({error}). Pass numbers, texts, truth values, and lists "
+                "and dicts of these."
+            ) from None
+        # As they are read from a file, so that a loaded model is built in the same way.
+        layer = function(**json.loads(text), rngs=rngs)
+        if not isinstance(layer, Layer):
+            raise TypeError(f"{name} returned a {type(layer).__name__}; a builder returns a streamrnn.Layer.")
+        layer.built = Built(name, text)  # pyright: ignore[reportAttributeAccessIssue]
+        return layer
+
+    _BUILDERS[name] = build
+    return build
+
+
+def builder_name(function: Callable[..., Layer]) -> str:
+    """The name of a builder in files; marks the function if it is not yet marked. Raises TypeError as builder does."""
+    if function not in _BUILDERS.values():
+        builder(function)
+    return _name(function)
+
+
+def _name(function: Callable[..., Any]) -> str:
+    return f"{function.__module__}:{function.__qualname__}"
+
+
+@dataclass(frozen=True)
+class LayerModelSettings:
+    """What a model of layers is built from.
+
+    Attributes:
+        builder: "module:function", a function marked with `streamrnn.builder`; "": the layers were put together by
+            hand, and the model cannot be saved.
+        arguments: the function's arguments, a JSON object.
+        signal: what the model takes, a JSON object.
+        labels: see Model.
+        readout: a name in READOUTS.
+        decision_kind: the class of the decision settings, one of streamrnn.decisions; "": it gives numbers.
+    """
+
+    builder: str = ""
+    arguments: str = "{}"
+    signal: str = ""
+    labels: tuple[str, ...] = ()
+    readout: str = "none"
+    decision_kind: str = ""
+
+
+class LayerModel(Model):
+    """A model of any layer; made by `Model.of`."""
+
+    Settings = LayerModelSettings
+    settings: LayerModelSettings
+
+    def __init__(
+        self,
+        settings: LayerModelSettings,
+        decision: Any = None,
+        *,
+        rngs: nnx.Rngs | None = None,
+        layer: Layer | None = None,
+    ):
+        if settings.readout not in READOUTS:
+            raise ValueError(f"readout is {settings.readout!r}; it must be one of {', '.join(READOUTS)}.")
+        network = self._built(settings, rngs) if layer is None else layer
+        signal = signal_from(json.loads(settings.signal))
+        out_features = _width(network, signal)
+        super().__init__(settings, decision, network, out_features, signal=signal, labels=settings.labels)
+
+    def readout(self, logits: jax.Array) -> jax.Array:
+        return READOUTS[self.settings.readout](logits)
+
+    def description(self) -> dict[str, Any]:
+        if not self.settings.builder:
+            raise ValueError(
+                "this model is of layers that were put together by hand, and a file cannot say how. Build them in a "
+                "function that is marked with @streamrnn.builder, or make a subclass of streamrnn.Model."
+            )
+        return super().description()
+
+    def _built(self, settings: LayerModelSettings, rngs: nnx.Rngs | None) -> Layer:
+        build = _BUILDERS.get(settings.builder)
+        if build is None:
+            module, _, name = settings.builder.partition(":")
+            raise ValueError(
+                f"the model's layers are built by {name!r} of the module {module!r}, which is not imported, or has no "
+                "function of that name marked with @streamrnn.builder. Import it first, if you trust it, or pass the "
+                "function: load(path, build=...). On the command line, run an exported file, or make it a task of an "
+                "installed package"
+            )
+        arguments = json.loads(settings.arguments)
+        if not isinstance(arguments, dict):
+            raise TypeError(f"arguments are {settings.arguments[:80]!r}, no JSON object")
+        return build(**arguments, rngs=rngs)
+
+
+def model_of(layer: Layer, signal: Signal, labels: tuple[str, ...], readout: str, decision: Any) -> LayerModel:
+    """See `Model.of`."""
+    built = getattr(layer, "built", Built("", "{}"))
+    kind = "" if decision is None else type(decision).__name__
+    settings = LayerModelSettings(built.builder, built.arguments, json.dumps(described(signal)), labels, readout, kind)
+    return LayerModel(settings, decision, layer=layer)
+
+
+def _width(network: Layer, signal: Signal) -> int:
+    """Numbers per output frame."""
+    block = jax.ShapeDtypeStruct((1, network.stride, signal.features), jnp.dtype(signal.dtype))
+    try:
+        _, y = nnx.eval_shape(lambda network, x: network.step(network.init_state(1), x), network, block)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"the layer does not take blocks of {network.stride} frames of {signal} ({error}). Its first layer must be "
+            "as wide as a frame: hop_samples for sound, features for a series."
+        ) from error
+    return y.shape[-1]
+
+
+__all__ = ["READOUTS", "LayerModel", "LayerModelSettings", "builder", "builder_name", "model_of"]

@@ -1,0 +1,67 @@
+"""Spelling to sounds: letters come one by one, and phonemes a few letters later."""
+
+from dataclasses import dataclass
+
+import jax
+from flax import nnx
+
+from streamrnn.cells import GRU
+from streamrnn.layers import Chain, Dense, Dropout, Embedding, Lookahead, Recurrent
+from streamrnn.lines.spelling import FRAMES_PER_LETTER
+from streamrnn.models.model import Model
+from streamrnn.signals import Series
+
+
+@dataclass(frozen=True)
+class SpellerSettings:
+    """Settings of a model of spelling."""
+
+    letters: tuple[str, ...] = ()
+    """The letters, whose ids begin with 1; 0 stands for no letter. Without, training takes those of its data."""
+    phonemes: tuple[str, ...] = ()
+    """The phonemes, whose ids begin with 1; 0 is the blank. Without, training takes those of its data."""
+    lookahead_letters: int = 4
+    """Later letters that a phoneme depends on."""
+    embedding: int = 48
+    """Width of a letter's vector."""
+    hidden: int = 192
+    """State of each GRU."""
+    layers: int = 2
+    """GRUs above each other."""
+    letters_per_s: float = 10.0
+    """Letters per second, by which latencies are told."""
+    dropout: float = 0.2
+    """Dropout of the GRUs' outputs in training."""
+
+
+class Speller(Model):
+    """A letter's vector, over FRAMES_PER_LETTER frames -> GRUs that look ahead -> posteriors of phonemes and blank.
+
+    Source: Graves et al. 2006, "Connectionist temporal classification", here from letters; for spelling as Rao et al.
+    2015, "Grapheme-to-phoneme conversion using long short-term memory recurrent neural networks", but one way.
+    """
+
+    Settings = SpellerSettings
+    settings: SpellerSettings
+
+    def __init__(self, settings: SpellerSettings, decision: None = None, *, rngs: nnx.Rngs):
+        s = settings
+        if not s.letters or not s.phonemes:
+            raise ValueError("Speller got no letters or no phonemes. Pass SpellerSettings(letters=..., phonemes=...).")
+        ids, labels = len(s.letters) + 1, ("", *s.phonemes)
+        widths = [s.embedding] + [s.hidden] * (s.layers - 1)
+        cores = [(Recurrent(GRU(width, s.hidden, rngs=rngs)), Dropout(s.dropout, rngs=rngs)) for width in widths]
+        network = Chain(
+            Embedding(ids, s.embedding, rngs=rngs),
+            Lookahead(s.lookahead_letters * FRAMES_PER_LETTER),
+            *(layer for core in cores for layer in core),
+            Dense(s.hidden, len(labels), rngs=rngs),
+        )
+        signal = Series(1, FRAMES_PER_LETTER * s.letters_per_s, "int32", ids=ids)
+        super().__init__(s, None, network, len(labels), signal=signal, labels=labels)
+
+    def readout(self, logits: jax.Array) -> jax.Array:
+        return jax.nn.softmax(logits)
+
+
+__all__ = ["Speller", "SpellerSettings"]

@@ -1,0 +1,6 @@
+"""Sounds of speech: the phonemes and how texts are said in them."""
+
+from streamrnn.phonetics.pronunciations import Word, plain, ways_of, words_of
+from streamrnn.phonetics.symbols import BLANK, IDS, PHONEMES, VOWELS
+
+__all__ = ["BLANK", "IDS", "PHONEMES", "VOWELS", "Word", "plain", "ways_of", "words_of"]

@@ -1,0 +1,60 @@
+"""Numbers as the words by which they are read in English."""
+
+_SMALL = [
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
+]
+_TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
+_LARGE = ((10**9, "billion"), (10**6, "million"), (10**3, "thousand"), (100, "hundred"))
+LARGEST = 10**12
+
+
+def cardinal(number: int) -> str:
+    """42 -> "forty two"; 1999 -> "one thousand nine hundred ninety nine".
+
+    Raises:
+        ValueError: it is negative, or LARGEST and above.
+    """
+    if not 0 <= number < LARGEST:
+        raise ValueError(f"{number} can't be spelt; numbers from 0 to {LARGEST - 1} can. Write it in words.")
+    if number < 20:
+        return _SMALL[number]
+    if number < 100:
+        tens, rest = divmod(number, 10)
+        return _TENS[tens - 2] + (f" {_SMALL[rest]}" if rest else "")
+    size, name = next(each for each in _LARGE if number >= each[0])
+    many, rest = divmod(number, size)
+    return f"{cardinal(many)} {name}" + (f" {cardinal(rest)}" if rest else "")
+
+
+def spelt(digits: str) -> str:
+    """Digits, perhaps with a point among them, as words; with a zero in front they are read one by one.
+
+    Raises:
+        ValueError: as `cardinal`.
+    """
+    whole, point, fraction = digits.partition(".")
+    one_by_one = len(whole) > 1 and whole.startswith("0")
+    said = " ".join(_SMALL[int(digit)] for digit in whole) if one_by_one else cardinal(int(whole))
+    return said if not point else f"{said} point {' '.join(_SMALL[int(digit)] for digit in fraction)}"
+
+
+__all__ = ["LARGEST", "cardinal", "spelt"]

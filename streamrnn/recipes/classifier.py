@@ -1,0 +1,215 @@
+"""Training of classifiers of streams: one recipe, and per task how its lines are read, varied and cut."""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, ClassVar
+
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from streamrnn.contract import aligned
+from streamrnn.data.examples import read_examples, wanted_of
+from streamrnn.decisions.metrics import best_f1
+from streamrnn.learning import TrainingSettings
+from streamrnn.lines import LabelLines, PenLines, QueryLines, WordLines, labels_of
+from streamrnn.losses import Mean, stream_binary_cross_entropy, stream_cross_entropy
+from streamrnn.models import Classifier, ClassifierSettings
+from streamrnn.recipes.padding import last, padded, within
+from streamrnn.recipes.recipe import outputs
+
+VALIDATED_ROWS = 256
+
+
+@dataclass(frozen=True)
+class ClassifierTraining:
+    """Settings of training a classifier of streams."""
+
+    model: ClassifierSettings = field(default_factory=ClassifierSettings)
+    training: TrainingSettings = field(default_factory=TrainingSettings)
+    examples: int = 64
+    """Examples per update."""
+    longest_items: int = 24
+    """Items of an example that are trained on; those after them are cut."""
+    early_share: float = 0.5
+    """Weight of all answers along the way beside the last one, of weight 1."""
+    label_smoothing: float = 0.1
+    """Share of each target that is spread over all labels."""
+    item_dropout: float = 0.1
+    """Share of items that are blanked out in training, where items are ids."""
+    left_open: float = field(default=0.02, metadata={"identity": False})
+    """Share of the validated examples whose labels are right that are left without one all the same: it sets the
+    threshold, and weighs labels that are missing against strangers who get one."""
+
+
+class ClassifierRecipe:
+    """Cross-entropy of the last answer and, with less weight, of all before it; of strangers, towards all labels alike.
+
+    Validated by accuracy or, where streams can have several labels, by macro-F1 at the best thresholds. At the end
+    the threshold is set on the validated examples.
+    """
+
+    Settings: ClassVar[type] = ClassifierTraining
+    Lines: ClassVar[type[LabelLines]]
+    settings: Any
+
+    def __init__(self, data: Sequence[Path], settings: Any):
+        found = read_examples(data)
+        self.recordings, examples = found.files, {name: found.part(name) for name in ("train", "valid")}
+        labels = settings.model.labels or labels_of([example.labels for example in examples["train"]])
+        self.settings = dataclasses.replace(settings, model=dataclasses.replace(settings.model, labels=labels))
+        self.training = settings.training
+        lines = lines_for(self.Lines, self.settings.model)
+        self._read = {name: [lines.frames(example.line) for example in of] for name, of in examples.items()}
+        self._wanted = {name: wanted_of(of, labels) for name, of in examples.items()}
+
+    def model(self, rngs: nnx.Rngs) -> Classifier:
+        return Classifier(self.settings.model, rngs=rngs)
+
+    def batches(self, start: int, stop: int) -> Iterator[dict[str, Any]]:
+        for step in range(start, stop):
+            rng = np.random.default_rng([self.training.seed, step])
+            drawn = rng.integers(len(self._read["train"]), size=self.settings.examples)
+            items, lengths = padded([self._read["train"][n] for n in drawn], self.settings.longest_items)
+            yield {"items": self.varied(items, rng), "lengths": lengths, "wanted": self._wanted["train"][drawn]}
+
+    def varied(self, items: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """The items of a batch, [batch, time, features], as they might have been."""
+        if not self.settings.item_dropout:
+            return items
+        return np.where(rng.random((*items.shape[:2], 1)) < self.settings.item_dropout, 0, items)
+
+    def loss(self, model: Classifier, batch: dict[str, Any]) -> Mean:
+        s, logits = self.settings, aligned(model, batch["items"])
+        frames, lengths, wanted = logits.shape[1], batch["lengths"], batch["wanted"].astype(jnp.float32)
+        weights = last(lengths, frames) + s.early_share * within(lengths, frames) / lengths[:, None]
+        if model.settings.several:
+            return stream_binary_cross_entropy(logits, wanted, weights)
+        return stream_cross_entropy(logits, wanted, weights, s.label_smoothing)
+
+    def validate(self, model: Classifier) -> float:
+        posteriors, wanted = self._answers(model), self._wanted["valid"]
+        if model.settings.several:
+            return float(np.mean([best_f1(p, w)[0] for p, w in zip(posteriors.T, wanted.T, strict=True)]))
+        known = wanted.any(axis=1)
+        return float(np.mean(posteriors[known].argmax(axis=1) == wanted[known].argmax(axis=1)))
+
+    def finish(self, model: Classifier) -> None:
+        """Sets the threshold: see `left_open`."""
+        posteriors, wanted = self._answers(model), self._wanted["valid"]
+        if model.settings.several:
+            threshold = best_f1(posteriors.ravel(), wanted.ravel())[1]
+        else:
+            right = wanted.any(axis=1) & (posteriors.argmax(axis=1) == wanted.argmax(axis=1))
+            threshold = float(np.quantile(posteriors[right].max(axis=1), self.settings.left_open))
+        model.decision = dataclasses.replace(model.decision, threshold=round(min(max(threshold, 1e-3), 1.0), 4))
+
+    def _answers(self, model: Classifier) -> np.ndarray:
+        """Posteriors after the last items of the validated examples."""
+        rows, found = self._read["valid"], []
+        for begin in range(0, len(rows), VALIDATED_ROWS):
+            some = rows[begin : begin + VALIDATED_ROWS]
+            # Always as many, so that it compiles once.
+            items, lengths = padded([*some, *some[:1] * (VALIDATED_ROWS - len(some))], self.settings.longest_items)
+            logits = np.asarray(outputs(model, jnp.asarray(items)))[np.arange(VALIDATED_ROWS), lengths - 1]
+            found.append(np.asarray(model.readout(jnp.asarray(logits)))[: len(some)])
+        return np.concatenate(found)
+
+
+def lines_for(kind: type[LabelLines], settings: ClassifierSettings) -> LabelLines:
+    """Lines of a task before there is a model."""
+    return kind(SimpleNamespace(settings=settings, labels=settings.labels, decision=None), threshold=1.0)
+
+
+@dataclass(frozen=True)
+class IntentTraining(ClassifierTraining):
+    """Settings of `streamrnn train intent`."""
+
+    model: ClassifierSettings = field(
+        default_factory=lambda: ClassifierSettings(features=20, ids=5500, embedding=64, hidden=128)
+    )
+    training: TrainingSettings = field(
+        default_factory=lambda: TrainingSettings(
+            steps=1200, learning_rate=4e-3, weight_decay=1e-3, ema_decay=0.99, validate_every=200
+        )
+    )
+
+
+class IntentRecipe(ClassifierRecipe):
+    """Queries to an assistant; those that are nothing for it come as examples without a label."""
+
+    Settings, Lines = IntentTraining, QueryLines
+
+
+@dataclass(frozen=True)
+class EmotionTraining(ClassifierTraining):
+    """Settings of `streamrnn train emotion`."""
+
+    model: ClassifierSettings = field(
+        default_factory=lambda: ClassifierSettings(several=True, features=20, ids=6000, embedding=64, hidden=96)
+    )
+    training: TrainingSettings = field(
+        default_factory=lambda: TrainingSettings(
+            steps=2000, learning_rate=3e-3, weight_decay=1e-3, ema_decay=0.99, validate_every=250
+        )
+    )
+    item_dropout: float = 0.2
+    """Share of items that are blanked out in training."""
+
+
+class EmotionRecipe(ClassifierRecipe):
+    """Comments with what they express."""
+
+    Settings, Lines = EmotionTraining, WordLines
+
+
+@dataclass(frozen=True)
+class PenTraining(ClassifierTraining):
+    """Settings of `streamrnn train pen`."""
+
+    model: ClassifierSettings = field(
+        default_factory=lambda: ClassifierSettings(features=2, window=2, hidden=64, layers=2, dropout=0.2)
+    )
+    training: TrainingSettings = field(
+        default_factory=lambda: TrainingSettings(
+            steps=2500, learning_rate=4e-3, weight_decay=1e-3, ema_decay=0.995, validate_every=250
+        )
+    )
+    longest_items: int = 8
+    """Points of a stroke that are trained on; those after them are cut."""
+    early_share: float = 0.3
+    """Weight of all answers along the way beside the last one, of weight 1."""
+    tilt: float = 0.15
+    """Standard deviation of what strokes are turned, sheared and stretched by."""
+    item_dropout: float = 0.0
+    """For ids alone."""
+    left_open: float = field(default=0.002, metadata={"identity": False})
+    """Share of the validated strokes whose labels are right that are left without one: it sets the threshold."""
+
+
+class PenRecipe(ClassifierRecipe):
+    """Strokes of a pen, each drawn a little otherwise than it was: turned, sheared, stretched, shifted."""
+
+    Settings, Lines = PenTraining, PenLines
+
+    def varied(self, items: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        turned = np.eye(2) + self.settings.tilt * rng.standard_normal((len(items), 2, 2))
+        shifted = self.settings.tilt * rng.standard_normal((len(items), 1, 2))
+        trembling = 0.02 * rng.standard_normal(items.shape)
+        return (items @ turned + shifted + trembling).astype(np.float32)
+
+
+__all__ = [
+    "ClassifierRecipe",
+    "ClassifierTraining",
+    "EmotionRecipe",
+    "EmotionTraining",
+    "IntentRecipe",
+    "IntentTraining",
+    "PenRecipe",
+    "PenTraining",
+    "lines_for",
+]

@@ -1,0 +1,34 @@
+"""The recipe of voice activity models that are small enough for any runtime, and for Silero VAD's interface."""
+
+from dataclasses import dataclass, field
+
+from streamrnn.models import VoiceActivitySettings
+from streamrnn.recipes.voice_activity import VoiceActivityRecipe, VoiceActivityTraining
+
+# Clients of Silero VAD keep 256 floats of state and 64 samples of context, and send 512 samples at a time.
+COMPACT = VoiceActivitySettings(
+    hop_samples=128,
+    window_samples=192,
+    memory_s=0.0,
+    floor_rise_s=0.0,
+    channels=64,
+    kernel_frames=2,
+    lookahead_frames=4,
+    hidden=88,
+)
+
+
+@dataclass(frozen=True)
+class CompactVoiceActivityTraining(VoiceActivityTraining):
+    """Settings of `streamrnn train vad-compact`."""
+
+    model: VoiceActivitySettings = field(default_factory=lambda: COMPACT)
+
+
+class CompactVoiceActivityRecipe(VoiceActivityRecipe):
+    """`VoiceActivityRecipe` with a small model: a probability per 8 ms, and 216 floats besides the window's context."""
+
+    Settings = CompactVoiceActivityTraining
+
+
+__all__ = ["COMPACT", "CompactVoiceActivityRecipe", "CompactVoiceActivityTraining"]

@@ -1,0 +1,113 @@
+"""Training of forecasters: at every row of a stretch, the rows that come."""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from streamrnn.contract import aligned
+from streamrnn.data.series import read_table
+from streamrnn.learning import TrainingSettings
+from streamrnn.losses import Mean, pinball_loss
+from streamrnn.models import Forecast, ForecastSettings
+from streamrnn.recipes.recipe import outputs
+
+
+@dataclass(frozen=True)
+class ForecastTraining:
+    """Settings of `streamrnn train forecast`."""
+
+    model: ForecastSettings = field(default_factory=ForecastSettings)
+    training: TrainingSettings = field(
+        default_factory=lambda: TrainingSettings(
+            steps=300, learning_rate=4e-3, warmup_steps=20, weight_decay=1e-2, ema_decay=0.98, validate_every=50
+        )
+    )
+    stretches: int = 8
+    """Stretches of the table per update."""
+    warm_rows: int = 168
+    """Rows at the begin of a stretch whose forecasts do not count: the state has seen too little."""
+    counted_rows: int = 96
+    """Rows whose forecasts count."""
+    quantile_share: float = 1.0
+    """Weight of the pinball loss of the quantiles beside the squared error of the mean."""
+
+
+class ForecastRecipe:
+    """Squared error of the means and pinball loss of the quantiles; validated by minus the mean squared error.
+
+    All columns are scaled by the mean and standard deviation of the rows that are trained on.
+    """
+
+    Settings = ForecastTraining
+
+    def __init__(self, data: Sequence[Path], settings: ForecastTraining):
+        self.table = read_table(data)
+        self.recordings = self.table.files
+        self.settings = dataclasses.replace(settings, model=completed(settings.model, self.table))
+        self.training = settings.training
+        self._rows_each = settings.warm_rows + settings.counted_rows + settings.model.horizon
+        if (trained := self.table.parts[0]) < self._rows_each:
+            raise ValueError(
+                f"{self.recordings.paths[0]} has {trained} rows to train on; a stretch has {self._rows_each}. Pass a "
+                "longer table, or smaller --warm-rows and --counted-rows."
+            )
+
+    def model(self, rngs: nnx.Rngs) -> Forecast:
+        return Forecast(self.settings.model, rngs=rngs)
+
+    def batches(self, start: int, stop: int) -> Iterator[dict[str, Any]]:
+        for step in range(start, stop):
+            rng = np.random.default_rng([self.training.seed, step])
+            begins = rng.integers(self.table.parts[0] - self._rows_each + 1, size=self.settings.stretches)
+            yield {"rows": np.stack([self.table.values[begin : begin + self._rows_each] for begin in begins])}
+
+    def loss(self, model: Forecast, batch: dict[str, Any]) -> Mean:
+        s, rows = self.settings, jnp.asarray(batch["rows"])
+        seen = s.warm_rows + s.counted_rows
+        # In the scale in which the model computes, where all columns count alike.
+        fans = parted(aligned(model, rows[:, :seen])[:, s.warm_rows :], model.settings)
+        scaled = (rows - jnp.asarray(model.settings.mean)) / jnp.asarray(model.settings.scale)
+        comes = ahead(scaled, model.settings.horizon)[:, s.warm_rows :]
+        weights = jnp.ones(comes.shape)
+        squared = Mean.of((fans[..., 0] - comes) ** 2, weights)
+        return squared + s.quantile_share * pinball_loss(fans[..., 1:], comes, weights, model.settings.quantiles)
+
+    def validate(self, model: Forecast) -> float:
+        (begin, end, _), s = self.table.parts, model.settings
+        rows = self.table.values[:end]
+        fans = parted(outputs(model, jnp.asarray(rows[None]))[:, begin - 1 : end - s.horizon], s)
+        scaled = (rows - np.array(s.mean, np.float32)) / np.array(s.scale, np.float32)
+        comes = ahead(jnp.asarray(scaled[None]), s.horizon)[:, begin - 1 :]
+        return -float(jnp.mean((fans[..., 0] - comes) ** 2))
+
+
+def completed(settings: ForecastSettings, table: Any) -> ForecastSettings:
+    """The settings, with the columns of the table and their scale where they were left open."""
+    trained = table.values[: table.parts[0]]
+    if settings.mean:
+        return settings
+    mean, scale = trained.mean(axis=0), np.maximum(trained.std(axis=0), 1e-6)
+    return dataclasses.replace(
+        settings, columns=table.columns, mean=tuple(map(float, mean)), scale=tuple(map(float, scale))
+    )
+
+
+def parted(y: jax.Array, settings: ForecastSettings) -> jax.Array:
+    """A model's outputs [batch, time, out] -> [batch, time, columns, horizon, kinds]."""
+    return y.reshape(*y.shape[:2], len(settings.columns), settings.horizon, settings.kinds)
+
+
+def ahead(rows: jax.Array, horizon: int) -> jax.Array:
+    """What comes after each row: [batch, time, columns] -> [batch, time - horizon, columns, horizon]."""
+    time = rows.shape[1] - horizon
+    return jnp.stack([rows[:, step : step + time] for step in range(1, horizon + 1)], axis=-1)
+
+
+__all__ = ["ForecastRecipe", "ForecastTraining", "ahead", "completed", "parted"]

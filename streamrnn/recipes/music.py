@@ -1,0 +1,91 @@
+"""Training of models of music, on stretches of pieces in all keys."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from streamrnn.contract import aligned
+from streamrnn.data.music import read_pieces
+from streamrnn.learning import TrainingSettings
+from streamrnn.losses import Mean
+from streamrnn.models import Music, MusicSettings
+from streamrnn.recipes.padding import padded, within
+from streamrnn.recipes.recipe import outputs
+
+
+@dataclass(frozen=True)
+class MusicTraining:
+    """Settings of `streamrnn train music`."""
+
+    model: MusicSettings = field(default_factory=MusicSettings)
+    training: TrainingSettings = field(
+        default_factory=lambda: TrainingSettings(
+            steps=1500, learning_rate=4e-3, weight_decay=1e-2, ema_decay=0.99, validate_every=100
+        )
+    )
+    pieces: int = 32
+    """Stretches per update."""
+    frames: int = 48
+    """Frames of each."""
+    transposed: int = 6
+    """Most semitones by which a stretch is moved, up or down."""
+
+
+class MusicRecipe:
+    """Minus the log-probability of the next frame; validated by that of the part valid, in nats per frame."""
+
+    Settings = MusicTraining
+
+    def __init__(self, data: Sequence[Path], settings: MusicTraining):
+        found = read_pieces(data)
+        self.recordings, self.settings, self.training = found.files, settings, settings.training
+        for part in ("train", "valid"):
+            if not found.parts[part]:
+                raise ValueError(f"{found.files.paths[0].parent} has no pieces of the part {part}.")
+        self._pieces = found.parts["train"]
+        longest = max(map(len, found.parts["valid"]))
+        self._valid = padded(found.parts["valid"], longest)
+
+    def model(self, rngs: nnx.Rngs) -> Music:
+        return Music(self.settings.model, rngs=rngs)
+
+    def batches(self, start: int, stop: int) -> Iterator[dict[str, Any]]:
+        s = self.settings
+        for step in range(start, stop):
+            rng = np.random.default_rng([self.training.seed, step])
+            drawn = [self._stretch(rng) for _ in range(s.pieces)]
+            keys, lengths = padded(drawn, s.frames)
+            yield {"keys": keys, "lengths": lengths}
+
+    def _stretch(self, rng: np.random.Generator) -> np.ndarray:
+        piece, s = self._pieces[int(rng.integers(len(self._pieces)))], self.settings
+        # Many from the first frame on, as pieces are heard.
+        begin = int(rng.integers(-s.frames // 2, max(len(piece) - s.frames, 0) + 1))
+        stretch = piece[max(begin, 0) :][: s.frames]
+        sounding = np.flatnonzero(stretch.any(axis=0))
+        if not len(sounding):
+            return stretch
+        down, up = min(s.transposed, int(sounding[0])), min(s.transposed, piece.shape[1] - 1 - int(sounding[-1]))
+        return np.roll(stretch, int(rng.integers(-down, up + 1)), axis=1)
+
+    def loss(self, model: Music, batch: dict[str, Any]) -> Mean:
+        return surprise(model, aligned(model, batch["keys"]), batch["keys"], batch["lengths"])
+
+    def validate(self, model: Music) -> float:
+        keys, lengths = map(jnp.asarray, self._valid)
+        return -float(surprise(model, outputs(model, keys), keys, lengths).value)
+
+
+def surprise(model: Music, y: Any, keys: Any, lengths: Any) -> Mean:
+    """Nats per frame, of all but each row's first."""
+    keys = jnp.asarray(keys)
+    nats = -model.head.log_probability(y[:, :-1], keys[:, 1:])
+    return Mean.of(nats, within(jnp.asarray(lengths) - 1, keys.shape[1] - 1))
+
+
+__all__ = ["MusicRecipe", "MusicTraining", "surprise"]

@@ -1,0 +1,1 @@
+"""Test sets composed from recordings of a test split, with their truth: what `streamrnn compose` writes."""

@@ -1,0 +1,398 @@
+"""Training of wake words: a head on the frozen encoder of a model of phonemes, against hours of other sound."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from streamrnn.contract import aligned
+from streamrnn.data import Augment, AugmentSettings
+from streamrnn.data.clips import Clip
+from streamrnn.data.recordings import Recordings, of_split, rooms_of, sounds_of
+from streamrnn.data.wake_rows import MOST_SAID, Row, WakeRows
+from streamrnn.decisions import KeywordSettings
+from streamrnn.decisions.detection import detection_curve, peak_scores
+from streamrnn.layers import Chain
+from streamrnn.learning import TrainingSettings
+from streamrnn.learning.learner import Learner
+from streamrnn.losses.wake import wake_loss
+from streamrnn.models import Phonemes, Wake, WakeSettings
+from streamrnn.models.wake import wake_head
+
+# A word may be detected from a little before its end to half a second after it.
+BEFORE_END_S, AFTER_END_S = 0.12, 0.48
+# Sound around a word that is neither asked for nor forbidden: from its start, and after its end.
+FROM_START_S, BEYOND_END_S = 0.08, 0.8
+ENCODED_TOGETHER = 16
+# Of the rows without the word, those that come closest to it are drawn as often as all others together.
+HARD_SHARE, FEWEST_HARD = 1 / 12, 100
+
+OnProgress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class WakeTraining:
+    """How a wake word is learned.
+
+    Raises:
+        ValueError: a number is out of its range.
+    """
+
+    max_alarms_per_hour: float = 0.5
+    """False alarms per hour that are accepted; sets the threshold."""
+    hours: float = 8.0
+    """Hours of other sound at most."""
+    rows: int = 600
+    """Rows of 8 s with the phrase in them, among talk and noise."""
+    steps: int = 600
+    """Updates of the head."""
+    rounds: int = 3
+    """Parts of the training; after each, the sound that comes closest to a false alarm is sought."""
+    batch_size: int = 24
+    """Rows per update, half of them with the phrase."""
+    learning_rate: float = 3e-3
+    """Peak learning rate."""
+    head: int = 48
+    """State of the head."""
+    head_dropout: float = 0.4
+    """Dropout of the head's inputs."""
+    row_s: float = 8.0
+    """Length of rows."""
+    augment: AugmentSettings = field(
+        default_factory=lambda: AugmentSettings(
+            speed=(0.85, 1.18),
+            room_share=0.4,
+            noise_share=0.5,
+            music_share=0.15,
+            snr_db=(-2.0, 25.0),
+            band_limit_share=0.15,
+        )
+    )
+    seed: int = 0
+    """Of everything that is drawn."""
+
+    def __post_init__(self):
+        for name in ("max_alarms_per_hour", "hours", "learning_rate", "row_s"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be above 0.")
+        for name in ("rows", "steps", "rounds", "head"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1.")
+        if self.batch_size < 2 or self.steps < self.rounds:
+            raise ValueError("batch_size must be at least 2, and steps no fewer than rounds.")
+
+
+@dataclass(frozen=True)
+class Said:
+    """Recordings of a phrase alone and of phrases that sound alike, to train and to validate with."""
+
+    words: Sequence[np.ndarray]
+    near: Sequence[np.ndarray]
+    valid_words: Sequence[np.ndarray]
+    valid_near: Sequence[np.ndarray] = ()
+
+
+@dataclass(frozen=True)
+class Heard:
+    """Rows as the encoder hears them, float16[rows, frames, hidden], and the words' places in them, as in wake_loss."""
+
+    frames: np.ndarray
+    words: np.ndarray
+    elsewhere: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def and_those(self, others: "Heard") -> "Heard":
+        """These rows, then others."""
+        return Heard(
+            np.concatenate([self.frames, others.frames]),
+            np.concatenate([self.words, others.words]),
+            np.concatenate([self.elsewhere, others.elsewhere]),
+        )
+
+
+class Encoder:
+    """The encoder of a model of phonemes, run over many rows. Rows are in float32 of whole frames of outputs."""
+
+    def __init__(self, listener: Phonemes):
+        self.listener = listener
+        self.block_samples = listener.block_samples
+        graph, self._state = nnx.split(listener.network.layers[0])  # pyright: ignore[reportAttributeAccessIssue]
+        self._run = jax.jit(lambda state, x: aligned(nnx.merge(graph, state), x).astype(jnp.float16))
+
+    def hear(self, rows: Iterable[Row], told: Callable[[int], None] = lambda done: None) -> Heard:
+        """All rows; of equal length. `told` is called with the number that is done."""
+        frames, words, elsewhere = [], [], []
+        for batch in _in_batches(rows, ENCODED_TOGETHER):
+            x = np.stack([row.samples for row in batch]).astype(np.float32)
+            x = np.pad(x, ((0, ENCODED_TOGETHER - len(batch)), (0, 0)))
+            y = self._run(self._state, jnp.asarray(x.reshape(len(x), -1, self.listener.settings.hop_samples)))
+            frames.append(np.asarray(y)[: len(batch)])
+            for row in batch:
+                places = self._places(row, frames[-1].shape[1])
+                words.append(places[0])
+                elsewhere.append(places[1])
+            told(len(words))
+        return Heard(np.concatenate(frames), np.stack(words), np.stack(elsewhere))
+
+    def _places(self, row: Row, frames: int) -> tuple[np.ndarray, np.ndarray]:
+        frame_s, rate = self.listener.frame_s, self.listener.settings.sample_rate
+        words, elsewhere = np.zeros((MOST_SAID, frames), bool), np.ones(frames, bool)
+        for word, (start, end) in zip(words, row.spans[:MOST_SAID], strict=False):
+            start_s, end_s = start / rate, end / rate
+            word[max(0, round((end_s - BEFORE_END_S) / frame_s)) : round((end_s + AFTER_END_S) / frame_s)] = True
+            free = slice(round((start_s + FROM_START_S) / frame_s), round((end_s + BEYOND_END_S) / frame_s))
+            elsewhere[free] = False
+        return words, elsewhere
+
+
+@dataclass(frozen=True)
+class OtherSound:
+    """Sound without the phrase.
+
+    Attributes:
+        talk, sounds: clips of speech; of noise and music.
+        augment: what rows with the phrase are varied with.
+    """
+
+    talk: Sequence[np.ndarray]
+    sounds: Sequence[np.ndarray]
+    augment: Augment
+
+    @classmethod
+    def of(
+        cls, found: Recordings, split: str, settings: WakeTraining, rate: int, phrases: Sequence[str]
+    ) -> "OtherSound":
+        """Of the recordings' clips of one split; those in whose transcript or label a phrase is are left out.
+
+        Raises:
+            ValueError: there is none.
+        """
+        rng = np.random.default_rng(settings.seed)
+        clips = [clip for of in found.speech.values() for clip in of_split(of, split) if not _has(clip, phrases)]
+        talk = sounds_of([clips[i] for i in rng.permutation(len(clips))], rate)
+        noise, music = (sounds_of(of_split(of, split), rate) for of in (found.noise, found.music))
+        if not talk and not noise and not music:
+            raise ValueError(
+                f"there is no sound of split {split} without {' or '.join(phrases)}. Pass --data with folders of "
+                "speech, noise and music, the more different the better: a wake word is as good as what it was told "
+                "apart from."
+            )
+        rooms = rooms_of(of_split(found.rooms, split), rate)
+        varied = Augment(noise, music, rooms, talk, rate, settings.augment)
+        return cls(talk, noise + music, varied)
+
+
+def train_wake(
+    listener: Phonemes,
+    phrases: Mapping[str, Said],
+    found: Recordings,
+    settings: WakeTraining,
+    progress: OnProgress = lambda what, done, total: None,
+) -> Iterator[tuple[str, Wake, dict[str, Any]]]:
+    """For each phrase a model that hears it, with its threshold, and what was measured on sound kept for validation.
+
+    Other sound is heard once for all of them.
+
+    Args:
+        listener: the model of phonemes whose encoder it takes, unchanged.
+        phrases: as they are typed, which are the labels of their events; and recordings at the listener's rate.
+        found: recordings of other sound; those of split valid, and held-out voices, set the threshold.
+        progress: called with what is done, how far, and of how much.
+
+    Yields:
+        The phrase; the model; and words, hours, threshold and curve (see DetectionPoint) of validation.
+
+    Raises:
+        ValueError: there are no recordings of a phrase, or no other sound.
+    """
+    for phrase, said in phrases.items():
+        if not len(said.words) or not len(said.valid_words):
+            raise ValueError(
+                f"there are {len(said.words)} recordings of {phrase!r} to train with and {len(said.valid_words)} to "
+                "validate with; both are needed. Raise --clips, or add recordings."
+            )
+    encoder, rate = Encoder(listener), listener.settings.sample_rate
+    length = round(settings.row_s * rate / encoder.block_samples) * encoder.block_samples
+    others, heard = {}, {}
+    for split in ("train", "valid"):
+        others[split] = other = OtherSound.of(found, split, settings, rate, tuple(phrases))
+        rows = WakeRows([], [], other.talk, other.sounds, other.augment, length, rate)
+        heard[split] = encoder.hear(_without(rows, settings, progress, f"other sound, split {split}"))
+    for phrase, said in phrases.items():
+        rng = np.random.default_rng([settings.seed, 1])
+        parts: dict[str, tuple[Heard, Heard]] = {}
+        for split in ("train", "valid"):
+            words, near = (said.words, said.near) if split == "train" else (said.valid_words, said.valid_near)
+            other = others[split]
+            rows = WakeRows(words, near, other.talk, other.sounds, other.augment, length, rate)
+            count = settings.rows if split == "train" else max(40, settings.rows // 8)
+            told = partial(_tell, progress, f"{phrase!r} among other sound, split {split}", count)
+            with_word = encoder.hear((rows.with_word(rng, number) for number in range(count)), told)
+            alike = [rows.near_word(rng, number) for number in range(min(len(near), count // 4))]
+            without = heard[split] if not alike else heard[split].and_those(encoder.hear(alike))
+            parts[split] = with_word, without
+        head = fit_head(encoder, *parts["train"], settings, partial(progress, f"training for {phrase!r}"))
+        figures = _judged(encoder, head, *parts["valid"], settings)
+        built = WakeSettings(
+            words=(phrase,), head=settings.head, head_dropout=settings.head_dropout, **vars(listener.settings)
+        )
+        decision = KeywordSettings(threshold=figures["threshold"], smoothing_ms=0.0)
+        model = Wake(built, decision, rngs=nnx.Rngs(0))
+        model.assemble(listener, head)
+        model.eval()
+        yield phrase, model, figures
+
+
+def _tell(progress: OnProgress, what: str, total: int, done: int) -> None:
+    progress(what, done, total)
+
+
+def _without(rows: WakeRows, settings: WakeTraining, progress: OnProgress, what: str) -> Iterator[Row]:
+    """Rows without a phrase: talk varied, and everything as it was recorded."""
+    most, rng = round(settings.hours * 3600 / settings.row_s), np.random.default_rng([settings.seed, 3])
+
+    def composed() -> Iterator[Row]:
+        for _ in range(most // 10 if len(rows.talk) else 0):
+            yield rows.talked(rng)
+        yield from rows.as_recorded(rows.sounds)
+        yield from rows.as_recorded(rows.talk)
+
+    for number, row in enumerate(composed(), start=1):
+        progress(what, number, most)
+        yield row
+        if number == most:
+            break
+
+
+def fit_head(
+    encoder: Encoder,
+    with_word: Heard,
+    without: Heard,
+    settings: WakeTraining,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Chain:
+    """A head that tells rows with the word from rows without; in eval mode."""
+    s = WakeSettings(head=settings.head, head_dropout=settings.head_dropout, **vars(encoder.listener.settings))
+    head, rng = wake_head(s, nnx.Rngs(settings.seed)), np.random.default_rng([settings.seed, 2])
+    learner = Learner(
+        head,
+        _loss,
+        TrainingSettings(
+            steps=settings.steps,
+            learning_rate=settings.learning_rate,
+            warmup_steps=min(50, settings.steps // 4 + 1),
+            weight_decay=0.01,
+            ema_decay=0.99,
+        ),
+    )
+    hard, learned, half = np.arange(len(without)), None, settings.batch_size // 2
+    for step in range(settings.steps):
+        if step and step % (settings.steps // settings.rounds) == 0:
+            nnx.update(head, learner.devices.copy_here(learned.shipped))  # pyright: ignore[reportOptionalMemberAccess]
+            closest = scores(head, without.frames).max(axis=1)
+            hard = np.argsort(-closest)[: max(FEWEST_HARD, round(HARD_SHARE * len(without)))]
+        chosen = rng.integers(len(with_word), size=settings.batch_size - half)
+        is_hard, anywhere = rng.random(half) < 0.5, rng.integers(len(without), size=half)
+        others = np.where(is_hard, hard[rng.integers(len(hard), size=half)], anywhere)
+        batch = {
+            name: np.concatenate([getattr(with_word, name)[chosen], getattr(without, name)[others]])
+            for name in ("frames", "words", "elsewhere")
+        }
+        # False alarms count more and more, when the word is known.
+        batch["hardness"] = np.full(settings.batch_size, 2 * min(1, 0.2 + step / settings.steps), np.float32)
+        shared = learner.share(batch)
+        learned = learner.begin(shared) if learned is None else learned
+        learned, _ = learner.update(learned, shared, step)
+        progress(step + 1, settings.steps)
+    nnx.update(head, learner.devices.copy_here(learned.shipped))  # pyright: ignore[reportOptionalMemberAccess]
+    head.eval()
+    return head
+
+
+def _loss(head: Chain, batch: dict[str, Any]) -> Any:
+    frames = batch["frames"].astype(jnp.float32)
+    _, logits = head.scan(head.init_state(frames.shape[0]), frames)
+    return wake_loss(logits, batch["words"], batch["elsewhere"], batch["hardness"])
+
+
+@nnx.jit
+def _probabilities(head: Chain, frames: jax.Array) -> jax.Array:
+    _, logits = head.scan(head.init_state(frames.shape[0]), frames.astype(jnp.float32))
+    return jax.nn.softmax(logits)[..., 1]
+
+
+def scores(head: Chain, frames: np.ndarray) -> np.ndarray:
+    """The probability of the word in each frame of rows[rows, frames, hidden], float32[rows, frames]."""
+    head.eval()
+    together = 4 * ENCODED_TOGETHER
+    parts = (frames[start : start + together] for start in range(0, len(frames), together))
+    padded = ((len(part), np.pad(part, ((0, together - len(part)), (0, 0), (0, 0)))) for part in parts)
+    return np.concatenate([np.asarray(_probabilities(head, jnp.asarray(part)))[:count] for count, part in padded])
+
+
+def _judged(encoder: Encoder, head: Chain, with_word: Heard, without: Heard, settings: WakeTraining) -> dict[str, Any]:
+    frame_s = encoder.listener.frame_s
+    refractory = KeywordSettings().refractory_frames(frame_s)
+    heard = scores(head, with_word.frames)
+    said = [
+        float(row[word].max())
+        for row, words in zip(heard, with_word.words, strict=True)
+        for word in words
+        if word.any()
+    ]
+    alarms = sorted(
+        (peak for row in scores(head, without.frames) for peak in peak_scores(row, refractory)), reverse=True
+    )
+    hours = without.frames.shape[0] * without.frames.shape[1] * frame_s / 3600
+    threshold = threshold_for(alarms, hours, settings.max_alarms_per_hour)
+    thresholds = sorted({0.5, threshold, *(threshold_for(alarms, hours, rate) for rate in (0.2, 0.5, 1, 2, 5, 10))})
+    curve = detection_curve(said, alarms, hours, thresholds)
+    points = [
+        {**vars(point), "false_alarms_per_hour": point.false_alarms_per_hour, "bound_per_hour": point.bound_per_hour}
+        for point in curve
+    ]
+    return {"words": len(said), "hours": hours, "threshold": threshold, "curve": points}
+
+
+def threshold_for(alarms: Sequence[float], hours: float, most_per_hour: float) -> float:
+    """The lowest threshold, at least 0.5, at which no more than so many of the alarms (highest first) are raised."""
+    allowed = int(most_per_hour * hours)
+    highest = alarms[allowed] if allowed < len(alarms) else 0.0
+    # Halfway to certainty in the odds: the next alarm of a longer time will be a little higher.
+    return float(min(max(0.5, highest + 0.1 * (1 - highest)), 0.9999))
+
+
+def _has(clip: Clip, phrases: Sequence[str]) -> bool:
+    said = f" {(clip.transcript or clip.label).lower().replace('_', ' ')} "
+    return any(f" {phrase} " in said for phrase in phrases)
+
+
+def _in_batches(rows: Iterable[Row], size: int) -> Iterator[list[Row]]:
+    batch: list[Row] = []
+    for row in rows:
+        batch.append(row)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+__all__ = [
+    "Encoder",
+    "Heard",
+    "OtherSound",
+    "Said",
+    "WakeTraining",
+    "fit_head",
+    "scores",
+    "threshold_for",
+    "train_wake",
+]

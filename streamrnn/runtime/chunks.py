@@ -1,0 +1,90 @@
+"""Sources of sound and of frames, as chunks for an inlet."""
+
+from collections.abc import AsyncGenerator, Iterable, Iterator
+from typing import Any
+
+import numpy as np
+
+from streamrnn.audio import Source, mono, open_source, samples_of
+from streamrnn.signals import Signal, Sound
+
+
+class SoundChunks:
+    """The chunks of a source of sound, mixed down to mono."""
+
+    def __init__(self, source: Source, channel: int | None):
+        self.source, self.sample_rate, self.channel = source, source.sample_rate, channel
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return mono(self.source, self.sample_rate, self.channel)
+
+    def waited_for(self) -> AsyncGenerator[np.ndarray, None]:
+        """The same chunks, read in a thread so that other tasks continue. The source is closed afterwards."""
+        return samples_of(self.source, self.channel)
+
+    def close(self) -> None:
+        """Ends the source, from any thread; iteration over it then ends."""
+        self.source.close()
+
+    def __enter__(self) -> "SoundChunks":
+        self.source.__enter__()
+        return self
+
+    def __exit__(self, *exception) -> None:
+        self.source.__exit__(*exception)
+
+
+class FrameChunks:
+    """Frames of a series, from an array or from chunks of them."""
+
+    sample_rate = None
+
+    def __init__(self, frames: Any):
+        self.frames = [frames] if isinstance(frames, np.ndarray | list) else frames
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.frames)
+
+    async def waited_for(self) -> AsyncGenerator[Any, None]:
+        """The same; nothing is waited for."""
+        for chunk in self.frames:
+            yield chunk
+
+    def close(self) -> None:
+        """Nothing is held, so nothing ends."""
+
+    def __enter__(self) -> "FrameChunks":
+        return self
+
+    def __exit__(self, *exception) -> None:
+        """Nothing is held."""
+
+
+def chunks_of(
+    signal: Signal, source: Any, sample_rate: int | None, channel: int | None = None, chunk_s: float | None = None
+) -> SoundChunks | FrameChunks:
+    """The chunks of a source, to be iterated within its context.
+
+    Args:
+        signal: what the model takes.
+        source: of sound, see `streamrnn.audio.open_source`; else frames, or an iterable of chunks of them.
+        sample_rate: of sound that does not know its own.
+        channel: of sound, the one to hear, 0 is the first; None: the mean of all.
+        chunk_s: how much at a time, where the source lets one choose.
+
+    Raises:
+        TypeError: a file, a sample rate or a channel came where the model takes no sound.
+        FileNotFoundError, AudioError: as `open_source` does.
+    """
+    if isinstance(signal, Sound):
+        chosen: dict[str, Any] = {} if chunk_s is None else {"chunk_ms": 1000 * chunk_s}
+        return SoundChunks(open_source(source, sample_rate=sample_rate, **chosen), channel)
+    is_frames = isinstance(source, Iterable) and not isinstance(source, str | bytes | Source)
+    if (sample_rate, channel) != (None, None) or not is_frames:
+        raise TypeError(
+            f"this model takes {signal}, no sound. Pass an array of frames, or an iterable of them, and no sample_rate."
+        )
+    return FrameChunks(source)
+
+
+__all__ = ["FrameChunks", "SoundChunks", "chunks_of"]

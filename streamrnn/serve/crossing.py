@@ -1,0 +1,164 @@
+"""Streams that change over from another process to this one, and back, and what is told of all of them together."""
+
+import json
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Protocol
+
+from streamrnn.serve.engine import Engine
+from streamrnn.serve.handover import Handover, NotOurs, opened, sealed
+from streamrnn.serve.metrics import Metrics
+from streamrnn.serve.protocol import Hello, ProtocolError, Resume
+from streamrnn.serve.sessions import Session
+from streamrnn.serve.settings import ServerSettings
+from streamrnn.serve.siblings import Siblings, merged
+from streamrnn.serve.store import Store
+from streamrnn.serve.storing import Storing
+
+# A stored stream waits so much longer for its client than one in memory.
+SPARE_S = 5.0
+
+
+class Server(Protocol):
+    """What it needs of its server."""
+
+    sessions: dict[str, Session]
+    metrics: Metrics
+    resume_key: bytes
+    settings: ServerSettings
+    is_ending: bool
+
+    @property
+    def own_health(self) -> dict[str, Any]: ...
+    def engine(self, name: str | None) -> Engine: ...
+    def alone(self, session: Session, resume: Resume, hello: Hello) -> AbstractAsyncContextManager[None]: ...
+
+
+class Crossing:
+    """The way of streams between the workers of a server.
+
+    Args:
+        server: whose streams they are.
+        siblings: the workers beside this one, if there are any.
+    """
+
+    def __init__(self, server: Server, siblings: Siblings | None):
+        self._server, self._siblings = server, siblings
+        self._storing = None if server.settings.store is None else storing_of(server)
+
+    async def begin(self) -> None:
+        """Answers the others from now on, and stores streams. Raises StoreFailed where there is no store."""
+        if self._storing is not None:
+            await self._storing.begin()
+        if self._siblings is not None:
+            await self._siblings.begin({"claim": self._give_away, "health": self._health, "figures": self._figures})
+
+    async def end(self) -> None:
+        """Answers no more. What is stored stays, for other servers."""
+        if self._siblings is not None:
+            await self._siblings.end()
+        if self._storing is not None:
+            await self._storing.end()
+
+    async def keep(self, session: Session) -> None:
+        """Stores this stream from now on, where there is a store."""
+        if self._storing is not None:
+            await self._storing.add(session)
+
+    def forget(self, session: Session) -> None:
+        """The stream is not here any more; those of a server that ends go on elsewhere."""
+        if self._storing is not None:
+            self._storing.remove(session, is_over=not self._server.is_ending)
+
+    async def has_left(self, session: Session) -> bool:
+        """Whether another server has taken the stream over meanwhile; then it is let go of here."""
+        if self._storing is None or not await self._storing.is_elsewhere(session.id):
+            return False
+        self._storing.remove(session, is_over=False)
+        session.forget()
+        return True
+
+    async def found(self, hello: Hello, resume: Resume) -> Handover:
+        """A stream that another process has, or had.
+
+        Raises:
+            ProtocolError: resume_failed; there is none, or it can't be gone on with.
+        """
+        handover = await self._claimed(hello, resume)
+        if handover is None and self._storing is not None and (data := await self._storing.read(resume.session)):
+            # Nobody takes a stream over who may not have it.
+            self._checked(data, hello, resume)
+            if data := await self._storing.claim(resume.session):
+                handover = self._checked(data, hello, resume)
+        if handover is None:
+            raise ProtocolError("resume_failed", "no stream waits with this session and secret. Begin anew.")
+        return handover
+
+    async def _claimed(self, hello: Hello, resume: Resume) -> Handover | None:
+        """A stream that another worker has, and gives away; None where none has.
+
+        Raises:
+            ProtocolError: resume_failed; it can't be gone on with.
+        """
+        answers = [] if self._siblings is None else await self._siblings.ask_all("claim", hello=hello.as_text())
+        found = next((answer for _, answer in answers if answer), b"")
+        return self._checked(found, hello, resume) if found else None
+
+    def _checked(self, data: bytes, hello: Hello, resume: Resume) -> Handover:
+        """What these bytes hold. Raises ProtocolError, resume_failed, unless the client may and can go on with it."""
+        try:
+            handover = opened(data, self._server.resume_key)
+        except NotOurs as error:
+            raise ProtocolError("resume_failed", f"{error} Begin anew.") from None
+        gives = self._server.engine(handover.model).model.outlet(**handover.overrides).gives
+        handover.check_kept(resume, hello, gives)
+        return handover
+
+    async def health(self) -> dict[str, Any]:
+        """What /healthz tells, of all workers: ok while one of them has room."""
+        found = [self._server.own_health]
+        if self._siblings is not None:
+            found += [json.loads(answer) for _, answer in await self._siblings.ask_all("health")]
+        states = [one["status"] for one in found]
+        return {
+            "status": "ok" if "ok" in states else states[0],
+            "streams": sum(one["streams"] for one in found),
+            "max_streams": sum(one["max_streams"] for one in found),
+        }
+
+    async def figures(self) -> bytes:
+        """What /metrics tells; of several workers, each figure of each."""
+        if self._siblings is None:
+            return self._server.metrics.as_text()
+        others = {index: answer.decode() for index, answer in await self._siblings.ask_all("figures")}
+        return merged({self._siblings.index: self._server.metrics.as_text().decode(), **others}).encode()
+
+    async def _health(self, _question: dict[str, Any]) -> bytes:
+        return json.dumps(self._server.own_health).encode()
+
+    async def _figures(self, _question: dict[str, Any]) -> bytes:
+        return self._server.metrics.as_text()
+
+    async def _give_away(self, question: dict[str, Any]) -> bytes:
+        """The answer to another worker to which a client came back; nothing where there is no such stream."""
+        hello = Hello.parse(question["hello"])
+        resume = hello.resume
+        session = None if resume is None else self._server.sessions.get(resume.session)
+        if resume is None or session is None:
+            return b""
+        try:
+            async with self._server.alone(session, resume, hello):
+                handover = await session.handed_over()
+                session.forget()
+                return sealed(handover, self._server.resume_key)
+        except ProtocolError:
+            return b""
+
+
+def storing_of(server: Server) -> Storing:
+    """What stores the streams of a server where its settings say."""
+    settings = server.settings
+    store = Store(settings.store or "", keep_s=1.5 * settings.resume_s + SPARE_S)
+    return Storing(store, server.resume_key, server.metrics, refresh_s=settings.resume_s / 2)
+
+
+__all__ = ["Crossing"]

@@ -1,0 +1,66 @@
+"""The file in a form: what `curl -F` and browsers make of one, multipart/form-data (RFC 7578)."""
+
+import mmap
+import shutil
+import tempfile
+from email.message import Message
+from typing import BinaryIO
+
+# A part's own headers, and the parts before the file.
+MOST_HEAD_BYTES, MOST_PARTS = 8192, 32
+
+
+class NoFile(ValueError):
+    """The form holds no file, or is damaged. The message says what is needed."""
+
+
+def boundary_of(content_type: str | None) -> bytes | None:
+    """What parts the form's fields, if that is the type of a form.
+
+    Raises:
+        NoFile: the form does not say it.
+    """
+    message = Message()
+    message["content-type"] = (content_type or "").encode("ascii", "replace").decode()
+    if message.get_content_type() != "multipart/form-data":
+        return None
+    boundary = message.get_boundary()
+    if not boundary or len(boundary) > 70:
+        raise NoFile("the form names no boundary of at most 70 characters. Send the file as the body itself.")
+    return b"--" + boundary.encode("ascii", "replace")
+
+
+def file_in(form: BinaryIO, boundary: bytes) -> BinaryIO:
+    """The first file of a form, as a temporary file; of other fields nothing is looked at.
+
+    It is searched for by the boundary alone, in C: no byte costs more than another.
+
+    Raises:
+        NoFile: there is none.
+    """
+    with mmap.mmap(form.fileno(), 0, access=mmap.ACCESS_READ) as whole:
+        at = whole.find(boundary)
+        for _ in range(MOST_PARTS):
+            if at < 0:
+                break
+            begun = at + len(boundary)
+            head_ends = whole.find(b"\r\n\r\n", begun, begun + MOST_HEAD_BYTES)
+            at = whole.find(b"\r\n" + boundary, begun)
+            if head_ends < 0 or (0 <= at < head_ends):
+                break
+            if b"filename" in whole[begun:head_ends].lower():
+                return _copied(form, head_ends + 4, at if at >= 0 else len(whole))
+            at += 2 if at >= 0 else 0
+    raise NoFile("the form holds no file. Send one: curl -F file=@recording.wav, or the file as the body itself.")
+
+
+def _copied(form: BinaryIO, start: int, end: int) -> BinaryIO:
+    file = tempfile.TemporaryFile()  # noqa: SIM115
+    form.seek(start)
+    shutil.copyfileobj(form, file)
+    file.truncate(end - start)
+    file.seek(0)
+    return file
+
+
+__all__ = ["NoFile", "boundary_of", "file_in"]

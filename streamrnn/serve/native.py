@@ -1,0 +1,122 @@
+"""A connection that speaks the streaming protocol: hello, and then sound and commands for one stream."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol
+
+from streamrnn.serve.connection import Connection, Host
+from streamrnn.serve.handover import Handover
+from streamrnn.serve.lines import Line
+from streamrnn.serve.protocol import MOST_STATE_BYTES, PROTOCOL_ERROR, Hello, ProtocolError, parse_command
+from streamrnn.serve.sessions import Payload, Session
+
+# Messages of sound in a row that may be refused.
+MOST_BAD_AUDIO = 20
+
+
+class Welcoming(Host, Protocol):
+    """What such a connection needs of its server."""
+
+    async def welcome(self, hello: Hello, connection: "NativeConnection") -> Session: ...
+    def keep(self, session: Session, data: bytes) -> None: ...
+
+
+class NativeConnection(Connection):
+    """Speaks the protocol of docs/protocol.md. Its session stays behind for another connection.
+
+    Args:
+        line: not yet accepted; its messages are str or bytes.
+        host: the server.
+    """
+
+    def __init__(self, line: Line, host: Welcoming):
+        super().__init__(line, host)
+        self.session: Session | None = None
+        self._welcoming = host
+
+    async def talk(self) -> None:
+        try:
+            async with asyncio.timeout(self._settings.hello_s):
+                hello = await self._hello()
+        except TimeoutError:
+            seconds = f"{self._settings.hello_s:g} s"
+            raise ProtocolError("hello_timeout", f"no hello came within {seconds}. It is the first message.") from None
+        self.is_asking = True
+        try:
+            self.session = await self._welcoming.welcome(hello, self)
+        finally:
+            self.is_asking = False
+            self.answered.set()
+        bad_audio = 0
+        while not self.session.is_closed:
+            try:
+                await self._take(await self.receive(), self.session)
+                bad_audio = 0
+            except ProtocolError as error:
+                bad_audio += error.code == "bad_audio"
+                if bad_audio > MOST_BAD_AUDIO:
+                    raise ProtocolError(error.code, error.message, 1007) from None
+                if error.fatal:
+                    raise
+                self.refuse(error)
+
+    def tell(self, error: ProtocolError) -> None:
+        self.send(error.as_text())
+
+    async def go(self, seal: Callable[[Handover], bytes]) -> None:
+        if self.session is not None and not self.session.is_closed:
+            await self.session.go(seal)
+
+    def left(self) -> None:
+        if self.session is not None and self.session.connection is self:
+            self.session.detach()
+
+    def drop(self) -> None:
+        if self.session is not None:
+            self.session.forget()
+
+    async def state(self, size: int) -> bytes:
+        """The state of a stream, which follows hello in messages of `size` bytes together.
+
+        Raises:
+            ProtocolError: resume_failed, hello_timeout or bad_message; something else came, or not all of it.
+        """
+        if not 0 < size <= MOST_STATE_BYTES:
+            raise ProtocolError("resume_failed", f"state_bytes is {size}; it must be up to {MOST_STATE_BYTES}.")
+        state = b""
+        try:
+            async with asyncio.timeout(self._settings.hello_s):
+                while len(state) < size and isinstance(part := await self.receive(), bytes) and part:
+                    state += part
+        except TimeoutError:
+            seconds = f"{self._settings.hello_s:g} s"
+            raise ProtocolError("hello_timeout", f"no state came within {seconds}, which hello announced.") from None
+        if len(state) != size:
+            what = f"after hello, binary messages of {size} bytes together must follow, as it says."
+            raise ProtocolError("bad_message", what, PROTOCOL_ERROR)
+        return state
+
+    async def _hello(self) -> Hello:
+        message = await self.receive()
+        if isinstance(message, bytes):
+            raise ProtocolError("bad_message", "sound came before hello. Say hello first.", 1002)
+        return Hello.parse(message)
+
+    async def _take(self, message: Payload, session: Session) -> None:
+        if isinstance(message, bytes):
+            if len(message) < session.small_bytes:
+                self._small.count()
+            await session.take(message)
+            self._welcoming.keep(session, message)
+            return
+        self._small.count()
+        match parse_command(message):
+            case "flush":
+                await session.flush()
+            case "reset":
+                await session.reset()
+            case "close":
+                await session.close()
+
+
+__all__ = ["NativeConnection", "Welcoming"]

@@ -1,0 +1,107 @@
+"""What was said to one client: numbered, and kept within bounds, so that it can be said again."""
+
+from collections import deque
+
+from streamrnn.serve.buffered import Buffered
+from streamrnn.serve.handover import Handover
+from streamrnn.serve.protocol import Resume
+
+Payload = str | bytes
+
+
+class Said:
+    """The numbered messages of a stream, the last of them kept.
+
+    Args:
+        most_bytes: what is kept at most.
+        buffered: what all streams of the server keep together.
+
+    Attributes:
+        seq: number of the last message.
+        sounded_bytes: of binary messages since the stream began.
+        kept_bytes: what is kept.
+        heard: number of the last message that the client has heard of another server.
+    """
+
+    def __init__(self, most_bytes: int, buffered: Buffered):
+        self._most_bytes, self._buffered = most_bytes, buffered
+        self._kept: deque[Payload] = deque()
+        self.seq = self.sounded_bytes = self.kept_bytes = self.heard = 0
+        self._heard_bytes = 0
+        buffered.holders.add(self)
+
+    def add(self, payload: Payload) -> Payload | None:
+        """Takes the next message. What is to be sent of it; None where the client has heard it of another server."""
+        if isinstance(payload, bytes) and self._heard_bytes:
+            heard, self._heard_bytes = self._heard_bytes, max(0, self._heard_bytes - len(payload))
+            payload = payload[heard:]
+            if not payload:
+                return None
+        self.seq += 1
+        self.sounded_bytes += len(payload) if isinstance(payload, bytes) else 0
+        self._keep(payload)
+        self._buffered.make_room()
+        return payload if self.seq > self.heard else None
+
+    def go_on(self, handover: Handover, resume: Resume, by_number: bool) -> None:
+        """Goes on after another server's messages, of which the client may have heard more than the handover knows of:
+        what is said again of these is not sent.
+
+        Args:
+            handover: how far the other server was.
+            resume: how far the client is.
+            by_number: messages come again one by one; else they are sound, which the ticks cut as they like.
+        """
+        self.give_up(0)
+        self.seq, self.sounded_bytes, self.heard = handover.seq, handover.sounded_bytes, resume.seq
+        for payload in handover.said:
+            self._keep(payload)
+        if resume.seq > handover.seq and not by_number:
+            self.give_up(0)
+            self._heard_bytes = resume.sounded_bytes - handover.sounded_bytes
+            self.seq, self.sounded_bytes = resume.seq, resume.sounded_bytes
+
+    @property
+    def first(self) -> int:
+        """Number of the first message that is kept; the next one's, where none is."""
+        return self.seq - len(self._kept) + 1
+
+    def after(self, heard: int) -> list[Payload]:
+        """What was said after this number."""
+        return list(self._kept)[max(0, heard + 1 - self.first) :]
+
+    def last(self, most_bytes: int) -> list[Payload]:
+        """The last messages, with so many bytes together."""
+        found: deque[Payload] = deque()
+        for payload in reversed(self._kept):
+            most_bytes -= len(payload)
+            if most_bytes < 0:
+                break
+            found.appendleft(payload)
+        return list(found)
+
+    def keep_nothing(self) -> None:
+        """There is nobody who could ask again."""
+        self._most_bytes = 0
+        self.give_up(0)
+
+    def end(self) -> None:
+        """Lets go of all."""
+        self.give_up(0)
+        self._buffered.holders.discard(self)
+
+    def give_up(self, most: int) -> None:
+        """Keeps at most so many bytes."""
+        while self.kept_bytes > most:
+            dropped = len(self._kept.popleft())
+            self.kept_bytes -= dropped
+            self._buffered.bytes -= dropped
+
+    def _keep(self, payload: Payload) -> None:
+        self._kept.append(payload)
+        self.kept_bytes += len(payload)
+        self._buffered.bytes += len(payload)
+        self.give_up(self._most_bytes)
+
+
+__all__ = ["Payload", "Said"]

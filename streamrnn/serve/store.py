@@ -1,0 +1,135 @@
+"""Where streams are kept beyond the life of a server: Redis, or Valkey, which speaks the same.
+
+A stream is a hash {owner, version, data}. Only its owner may change it, and only to what is newer; whoever takes a
+stream over becomes its owner. So a server that was only cut off does no harm when it is back.
+"""
+
+import itertools
+import secrets
+from collections.abc import Iterable
+from typing import Any
+from urllib.parse import urlsplit
+
+from streamrnn.packages import check_package
+
+LEAST, BELOW = "5.0", "9"
+SCHEMES = ("redis", "rediss", "valkey", "valkeys", "unix")
+# A store that answers later counts as down: streams go on meanwhile.
+ANSWER_S = 2.0
+PREFIX = "streamrnn:stream:"
+
+_SAVE = """
+local found = redis.call('HMGET', KEYS[1], 'owner', 'version')
+if found[1] and found[1] ~= ARGV[1] then return 0 end
+if found[2] and tonumber(found[2]) > tonumber(ARGV[2]) then return 1 end
+redis.call('HSET', KEYS[1], 'owner', ARGV[1], 'version', ARGV[2], 'data', ARGV[3])
+redis.call('PEXPIRE', KEYS[1], ARGV[4])
+return 1
+"""
+_CLAIM = """
+local data = redis.call('HGET', KEYS[1], 'data')
+if not data then return false end
+redis.call('HSET', KEYS[1], 'owner', ARGV[1], 'version', '0')
+return data
+"""
+_FORGET = """
+if redis.call('HGET', KEYS[1], 'owner') == ARGV[1] then return redis.call('DEL', KEYS[1]) end
+return 0
+"""
+
+
+class StoreFailed(OSError):
+    """The store is down, slow, full, or no store."""
+
+
+class Store:
+    """Streams in Redis, by their session.
+
+    Args:
+        url: such as redis://127.0.0.1:6379/0; rediss for TLS, unix:///path for a socket.
+        keep_s: a stream that nobody saves or claims for so long is forgotten.
+
+    Raises:
+        ImportError: the package redis is missing, or of another version.
+        ValueError: the address is none of a store.
+    """
+
+    def __init__(self, url: str, keep_s: float):
+        scheme = urlsplit(url).scheme
+        if scheme not in SCHEMES:
+            raise ValueError(f"the store is {url!r}; it needs an address such as redis://127.0.0.1:6379.")
+        check_package("redis", "store", LEAST, BELOW)
+        import redis.asyncio
+        import redis.exceptions
+
+        self.where, self._keep_ms, self._owner = _without_password(url), int(1000 * keep_s), secrets.token_hex(8)
+        self._errors = (redis.exceptions.RedisError, OSError, ValueError)
+        self._redis: Any = redis.asyncio.from_url(
+            url.replace("valkey", "redis", 1), socket_timeout=ANSWER_S, socket_connect_timeout=ANSWER_S
+        )
+        self._save, self._claim, self._forget = map(self._redis.register_script, (_SAVE, _CLAIM, _FORGET))
+        self._versions = itertools.count(1)
+
+    def next_version(self) -> int:
+        """A number for a state that is newer than all before."""
+        return next(self._versions)
+
+    async def check(self) -> None:
+        """Raises StoreFailed, with advice, where there is no store."""
+        try:
+            await self._redis.ping()
+        except self._errors as error:
+            raise StoreFailed(
+                f"there is no store at {self.where} ({error}). Start redis-server or valkey-server there, or leave "
+                "--store out."
+            ) from error
+
+    async def save(self, states: Iterable[tuple[str, int, bytes]]) -> list[bool]:
+        """Keeps states, (session, version, bytes) each. False where somebody else has taken the stream over.
+
+        Raises:
+            StoreFailed: it is not known which are kept.
+        """
+        try:
+            async with self._redis.pipeline(transaction=False) as pipe:
+                for session, version, data in states:
+                    arguments = [self._owner, version, data, self._keep_ms]
+                    await self._save(keys=[PREFIX + session], args=arguments, client=pipe)
+                return [bool(answer) for answer in await pipe.execute()]
+        except self._errors as error:
+            raise StoreFailed(f"the store at {self.where} fails ({error}).") from error
+
+    async def read(self, session: str) -> bytes | None:
+        """What is kept of a stream. Raises StoreFailed."""
+        return await self._asked(self._redis.hget(PREFIX + session, "data"))
+
+    async def claim(self, session: str) -> bytes | None:
+        """The same; from now on it is this server's. Raises StoreFailed."""
+        return await self._asked(self._claim(keys=[PREFIX + session], args=[self._owner]))
+
+    async def is_elsewhere(self, session: str) -> bool:
+        """Whether another server has taken the stream over. Raises StoreFailed."""
+        owner = await self._asked(self._redis.hget(PREFIX + session, "owner"))
+        return owner is not None and owner.decode() != self._owner
+
+    async def forget(self, session: str) -> None:
+        """Forgets a stream, if it is this server's. Raises StoreFailed."""
+        await self._asked(self._forget(keys=[PREFIX + session], args=[self._owner]))
+
+    async def end(self) -> None:
+        """Closes the connections."""
+        await self._redis.aclose()
+
+    async def _asked(self, question: Any) -> Any:
+        try:
+            return await question
+        except self._errors as error:
+            raise StoreFailed(f"the store at {self.where} fails ({error}).") from error
+
+
+def _without_password(url: str) -> str:
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+
+__all__ = ["Store", "StoreFailed"]

@@ -1,0 +1,198 @@
+"""Several processes behind one port: each a whole server, and a parent that starts, ends and replaces them.
+
+The system gives each connection to one of them (SO_REUSEPORT). A client that comes back to another worker than the one
+that has its stream is served there: the stream changes over.
+"""
+
+import logging
+import multiprocessing
+import os
+import secrets
+import signal
+import socket
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from streamrnn.models import Model
+from streamrnn.serve.dialects import Dialect
+from streamrnn.serve.handover import KEY_VARIABLE
+from streamrnn.serve.listen import listening, serve, url_of
+from streamrnn.serve.settings import ServerSettings
+from streamrnn.serve.siblings import Siblings
+
+logger = logging.getLogger(__name__)
+
+# Between two looks at the workers.
+LOOK_S = 0.1
+# A worker that dies again within this time is not replaced; then all end.
+SHORTEST_S = 10.0
+
+
+class WorkerFailed(RuntimeError):
+    """A worker ended by itself, soon after it had begun."""
+
+
+def serve_workers(
+    models: Mapping[str, Model] | Iterable[str],
+    settings: ServerSettings,
+    workers: int,
+    when_ready: Callable[[str], None] = lambda _url: None,
+    dialects: Sequence[Dialect] = (),
+    first_alone: Sequence[Dialect] = (),
+    prepare: Callable[[], None] | None = None,
+) -> None:
+    """Serves models by several processes until this one is told to end, as `serve` does.
+
+    Args:
+        models: as for make_app; each worker has its own.
+        settings: of each worker; limits count for each.
+        workers: processes.
+        when_ready: called with the server's address once all of them answer.
+        dialects: languages at the server's own address.
+        first_alone: those with an address of their own, which one worker speaks.
+        prepare: called in each worker before anything else; a function of a module.
+
+    Raises:
+        CannotListen: the address is in use.
+        ValueError: there are to be no workers, or the system cannot share a port.
+        WorkerFailed: one ended by itself soon after it had begun; its log has the reason.
+    """
+    if workers < 1:
+        raise ValueError(f"workers is {workers}; it must be 1 or more.")
+    if not hasattr(socket, "SO_REUSEPORT"):
+        raise ValueError("this system cannot share a port between processes. Leave workers out.")
+    # Bound, and never listened at: it keeps the port while workers come and go.
+    with listening(settings, shared=True) as port, tempfile.TemporaryDirectory(prefix="streamrnn-") as folder:
+        settings = replace(settings, port=port.getsockname()[1], resume_key_file=_key_file(settings, Path(folder)))
+        spoken = [[*dialects, *(first_alone if index == 0 else ())] for index in range(workers)]
+        _Workers(models, settings, Path(folder), spoken, prepare).run(lambda: when_ready(url_of(settings, port)))
+
+
+def _key_file(settings: ServerSettings, folder: Path) -> Path | None:
+    """Workers go on with each other's streams, so they need the same key."""
+    if settings.resume_key_file is not None or os.environ.get(KEY_VARIABLE):
+        return settings.resume_key_file
+    path = folder / "resume.key"
+    path.write_text(secrets.token_hex(32))
+    return path
+
+
+class _Workers:
+    """The parent: it hears signals, and hands them on."""
+
+    def __init__(
+        self,
+        models: Mapping[str, Model] | Iterable[str],
+        settings: ServerSettings,
+        folder: Path,
+        dialects: Sequence[Sequence[Dialect]],
+        prepare: Callable[[], None] | None,
+    ):
+        self._models, self._settings, self._folder = models, settings, folder
+        self._dialects, self._prepare = dialects, prepare
+        # JAX does not survive a fork.
+        self._context = multiprocessing.get_context("spawn")
+        self._processes: dict[int, Any] = {}
+        self._begun_s: dict[int, float] = {}
+        self._ready: dict[int, Connection] = {}
+        # Closed when this process ends, however it does; then the workers end, too.
+        self._life, self._alive = self._context.Pipe(duplex=False)
+        self._signals: list[int] = []
+
+    def run(self, when_ready: Callable[[], None]) -> None:
+        numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+        numbers = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
+        before = {number: signal.signal(number, lambda n, _frame: self._signals.append(n)) for number in numbers}
+        try:
+            for index in range(len(self._dialects)):
+                self._begin(index)
+            self._watch(when_ready)
+        finally:
+            self._end()
+            for number, old in before.items():
+                signal.signal(number, old)
+        # As a server of one process ends: by the signal, once all is said.
+        os.kill(os.getpid(), self._signals[0])
+
+    def _begin(self, index: int) -> None:
+        ready, tells = self._context.Pipe(duplex=False)
+        siblings = Siblings(self._folder, index, len(self._dialects))
+        dialects = self._dialects[index]
+        arguments = (self._models, self._settings, siblings, dialects, self._prepare, tells, self._life)
+        process = self._context.Process(target=_work, args=arguments, name=f"streamrnn worker {index}")
+        process.start()
+        tells.close()
+        self._processes[index], self._ready[index], self._begun_s[index] = process, ready, time.monotonic()
+
+    def _watch(self, when_ready: Callable[[], None]) -> None:
+        is_told = False
+        while not self._signals:
+            for index, process in self._processes.items():
+                if not process.is_alive():
+                    self._replace(index, process)
+                elif index in self._ready and self._ready[index].poll():
+                    del self._ready[index]
+            if not self._ready and not is_told:
+                is_told = True
+                when_ready()
+            time.sleep(LOOK_S)
+
+    def _replace(self, index: int, process: Any) -> None:
+        if time.monotonic() - self._begun_s[index] < SHORTEST_S or index in self._ready:
+            raise WorkerFailed(f"worker {index} ended with status {process.exitcode}; the log has the reason.")
+        logger.error("worker ended and is replaced", extra={"worker": index, "status": process.exitcode})
+        self._begin(index)
+
+    def _end(self) -> None:
+        handed_on = 0
+        first = self._signals or [signal.SIGTERM]
+        while any(process.is_alive() for process in self._processes.values()):
+            # A second signal ends them at once, as it ends a single server.
+            for number in (self._signals or first)[handed_on:]:
+                handed_on += 1
+                for process in self._processes.values():
+                    if process.is_alive():
+                        os.kill(process.pid, number)
+            time.sleep(LOOK_S)
+        for process in self._processes.values():
+            process.join()
+        self._alive.close()
+
+
+def _work(
+    models: Mapping[str, Model] | Iterable[str],
+    settings: ServerSettings,
+    siblings: Siblings,
+    dialects: Sequence[Dialect],
+    prepare: Callable[[], None] | None,
+    tells: Connection,
+    life: Connection,
+) -> None:
+    """One worker."""
+    # Ctrl-C in a terminal reaches the parent alone, which hands it on: twice would end it at once.
+    os.setpgid(0, 0)
+    threading.Thread(target=_end_with_parent, args=(life,), daemon=True).start()
+    if prepare is not None:
+        prepare()
+    try:
+        serve(models, settings, lambda _url: tells.send(None), dialects, siblings)
+    except Exception:
+        logger.exception("worker failed", extra={"worker": siblings.index})
+        sys.exit(1)
+
+
+def _end_with_parent(life: Connection) -> None:
+    try:
+        life.recv()
+    except (EOFError, OSError):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+__all__ = ["WorkerFailed", "serve_workers"]

@@ -1,0 +1,159 @@
+"""The kinds of frames that a stream can have: hops of sound, or a series of anything else. Needs no JAX."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, Literal
+
+Dtype = Literal["float32", "int32"]
+
+
+@dataclass(frozen=True)
+class Sound:
+    """Frames of raw audio: frame t is samples [t hop_samples, (t + 1) hop_samples), float32 in [-1, 1].
+
+    Attributes:
+        sample_rate: samples per second.
+        hop_samples: samples of one frame.
+
+    Raises:
+        ValueError: one of them is below 1.
+    """
+
+    sample_rate: int
+    hop_samples: int
+
+    kind: ClassVar[str] = "sound"
+    dtype: ClassVar[Dtype] = "float32"
+    padding: ClassVar[float] = 0.0
+
+    def __post_init__(self):
+        for name in ("sample_rate", "hop_samples"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"Sound got {name}={getattr(self, name)}; it must be at least 1.")
+
+    @property
+    def features(self) -> int:
+        """Numbers of one frame."""
+        return self.hop_samples
+
+    def duration_s(self, frames: int) -> float:
+        """The duration of this number of frames, in seconds."""
+        return frames * self.hop_samples / self.sample_rate
+
+
+@dataclass(frozen=True)
+class Series:
+    """Frames of anything that comes at equal intervals: sensor readings, features, ids of tokens.
+
+    Attributes:
+        features: numbers of one frame.
+        frames_per_s: frames per second.
+        dtype: "float32", or "int32" for ids.
+        padding: the value of missing frames: after the last one, and where time passes without frames.
+        ids: for frames of ids, the number of ids: 0 to ids - 1. None: no bound is checked.
+
+    Raises:
+        ValueError: features, frames_per_s or ids is out of range, dtype is another one, padding or ids does not fit it.
+    """
+
+    features: int
+    frames_per_s: float
+    dtype: Dtype = "float32"
+    padding: float = 0.0
+    ids: int | None = None
+
+    kind: ClassVar[str] = "series"
+
+    def __post_init__(self):
+        if self.features < 1 or not 0 < self.frames_per_s < math.inf:
+            raise ValueError(
+                f"Series got features={self.features}, frames_per_s={self.frames_per_s}; a frame has at least 1 "
+                "number, and frames_per_s is positive."
+            )
+        if self.dtype not in ("float32", "int32"):
+            raise ValueError(f"Series got dtype={self.dtype!r}; it must be 'float32', or 'int32' for ids.")
+        if not math.isfinite(self.padding) or (self.dtype == "int32" and self.padding != int(self.padding)):
+            raise ValueError(f"Series got padding={self.padding}; it must be a finite {self.dtype}.")
+        if self.ids is not None and (self.dtype != "int32" or not 0 <= self.padding < self.ids):
+            raise ValueError(
+                f"Series got ids={self.ids} with dtype={self.dtype!r} and padding={self.padding}; ids are int32, and "
+                "the padding is one of them."
+            )
+
+    def duration_s(self, frames: int) -> float:
+        """The duration of this number of frames, in seconds."""
+        return frames / self.frames_per_s
+
+
+Signal = Sound | Series
+
+
+def described(signal: Signal) -> dict[str, Any]:
+    """The signal as a dict that survives JSON, for `signal_from`."""
+    return {"kind": signal.kind, **asdict(signal)}
+
+
+def signal_from(description: Mapping[str, Any]) -> Signal:
+    """The signal that was `described`.
+
+    Raises:
+        ValueError: it is no such description.
+    """
+    fields = dict(description)
+    made = {signal.kind: signal for signal in (Sound, Series)}.get(fields.pop("kind", None))
+    try:
+        if made is None:
+            raise TypeError("its kind is neither 'sound' nor 'series'")
+        return made(**fields)
+    except TypeError as error:
+        raise ValueError(f"{description!r} describes no signal: {error}.") from None
+
+
+class Timed:
+    """The timing of anything that takes blocks of `stride` frames of a signal and lags `lookahead` frames behind."""
+
+    signal: Signal
+    stride: int
+    lookahead: int
+
+    @property
+    def frame_s(self) -> float:
+        """Seconds of the signal per output frame."""
+        return self.signal.duration_s(self.stride)
+
+    @property
+    def lookahead_s(self) -> float:
+        """Seconds of later signal that an output waits for."""
+        return self.signal.duration_s(self.lookahead)
+
+    @property
+    def algorithmic_latency_ms(self) -> float:
+        """The block being filled plus the look-ahead: the latency that no faster machine can remove."""
+        return 1000 * (self.frame_s + self.lookahead_s)
+
+    @property
+    def sample_rate(self) -> int:
+        """Samples per second of the input. Raises TypeError if the input is not sound."""
+        return self._sound.sample_rate
+
+    @property
+    def hop_samples(self) -> int:
+        """Samples per input frame. Raises TypeError if the input is not sound."""
+        return self._sound.hop_samples
+
+    @property
+    def block_samples(self) -> int:
+        """Samples per step. Raises TypeError if the input is not sound."""
+        return self._sound.hop_samples * self.stride
+
+    @property
+    def _sound(self) -> Sound:
+        if not isinstance(self.signal, Sound):
+            raise TypeError(
+                f"This model takes {self.signal}, no sound, so it has no samples. Use its signal, frame_s and stride."
+            )
+        return self.signal
+
+
+__all__ = ["Dtype", "Series", "Signal", "Sound", "Timed", "described", "signal_from"]

@@ -1,0 +1,77 @@
+"""The command `streamrnn audit`."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from flax import nnx
+
+from streamrnn.audio import write_audio
+from streamrnn.models import Keywords, KeywordsSettings
+from streamrnn.pretrained import save
+
+
+@pytest.fixture(scope="module")
+def words_path(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("model") / "words.safetensors"
+    settings = KeywordsSettings(words=("up", "down"), mels=8, channels=(6, 6), hidden=5)
+    save(Keywords(settings, rngs=nnx.Rngs(3)), path, task="keywords")
+    return path
+
+
+@pytest.fixture(scope="module")
+def words(tmp_path_factory) -> Path:
+    """Sixteen speakers, half of each sex, with a clip in split train and one in split test."""
+    folder = tmp_path_factory.mktemp("data") / "words"
+    folder.mkdir()
+    noise = np.random.default_rng(0).uniform(-0.3, 0.3, (32, 8000)).astype(np.float32)
+    for number, samples in enumerate(noise):
+        write_audio(folder / f"{number}.wav", samples, 16_000)
+    rows = "".join(
+        f"{n}.wav,{'up' if n % 2 else 'down'},s{n // 2},{'fm'[n // 2 % 2]},{'test' if n < 16 else 'train'}\n"
+        for n in range(32)
+    )
+    (folder / "manifest.csv").write_text("path,label,speaker,sex,split\n" + rows)
+    return folder
+
+
+def test_groups_are_a_table_a_picture_and_json(streamrnn, capsys, words, words_path, tmp_path):
+    asked = ("audit", "groups", words_path, "--data", words, "--by", "sex")
+    picture = tmp_path / "groups.png"
+    assert streamrnn(*asked, "--plot", picture, "--to-show", 0.01) == 0
+    # Wrapped where the folder's name is long.
+    said = " ".join(capsys.readouterr().out.split())
+    assert "accuracy by sex on 32" in said and "a group would need" in said
+    assert picture.stat().st_size > 10_000
+    assert streamrnn(*asked, "--json") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["groups"]["f"]["speakers"] == 8 and report["figure"] == "accuracy"
+
+
+def test_privacy_is_tables_a_picture_and_json(streamrnn, capsys, words, words_path, tmp_path):
+    asked = ("audit", "privacy", words_path, "--data", words, "--others", "test")
+    picture = tmp_path / "privacy.png"
+    assert streamrnn(*asked, "--references", words_path, words_path, "--plot", picture, "--probe") == 0
+    said = " ".join(capsys.readouterr().out.split())
+    for part in ("members and others", "calibrated", "needs 100 others", "Snapshots were not probed"):
+        assert part in said
+    assert picture.stat().st_size > 10_000
+    assert streamrnn(*asked, "--json") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["members"]["clips"] == report["others"]["clips"] == 16
+    assert set(report["attacks"]["loss"]) == {"clip", "speaker"} and report["sources"]["matched"]
+
+
+def test_who_is_a_member_must_be_told(streamrnn, capsys, words, words_path):
+    assert streamrnn("audit", "privacy", words_path, "--data", words, "--others", "train") == 2
+    assert "all are members" in capsys.readouterr().err
+    assert streamrnn("audit", "privacy", words_path, "--data", words, "--members", "mine") == 2
+    assert "no recording of split mine; the splits are: test, train" in capsys.readouterr().err
+
+
+def test_what_is_missing_is_said(streamrnn, capsys, words, words_path):
+    assert streamrnn("audit", "groups", words_path, "--data", words, "--by", "age") == 2
+    assert "No manifest.csv has the column 'age'" in capsys.readouterr().err
+    assert streamrnn("audit", "groups", words_path, "--data", words, "--by", "split", "--split", "test") == 2
+    assert "All clips are of one group, 'test'" in capsys.readouterr().err

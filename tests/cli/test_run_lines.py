@@ -1,0 +1,184 @@
+"""Models of lines on the command line: trained, evaluated and run, from files and from standard input."""
+
+import io
+import json
+import sys
+
+import numpy as np
+import pytest
+import soundfile
+from flax import nnx
+
+from streamrnn.models import Forecast, ForecastSettings, NextItem, NextItemSettings
+from streamrnn.pretrained import save
+
+SMALL = ("--hidden", 8, "--layers", 1)
+SHORT = ("--steps", 40, "--validate-every", 40, "--warmup-steps", 4, "--learning-rate", 0.03)
+
+
+@pytest.fixture(scope="module")
+def strokes(tmp_path_factory):
+    """Strokes to the right (1) and to the left (2), in the form of pendigits."""
+    folder, rng = tmp_path_factory.mktemp("strokes"), np.random.default_rng(0)
+    for name, count in (("pen.tra", 60), ("pen.tes", 10)):
+        rows = []
+        for number in range(count):
+            right = np.stack([np.linspace(0, 100, 8), 50 + 10 * rng.standard_normal(8)], axis=1)
+            points = right if number % 2 else right[::-1]
+            rows.append(",".join(f"{cell:.0f}" for cell in points.ravel()) + f", {2 - number % 2}")
+        (folder / name).write_text("\n".join(rows) + "\n")
+    return folder
+
+
+@pytest.fixture
+def typed(monkeypatch):
+    """Lines for standard input."""
+
+    def give(text):
+        monkeypatch.setattr(
+            sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode() if isinstance(text, str) else text))
+        )
+
+    return give
+
+
+@pytest.fixture(scope="module")
+def pen(tmp_path_factory):
+    return tmp_path_factory.mktemp("pen")
+
+
+def test_a_classifier_is_trained_evaluated_and_run(streamrnn, capsys, strokes, pen, typed):
+    assert streamrnn("train", "pen", "--data", strokes, "--out", pen, *SMALL, *SHORT) == 0
+    assert "pen.safetensors FILE" in capsys.readouterr().out
+    assert streamrnn("evaluate", "pen", "--data", strokes, "--model", pen / "pen", "--json") == 0
+    result = json.loads(capsys.readouterr().out)
+    assert (result["split"], result["lines"], result["streaming"]["accuracy"]) == ("test", 10, 1.0)
+    assert result["streaming"] == result["offline"]
+    assert streamrnn("evaluate", "pen", "--data", strokes, "--model", pen / "pen") == 0
+    assert "10 lines of" in " ".join(capsys.readouterr().out.split())
+
+    typed("0,50,20,50,40,50,60,50,80,50,100,50\n\nup\n100,50,60")
+    assert streamrnn("run", pen / "pen", "-", "--json", "--threshold", 0.01) == 0
+    out, err = capsys.readouterr()
+    answer = json.loads(out)
+    assert answer["label"] == "1" and len(answer["after"]) == 6
+    assert "line 3 is left out: it has 1 numbers; a point has two" in err
+    assert "line 4 is left out: it has 3 numbers" in err and "4 lines: 1 answered, 2 refused" in err
+
+    assert streamrnn("run", pen / "pen", strokes / "pen.tes") == 0
+    assert len(capsys.readouterr().out.splitlines()) == 10
+
+
+def test_a_forecaster_is_evaluated_and_run(streamrnn, capsys, tmp_path, typed):
+    settings = ForecastSettings(("a", "b"), (0.0, 0.0), (1.0, 1.0), horizon=3, period=4, level_rows=8, hidden=8)
+    save(Forecast(settings, rngs=nnx.Rngs(0)), weights := tmp_path / "small", task="forecast")
+    table, hours = tmp_path / "load.csv", np.arange(600)
+    rows = [f"2020-01-01 {h % 24:02d}:00,{np.sin(h / 4):.3f},{np.cos(h / 4):.3f}" for h in hours]
+    table.write_text("\n".join(["date,a,b", *rows]))
+    assert streamrnn("evaluate", "forecast", "--data", table, "--model", weights, "--json") == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["lines"] == 118 and set(result["streaming"]["below"]) == {"0.1", "0.5", "0.9"}
+    for figure in ("mse", "mae", "mse_target", "mae_median", "repeat_last_mse", "coverage"):
+        assert result["streaming"][figure] == pytest.approx(result["offline"][figure], rel=1e-3)
+
+    typed("date,a,b\n2020-01-01 00:00,0,1\n2020-01-01 01:00,0.2")
+    assert streamrnn("run", weights, "-") == 0
+    out, err = capsys.readouterr()
+    assert out.startswith("2020-01-01 00:00  b now 1.0; in 3 h ") and "line 3 is left out" in err
+    typed("date,b,a\n1,2\n")
+    assert streamrnn("run", weights, "-") == 2
+    assert "line 1: the table's columns are date, b, a; this model forecasts a, b" in capsys.readouterr().err
+
+
+def test_a_model_of_characters_is_evaluated_run_and_writes(streamrnn, capsys, tmp_path, typed):
+    settings = NextItemSettings(symbols=tuple("\n abcehimnostu"), embedding=4, hidden=8)
+    save(NextItem(settings, rngs=nnx.Rngs(0)), weights := tmp_path / "small", task="typing")
+    text = tmp_path / "text.txt"
+    text.write_text("the cat sat on the mat\n" * 40)
+    assert streamrnn("evaluate", "typing", "--data", text, "--model", weights, "--json") == 0
+    result = json.loads(capsys.readouterr().out)
+    live, offline = result["streaming"], result["offline"]
+    assert live["nats_per_item"] == pytest.approx(offline["nats_per_item"]) == pytest.approx(np.log(14), abs=0.3)
+    assert live["keystrokes_saved"] == pytest.approx(0, abs=0.1)
+
+    typed(b"the c\xff\r\n")
+    assert streamrnn("run", weights, "-", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["unknown"] == ["\ufffd"]
+
+    for _ in range(2):
+        assert streamrnn("generate", weights, "the ", "--items", 12, "--seed", 3, "--temperature", 0.5) == 0
+    assert len(written := capsys.readouterr().out) == 2 * 17 and written[:17] == written[17:]
+    assert streamrnn("generate", weights, "", "--items", 12) == 2
+    assert "empty prompt" in capsys.readouterr().err
+
+
+def test_flags_and_sources_of_sound_are_refused(streamrnn, capsys, pen):
+    assert streamrnn("run", pen / "pen", "-", "--sample-rate", 8000) == 2
+    assert "--sample-rate is for models of sound" in capsys.readouterr().err
+    assert streamrnn("run", pen / "pen", "mic") == 2
+    assert "reads lines of text and hears nothing" in capsys.readouterr().err
+    assert streamrnn("run", pen / "pen", "nowhere.csv") == 2
+    assert "nowhere.csv" in capsys.readouterr().err
+
+
+def test_an_endless_line_is_left_out_and_the_next_one_read(streamrnn, capsys, pen, typed):
+    typed("1," * 200_000 + "\n0,50,100,50\n")
+    assert streamrnn("run", pen / "pen", "-", "--json") == 0
+    out, err = capsys.readouterr()
+    assert "line 1 is left out: it has more than 100,000 characters" in err and len(out.splitlines()) == 1
+    assert "2 lines" in err
+
+
+def test_a_model_of_choices_is_trained_evaluated_and_plays(streamrnn, capsys, tmp_path, typed):
+    people = ["user,choice,reward"]
+    for person in range(20):
+        people += [f"{person},{1 + (n + person) % 3},{10 * (n % 5)}" for n in range(12)]
+    (tmp_path / "people.csv").write_text("\n".join(people))
+    small = ("--options", 3, "--hidden", 8, "--people", 8)
+    assert streamrnn("train", "choices", "--data", tmp_path, "--out", tmp_path, *small, *SHORT) == 0
+    capsys.readouterr()
+    assert streamrnn("evaluate", "choices", "--data", tmp_path, "--model", tmp_path / "choices", "--json") == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["lines"] == 4 * 12
+    for figure in ("accuracy", "nats"):
+        assert result["streaming"][figure] == pytest.approx(result["offline"][figure], rel=1e-4)
+    # Whoever always goes on to the next one is found out.
+    assert result["streaming"]["accuracy"] > 0.9 and result["streaming"]["repeat"] == 0
+
+    typed("1\n2\n7\n2,50\n")
+    assert streamrnn("run", tmp_path / "choices", "-") == 0
+    out, err = capsys.readouterr()
+    first, second, third = out.splitlines()
+    assert first.startswith("1 gave ") and second.endswith("as I guessed (1 of 1 right)")
+    assert third == "2 gave 50; not 3, as I guessed (1 of 2 right)"
+    assert "line 3 is left out: its choice is 7; it must be one of 1 to 3" in err
+
+
+def test_a_model_of_music_is_trained_evaluated_run_and_plays_on(streamrnn, capsys, tmp_path, typed):
+    # Two chords take turns, now in one key, now in another.
+    for name, pieces in (("train", 12), ("valid", 2), ("test", 2)):
+        chords = [["C4 E4", "C4 F4"], ["D4 F#4", "D4 G4"]]
+        text = "\n\n".join("\n".join(chords[piece % 2] * 6) for piece in range(pieces))
+        (tmp_path / f"{name}.txt").write_text(text)
+    small, music = ("--hidden", 16, "--head", 8, "--pieces", 8, "--frames", 8, "--dropout", 0), tmp_path / "music"
+    assert streamrnn("train", "music", "--data", tmp_path, "--out", tmp_path, *small, *SHORT, "--steps", 80) == 0
+    capsys.readouterr()
+    assert streamrnn("evaluate", "music", "--data", tmp_path, "--model", music, "--json") == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["lines"] == 24 and result["streaming"]["nats_per_frame"] == pytest.approx(
+        result["offline"]["nats_per_frame"], rel=1e-3
+    )
+    assert result["streaming"]["nats_per_frame"] < 5 and result["streaming"]["repeat"] == 0
+
+    typed("C4 E4\nC4 F4\nX4\n")
+    assert streamrnn("run", music, "-") == 0
+    out, err = capsys.readouterr()
+    assert out.startswith("C4 E4; expected next: ") and "line 3 is left out: 'X4' is no note" in err
+    sound, picture = tmp_path / "song.wav", tmp_path / "song.svg"
+    for _ in range(2):
+        assert streamrnn("generate", music, "C4 E4, C4 F4", "--items", 3, "--out", sound, "--plot", picture) == 0
+    written = capsys.readouterr().out.splitlines()
+    assert len(written) == 6 and written[:3] == written[3:]
+    assert soundfile.info(sound).duration == pytest.approx(5 / 2 + 0.5) and "<svg" in picture.read_text()
+    assert streamrnn("generate", music, " ", "--items", 3) == 2
+    assert "nothing to begin from" in capsys.readouterr().err

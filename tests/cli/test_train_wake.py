@@ -1,0 +1,61 @@
+"""`streamrnn train wake`: what it refuses, before hours of work."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from streamrnn.audio import write_audio
+from streamrnn.cli import train_wake
+from streamrnn.data.voices import Said
+
+
+def test_no_phrase_and_no_other_sound_are_refused(capsys):
+    with pytest.raises(ValueError, match="no phrase came"):
+        train_wake.main([])
+    with pytest.raises(ValueError, match=r"--data names no folder. A wake word is told apart from other sound"):
+        train_wake.main(["hey computer"])
+    assert capsys.readouterr().out == ""
+
+
+def test_a_short_phrase_is_warned_of_and_an_unknown_word_named(capsys):
+    with pytest.raises(ValueError, match="--data names no folder"):
+        train_wake.main(["hi"])
+    assert "'hi' has 2 sounds; so short a phrase is in much of what people say" in capsys.readouterr().out
+    with pytest.raises(ValueError, match=r"'xyzzyx' .*is not in the dictionary"):
+        train_wake.main(["xyzzyx computer"])
+
+
+def test_another_model_is_no_encoder(tmp_path):
+    with pytest.raises(ValueError, match="--encoder vad is a VoiceActivity; it needs a model of phonemes"):
+        train_wake.main(["hey computer", "--data", str(tmp_path), "--encoder", "vad"])
+
+
+def test_no_program_that_speaks_is_said_with_what_to_install(tmp_path, monkeypatch):
+    write_audio(tmp_path / "a.wav", np.zeros(16_000, np.float32), 16_000)
+    monkeypatch.setattr("streamrnn.data.voices.shutil.which", lambda _name: None)
+    with pytest.raises(ValueError, match=r"No voice can speak here. Install the program espeak-ng"):
+        train_wake.main(["hey computer", "--data", str(tmp_path), "--out", str(tmp_path / "out")])
+
+
+class Talker:
+    name, missing = "talker", ""
+
+    def say(self, rng, text, sample_rate, *, held_out=False):
+        return Said(np.sin(np.arange(2000) / 5).astype(np.float32), "held" if held_out else "heard")
+
+
+@pytest.mark.filterwarnings("ignore:.*no split")
+def test_what_voices_say_of_each_phrase_is_read_beside_recordings_of_people(tmp_path, monkeypatch):
+    monkeypatch.setattr(train_wake, "voices_that_are_there", lambda kokoro: [Talker()])
+    (tmp_path / "people").mkdir()
+    for number in range(2):
+        write_audio(tmp_path / f"people/{number}.wav", np.sin(np.arange(4000) / (7 + number)).astype(np.float32), 8000)
+    flags = train_wake.TrainWake(
+        ("hey computer",), out=tmp_path / "run", clips=20, near=30, recordings=tmp_path / "people"
+    )
+    told = set()
+    said = train_wake._said(flags, "hey computer", 8000, lambda what, done, total: told.add((what, total)))
+    assert len(said.words) + len(said.valid_words) == 22 and len(said.near) + len(said.valid_near) == 30
+    assert said.valid_words and told == {("'hey computer', said", 20), ("what sounds like 'hey computer', said", 30)}
+    assert Path(tmp_path / "run/near/hey-computer/manifest.csv").is_file()

@@ -1,0 +1,97 @@
+"""Rows of a table as lines: headers, dates, gaps, and what is no number."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from streamrnn.lines import ForecastLines, LineError
+
+SETTINGS = SimpleNamespace(columns=("load", "OT"), horizon=3, quantiles=(0.1, 0.9), frames_per_s=1 / 3600)
+
+
+class Repeating:
+    """A stream whose forecasts repeat the row; it remembers what it was fed."""
+
+    def __init__(self):
+        self.fed, self.resets = [], 0
+
+    def process(self, rows):
+        self.fed += rows.tolist()
+        return np.repeat(rows, 9, axis=1)
+
+    def reset(self):
+        self.resets += 1
+
+
+@pytest.fixture
+def lines():
+    return ForecastLines(SimpleNamespace(settings=SETTINGS))
+
+
+@pytest.fixture
+def stream():
+    return Repeating()
+
+
+def test_a_row_gives_a_fan_for_every_column(lines, stream):
+    assert lines.answer(stream, "date,load,OT") is None
+    answer = lines.answer(stream, "2018-06-26 19:00:00,1.5,-3")
+    assert answer["time"] == "2018-06-26 19:00:00"
+    assert answer["columns"]["load"] == {
+        "now": 1.5,
+        "mean": [1.5] * 3,
+        "quantiles": {"0.1": [1.5] * 3, "0.9": [1.5] * 3},
+    }
+    assert lines.said(answer) == "2018-06-26 19:00  OT now -3.0; in 3 h -3.0 (-3.0 to -3.0)"
+
+
+def test_rows_without_dates_and_empty_lines_are_fine(lines, stream):
+    assert lines.answer(stream, "") is None
+    assert lines.answer(stream, "1,2")["time"] is None
+    assert stream.fed == [[1, 2]]
+
+
+def test_what_is_missing_repeats_the_row_above(lines, stream):
+    lines.answer(stream, "2018-01-01 00:00,1,2")
+    answer = lines.answer(stream, "2018-01-01 03:00,,5")
+    assert answer["repeated"] == 2
+    assert stream.fed == [[1, 2], [1, 2], [1, 2], [1, 5]]
+
+
+def test_after_a_long_gap_the_stream_begins_anew(lines, stream):
+    lines.answer(stream, "2018-01-01 00:00,1,2")
+    assert lines.answer(stream, "2018-03-01 00:00,3,4")["begun_anew"]
+    assert (stream.fed, stream.resets) == ([[1, 2], [3, 4]], 1)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("2018-01-01 01:00,1,cold", "'cold' stands where a number belongs"),
+        ("2018-01-01 01:00,1", "'2018-01-01 01:00' stands where a number belongs"),
+        ("2018-01-01 01:00,1,2,3", "it has 4 numbers; a row of this model needs 2"),
+        ("yesterday,1,2", "'yesterday' is no date"),
+        ("2018-01-01 00:00,1,2", "is not after 2018-01-01 00:00:00"),
+        ("2017-12-31 00:00,1,2", "is not after 2018-01-01 00:00:00"),
+        ("2018-01-01 00:30,1,2", "no whole number of intervals of 1:00:00"),
+        ("2018-01-01 01:00,1,1e39", "1e39 is too large"),
+    ],
+)
+def test_a_row_that_cannot_be_used_changes_nothing(lines, stream, line, said):
+    lines.answer(stream, "2018-01-01 00:00,1,2")
+    with pytest.raises(LineError, match=said):
+        lines.answer(stream, line)
+    assert "repeated" not in lines.answer(stream, "2018-01-01 01:00,3,4")
+    assert stream.fed == [[1, 2], [3, 4]]
+
+
+def test_a_first_row_with_gaps_is_refused(lines, stream):
+    with pytest.raises(LineError, match="there is none above to repeat"):
+        lines.answer(stream, "1,")
+
+
+def test_a_table_of_other_columns_is_refused_as_a_whole(lines, stream):
+    with pytest.raises(ValueError, match="columns are date, OT, load; this model forecasts load, OT") as error:
+        lines.answer(stream, "date,OT,load")
+    assert not isinstance(error.value, LineError)

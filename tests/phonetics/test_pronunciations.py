@@ -1,0 +1,75 @@
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streamrnn.phonetics import PHONEMES, numerals, pronunciations
+from streamrnn.phonetics.pronunciations import dictionary_ways, plain, ways_of, words_of
+
+
+def test_words_are_said_as_the_dictionary_has_them_without_stress():
+    hey, computer = words_of("Hey, COMPUTER!")
+    assert hey.ways == (("HH", "EY"),)
+    assert computer.ways == (("K", "AH", "M", "P", "Y", "UW", "T", "ER"),)
+
+
+def test_variants_are_kept_in_their_order():
+    (the,) = words_of("the")
+    assert the.ways[:2] == (("DH", "AH"), ("DH", "IY"))
+    assert ways_of(words_of("the the"))[0] == ("DH", "AH", "DH", "AH")
+
+
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        ("channel 42", "channel forty two"),
+        ("1,250", "one thousand two hundred fifty"),
+        ("3.05", "three point zero five"),
+        ("007", "zero zero seven"),
+        ("café-au-lait & 5%", "cafe au lait and five percent"),
+        ("‘Don’t’ — stop...", "don't stop"),
+        ("hey /n ow v ah/", "hey /n ow v ah/"),
+    ],
+)
+def test_a_text_is_read_as_it_is_said(text, said):
+    assert plain(text) == said
+
+
+def test_sounds_between_slashes_are_taken_as_they_are():
+    assert words_of("hey /N OW1 v ah0/")[1].ways == (("N", "OW", "V", "AH"),)
+
+
+@pytest.mark.parametrize(
+    "text, told",
+    [
+        ("hey zorblaxian", "'zorblaxian' in 'hey zorblaxian' is not in the dictionary"),
+        ("привет", "CYRILLIC SMALL LETTER PE"),
+        ("你好", "CJK UNIFIED IDEOGRAPH"),
+        ("...", "no word to be said"),
+        ("", "no word to be said"),
+        ("/XX AH/", "'XX' in '/XX AH/' is no sound of English"),
+        ("/ /", "slashes without sounds"),
+        (f"{10**12}", "can't be spelt"),
+    ],
+)
+def test_what_cannot_be_said_is_refused_and_named(text, told):
+    with pytest.raises(ValueError, match=re.escape(told)):
+        words_of(text)
+
+
+def test_a_missing_dictionary_names_its_extra(monkeypatch):
+    monkeypatch.setattr(pronunciations, "find_spec", lambda name: None)
+    pronunciations._dictionary.cache_clear()
+    with pytest.raises(ImportError, match=re.escape("streamrnn[phrases]")):
+        dictionary_ways("hello")
+    monkeypatch.undo()
+    pronunciations._dictionary.cache_clear()
+    assert dictionary_ways("hello")
+
+
+@given(st.integers(0, numerals.LARGEST - 1))
+def test_every_number_is_spelt_in_words_that_can_be_said(number):
+    said = numerals.cardinal(number)
+    assert numerals.spelt(str(number)) == said
+    assert all(sound in PHONEMES for word in words_of(said) for way in word.ways for sound in way)

@@ -1,0 +1,136 @@
+"""The recipes of tasks of lines: what their batches hold."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from streamrnn.models import ClassifierSettings, ForecastSettings, NextItemSettings
+from streamrnn.recipes.choices import ChoicesRecipe, ChoicesTraining, surprise
+from streamrnn.recipes.classifier import IntentRecipe, IntentTraining, PenRecipe, PenTraining
+from streamrnn.recipes.forecast import ForecastRecipe, ForecastTraining, ahead
+from streamrnn.recipes.next_item import TypingRecipe, TypingTraining
+from streamrnn.recipes.padding import last, padded, within
+from streamrnn.recipes.speller import SayRecipe, SayTraining
+
+
+def first(recipe, step=0):
+    return next(iter(recipe.batches(step, step + 1)))
+
+
+def test_rows_of_unequal_length_are_padded_and_counted_up_to_their_ends():
+    rows, lengths = padded([np.ones((2, 1)), np.ones((5, 1))], 4, padding=-1)
+    np.testing.assert_array_equal(rows[:, :, 0], [[1, 1, -1, -1], [1, 1, 1, 1]])
+    np.testing.assert_array_equal(lengths, [2, 4])
+    np.testing.assert_array_equal(within(jnp.asarray(lengths), 4), [[1, 1, 0, 0], [1, 1, 1, 1]])
+    np.testing.assert_array_equal(last(jnp.asarray(lengths), 4), [[0, 1, 0, 0], [0, 0, 0, 1]])
+
+
+def test_a_forecaster_takes_columns_and_scale_from_the_rows_that_it_trains_on(tmp_path):
+    values = np.stack([np.arange(100), 3 * np.arange(100)], axis=1)
+    table = tmp_path / "table.csv"
+    table.write_text("date,a,b\n" + "\n".join(f"{n},{a},{b}" for n, (a, b) in enumerate(values)))
+    settings = ForecastTraining(model=ForecastSettings(horizon=3), warm_rows=4, counted_rows=5, stretches=2)
+    recipe = ForecastRecipe([table], settings)
+    assert recipe.settings.model.columns == ("a", "b") and recipe.settings.model.mean == pytest.approx((29.5, 88.5))
+    rows = first(recipe)["rows"]
+    assert rows.shape == (2, 12, 2) and rows.max() < 60 * 3
+    np.testing.assert_array_equal(np.diff(rows[:, :, 0], axis=1), 1)
+    assert recipe.recordings.digest == ForecastRecipe([table], settings).recordings.digest
+    with pytest.raises(ValueError, match="has 60 rows to train on; a stretch has"):
+        ForecastRecipe([table], ForecastTraining())
+
+
+def test_what_comes_ahead_is_the_next_rows():
+    comes = ahead(jnp.arange(6)[None, :, None], 2)
+    np.testing.assert_array_equal(comes[0, :, 0], [[1, 2], [2, 3], [3, 4], [4, 5]])
+
+
+def test_a_text_goes_on_from_batch_to_batch(tmp_path):
+    text = "".join(chr(97 + n % 26) for n in range(20_000))
+    (tmp_path / "text.txt").write_text(text)
+    settings = TypingTraining(model=NextItemSettings(), rows=2, items=10)
+    recipe = TypingRecipe([tmp_path], settings)
+    begun, after = first(recipe), first(recipe, 1)
+    np.testing.assert_array_equal(begun["items"][:, 1:, 0], begun["next"][:, :-1])
+    np.testing.assert_array_equal(after["items"][:, 0, 0], begun["next"][:, -1])
+    assert begun["reset"].all() and not after["reset"].any()
+    assert recipe.settings.model.symbols == tuple("abcdefghijklmnopqrstuvwxyz")
+    (tmp_path / "text.txt").write_text("short")
+    with pytest.raises(ValueError, match="Pass a longer text"):
+        TypingRecipe([tmp_path], settings)
+
+
+@pytest.fixture
+def queries(tmp_path):
+    (tmp_path / "train.tsv").write_text("pay my bill\tpay\nwhat rain\tweather\nwho am i\t\n" * 10)
+    (tmp_path / "test.tsv").write_text("pay it\tpay\n")
+    return tmp_path
+
+
+def test_examples_are_labelled_and_strangers_have_no_label(queries):
+    recipe = IntentRecipe([queries], IntentTraining(examples=64, item_dropout=0.5))
+    batch = first(recipe)
+    assert recipe.settings.model.labels == ("pay", "weather")
+    assert {tuple(wanted) for wanted in batch["wanted"].tolist()} == {(True, False), (False, True), (False, False)}
+    assert batch["items"].shape == (64, 24, 20) and set(batch["lengths"]) == {2, 3}
+    read = batch["items"][np.arange(64), 0, 0]
+    assert 0.3 < np.mean(read == 0) < 0.7
+    np.testing.assert_array_equal(batch["items"], first(recipe)["items"])
+
+
+def test_the_threshold_leaves_the_share_open_that_was_asked_for(queries):
+    settings = IntentTraining(model=ClassifierSettings(ids=50, features=4, embedding=4, hidden=4))
+    recipe = IntentRecipe([queries], settings)
+    model = recipe.model(nnx.Rngs(0))
+    recipe._answers = lambda model: np.array([[0.9, 0.1], [0.3, 0.7], [0.55, 0.45]])
+    recipe._wanted["valid"] = np.array([[1, 0], [0, 1], [0, 0]], bool)
+    recipe.finish(model)
+    assert model.decision.threshold == pytest.approx(0.7 + 0.02 * 0.2, abs=1e-4)
+
+
+def test_strokes_are_varied_and_stay_strokes(tmp_path):
+    (tmp_path / "pen.tra").write_text("\n".join([",".join(["0,100,50,50"] * 4) + f",{n % 2}" for n in range(40)]))
+    recipe = PenRecipe([tmp_path], PenTraining(examples=8))
+    items = first(recipe)["items"]
+    assert items.shape == (8, 8, 2) and items.dtype == np.float32
+    assert 0.05 < items[:, 0, 0].std() < 1 and np.abs(items[:, 0] - [-1, 1]).mean() < 1
+
+
+def test_words_are_paired_with_each_of_their_pronunciations(tmp_path):
+    lines = [
+        f"{word} {number} {said}" for word in ("LEAD", "READ'S") for number, said in ((1, "L IY1 D"), (2, "L EH1 D"))
+    ]
+    many = [f"{a}{b}{c} 1 K AE1 T" for a in "ABCDEFGH" for b in "AEIOU" for c in "TSRL"]
+    (tmp_path / "cmudict").write_text("\n".join([*lines, *many, "3D 1 TH R IY1 D IY1"]))
+    recipe = SayRecipe([tmp_path], SayTraining(words=300))
+    assert set(recipe.settings.model.phonemes) >= {"K", "AE", "T"} and "1" not in "".join(
+        recipe.settings.model.phonemes
+    )
+    batch = first(recipe)
+    assert batch["letters"].shape == (300, 28, 1) and set(batch["label_lengths"]) == {3}
+    assert (batch["lengths"] % 2 == 0).all() and not batch["letters"][:, 1::2].any()
+
+
+def test_people_are_in_one_part_alone_and_some_have_their_options_renamed(tmp_path):
+    table = tmp_path / "people.csv"
+    rows = [f"{person},{'NaN' if n == 1 else 1 + n % 3},{person}" for person in range(30) for n in range(6)]
+    table.write_text("\n".join(["user,choice,reward", *rows]))
+    recipe = ChoicesRecipe([table], ChoicesTraining(people=200, shuffled_share=0.5))
+    choices = first(recipe)["choices"]
+    assert choices.shape == (200, 6, 2)
+    assert set(np.unique(choices[:, :, 1])) == {n for n in range(30) if n % 10 not in (4, 6, 9)}
+    assert (choices[:, 1, 0] == 0).all() and (choices[:, 0, 0] == choices[:, 3, 0]).all()
+    assert 0.4 < np.mean((choices[:, :, 0] == [1, 0, 3, 1, 2, 3]).all(axis=1)) < 0.65
+    table.write_text("user,choice\n1,2\n")
+    with pytest.raises(ValueError, match="has no column 'reward'"):
+        ChoicesRecipe([table], ChoicesTraining())
+    table.write_text("\n".join(["user,choice,reward", *(f"{n},7,1" for n in range(9))]))
+    with pytest.raises(ValueError, match="choices up to 7; the model has --options 4"):
+        ChoicesRecipe([table], ChoicesTraining())
+
+
+def test_choices_that_were_not_made_cost_nothing():
+    choices = jnp.array([[[1.0, 5], [2, 5], [0, 0], [1, 5]]])
+    logits = jnp.log(jnp.array([[[0.1, 0.9], [0.5, 0.5], [0.25, 0.75], [0.5, 0.5]]]))
+    assert float(surprise(logits, choices).value) == pytest.approx(-np.log([0.9, 0.25]).mean())

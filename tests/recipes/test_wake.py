@@ -1,0 +1,109 @@
+"""Training of wake words on the encoder of a tiny model of phonemes."""
+
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from flax import nnx
+
+from streamrnn.audio import write_audio
+from streamrnn.data import AugmentSettings
+from streamrnn.data.recordings import find_recordings
+from streamrnn.evaluation.evaluate import evaluate
+from streamrnn.models import Phonemes, PhonemesSettings, Wake
+from streamrnn.pretrained import load, save
+from streamrnn.recipes.wake import Said, WakeTraining, threshold_for, train_wake
+from streamrnn.runtime import run_file_events
+
+RATE = 2000
+LISTENER = PhonemesSettings(
+    sample_rate=RATE, hop_samples=20, window_samples=100, mels=8, channels=8, hidden=12, layers=1, lookahead_frames=1
+)
+TRAINING = WakeTraining(
+    rows=16,
+    steps=40,
+    batch_size=8,
+    head=8,
+    head_dropout=0.0,
+    row_s=4.0,
+    hours=0.05,
+    learning_rate=0.02,
+    augment=AugmentSettings(speed=(0.98, 1.02), room_share=0, noise_share=0.2, music_share=0, babble_share=0),
+)
+
+
+def tone(hz: float, seconds: float = 0.5) -> np.ndarray:
+    t = np.arange(round(seconds * RATE)) / RATE
+    return (0.3 * np.hanning(len(t)) * np.sin(2 * np.pi * hz * t)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def other(tmp_path_factory) -> Path:
+    """Talk without the word, with a clip of it that is to be left out, and the word said by people."""
+    folder = tmp_path_factory.mktemp("data")
+    rows = {"talk": [], "word": []}
+    for kind in rows:
+        (folder / kind).mkdir()
+    for number in range(12):
+        write_audio(folder / f"talk/{number}.wav", tone(120 + 10 * number, 3), RATE)
+        rows["talk"].append(f"{number}.wav,talk,{'valid' if number % 3 == 0 else 'train'}\n")
+    write_audio(folder / "talk/oyez.wav", tone(800), RATE)
+    rows["talk"].append("oyez.wav,oyez oyez,train\n")
+    for number in range(4):
+        write_audio(folder / f"word/{number}.wav", tone(790 + 10 * number), RATE)
+        rows["word"].append(f"{number}.wav,Oyez,test\n")
+    for kind, of in rows.items():
+        (folder / kind / "manifest.csv").write_text("path,transcript,split\n" + "".join(of))
+    return folder
+
+
+def test_a_head_learns_a_word_on_a_frozen_encoder_and_is_judged(other, tmp_path):
+    listener = Phonemes(LISTENER, rngs=nnx.Rngs(0))
+    listener.eval()
+    said = Said([tone(hz) for hz in (780, 800, 820)], [tone(500)], [tone(810)])
+    told = set()
+    [(phrase, model, figures)] = train_wake(
+        listener, {"oyez": said}, find_recordings([other / "talk"]), TRAINING, lambda what, done, total: told.add(what)
+    )
+    assert phrase == "oyez" and model.labels == ("silence", "oyez") and len(told) >= 4
+    assert 0.5 <= model.decision.threshold == figures["threshold"] < 1 and figures["words"] >= 40
+    for own, given in zip(
+        jax.tree.leaves(nnx.state(model.network.layers[0], nnx.Param)),
+        jax.tree.leaves(nnx.state(listener.network.layers[0], nnx.Param)),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(own, given)
+
+    save(model, tmp_path / "oyez.safetensors", task="wake")
+    again = load(tmp_path / "oyez.safetensors")
+    assert isinstance(again, Wake) and again.decision == model.decision
+    run_file_events(again, other / "word/0.wav")
+    judged = evaluate("wake", other / "word", tmp_path / "oyez.safetensors", negatives=[other / "talk"])
+    live = judged["streaming"]
+    # Of split valid alone; others may be training data.
+    assert live["words"] == 4 and live["detection"]["hours"] == pytest.approx(4 * 3 / 3600, rel=0.01)
+    assert live["detection"]["curve"][0]["miss_rate"] <= live["detection"]["curve"][-1]["miss_rate"]
+    assert set(live["by_source"]) == {"talk"}
+
+
+def test_without_other_sound_or_recordings_of_the_phrase_nothing_is_trained(other):
+    listener, found = Phonemes(LISTENER, rngs=nnx.Rngs(0)), find_recordings([other / "word"])
+    with pytest.raises(ValueError, match=r"0 recordings of 'oyez' to train with and 1 to validate with"):
+        next(train_wake(listener, {"oyez": Said([], [], [tone(800)])}, found, TRAINING))
+    with pytest.raises(ValueError, match=r"no sound of split train without oyez.*the more different the better"):
+        next(train_wake(listener, {"oyez": Said([tone(800)], [], [tone(800)])}, found, TRAINING))
+
+
+def test_the_threshold_lets_through_what_is_accepted():
+    alarms = [0.99, 0.9, 0.8, 0.3]
+    assert threshold_for(alarms, 4.0, 0.5) == pytest.approx(0.82)
+    assert 0.99 < threshold_for(alarms, 1.0, 0.5) < 1
+    assert threshold_for([], 1.0, 0.5) == 0.5
+
+
+def test_settings_out_of_range_are_refused():
+    with pytest.raises(ValueError, match=r"hours is 0; it must be above 0"):
+        WakeTraining(hours=0)
+    with pytest.raises(ValueError, match=r"steps no fewer than rounds"):
+        WakeTraining(steps=2, rounds=3)

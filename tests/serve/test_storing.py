@@ -1,0 +1,193 @@
+"""Streams in a store: another server goes on with them when theirs is gone, and a store that fails harms nobody."""
+
+import asyncio
+import contextlib
+import re
+import shutil
+import socket
+import subprocess
+import threading
+from types import SimpleNamespace
+
+import httpx
+import numpy as np
+import pytest
+
+from streamrnn.runtime import Enhancer, Listener
+from streamrnn.serve import connect
+from streamrnn.serve.store import Store, StoreFailed
+from tests.serve.conftest import Relay
+
+KEY = b"a key that both nodes share, and nobody else"
+REDIS = shutil.which("redis-server") or shutil.which("valkey-server")
+pytestmark = pytest.mark.skipif(REDIS is None, reason="redis-server is not installed")
+
+
+@pytest.fixture(scope="module")
+def redis(tmp_path_factory):
+    """A store of its own, which can be stopped: redis.url, redis.process."""
+    folder = tmp_path_factory.mktemp("redis")
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        port = found.getsockname()[1]
+    options = ("--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", folder)
+    with subprocess.Popen([REDIS, *options], stdout=subprocess.DEVNULL) as process:
+        for _ in range(400):
+            with socket.socket() as attempt:
+                if attempt.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            threading.Event().wait(0.05)
+        yield SimpleNamespace(url=f"redis://127.0.0.1:{port}", port=port, process=process)
+        process.kill()
+
+
+@pytest.fixture
+def node(running, redis, tmp_path, monkeypatch):
+    """node(models, **settings) -> a node with the store, as a context."""
+    monkeypatch.setattr("streamrnn.serve.storing.EVERY_S", 0.2)
+    (tmp_path / "key").write_bytes(KEY)
+    usual = {"resume_key_file": tmp_path / "key", "resume_s": 20.0, "silence_s": 60.0, "store": redis.url}
+    return lambda models=None, **settings: running(models, **{**usual, **settings})
+
+
+def events_of(model, sound) -> list:
+    listener = Listener(model)
+    return told(listener.feed(sound) + listener.finish())
+
+
+def told(events) -> list:
+    return [(e.kind, round(e.start_s, 4), round(e.decided_s, 4)) for e in events]
+
+
+def is_cut_off(relay: Relay, to) -> None:
+    """As where a node is gone: nothing more comes from it, and the next connection is another's."""
+    relay.stall()
+    relay.server_port = to.port
+    relay.cut()
+
+
+def stored(server) -> float:
+    found = re.search(r"^streamrnn_stored_total (\S+)", httpx.get(f"{server.url}/metrics").text, re.MULTILINE)
+    return float(found[1]) if found else 0.0
+
+
+def test_another_node_goes_on_from_what_was_stored_and_says_nothing_twice(node, loudness, bursts):
+    sound, events = bursts(6.2), []
+    with node() as first, node() as second:
+        relay = Relay(first.port)
+        with connect(relay.url, "loudness", 16_000) as client:
+            for number, start in enumerate(range(0, len(sound), 1600)):
+                if number in (20, 40):
+                    is_cut_off(relay, second if number == 20 else first)
+                events += client.feed(sound[start : start + 1600])
+                threading.Event().wait(0.03)
+            events += client.finish()
+            assert client.restarts == 0
+        relay.close()
+    assert told(events) == events_of(loudness, sound)
+
+
+def test_sound_comes_back_once_and_whole(node, quieter, bursts):
+    sound, models = bursts(4.0), {"quieter": quieter}
+    with node(models) as first, node(models) as second:
+        relay = Relay(first.port)
+        with connect(relay.url, "quieter", 16_000, encoding="f32le") as client:
+            for number, part in enumerate(np.array_split(sound, 40)):
+                client.feed(part)
+                threading.Event().wait(0.03)
+                if number == 25:
+                    is_cut_off(relay, second)
+            client.finish()
+            found = client.sound()
+        relay.close()
+    enhancer = Enhancer(quieter, 16_000)
+    assert found == pytest.approx(np.concatenate([enhancer.process(sound), enhancer.flush()]), abs=1e-5)
+
+
+def test_progress_confirms_what_is_stored_and_nothing_else(node, talk, bursts):
+    with node() as server:
+        client = talk(server)
+        client.hello()
+        client.send(bursts(1.0))
+        confirmed = [client.until("progress")[-1]["received_samples"]]
+        while confirmed[-1] < 16_000:
+            confirmed.append(client.until("progress")[-1]["received_samples"])
+        assert confirmed == sorted(confirmed) and stored(server) > len(confirmed)
+
+
+def test_a_finished_and_a_reset_stream_are_stored_before_that_is_said(node, talk, bursts):
+    with node() as first, node() as second:
+        client = talk(first)
+        ready = client.hello()
+        client.send(bursts(0.9))
+        client.flush()
+        for command, answer in (("flush", "flushed"), ("reset", "was_reset")):
+            again = talk(second if command == "flush" else first)
+            # What was said last did not reach the client.
+            again.seq = client.seq - (command == "flush")
+            found = again.hello(resume={"session": ready["session"], "secret": ready["secret"], "seq": again.seq})
+            assert found["type"] == "ready"
+            if command == "flush":
+                assert again.until("flushed")[-1]["duration_s"] == 0.9
+            again.say(command)
+            again.until(answer)
+            client = again
+        client.send(bursts(0.3))
+        assert client.flush()[-1]["duration_s"] == 0.3
+
+
+def test_who_does_not_know_the_secret_takes_nothing_over(node, talk):
+    with node() as first, node() as second:
+        owner = talk(first)
+        ready = owner.hello()
+        wrong = {"session": ready["session"], "secret": "guessed", "seq": 0}
+        assert talk(second).hello(resume=wrong)["code"] == "resume_failed"
+        owner.say("flush")
+        owner.until("flushed")
+
+
+def test_what_is_stored_of_another_model_is_refused_by_name(node, talk, loudness, quieter, bursts):
+    other = type(loudness)()
+    other.network.layers[-1].bias[...] += 1
+    with node() as first, node({"loudness": other}) as second:
+        client = talk(first)
+        ready = client.hello()
+        client.drop()
+        resume = {"session": ready["session"], "secret": ready["secret"], "seq": 0}
+        error = talk(second).hello(resume=resume)
+        assert error["code"] == "resume_failed" and "fingerprint" in error["message"]
+
+
+def test_a_store_that_is_down_holds_nobody_up(node, redis, loudness, bursts, monkeypatch):
+    monkeypatch.setattr("streamrnn.serve.storing.PATIENCE_S", 0.5)
+    monkeypatch.setattr("streamrnn.serve.store.ANSWER_S", 0.3)
+    sound, events = bursts(2.2), []
+    with node() as server, connect(server.url, "loudness", 16_000) as client:
+        for number, start in enumerate(range(0, len(sound), 1600)):
+            if number in (5, 15):
+                redis.process.send_signal(19 if number == 5 else 18)
+            events += client.feed(sound[start : start + 1600])
+            threading.Event().wait(0.05)
+        events += client.finish()
+    assert told(events) == events_of(loudness, sound)
+
+
+def test_no_store_and_nonsense_are_named_before_anything_is_served(node):
+    with pytest.raises(ValueError, match="needs an address such as redis"):
+        node(store="mysql://127.0.0.1").__enter__()
+    with socket.create_server(("127.0.0.1", 0)) as speaks_nonsense:
+        answering = threading.Thread(target=answer_nonsense, args=(speaks_nonsense,), daemon=True)
+        answering.start()
+        for port in (1, speaks_nonsense.getsockname()[1]):
+            with pytest.raises(StoreFailed, match="there is no store at redis://127"):
+                asyncio.run(Store(f"redis://user:secret@127.0.0.1:{port}", 1.0).check())
+        speaks_nonsense.shutdown(socket.SHUT_RDWR)
+        answering.join(5)
+
+
+def answer_nonsense(listening: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while True:
+            peer, _ = listening.accept()
+            peer.recv(100)
+            peer.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+            peer.close()
