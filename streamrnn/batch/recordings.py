@@ -88,7 +88,8 @@ def find_batch(inputs: Sequence[str | os.PathLike[str]], out: Path, shard: Shard
         them have in common.
 
     Raises:
-        FileNotFoundError: an input, or a path in a list, is not there.
+        FileNotFoundError: an input, or all that a list names, is not there. A path in a list that is not there is among
+            the recordings: it fails when its turn comes.
         ValueError: there are no recordings, two have one name, `out` lies in an input folder, or a list is malformed.
     """
     named: dict[str, Path] = {}
@@ -140,8 +141,15 @@ def _walk(folder: Path, above: tuple[tuple[int, int], ...]) -> Iterator[Path]:
     if here in above:
         warnings.warn(f"{folder} leads back to a folder that it is in, and is left out.", AudioWarning, stacklevel=2)
         return
-    with os.scandir(folder) as found:
-        entries = sorted(found, key=lambda entry: entry.name)
+    try:
+        with os.scandir(folder) as found:
+            entries = sorted(found, key=lambda entry: entry.name)
+    except PermissionError:
+        if not above:
+            raise
+        # It fails when its turn comes, under its own name, and the others are heard.
+        yield folder
+        return
     for entry in entries:
         if entry.is_dir():
             yield from _walk(Path(entry.path), (*above, here))
@@ -158,14 +166,18 @@ def _files_of(path: Path, given: str) -> list[Path]:
         return [path for path in found if path.is_file() and RECORDING.fullmatch(path.name)]
     read = {**dict.fromkeys(LISTS, _of_list), **dict.fromkeys(TABLES, _of_table), **dict.fromkeys(LINES, _of_lines)}
     of_list = read.get(path.suffix.lower())
-    return [path] if of_list is None else [_listed(path, name) for name in of_list(path)]
+    return [path] if of_list is None else _listed(path, of_list(path))
 
 
-def _listed(by: Path, name: str) -> Path:
-    path = by.parent / name
-    if not path.is_file():
-        raise FileNotFoundError(f"{by} names {name}, which is not there. Paths are relative to the folder of the list.")
-    return path
+def _listed(by: Path, names: list[str]) -> list[Path]:
+    """The files that a list names. One that is not there fails like one that is no sound, and the others are heard."""
+    paths = [by.parent / name for name in names]
+    if names and not any(path.exists() for path in paths):
+        raise FileNotFoundError(
+            f"{by} names {len(names)} recordings, of which none is there; the first is {names[0]}. Paths are relative "
+            "to the folder of the list."
+        )
+    return paths
 
 
 def _of_list(path: Path) -> list[str]:

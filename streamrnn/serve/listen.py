@@ -51,7 +51,7 @@ def serve(
 
     Raises:
         CannotListen: the address is in use, for instance.
-        ImportError, OSError, ValueError: as make_app, or certificate or key cannot be used.
+        ImportError, OSError, ValueError: as make_app, or certificate, key or store cannot be used.
         EngineFailed: a model's engine failed again and again; the other streams were ended as on a signal.
     """
     settings = settings or ServerSettings()
@@ -129,6 +129,12 @@ class _WebServer(EndingServer):
         self._streams, self._doors, self._when_ready = streams, doors, when_ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        # Not by the application's lifespan, of whose errors uvicorn tells nobody but the log.
+        try:
+            await self._streams.start()
+        except Exception:
+            await self._streams.stop()
+            raise
         await super().startup(sockets)
         if self.started:
             self._when_ready()

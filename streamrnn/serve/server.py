@@ -76,10 +76,17 @@ class Server:
         self.metrics.watch_pools(self._statistics)
 
     async def start(self) -> None:
-        """Makes the engines ready."""
+        """Makes the engines ready; once.
+
+        Raises:
+            StoreFailed: there is no store.
+            OSError: a dialect cannot listen.
+        """
+        if self._watching is not None:
+            return
+        self._watching = asyncio.create_task(self._watch())
         for engine in self.engines.values():
             await engine.start()
-        self._watching = asyncio.create_task(self._watch())
         await self.crossing.begin()
         for dialect in self.dialects:
             await dialect.begin(self)

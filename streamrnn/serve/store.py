@@ -75,13 +75,24 @@ class Store:
         return next(self._versions)
 
     async def check(self) -> None:
-        """Raises StoreFailed, with advice, where there is no store."""
+        """Keeps something for a moment. Raises StoreFailed, with advice, where there is no store, or a full one, or
+        one that takes nothing from this server."""
+        import redis.exceptions
+
+        probe = f"{PREFIX}probe:{self._owner}"
         try:
-            await self._redis.ping()
+            await self._save(keys=[probe], args=[self._owner, 0, b"", self._keep_ms])
+            await self._forget(keys=[probe], args=[self._owner])
+        except (redis.exceptions.ResponseError, redis.exceptions.AuthenticationError) as error:
+            raise StoreFailed(
+                f"the store at {self.where} keeps nothing for this server ({_said(error)}). It needs free memory, must "
+                "allow scripts and writing, and the address has its password, if it has one: "
+                "redis://:PASSWORD@HOST:PORT."
+            ) from error
         except self._errors as error:
             raise StoreFailed(
-                f"there is no store at {self.where} ({error}). Start redis-server or valkey-server there, or leave "
-                "--store out."
+                f"there is no store at {self.where} ({_said(error)}). Start redis-server or valkey-server there, or "
+                "leave --store out."
             ) from error
 
     async def save(self, states: Iterable[tuple[str, int, bytes]]) -> list[bool]:
@@ -97,7 +108,7 @@ class Store:
                     await self._save(keys=[PREFIX + session], args=arguments, client=pipe)
                 return [bool(answer) for answer in await pipe.execute()]
         except self._errors as error:
-            raise StoreFailed(f"the store at {self.where} fails ({error}).") from error
+            raise StoreFailed(f"the store at {self.where} fails ({_said(error)}).") from error
 
     async def read(self, session: str) -> bytes | None:
         """What is kept of a stream. Raises StoreFailed."""
@@ -124,7 +135,11 @@ class Store:
         try:
             return await question
         except self._errors as error:
-            raise StoreFailed(f"the store at {self.where} fails ({error}).") from error
+            raise StoreFailed(f"the store at {self.where} fails ({_said(error)}).") from error
+
+
+def _said(error: Exception) -> str:
+    return (str(error) or type(error).__name__).rstrip(".")
 
 
 def _without_password(url: str) -> str:

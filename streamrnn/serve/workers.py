@@ -35,6 +35,10 @@ LOOK_S = 0.1
 SHORTEST_S = 10.0
 
 
+class CannotBegin(OSError):
+    """A worker cannot begin, for the reason that it gave."""
+
+
 class WorkerFailed(RuntimeError):
     """A worker ended by itself, soon after it had begun."""
 
@@ -62,6 +66,7 @@ def serve_workers(
     Raises:
         CannotListen: the address is in use.
         ValueError: there are to be no workers, or the system cannot share a port.
+        CannotBegin: one could not begin, because of a model, a setting, or a store.
         WorkerFailed: one ended by itself soon after it had begun; its log has the reason.
     """
     if workers < 1:
@@ -137,14 +142,26 @@ class _Workers:
             for index, process in self._processes.items():
                 if not process.is_alive():
                     self._replace(index, process)
-                elif index in self._ready and self._ready[index].poll():
+                elif index in self._ready and self._ready[index].poll() and self._is_ready(index):
                     del self._ready[index]
             if not self._ready and not is_told:
                 is_told = True
                 when_ready()
             time.sleep(LOOK_S)
 
+    def _is_ready(self, index: int) -> bool:
+        """Whether it said so. Raises CannotBegin where it said why it cannot be."""
+        try:
+            reason = self._ready[index].recv()
+        except EOFError:  # It ends.
+            return False
+        if reason is not None:
+            raise CannotBegin(reason)
+        return True
+
     def _replace(self, index: int, process: Any) -> None:
+        if index in self._ready and self._ready[index].poll():
+            self._is_ready(index)
         if time.monotonic() - self._begun_s[index] < SHORTEST_S or index in self._ready:
             raise WorkerFailed(f"worker {index} ended with status {process.exitcode}; the log has the reason.")
         logger.error("worker ended and is replaced", extra={"worker": index, "status": process.exitcode})
@@ -183,6 +200,10 @@ def _work(
         prepare()
     try:
         serve(models, settings, lambda _url: tells.send(None), dialects, siblings)
+    # The parent says it, once for all of them.
+    except (OSError, ValueError, ImportError) as error:
+        tells.send(str(error))
+        sys.exit(1)
     except Exception:
         logger.exception("worker failed", extra={"worker": siblings.index})
         sys.exit(1)
@@ -195,4 +216,4 @@ def _end_with_parent(life: Connection) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
 
-__all__ = ["WorkerFailed", "serve_workers"]
+__all__ = ["CannotBegin", "WorkerFailed", "serve_workers"]

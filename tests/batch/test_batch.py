@@ -38,6 +38,31 @@ def test_outputs_are_those_of_single_files_and_failures_have_reasons(batch, mode
     assert "empty" in rows[1]["reason"] and rows[0]["reason"]
 
 
+def test_what_a_list_names_and_is_not_there_fails_and_the_others_are_heard(batch, calls, out, monkeypatch):
+    (calls / "some.csv").write_text("path\na.wav\nmissing.wav\njune\njune/a.wav\n")
+    report = batch(calls / "some.csv", retries=2)
+    assert (report.done, [failed.recording.name for failed in report.failed]) == (2, ["june", "missing.wav"])
+    assert [failed.tries for failed in report.failed] == [1, 1]
+    rows = list(csv.DictReader((out / "failed.csv").read_text().splitlines()))
+    assert "missing.wav" in rows[1]["reason"] and "No such file" in rows[1]["reason"]
+    assert "folder" in rows[0]["reason"] or "directory" in rows[0]["reason"]
+
+
+def test_a_folder_that_may_not_be_read_fails_and_the_others_are_heard(batch, calls, monkeypatch):
+    scandir = os.scandir
+
+    def guarded(folder):
+        if str(folder).endswith("june"):
+            raise PermissionError(errno.EACCES, "Permission denied", str(folder))
+        return scandir(folder)
+
+    monkeypatch.setattr("streamrnn.batch.recordings.os.scandir", guarded)
+    report = batch(calls)
+    assert (report.done, [failed.recording.name for failed in report.failed]) == (2, ["broken.wav", "june"])
+    with pytest.raises(PermissionError):
+        batch(calls / "june")
+
+
 def test_a_second_run_does_what_is_new_or_changed_or_gone(batch, calls, out, written):
     batch(calls)
     assert (again := batch(calls)).done == 0 and again.before == 3

@@ -61,7 +61,7 @@ def test_outputs_inside_an_input_are_refused(calls):
     ("content", "said"),
     [
         ("name,length\na.wav,1\n", "needs one of path"),
-        ("path\nmissing.wav\n", r"names missing\.wav, which is not there"),
+        ("path\nmissing.wav\ngone.wav\n", r"names 2 recordings, of which none is there; the first is missing\.wav"),
         ("path,speaker\n,anna\n", "line 2: the path is ''"),
     ],
 )

@@ -6,12 +6,14 @@ import re
 import shutil
 import socket
 import subprocess
+import sys
 import threading
 from types import SimpleNamespace
 
 import httpx
 import numpy as np
 import pytest
+from redis import client
 
 from streamrnn.runtime import Enhancer, Listener
 from streamrnn.serve import connect
@@ -182,6 +184,47 @@ def test_no_store_and_nonsense_are_named_before_anything_is_served(node):
                 asyncio.run(Store(f"redis://user:secret@127.0.0.1:{port}", 1.0).check())
         speaks_nonsense.shutdown(socket.SHUT_RDWR)
         answering.join(5)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_server_without_its_store_ends_with_one_line_that_says_why(workers):
+    where = "redis://127.0.0.1:1"
+    command = [sys.executable, "-m", "streamrnn", "serve", "vad", "--port", "0", "--store", where]
+    ended = subprocess.run([*command, "--workers", str(workers)], capture_output=True, text=True, timeout=120)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    said = [line for line in ended.stderr.splitlines() if not line.startswith("{")]
+    assert len(said) == 1 and said[0].startswith(f"streamrnn: there is no store at {where} (")
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_store_that_takes_nothing_or_answers_nothing_is_named(redis, tmp_path, monkeypatch):
+    monkeypatch.setattr("streamrnn.serve.store.ANSWER_S", 0.3)
+    other = client.Redis(port=redis.port)
+    other.config_set("maxmemory", "1mb")
+    try:
+        with pytest.raises(StoreFailed, match=r"keeps nothing for this server .*maxmemory.*It needs free memory"):
+            asyncio.run(checked(redis.url))
+    finally:
+        other.config_set("maxmemory", "0")
+    other.config_set("requirepass", "secret")
+    try:
+        with pytest.raises(StoreFailed, match=r"Authentication required.*the address has its password"):
+            asyncio.run(checked(redis.url))
+        asyncio.run(checked(redis.url.replace("//", "//:secret@")))
+    finally:
+        other.config_set("requirepass", "")
+        other.close()
+    silent = socket.create_server(("127.0.0.1", 0))
+    with silent, pytest.raises(StoreFailed, match=r"there is no store at .*[Tt]imeout"):
+        asyncio.run(checked(f"redis://127.0.0.1:{silent.getsockname()[1]}"))
+
+
+async def checked(url: str) -> None:
+    store = Store(url, 1.0)
+    try:
+        await store.check()
+    finally:
+        await store.end()
 
 
 def answer_nonsense(listening: socket.socket) -> None:
