@@ -23,6 +23,7 @@ COMMANDS = {
     "card": "check that a model's card says what it has to",
     "data": "fetch public corpora to train with",
     "compose": "compose test recordings with known truth, for evaluate: vad, denoise, digits",
+    "record": "record clips of a word, checked as they are made, to train with",
     "train": "train a model on a folder of recordings",
     "convert": "make a model of another package's weights: Resemblyzer's speaker encoder",
     "enrol": "make a speaker model know voices by name",
