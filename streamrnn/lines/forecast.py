@@ -45,7 +45,11 @@ class ForecastLines:
         outputs = stream.process(np.concatenate([np.repeat(before[None], gap, axis=0), filled[None]]))
         self._time, self._row = time, filled
         told = {"repeated": gap} if gap else {"begun_anew": True} if row_is_new else {}
-        return {"time": None if time is None else time.isoformat(sep=" "), **told, "columns": self._fans(outputs[-1])}
+        fans = self.told(outputs[-1])["columns"]
+        columns = {
+            name: {"now": round(float(now), 4), **fan} for (name, fan), now in zip(fans.items(), filled, strict=True)
+        }
+        return {"time": None if time is None else time.isoformat(sep=" "), **told, "columns": columns}
 
     def said(self, answer: Mapping[str, Any]) -> str:
         target = self._settings.columns[-1]
@@ -59,16 +63,18 @@ class ForecastLines:
         when = "" if answer["time"] is None else f"{answer['time'][:16]}  "
         return f"{when}{target} now {fans['now']:.1f}; {', '.join(parts)}"
 
-    def _fans(self, output: np.ndarray) -> dict[str, Any]:
-        s, row = self._settings, self._row
+    def told(self, output: np.ndarray) -> dict[str, Any]:
+        """What is said of one output: the fan of every column."""
+        s = self._settings
         fans = output.reshape(len(s.columns), s.horizon, 1 + len(s.quantiles)).astype(float).round(4)
         return {
-            column: {
-                "now": round(float(now), 4),
-                "mean": fan[:, 0].tolist(),
-                "quantiles": {f"{q:g}": fan[:, 1 + number].tolist() for number, q in enumerate(s.quantiles)},
+            "columns": {
+                column: {
+                    "mean": fan[:, 0].tolist(),
+                    "quantiles": {f"{q:g}": fan[:, 1 + number].tolist() for number, q in enumerate(s.quantiles)},
+                }
+                for column, fan in zip(s.columns, fans, strict=True)
             }
-            for column, now, fan in zip(s.columns, () if row is None else row, fans, strict=True)
         }
 
     def _is_header(self, line: str) -> bool:

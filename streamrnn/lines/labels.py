@@ -12,6 +12,8 @@ from streamrnn.lines.line import Feeding, LineError, numbers_of
 WORDS = re.compile(r"\w+(?:['\u2019]\w+)*|[^\w\s]")
 # Characters of a word's n-grams, with its borders marked.
 GRAMS = (3, 4)
+# Labels whose posteriors are told.
+LIKELIEST = 10
 
 
 class LabelLines:
@@ -55,6 +57,14 @@ class LabelLines:
         return f"{labels}  {answer['confidence']:.2f}  {after}  {answer['line']}"
 
     nothing = "none"
+
+    def told(self, posterior: np.ndarray) -> dict[str, Any]:
+        """What is said of one output: the label, its posterior, and those of the likeliest labels."""
+        likeliest = np.argsort(-posterior, kind="stable")[:LIKELIEST]
+        return {
+            **self._label(posterior),
+            "posteriors": {self._labels[number]: round(float(posterior[number]), 4) for number in likeliest},
+        }
 
     def _label(self, posterior: np.ndarray) -> dict[str, Any]:
         best = int(np.argmax(posterior))

@@ -31,11 +31,13 @@ class Model(Layer, Timed):
 
     Attributes:
         settings, decision, network, out_features, signal, labels: see above; the first two are stored with the weights.
+        task: name of the task that it was trained for, as its file says; "" where none does.
     """
 
     Settings: ClassVar[type]
     Decision: ClassVar[type | None] = None
     out_features: int
+    task: str = ""
 
     def __init__(
         self,

@@ -18,7 +18,7 @@ STORED = nnx.Any(nnx.Param, Constant)
 Arrays = dict[tuple[Any, ...], np.ndarray]
 
 
-def taken_apart(model: Any) -> tuple[type, Any, Any, Arrays]:
+def taken_apart(model: Any) -> tuple[type, Any, Any, Arrays, str]:
     """The arguments of `put_together` that give the model again.
 
     Raises:
@@ -31,10 +31,10 @@ def taken_apart(model: Any) -> tuple[type, Any, Any, Arrays]:
         raise pickle.PicklingError(f"{_advice(model)} ({error})") from None
     if {path: (array.shape, array.dtype) for path, array in arrays.items()} != needed:
         raise pickle.PicklingError(_advice(model))
-    return *_kind(model), arrays
+    return *_kind(model), arrays, model.task
 
 
-def put_together(kind: Any, settings: Any, decision: Any, arrays: Arrays) -> Any:
+def put_together(kind: Any, settings: Any, decision: Any, arrays: Arrays, task: str = "") -> Any:
     """The model, in eval mode, as load() gives it; what it draws while it is trained begins anew."""
     with running:
         model = _abstract(kind, settings, decision)
@@ -43,6 +43,7 @@ def put_together(kind: Any, settings: Any, decision: Any, arrays: Arrays) -> Any
         nnx.update(model, jax.tree.unflatten(jax.tree.structure(state), leaves))
         nnx.update(model, jax.tree.map(_fresh, nnx.state(model, nnx.RngState)))
     model.eval()
+    model.task = task
     return model
 
 

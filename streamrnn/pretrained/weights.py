@@ -69,6 +69,7 @@ def load_weights(
         nnx.update(model, _fitted(nnx.state(model, STORED), arrays, path))
         nnx.update(model, jax.tree.map(_fresh_randomness, nnx.state(model, nnx.RngState)))
     model.eval()
+    model.task = str(description.get("task") or "")
     return model
 
 

@@ -146,6 +146,11 @@ class PooledStream:
         return self._inlet.sound_rate
 
     @property
+    def rate(self) -> float:
+        """Samples per second of its chunks, or frames of a Series."""
+        return self._inlet.rate
+
+    @property
     def frame_s(self) -> float:
         """Seconds per output of the model."""
         return self._pool._step.frame_s

@@ -7,7 +7,8 @@ from typing import Any
 
 from streamrnn.audio import StreamingResampler
 from streamrnn.models import Model
-from streamrnn.serve.protocol import ProtocolError
+from streamrnn.serve.items import described, takes_items
+from streamrnn.serve.protocol import Hello, ProtocolError
 
 # A decoder's memory grows with its durations, its work with the width of its search.
 LONGEST_MS = 60_000.0
@@ -21,18 +22,23 @@ MOST_PHASES = 1000
 
 def describe(name: str, model: Model, sample_rate: int | None = None, **overrides: Any) -> dict[str, Any]:
     """The model as a stream at `sample_rate` (default: its own) with these decision settings has it, for JSON."""
-    sample_rate = model.sample_rate if sample_rate is None else sample_rate
+    items = described(model)
+    if not items and sample_rate is None:
+        sample_rate = model.sample_rate
     outlet = model.outlet(**overrides)
+    resampling_ms = 0.0 if sample_rate is None else _resampling_ms(model, outlet.gives, sample_rate)
     return {
         "name": name,
         "sample_rate": sample_rate,
-        "gives": outlet.gives,
-        "kinds": list(outlet.kinds),
+        "takes": "items" if items else "sound",
+        "gives": "answers" if items else outlet.gives,
+        "kinds": [] if items else list(outlet.kinds),
         "labels": list(outlet.labels),
         "frame_s": model.frame_s,
         "out_features": model.out_features,
-        "latency_ms": round(model.algorithmic_latency_ms + _resampling_ms(model, outlet.gives, sample_rate), 6),
+        "latency_ms": round(model.algorithmic_latency_ms + resampling_ms, 6),
         "settings": {} if outlet.settings is None else dataclasses.asdict(outlet.settings),
+        **items,
     }
 
 
@@ -73,6 +79,14 @@ def from_texts(model: Model, parameters: Iterable[tuple[str, str]]) -> dict[str,
         except ValueError:
             raise ProtocolError("bad_hello", f"{name} is {value[:40]!r}; it must be a number.") from None
     return found
+
+
+def check_kind(model: Model, hello: Hello) -> None:
+    """Raises ProtocolError, bad_hello, where sound is announced to a model of items, or items to one of sound."""
+    if takes_items(model) and hello.encoding != "json":
+        raise ProtocolError("bad_hello", f"encoding is {hello.encoding!r}; this model takes items. Say json.")
+    if not takes_items(model) and hello.encoding == "json":
+        raise ProtocolError("bad_hello", "encoding is 'json'; this model hears sound. Say s16le, for example.")
 
 
 def check_rate(model: Model, sample_rate: int | None) -> None:
@@ -121,4 +135,4 @@ def _resampling_ms(model: Model, gives: str, sample_rate: int) -> float:
     return 1000 * delay_s
 
 
-__all__ = ["check_rate", "checked", "describe", "from_texts"]
+__all__ = ["check_kind", "check_rate", "checked", "describe", "from_texts"]

@@ -7,11 +7,11 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
-from streamrnn.audio import AudioError, as_samples
+from streamrnn.audio import AudioError, Encoding, as_samples
 from streamrnn.audio.encodings import ENCODINGS, sample_bytes
 from streamrnn.decisions import Event
 from streamrnn.decisions.events import OPTIONAL
@@ -56,7 +56,8 @@ class ClientStream:
                 f"and 1 to {MOST_CHANNELS} channels."
             )
         self._said, self._may_restart, self._clock = hello, restart, clock
-        self._frame_bytes = hello.channels * sample_bytes(hello.encoding)
+        self._encoding: Encoding = cast(Encoding, hello.encoding)
+        self._frame_bytes = hello.channels * sample_bytes(self._encoding)
         self.ready: Ready | None = None
         self.restarts = self.advances = 0
         """How often a new stream had to begin; and a number that grows whenever the server took or gave something."""
@@ -238,7 +239,7 @@ class ClientStream:
 
     def _encoded(self, chunk: Any) -> bytes:
         # Checked here: what the server refused would shift the times of all that follows.
-        encoding, channels = self._said.encoding, self._said.channels
+        encoding, channels = self._encoding, self._said.channels
         if isinstance(chunk, memoryview | bytes | bytearray):
             decoded(chunk := bytes(chunk), encoding, channels)
             return chunk
@@ -339,7 +340,7 @@ class ClientStream:
     def _take_sound(self, message: bytes) -> None:
         # Numbers are floats, whatever the encoding of sound.
         gives_numbers = self.ready is not None and self.ready.gives == "numbers"
-        self._sound.append(decoded(message, "f32le" if gives_numbers else self._said.encoding, 1))
+        self._sound.append(decoded(message, "f32le" if gives_numbers else self._encoding, 1))
         self._sound_samples += len(self._sound[-1])
 
     def _take_answer(self, command: Command) -> None:

@@ -14,8 +14,9 @@ from streamrnn.serve.buffered import Buffered
 from streamrnn.serve.handover import Handover
 from streamrnn.serve.lines import Line, Lost
 from streamrnn.serve.protocol import NORMAL, ProtocolError
-from streamrnn.serve.sessions import SMALL_S, Payload
+from streamrnn.serve.said import Payload
 from streamrnn.serve.settings import ServerSettings
+from streamrnn.serve.sounds import SMALL_S
 
 logger = logging.getLogger(__name__)
 
@@ -70,6 +71,7 @@ class Connection(ABC):
         self.is_asking, self.answered = False, asyncio.Event()
         """Whether it asked for a stream and has no answer yet; and set once it has."""
         self._line, self._host, self._settings = line, host, host.settings
+        self._idle_s = host.settings.idle_s
         self._small = SmallMessages(host.settings.max_small_messages)
         self._outbox: deque[Payload] = deque()
         self._unsent_bytes = 0
@@ -153,7 +155,7 @@ class Connection(ABC):
         """Ends it if the other side has been silent, or has not read, for too long; to be called now and then."""
         if self._sending_since is not None and now - self._sending_since > self._settings.slow_reader_s:
             self.end(ProtocolError("slow_reader", f"nothing was read for {self._settings.slow_reader_s:g} s."))
-        elif self._waiting_since is not None and now - self._waiting_since > self._settings.idle_s:
+        elif self._waiting_since is not None and now - self._waiting_since > self._idle_s:
             self.end(ProtocolError("idle", f"nothing whole came for {self._settings.idle_s:g} s."))
 
     async def receive(self) -> Any:

@@ -17,6 +17,7 @@ from streamrnn.runtime import Answer, Pool, PooledStream, PoolStatistics, QueueF
 from streamrnn.runtime.inlets import inlet_of
 from streamrnn.runtime.rows import MOST_BLOCKS
 from streamrnn.serve.allowance import Allowance
+from streamrnn.serve.items import takes_items
 from streamrnn.serve.metrics import Metrics
 from streamrnn.serve.settings import ServerSettings
 
@@ -30,6 +31,8 @@ logger = logging.getLogger(__name__)
 FIRST_CAPACITY = 256
 # Between two ticks, so that many who come and go do not keep those who speak waiting.
 MOST_ORDERS = 64
+# That may wait for each stream, of models that take no sound.
+QUEUED_ITEMS = 64
 # How often an engine that failed begins anew: at once, and per second. One that fails again and again has failed.
 RESTARTS, RESTARTS_PER_S = 3, 1 / 200
 
@@ -142,7 +145,7 @@ class Engine:
             QueueFull: more than the settings' queue_s would wait; nothing of it was taken.
             RuntimeError: the stream was finished.
         """
-        if chunk.ndim == 1 and stream.sample_rate == self.model.sample_rate:
+        if takes_items(self.model) or (chunk.ndim == 1 and stream.sample_rate == self.model.sample_rate):
             with self._feeding:
                 stream.feed(chunk)
             return
@@ -202,6 +205,8 @@ class Engine:
         pool = self._pool
         if len(self._streams) == pool.capacity < self._settings.max_streams:
             pool.grow(min(2 * pool.capacity, self._settings.max_streams))
+        # Items have none.
+        channels = None if takes_items(self.model) else channels
         stream = pool.open(sample_rate, channels=channels, **decision)
         self._streams.add(stream)
         return stream
@@ -223,7 +228,11 @@ class Engine:
         stream.close()
 
     def _make_pool(self) -> Pool:
-        return Pool(self.model, min(FIRST_CAPACITY, self._settings.max_streams), queue_s=self._settings.queue_s)
+        queue_s = self._settings.queue_s
+        if takes_items(self.model):
+            # An item may stand for hours.
+            queue_s = max(queue_s, QUEUED_ITEMS * self.model.frame_s)
+        return Pool(self.model, min(FIRST_CAPACITY, self._settings.max_streams), queue_s=queue_s)
 
     def _discard(self, opened: "asyncio.Future[PooledStream]") -> None:
         if not opened.cancelled() and opened.exception() is None:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from streamrnn.audio import Encoding
 from streamrnn.runtime import Snapshot
-from streamrnn.serve.protocol import Hello, ProtocolError, Resume
+from streamrnn.serve.protocol import Hello, InJson, ProtocolError, Resume
 
 FORMAT = 3
 KEY_BYTES, SIGNATURE_BYTES = 32, 32
@@ -31,7 +31,8 @@ class Handover:
 
     Attributes:
         model, sample_rate, encoding, channels, overrides: as the client asked for them.
-        received_samples: taken since the last reset, per channel; all of them are worked off, or in the snapshot.
+        received_samples: or frames, taken since the last reset, per channel; all of them are worked off, or in the
+            snapshot.
         seq: number of the last message that was said.
         frames: outputs that were told of.
         snapshot: all that the stream remembers; None: it was flushed, and all of it is answered.
@@ -41,8 +42,8 @@ class Handover:
     """
 
     model: str
-    sample_rate: int
-    encoding: Encoding
+    sample_rate: int | None
+    encoding: Encoding | InJson
     channels: int
     overrides: dict[str, float]
     received_samples: int
@@ -83,7 +84,7 @@ def check_secret(resume: Resume, secret: str) -> None:
         raise ProtocolError("resume_failed", "no stream waits with this session and secret. Begin anew.")
 
 
-def check_kind(hello: Hello, model: str, sample_rate: int, encoding: Encoding, channels: int) -> None:
+def check_kind(hello: Hello, model: str, sample_rate: int | None, encoding: Encoding | InJson, channels: int) -> None:
     """Raises ProtocolError, resume_failed, unless hello asks for a stream of this kind."""
     asked = (hello.model or model, hello.sample_rate or sample_rate, hello.encoding, hello.channels)
     if asked != (model, sample_rate, encoding, channels):

@@ -1,6 +1,7 @@
 """A connection that speaks the streaming protocol: hello, and then sound and commands for one stream."""
 
 import asyncio
+import math
 from collections.abc import Callable
 from typing import Protocol
 
@@ -47,13 +48,16 @@ class NativeConnection(Connection):
         finally:
             self.is_asking = False
             self.answered.set()
+        if self.session.carried.sample_rate is None:
+            # An item may come once an hour; pings tell whether somebody is there.
+            self._idle_s = math.inf
         bad_audio = 0
         while not self.session.is_closed:
             try:
                 await self._take(await self.receive(), self.session)
                 bad_audio = 0
             except ProtocolError as error:
-                bad_audio += error.code == "bad_audio"
+                bad_audio += error.code in ("bad_audio", "bad_items")
                 if bad_audio > MOST_BAD_AUDIO:
                     raise ProtocolError(error.code, error.message, 1007) from None
                 if error.fatal:
@@ -104,13 +108,16 @@ class NativeConnection(Connection):
 
     async def _take(self, message: Payload, session: Session) -> None:
         if isinstance(message, bytes):
-            if len(message) < session.small_bytes:
+            if len(message) < session.carried.small_bytes:
                 self._small.count()
             await session.take(message)
             self._welcoming.keep(session, message)
             return
         self._small.count()
-        match parse_command(message):
+        command, items = parse_command(message)
+        match command:
+            case "items":
+                await session.take(items)
             case "flush":
                 await session.flush()
             case "reset":

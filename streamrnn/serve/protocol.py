@@ -12,10 +12,13 @@ from streamrnn.audio.encodings import ENCODINGS, Encoding
 VERSION = 1
 VERSIONS = (1,)
 
-Command = Literal["flush", "reset", "close"]
+Command = Literal["flush", "reset", "close", "items"]
+# Of models that take no sound: items come, and answers go, as JSON.
+InJson = Literal["json"]
 ErrorCode = Literal[
     "bad_message",
     "bad_audio",
+    "bad_items",
     "finished",
     "bad_hello",
     "unsupported_version",
@@ -111,7 +114,7 @@ class Hello:
 
     model: str | None = None
     sample_rate: int | None = None
-    encoding: Encoding = "s16le"
+    encoding: Encoding | InJson = "s16le"
     channels: int = 1
     settings: dict[str, Any] = field(default_factory=dict)
     levels: bool = False
@@ -155,8 +158,11 @@ class Hello:
             raise ProtocolError(
                 "bad_hello", f"sample_rate is {self.sample_rate}; it must be {LOWEST_RATE} to {HIGHEST_RATE}."
             )
-        if self.encoding not in ENCODINGS:
-            raise ProtocolError("bad_hello", f"encoding is {self.encoding!r}; it must be {' or '.join(ENCODINGS)}.")
+        if self.encoding not in (*ENCODINGS, *get_args(InJson)):
+            known = " or ".join(ENCODINGS)
+            raise ProtocolError("bad_hello", f"encoding is {self.encoding!r}; it must be {known}, or json for items.")
+        if self.encoding in get_args(InJson) and (self.sample_rate, self.channels) != (None, 1):
+            raise ProtocolError("bad_hello", "items have no sample_rate and no channels. Leave them out.")
         if not 1 <= self.channels <= MOST_CHANNELS:
             raise ProtocolError("bad_hello", f"channels is {self.channels}; it must be 1 to {MOST_CHANNELS}.")
 
@@ -172,16 +178,20 @@ class Hello:
         return as_text("hello", version=VERSION, **fields)
 
 
-def parse_command(text: str) -> Command:
-    """What a client says after hello, in text.
+def parse_command(text: str) -> tuple[Command, list[Any]]:
+    """What a client says after hello, in text, and the items that come with it.
 
     Raises:
         ProtocolError: bad_message; the stream goes on.
     """
-    kind = _object(text).get("type")
+    fields = _object(text)
+    kind = fields.get("type")
     if not isinstance(kind, str) or kind not in get_args(Command):
         _refuse(f"the message has the type {kind!r}; after hello it must be one of {', '.join(get_args(Command))}")
-    return cast(Command, kind)
+    items = _typed(fields, "items", list, None) if kind == "items" else []
+    if items is None:
+        _refuse("a message of the type items has none. Send them as a list, items")
+    return cast(Command, kind), items
 
 
 def as_text(kind: str, /, **fields: Any) -> str:
@@ -252,6 +262,7 @@ __all__ = [
     "Command",
     "ErrorCode",
     "Hello",
+    "InJson",
     "ProtocolError",
     "Resume",
     "as_text",

@@ -38,7 +38,7 @@ class Reports:
 
     def is_due(self, received_samples: int) -> bool:
         """Whether it is time to tell the progress; then it counts as told."""
-        now, news_s = time.monotonic(), (received_samples - self._told_samples) / self._stream.sample_rate
+        now, news_s = time.monotonic(), (received_samples - self._told_samples) / self._stream.rate
         if now - self._told_at < PROGRESS_S and news_s < PROGRESS_SOUND_S:
             return False
         self._told_at, self._told_samples = now, received_samples

@@ -14,7 +14,7 @@ from streamrnn.models import Model
 from streamrnn.runtime import PoolStatistics
 from streamrnn.serve.access import Access
 from streamrnn.serve.buffered import Buffered
-from streamrnn.serve.catalogue import check_rate, checked, describe
+from streamrnn.serve.catalogue import check_kind, check_rate, checked, describe
 from streamrnn.serve.connection import Connection
 from streamrnn.serve.crossing import Crossing
 from streamrnn.serve.dialects import Dialect
@@ -190,7 +190,7 @@ class Server:
 
     def keep(self, session: Session, data: bytes) -> None:
         """Records a message of sound, where the server was told to."""
-        if self.recorder is not None and data:
+        if self.recorder is not None and data and session.encoding != "json":
             samples = unpacked(data, session.encoding, session.channels)
             self.recorder.hear(session.id, session.secret, samples, session.stream.sample_rate)
 
@@ -219,6 +219,7 @@ class Server:
 
     async def _open(self, hello: Hello) -> Session:
         engine = self.engine(hello.model)
+        check_kind(engine.model, hello)
         check_rate(engine.model, hello.sample_rate)
         overrides = hello.settings
         if all(isinstance(value, int | float) for value in overrides.values()):
@@ -318,7 +319,7 @@ class Server:
         connection.session = session
         missed = session.attach(connection, heard)
         description = describe(
-            session.engine.name, session.engine.model, session.stream.sample_rate, **session.overrides
+            session.engine.name, session.engine.model, session.carried.sample_rate, **session.overrides
         )
         ready = {
             "version": VERSION,
@@ -331,7 +332,7 @@ class Server:
             "received_samples": session.received_samples,
             "seq": session.said.seq,
             "resume_s": self.settings.resume_s,
-            **({} if self.recorder is None else {"recorded_days": self.recorder.days}),
+            **({} if self.recorder is None or session.encoding == "json" else {"recorded_days": self.recorder.days}),
         }
         connection.send(as_text("ready", **ready))
         for payload in missed:

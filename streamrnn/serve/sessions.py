@@ -13,24 +13,19 @@ from typing import Any
 import numpy as np
 
 from streamrnn.audio import Encoding
-from streamrnn.audio.encodings import sample_bytes
-from streamrnn.decisions import Event
 from streamrnn.runtime import Answer, PooledStream, QueueFull, Snapshot
 from streamrnn.serve.buffered import Buffered
-from streamrnn.serve.encodings import checked, encoded
 from streamrnn.serve.engine import Engine
 from streamrnn.serve.handover import Handover, check_kind, check_secret
+from streamrnn.serve.items import Items, takes_items
 from streamrnn.serve.keeper import Keeper, Listening
 from streamrnn.serve.metrics import Metrics
-from streamrnn.serve.protocol import MOST_STATE_BYTES, Hello, ProtocolError, Resume, as_text
+from streamrnn.serve.protocol import MOST_STATE_BYTES, Hello, InJson, ProtocolError, Resume, as_text
 from streamrnn.serve.reports import Reports
 from streamrnn.serve.said import Payload, Said
 from streamrnn.serve.settings import ServerSettings
+from streamrnn.serve.sounds import Carried, Sounds
 
-# Long messages are fed in pieces: one must fit into what may wait for a stream.
-PIECE_S = 0.1
-# Messages of less sound than this cost more than they bring.
-SMALL_S = 0.01
 # Between two looks at whether the sound that waits is worked off, once a server ends.
 DRAINED_S = 0.01
 
@@ -60,10 +55,11 @@ class Session:
     ):
         self.id, self.secret = secrets.token_hex(8), secrets.token_hex(16)
         self.engine, self.stream = engine, stream
-        self.encoding: Encoding = hello.encoding
+        self.encoding: Encoding | InJson = hello.encoding
         self.channels, self.levels = hello.channels, hello.levels
         self.overrides = hello.settings
-        self.small_bytes = int(SMALL_S * stream.sample_rate) * hello.channels * sample_bytes(hello.encoding)
+        carries_items = takes_items(engine.model)
+        self.carried: Carried = Items(engine.model, stream, hello.settings) if carries_items else Sounds(stream, hello)
         self.connection: Listening | None = None
         self.expires_at = math.inf
         self.keeper: Keeper | None = None
@@ -85,24 +81,20 @@ class Session:
         self._conclusion: asyncio.Task | None = None
         engine.hear(stream, self._hear)
 
-    async def take(self, data: bytes) -> None:
-        """Takes a message of sound, as fast as it is worked off.
+    async def take(self, message: bytes | list[Any]) -> None:
+        """Takes a message of sound, or of items, as fast as it is worked off.
 
         Raises:
-            ProtocolError: bad_audio or finished; nothing of it was taken.
+            ProtocolError: bad_audio, bad_items, bad_message or finished; nothing of it was taken.
         """
         if self._is_going:
             return
         if self._ended:
-            raise ProtocolError("finished", "sound came after flush. Send reset to begin a new stream, or close.")
-        try:
-            # All of it before any of it is taken.
-            samples = await checked(data, self.encoding, self.channels)
-        except ValueError as error:
-            raise ProtocolError("bad_audio", str(error)) from None
-        piece = max(1, int(PIECE_S * self.stream.sample_rate))
-        for start in range(0, len(samples), piece):
-            await self._feed(samples[start : start + piece])
+            raise ProtocolError("finished", "more came after flush. Send reset to begin a new stream, or close.")
+        # All of it before any of it is taken.
+        units = await self.carried.units(message)
+        for start in range(0, len(units), self.carried.piece):
+            await self._feed(units[start : start + self.carried.piece])
 
     async def flush(self) -> None:
         """Ends the sound; `flushed` is said when the last events were. A second call only says it again."""
@@ -187,7 +179,7 @@ class Session:
     def _facts(self, received_samples: int, snapshot: Snapshot | None) -> Handover:
         return Handover(
             model=self.engine.name,
-            sample_rate=self.stream.sample_rate,
+            sample_rate=self.carried.sample_rate,
             encoding=self.encoding,
             channels=self.channels,
             overrides=self.overrides,
@@ -228,7 +220,7 @@ class Session:
 
     def go_on(self, handover: Handover, resume: Resume) -> None:
         """Goes on where another server's stream was; the engine's stream is restored already."""
-        self.said.go_on(handover, resume, by_number=self.stream.outlet.gives == "events")
+        self.said.go_on(handover, resume, by_number=self.carried.by_number)
         self.received_samples = handover.received_samples
         self._reports.begin(handover.frames, handover.received_samples)
         if handover.snapshot is None:
@@ -243,7 +235,7 @@ class Session:
     def check(self, resume: Resume, hello: Hello) -> None:
         """Raises ProtocolError, resume_failed, unless this is the stream to go on with, and it can be gone on with."""
         check_secret(resume, self.secret)
-        check_kind(hello, self.engine.name, self.stream.sample_rate, self.encoding, self.channels)
+        check_kind(hello, self.engine.name, self.carried.sample_rate, self.encoding, self.channels)
         first, last = self.said.first, self.said.seq
         if not first - 1 <= resume.seq <= max(last, self.said.heard):
             kept = f"messages {first} to {last} are kept"
@@ -262,8 +254,11 @@ class Session:
     def watch(self, now: float) -> None:
         """Ends what is open if no sound has come for too long, once; to be called now and then.
 
-        Who stops sending at the end of a word would else wait for ever for the end of it.
+        Who stops sending at the end of a word would else wait for ever for the end of it. Items may come as seldom as
+        they like.
         """
+        if self.carried.sample_rate is None:
+            return
         if self._conclusion is not None or self.connection is None or self._ended or self._is_going or self.is_closed:
             return
         if self.received_samples and now - self._fed_at > self._silence_s:
@@ -322,10 +317,6 @@ class Session:
             if self._conclusion is asyncio.current_task():
                 await self._end_open()
 
-    def _tell_event(self, event: Event) -> None:
-        self._metrics.events.labels(self.engine.name, event.kind).inc()
-        self._say("event", **event.to_dict())
-
     async def _feed(self, samples: np.ndarray) -> None:
         # While it waits, the server may end; then the rest is not taken.
         while not (self._ended or self._is_going):
@@ -337,7 +328,7 @@ class Session:
             else:
                 self._fed_at, self._conclusion = time.monotonic(), None
                 self.received_samples += len(samples)
-                self._received_s.inc(len(samples) / self.stream.sample_rate)
+                self._received_s.inc(len(samples) / self.stream.rate)
                 return
 
     def _hear(self, answer: Answer | None) -> None:
@@ -345,18 +336,19 @@ class Session:
         if answer is None or answer.error is not None:
             self._fail()
             return
+        for said in self.carried.said(answer, self._reports.frames):
+            if isinstance(said, bytes):
+                self._number(said)
+            else:
+                self._say(said[0], **said[1])
         for event in answer.events:
-            self._tell_event(event)
-        if answer.sound is not None and len(answer.sound):
-            self._number(encoded(answer.sound, self.encoding))
-        if self.stream.outlet.gives == "numbers" and len(answer.outputs):
-            self._number(answer.outputs.astype("<f4").tobytes())
+            self._metrics.events.labels(self.engine.name, event.kind).inc()
         self._tell(answer)
         if answer.finished:
             self._farewell = asyncio.ensure_future(self._tell_flushed())
 
     async def _tell_flushed(self) -> None:
-        duration_s = round(self.received_samples / self.stream.sample_rate, 6)
+        duration_s = round(self.received_samples / self.stream.rate, 6)
         await self._say_for_good(("flushed", {"duration_s": duration_s}))
         self._flushed.set()
 
@@ -396,4 +388,4 @@ class Session:
             self.connection.send(payload)
 
 
-__all__ = ["SMALL_S", "Listening", "Payload", "Session"]
+__all__ = ["Listening", "Payload", "Session"]

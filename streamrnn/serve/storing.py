@@ -143,7 +143,7 @@ class Storing:
             return False
         if session.received_samples == mark.stored_samples:
             return now - mark.stored_at > self._refresh_s
-        news_s = (session.received_samples - mark.stored_samples) / session.stream.sample_rate
+        news_s = (session.received_samples - mark.stored_samples) / session.stream.rate
         return now - mark.stored_at > EVERY_S or news_s > EVERY_SOUND_S
 
     def _capture(self, engine: Engine, marks: list[_Mark]) -> None:

@@ -21,6 +21,7 @@ from streamrnn.runtime.files import run_file, run_file_events
 from streamrnn.serve.catalogue import checked, from_texts
 from streamrnn.serve.encodings import encoded
 from streamrnn.serve.forms import NoFile, boundary_of, file_in
+from streamrnn.serve.items import takes_items
 from streamrnn.serve.metrics import Metrics
 from streamrnn.serve.protocol import ProtocolError
 from streamrnn.serve.settings import ServerSettings
@@ -56,6 +57,8 @@ class Uploads:
         Raises:
             Refused: there is none, or it may not be worked off.
         """
+        if takes_items(model):
+            raise Refused(400, "bad_request", "this model takes items and hears no recordings. Stream them, as JSON.")
         with self._counted(), ExitStack() as kept:
             decision = await asyncio.to_thread(_decision, model, parameters)
             # It has no name: nothing is left behind, whatever happens.

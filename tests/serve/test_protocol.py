@@ -57,7 +57,16 @@ def test_what_is_no_hello_ends_the_connection_with_1002(text):
 
 
 @pytest.mark.parametrize(
-    "fields", [{"sample_rate": 7999}, {"sample_rate": 96_001}, {"encoding": "mp3"}, {"channels": 0}, {"channels": 9}]
+    "fields",
+    [
+        {"sample_rate": 7999},
+        {"sample_rate": 96_001},
+        {"encoding": "mp3"},
+        {"channels": 0},
+        {"channels": 9},
+        {"encoding": "json", "sample_rate": 16_000},
+        {"encoding": "json", "channels": 2},
+    ],
 )
 def test_a_hello_that_asks_for_what_does_not_exist_ends_the_connection_with_1008(fields):
     error = refusal(hello(**fields))
@@ -88,7 +97,15 @@ def test_no_text_after_hello_raises_anything_but_a_message_that_lets_the_stream_
 
 @pytest.mark.parametrize("command", ["flush", "reset", "close"])
 def test_commands_are_understood_whatever_else_is_with_them(command):
-    assert parse_command(json.dumps({"type": command, "why": [1]})) == command
+    assert parse_command(json.dumps({"type": command, "items": [1]})) == (command, [])
+
+
+def test_items_come_as_a_list():
+    assert parse_command('{"type": "items", "items": ["a", [1, 2.5]]}') == ("items", ["a", [1, 2.5]])
+    for wrong in ('{"type": "items"}', '{"type": "items", "items": "a"}', '{"type": "items", "items": [NaN]}'):
+        with pytest.raises(ProtocolError) as caught:
+            parse_command(wrong)
+        assert caught.value.code == "bad_message" and not caught.value.fatal
 
 
 def test_an_error_says_whether_the_connection_ends_with_it():
