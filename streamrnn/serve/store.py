@@ -85,9 +85,8 @@ class Store:
             await self._forget(keys=[probe], args=[self._owner])
         except (redis.exceptions.ResponseError, redis.exceptions.AuthenticationError) as error:
             raise StoreFailed(
-                f"the store at {self.where} keeps nothing for this server ({_said(error)}). It needs free memory, must "
-                "allow scripts and writing, and the address has its password, if it has one: "
-                "redis://:PASSWORD@HOST:PORT."
+                f"the store at {self.where} keeps nothing for this server ({_said(error)}). Is its memory full, does "
+                "it allow no writing or no scripts, or has it a password? Then write redis://:PASSWORD@HOST:PORT."
             ) from error
         except self._errors as error:
             raise StoreFailed(
