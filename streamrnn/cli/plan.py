@@ -38,7 +38,7 @@ def shortened(settings: Any, defaults: Any) -> Any:
 def plan_of(recipe: Recipe, model: Path) -> str:
     """Clips and speakers of each label, or of each folder, by split; the updates; the file that gets the model."""
     found, training = recipe.recordings, recipe.training
-    data = _table(_groups(found)) if isinstance(found, Recordings) else "\n".join(map(str, found.paths))
+    data = table_of(_groups(found)) if isinstance(found, Recordings) else "\n".join(map(str, found.paths))
     ends = f", or after {training.patience} validations without improvement" if training.patience else ""
     return (
         f"{data}\n{training.steps:,} updates{ends}, validated every {training.validate_every}. "
@@ -62,7 +62,8 @@ def by_label(clips: Iterable[Clip]) -> dict[str, list[Clip]]:
     return dict(sorted(groups.items()))
 
 
-def _table(groups: Mapping[str, Sequence[Clip]]) -> str:
+def table_of(groups: Mapping[str, Sequence[Clip]]) -> str:
+    """Clips by split, and speakers, of each group."""
     rows: list[tuple[str, ...]] = [("", "train", "valid", "test", "speakers")]
     for name, clips in groups.items():
         splits = Counter(clip.split for clip in clips)
@@ -76,4 +77,4 @@ def _table(groups: Mapping[str, Sequence[Clip]]) -> str:
     return "\n".join(lines)
 
 
-__all__ = ["by_label", "plan_of", "shortened"]
+__all__ = ["by_label", "plan_of", "shortened", "table_of"]

@@ -54,8 +54,23 @@ def main(args: list[str]) -> None:
         return train_wake.main(args[1:])
     asked = find_task(args[0]) if args else None
     trainable = [task for task in ([asked] if asked else tasks()) if task.recipe is not None]
-    trainers = {task.name: trainer(task.name, task.resolve("recipe")) for task in trainable}
+    trainers: dict[str, Callable[..., None]] = {}
+    for task in trainable:
+        recipe = task.resolve("recipe")
+        trainers[task.name] = trainer(task.name, recipe)
+        if asked is None:
+            trainers[task.name].__doc__ = _first_sentences(recipe)
+    if asked is None:
+        trainers["wake"] = _wake
     dispatch(trainers, "train", args, "Trains a model on folders of recordings.")
+
+
+def _wake() -> None:
+    """A wake word from its text: synthetic voices say it, and hours of other sound teach what it is not."""
+
+
+def _first_sentences(recipe: type[Recipe]) -> str:
+    return " ".join((recipe.__doc__ or "").strip().partition("\n\n")[0].split())
 
 
 def trainer(task: str, recipe: type[Recipe]) -> Callable[..., None]:

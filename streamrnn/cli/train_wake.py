@@ -17,10 +17,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from streamrnn.cli.flags import default_is, parse
 from streamrnn.cli.plot import check_plot, draw_panels
 from streamrnn.cli.plot_words import draw_detection
+from streamrnn.cli.wake_run import claim_models, minutes_of_wake, plan_of_wake
 from streamrnn.data import read_clips, read_folder, reading_outside
 from streamrnn.data.recordings import find_recordings
 from streamrnn.data.said import say_phrases
-from streamrnn.data.voices import voices_that_are_there
+from streamrnn.data.voices import Voices, voices_that_are_there
 from streamrnn.models import Phonemes
 from streamrnn.phonetics.near import near_phrases
 from streamrnn.phonetics.pronunciations import plain, ways_of, words_of
@@ -42,7 +43,8 @@ class TrainWake:
       streamrnn train wake "hey computer" --data recordings --recordings my_voice --max-alarms-per-hour 0.2
 
     Of each phrase it writes OUT/hey-computer.safetensors, and .report.json and .report.png beside it; what was said
-    stays in OUT/said and OUT/near. Of several phrases each becomes a model, and other sound is heard once for all.
+    stays in OUT/said and OUT/near, and the same command goes on from there. Of several phrases each becomes a model,
+    and other sound is heard once for all.
     """
 
     phrases: tyro.conf.Positional[tuple[str, ...]]
@@ -63,6 +65,8 @@ class TrainWake:
     out: Path = Path("runs", "wake")
     """Folder of the model, the report and what voices said."""
     training: WakeTraining = field(default_factory=WakeTraining)
+    dry_run: bool = False
+    """Print what would be done and how long that takes, and end before any voice speaks."""
     read_outside: bool = False
     """Read recordings that a table names by paths out of its own folder."""
 
@@ -92,12 +96,17 @@ def main(args: list[str]) -> None:
     check_plot(flags.out / "x.png")
     with reading_outside(flags.read_outside), _shown() as shown:
         # What can be wrong with folders is said before voices have spoken for minutes.
-        found = find_recordings(flags.data)
-        if flags.recordings is not None:
-            read_folder(flags.recordings)
-        said = {phrase: _said(flags, phrase, listener.settings.sample_rate, shown) for phrase in phrases}
+        found, voices = find_recordings(flags.data), _voices(flags.kokoro)
+        own = [] if flags.recordings is None else read_folder(flags.recordings)
+        models = {phrase: flags.out / f"{_name(phrase)}.safetensors" for phrase in phrases}
+        print(plan_of_wake(flags, models, found, own, voices), flush=True)
+        if flags.dry_run:
+            print(minutes_of_wake(flags, models, listener, voices))
+            return
+        claim_models(flags, models, found, own)
+        said = {phrase: _said(flags, phrase, voices, listener.settings.sample_rate, shown) for phrase in phrases}
         for phrase, model, figures in train_wake(listener, said, found, flags.training, shown):
-            path = flags.out / f"{_name(phrase)}.safetensors"
+            path = models[phrase]
             save(model, path, task="wake", figures={"validation": figures})
             path.with_suffix(".report.json").write_text(json.dumps({"phrase": phrase, **figures}, indent=2) + "\n")
             draw_panels(path.with_suffix(".report.png"), partial(_draw, figures))
@@ -113,7 +122,7 @@ def _draw(figures: dict[str, Any], panel: Any) -> None:
     draw_detection(panel, figures)
 
 
-def _voices(kokoro: Path | None) -> Any:
+def _voices(kokoro: Path | None) -> list[Voices]:
     """The voices at hand. Raises ValueError with what to install where there is none."""
     try:
         return voices_that_are_there(kokoro)
@@ -121,9 +130,11 @@ def _voices(kokoro: Path | None) -> Any:
         raise ValueError(str(error)) from None
 
 
-def _said(flags: TrainWake, phrase: str, rate: int, shown: Callable[[str, int, int], None]) -> Said:
+def _said(
+    flags: TrainWake, phrase: str, voices: list[Voices], rate: int, shown: Callable[[str, int, int], None]
+) -> Said:
     """What voices and people say, read."""
-    seed, voices = flags.training.seed, _voices(flags.kokoro)
+    seed = flags.training.seed
     alike = near_phrases(phrase, flags.near, np.random.default_rng(seed))
     asked = {
         "said": ([phrase], flags.clips, f"{phrase!r}, said"),

@@ -38,7 +38,7 @@ class Checkpoints:
         folder = Path(folder).absolute()
         folder.mkdir(parents=True, exist_ok=True)
         if is_main():
-            _claim(folder / "run.json", identity)
+            claim_run(folder / "run.json", identity)
         self.folder, self._last, self._best = folder, _manager(folder / "last"), _manager(folder / "best")
         for manager in (self._last, self._best):
             _require_there(manager)
@@ -204,7 +204,8 @@ def _restored_as(like: Any) -> Any:
     return ocp.args.StandardRestore(jax.tree.map(ocp.utils.to_shape_dtype_struct, like))
 
 
-def _claim(path: Path, identity: dict[str, Any]) -> None:
+def claim_run(path: Path, identity: dict[str, Any]) -> None:
+    """Writes into the file which run its folder holds. Raises ValueError where it holds another one."""
     # Through JSON and back, so that tuples equal the lists that come back.
     identity = json.loads(json.dumps(identity))
     if not path.exists():
@@ -224,4 +225,4 @@ def _differences(there: Any, here: Any, name: str = "") -> list[str]:
     return [] if there == here else [f"{name} is {there} there and {here} here"]
 
 
-__all__ = ["Checkpoints", "last_step"]
+__all__ = ["Checkpoints", "claim_run", "last_step"]

@@ -4,10 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from flax import nnx
 
 from streamrnn.audio import write_audio
-from streamrnn.cli import train_wake
+from streamrnn.cli import train, train_wake
 from streamrnn.data.voices import Said
+from streamrnn.models import Phonemes, PhonemesSettings
 
 
 def test_no_phrase_and_no_other_sound_are_refused(capsys):
@@ -46,8 +48,7 @@ class Talker:
 
 
 @pytest.mark.filterwarnings("ignore:.*no split")
-def test_what_voices_say_of_each_phrase_is_read_beside_recordings_of_people(tmp_path, monkeypatch):
-    monkeypatch.setattr(train_wake, "voices_that_are_there", lambda kokoro: [Talker()])
+def test_what_voices_say_of_each_phrase_is_read_beside_recordings_of_people(tmp_path):
     (tmp_path / "people").mkdir()
     for number in range(2):
         write_audio(tmp_path / f"people/{number}.wav", np.sin(np.arange(4000) / (7 + number)).astype(np.float32), 8000)
@@ -55,7 +56,59 @@ def test_what_voices_say_of_each_phrase_is_read_beside_recordings_of_people(tmp_
         ("hey computer",), out=tmp_path / "run", clips=20, near=30, recordings=tmp_path / "people"
     )
     told = set()
-    said = train_wake._said(flags, "hey computer", 8000, lambda what, done, total: told.add((what, total)))
+    said = train_wake._said(flags, "hey computer", [Talker()], 8000, lambda what, done, total: told.add((what, total)))
     assert len(said.words) + len(said.valid_words) == 22 and len(said.near) + len(said.valid_near) == 30
     assert said.valid_words and told == {("'hey computer', said", 20), ("what sounds like 'hey computer', said", 30)}
     assert Path(tmp_path / "run/near/hey-computer/manifest.csv").is_file()
+
+
+@pytest.fixture
+def command(tmp_path, monkeypatch):
+    """command(*flags) runs `streamrnn train wake "hey computer"` with a small encoder, one voice, and no training."""
+    listener = Phonemes(PhonemesSettings(hidden=8, mels=8), rngs=nnx.Rngs(0))
+    monkeypatch.setattr(train_wake, "load", lambda name: listener)
+    monkeypatch.setattr(train_wake, "voices_that_are_there", lambda kokoro: [Talker()])
+    monkeypatch.setattr(train_wake, "configure", lambda: None)
+    monkeypatch.setattr(train_wake, "train_wake", lambda *given: iter(()))
+    (tmp_path / "noise").mkdir()
+    write_audio(tmp_path / "noise/a.wav", np.zeros(16_000, np.float32), 16_000)
+    where = ("--data", str(tmp_path / "noise"), "--out", str(tmp_path / "run"), "--clips", "4", "--near", "3")
+    return lambda *flags: train_wake.main(["hey computer", *where, *flags])
+
+
+@pytest.mark.filterwarnings("ignore:.*no split")
+def test_a_dry_run_tells_what_would_be_done_and_how_long_it_takes_and_writes_nothing(command, tmp_path, capsys):
+    command("--dry-run", "--hours", "0.01")
+    told = capsys.readouterr().out
+    assert "4 times said by talker, 3 times what sounds like it" in told and "600 updates" in told
+    assert f"Written at the end: {tmp_path / 'run' / 'hey-computer.safetensors'}" in told
+    assert "about 1 min for voices to speak, 1 min to hear rows" in told
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.filterwarnings("ignore:.*no split")
+def test_another_run_in_the_same_folder_is_refused_and_the_same_goes_on(command, tmp_path):
+    command()
+    said = {path: path.read_bytes() for path in (tmp_path / "run" / "said").rglob("*.flac")}
+    assert len(said) == 4
+    with pytest.raises(ValueError, match=r"run holds another run: settings.seed is 0 there and 1 here.*--out"):
+        command("--seed", "1")
+    command()
+    assert {path: path.read_bytes() for path in (tmp_path / "run" / "said").rglob("*.flac")} == said
+
+
+@pytest.mark.filterwarnings("ignore:.*no split")
+def test_a_model_of_no_known_run_is_not_overwritten(command, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/hey-computer.safetensors").write_bytes(b"mine")
+    with pytest.raises(ValueError, match="is there and of no run that is known"):
+        command()
+    assert (tmp_path / "run/hey-computer.safetensors").read_bytes() == b"mine"
+
+
+def test_it_is_listed_among_what_can_be_trained(capsys):
+    with pytest.raises(SystemExit):
+        train.main(["--help"])
+    listed = capsys.readouterr().out
+    assert "• wake" in listed and "A wake word from its text" in listed
+    assert "Max-pooling loss on single words" in listed
