@@ -88,7 +88,7 @@ class PhraseSettings:
             ImportError, ValueError: as `PhraseDecoder`.
         """
         if not self.phrases and not self.grammar:
-            return NoPhrases()
+            return NoPhrases(self)
         decoder = PhraseDecoder(self, labels, frame_s, lookahead_s)
         found = tuple(dict.fromkeys(sentence.label for sentence in decoder.graph.sentences))
         return Events(decoder, self, kinds=("keyword",), labels=found, activity=_any_sound)
@@ -98,6 +98,9 @@ class NoPhrases(Numbers):
     """The outlet of a model of phonemes to which nobody has said what to listen for."""
 
     advice = 'Pass phrases=["hey computer"], or a grammar, to get events; or use streamrnn.Stream for the phonemes.'
+
+    def __init__(self, settings: PhraseSettings):
+        self.settings = settings
 
 
 def _any_sound(outputs: NDArray[np.float32]) -> NDArray[np.float32]:

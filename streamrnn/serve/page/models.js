@@ -34,8 +34,8 @@ const KINDS = { speech_start: "Speech", keyword: "Words", endpoint: "Transcripti
 /** The models as options, in groups where there are several kinds. */
 export function byKind(models) {
   const groups = new Map();
-  for (const { name, gives, kinds } of models) {
-    const title = kinds.map((kind) => KINDS[kind]).find(Boolean) ?? (gives === "sound" ? "Sound" : "Numbers");
+  for (const { name, gives, kinds, settings } of models) {
+    const title = kinds.map((kind) => KINDS[kind]).find(Boolean) ?? (settings.phrases ? KINDS.keyword : gives === "sound" ? "Sound" : "Numbers");
     groups.set(title, [...(groups.get(title) ?? []), new Option(name, name)]);
   }
   if (groups.size === 1) return [...groups.values()][0];
@@ -50,6 +50,7 @@ export function byKind(models) {
 export function describe(model) {
   const delay = `${Math.round(model.latency_ms)} ms behind the sound`;
   if (model.gives === "sound") return `Takes the noise away, ${delay}.`;
+  if (Array.isArray(model.settings.phrases) && !model.labels.length) return `Hears phrases that you type under Settings, ${delay}.`;
   if (model.gives === "numbers") return `Gives numbers, ${delay}.`;
   if (model.kinds.includes("speech_start")) return `Hears when somebody speaks, ${delay}.`;
   if (model.kinds.includes("word")) return `Writes down what is said, ${delay}.`;

@@ -1,4 +1,5 @@
-/** When something is an event: sliders for the decision settings of a model, and code that asks for the same. */
+/** When something is an event: sliders for the decision settings of a model, phrases to listen for, and code that asks
+ * for the same. */
 
 import { setText } from "./text.js";
 
@@ -11,15 +12,17 @@ const SLIDERS = {
   smoothing_ms: ["Mean over", 0, 2000, 10, "ms"],
   refractory_ms: ["Pause after a word", 0, 3000, 50, "ms"],
   endpoint_ms: ["An utterance ends after", 100, 2000, 50, "ms"],
+  max_alarms_per_hour: ["False alarms per hour, at most", 0.1, 30, 0.1, ""],
   max_attenuation_db: ["Noise is lowered by at most", 0, 100, 1, "dB"],
 };
 const CHANGED_MS = 250;
+const TYPED_MS = 1000;
 const LANGUAGES = ["python", "js", "curl"];
 
 const byId = (id) => document.getElementById(id);
 
 export class Settings {
-  /** Calls onChange() when somebody has moved a slider and let it rest. */
+  /** Calls onChange() when somebody has moved a slider, or typed a phrase, and let it rest. */
   constructor(onChange) {
     this.onChange = onChange;
     this.model = null;
@@ -36,10 +39,15 @@ export class Settings {
     if (model.name === this.model?.name) return;
     this.model = model;
     this.chosen = {};
-    const known = Object.entries(SLIDERS).filter(([name]) => typeof model.settings[name] === "number");
-    byId("sliders").replaceChildren(...known.map(([name, slider]) => this.#slider(name, slider)));
-    byId("settings").hidden = known.length === 0;
-    byId("code").hidden = model.gives === "numbers";
+    const { settings } = model;
+    const takesPhrases = Array.isArray(settings.phrases);
+    // A threshold of 0 stands for one that follows from the others.
+    const known = Object.entries(SLIDERS).filter(([name]) => typeof settings[name] === "number" && (name !== "threshold" || settings[name] > 0));
+    const rows = known.map(([name, slider]) => this.#slider(name, slider));
+    byId("sliders").replaceChildren(...(takesPhrases ? [this.#phrases(settings.phrases)] : []), ...rows);
+    byId("settings").hidden = rows.length === 0 && !takesPhrases;
+    byId("settings").open ||= takesPhrases;
+    byId("code").hidden = model.gives === "numbers" && !takesPhrases;
     this.#showCode();
   }
 
@@ -53,13 +61,30 @@ export class Settings {
     say();
     input.addEventListener("input", () => {
       say();
-      this.chosen[name] = Number(input.value);
-      this.#showCode();
-      clearTimeout(this.timer);
-      this.timer = setTimeout(this.onChange, CHANGED_MS);
+      this.#choose(name, Number(input.value), CHANGED_MS);
     });
     row.append(Object.assign(document.createElement("span"), { textContent: title }), input, value);
     return row;
+  }
+
+  /** What to listen for, a phrase a line. */
+  #phrases(own) {
+    const row = document.createElement("label");
+    const input = Object.assign(document.createElement("textarea"), { rows: 3, value: own.join("\n"), placeholder: "turn on the light" });
+    input.name = "phrases";
+    input.addEventListener("input", () => {
+      const lines = input.value.split("\n").map((line) => line.trim());
+      this.#choose("phrases", lines.filter(Boolean), TYPED_MS);
+    });
+    row.append(Object.assign(document.createElement("span"), { textContent: "Listen for, a phrase a line" }), input);
+    return row;
+  }
+
+  #choose(name, value, rest_ms) {
+    this.chosen[name] = value;
+    this.#showCode();
+    clearTimeout(this.timer);
+    this.timer = setTimeout(this.onChange, rest_ms);
   }
 
   #reset() {
@@ -89,7 +114,7 @@ export class Settings {
 
 const CODE = {
   python({ name, gives }, chosen) {
-    const given = Object.entries(chosen).map(([setting, value]) => `, ${setting}=${value}`);
+    const given = Object.entries(chosen).map(([setting, value]) => `, ${setting}=${JSON.stringify(value)}`);
     const stream = `connect("${socket()}", "${name}", sample_rate=16_000${given.join("")})`;
     const what = gives === "sound" ? "stream.feed(chunk)  # of a microphone\n    clean = stream.sound()" : "for event in stream.feed(chunk):  # of a microphone\n        print(event)";
     return `from streamrnn.serve import connect\n\nwith ${stream} as stream:\n    ${what}\n`;
@@ -104,7 +129,9 @@ const CODE = {
     );
   },
   curl({ name }, chosen) {
-    const query = new URLSearchParams({ model: name, ...chosen });
+    // A list is there once for each entry.
+    const pairs = Object.entries(chosen).flatMap(([setting, value]) => [value].flat().map((each) => [setting, each]));
+    const query = new URLSearchParams([["model", name], ...pairs]);
     return `curl -F file=@recording.wav "${location.origin}${folder()}v1/recordings?${query}"\n`;
   },
 };

@@ -108,3 +108,27 @@ def test_samples_are_the_packages_own_and_nothing_else(desk, server):
     )
     assert status == [200, 404, 404]
     desk.forgive("404")
+
+
+def test_a_phrase_that_is_typed_is_listened_for(own_server, desk):
+    visit = desk.visit(own_server("phrases").url)
+    page = visit.page
+    expect(page.locator("#about")).to_contain_text("Hears phrases that you type")
+    page.fill("#sliders textarea", "good morning\n\n turn on the light ")
+    move(page, "max_alarms_per_hour", 30)
+    page.click("#sample")
+    visit.wait_until(lambda: visit.words() == ["good morning"])
+    page.click("#code summary")
+    code = page.inner_text("#snippet")
+    ast.parse(code)
+    assert 'phrases=["good morning","turn on the light"], max_alarms_per_hour=30' in code
+    page.check("#code-curl")
+    assert "phrases=good+morning&phrases=turn+on+the+light" in page.inner_text("#snippet")
+
+
+def test_a_phrase_that_nobody_can_say_is_refused_in_words(own_server, desk):
+    visit = desk.visit(own_server("phrases").url)
+    visit.page.fill("#sliders textarea", "xqzzy")
+    visit.page.click("#sample")
+    visit.wait_until(lambda: "xqzzy" in visit.page.inner_text("body"))
+    desk.forgive("WebSocket")
