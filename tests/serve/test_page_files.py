@@ -30,16 +30,16 @@ class Elements(HTMLParser):
             self.inline += data.strip()
 
 
-@pytest.fixture(scope="module")
-def index() -> Elements:
-    return Elements(PAGE / "index.html")
+@pytest.fixture(scope="module", params=["index", "items"])
+def page(request: pytest.FixtureRequest) -> Elements:
+    return Elements(PAGE / f"{request.param}.html")
 
 
-def test_the_page_refers_only_to_files_beside_it(index: Elements):
+def test_a_page_refers_only_to_files_beside_it(page: Elements):
     references = [
-        value for _, attributes in index.found for name, value in attributes.items() if name in ("src", "href")
+        value for _, attributes in page.found for name, value in attributes.items() if name in ("src", "href")
     ]
-    assert "main.js" in references
+    assert {"main.js", "items.js"} & set(references)
     assert [name for name in references if not (PAGE / str(name)).is_file()] == []
 
 
@@ -65,14 +65,11 @@ def test_no_other_host_is_named(path: Path):
     assert re.findall(r"(?:https?|wss?):?//[\w.]+|url\(\s*['\"]?//", text) == []
 
 
-def test_no_script_or_style_is_inline(index: Elements):
-    assert index.inline == ""
-    assert [attributes for tag, attributes in index.found if tag == "script" and "src" not in attributes] == []
+def test_no_script_or_style_is_inline(page: Elements):
+    assert page.inline == ""
+    assert [attributes for tag, attributes in page.found if tag == "script" and "src" not in attributes] == []
     inline = [
-        (tag, name)
-        for tag, attributes in index.found
-        for name in attributes
-        if name == "style" or name.startswith("on")
+        (tag, name) for tag, attributes in page.found for name in attributes if name == "style" or name.startswith("on")
     ]
     assert inline == []
 
@@ -85,16 +82,17 @@ def test_no_script_makes_code_or_markup_from_text(script: Path):
     assert re.findall(forbidden, script.read_text()) == []
 
 
-def test_every_element_that_a_script_asks_for_is_there(index: Elements):
-    ids = {attributes["id"] for _, attributes in index.found if "id" in attributes}
+def test_every_element_that_a_script_asks_for_is_there():
+    pages = [Elements(path) for path in FILES if path.suffix == ".html"]
+    ids = {attributes["id"] for page in pages for _, attributes in page.found if "id" in attributes}
     asked = {name for script in SCRIPTS for name in re.findall(r'byId\("([\w-]+)"\)', script.read_text())}
     assert len(asked) > 20
     assert asked <= ids
 
 
-def test_every_control_has_a_name(index: Elements):
-    labelled = {attributes.get("for") for tag, attributes in index.found if tag == "label"}
-    inputs = [attributes for tag, attributes in index.found if tag in ("input", "select")]
+def test_every_control_has_a_name(page: Elements):
+    labelled = {attributes.get("for") for tag, attributes in page.found if tag == "label"}
+    inputs = [attributes for tag, attributes in page.found if tag in ("input", "select")]
     named_by_label_around = [a for a in inputs if a.get("type") in ("radio", "checkbox")]
     nameless = [
         a for a in inputs if a not in named_by_label_around and a.get("id") not in labelled and "aria-label" not in a

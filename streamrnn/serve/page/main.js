@@ -4,7 +4,7 @@ import { Microphone, Player, SoundError } from "./audio.js";
 import { Captions } from "./captions.js";
 import { Scope } from "./drawing.js";
 import { LevelHistory, SoundHistory } from "./history.js";
-import { byKind, describe, fetchModels, fetchSample } from "./models.js";
+import { byKind, describe, fetchModels, fetchSample, hears } from "./models.js";
 import { Playback } from "./playback.js";
 import { openRecording } from "./recording.js";
 import { MicrophoneSession, RecordingSession } from "./session.js";
@@ -79,7 +79,12 @@ class Page {
     this.#enable(false);
   }
 
-  #offer(models) {
+  #offer(served) {
+    const models = served.filter(hears);
+    // The web runner is a page without the link.
+    const link = document.getElementById("to-items");
+    if (link) link.hidden = models.length === served.length;
+    if (link && models.length === 0) return location.replace(link.href);
     const isNew = models.map(({ name }) => name).join() !== this.models.map(({ name }) => name).join();
     this.models = models;
     if (isNew) byId("model").replaceChildren(...byKind(models));

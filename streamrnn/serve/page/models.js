@@ -17,6 +17,11 @@ export async function fetchModels(token) {
   }
 }
 
+/** Whether it takes sound; a server of an older version says nothing of it. */
+export function hears(model) {
+  return model.takes !== "items";
+}
+
 /** A recording that suits the model, from the server. Raises SoundError. */
 export async function fetchSample(model) {
   const name = model.kinds.includes("word") ? "digits" : model.kinds.includes("keyword") ? "commands" : model.gives === "sound" ? "hall" : "conversation";

@@ -1,0 +1,108 @@
+/** One stream of items over WebSockets (docs/protocol.md, Items): says hello, sends, and hears an answer per frame. */
+
+const FIRST_BACKOFF_MS = 250;
+const LONGEST_BACKOFF_MS = 5000;
+// As many as fit into a message for certain.
+const ITEMS_PER_MESSAGE = 32;
+// Trying again does not help against these.
+const FINAL = new Set(["bad_hello", "unsupported_version", "unknown_model", "unauthorized", "bad_message"]);
+
+/**
+ * Handlers: state(name, reason) with name connecting, live, lost or refused; answer(frame, message); error(text).
+ *
+ * The items of a stream are kept until it is reset. After a lost connection they are sent to a new stream from the first
+ * one on, and the same answers come again: what a page holds is short.
+ */
+export class ItemStream {
+  #socket = null;
+  #items = [];
+  #sent = 0;
+  #resets = 0;
+  #isLive = false;
+  #failures = 0;
+  #reason = "";
+
+  constructor(url, hello, handlers) {
+    Object.assign(this, { url, hello, handlers });
+    window.addEventListener("online", () => this.#socket ?? this.#open());
+    this.#open();
+  }
+
+  /** Sends items, each of them one frame. */
+  send(items) {
+    this.#items.push(...items);
+    this.#pump();
+  }
+
+  /** Begins a new stream: answers to what was sent before are not given any more. */
+  reset() {
+    if (this.#items.length === 0) return;
+    this.#items = [];
+    this.#sent = 0;
+    if (!this.#isLive) return;
+    this.#resets += 1;
+    this.#tell({ type: "reset" });
+  }
+
+  #open() {
+    const socket = new WebSocket(this.url);
+    const current = (act) => (event) => socket === this.#socket && act(event);
+    socket.onopen = current(() => this.#tell({ type: "hello", version: 1, encoding: "json", ...this.hello }));
+    socket.onmessage = current((event) => this.#hear(JSON.parse(event.data)));
+    socket.onclose = current(() => this.#closed());
+    this.#socket = socket;
+    if (this.#failures === 0) this.handlers.state("connecting", "");
+  }
+
+  #hear(message) {
+    switch (message.type) {
+      case "ready":
+        this.#isLive = true;
+        this.#failures = this.#sent = this.#resets = 0;
+        this.handlers.state("live", "");
+        return this.#pump();
+      case "was_reset":
+        this.#resets -= 1;
+        return;
+      case "answer":
+        // Not of a stream that was given up.
+        if (this.#resets === 0) this.handlers.answer(message.frame, message);
+        return;
+      case "error":
+        if (!message.fatal) return this.handlers.error(message.message);
+        this.#reason = message.message;
+        if (FINAL.has(message.code)) this.#refused();
+    }
+  }
+
+  #pump() {
+    while (this.#isLive && this.#sent < this.#items.length) {
+      const items = this.#items.slice(this.#sent, this.#sent + ITEMS_PER_MESSAGE);
+      this.#sent += items.length;
+      this.#tell({ type: "items", items });
+    }
+  }
+
+  #closed() {
+    this.#socket = null;
+    this.#isLive = false;
+    this.#failures += 1;
+    this.handlers.state("lost", this.#reason || "The server does not answer.");
+    this.#reason = "";
+    const longest_ms = Math.min(LONGEST_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** (this.#failures - 1));
+    // Clients that were cut off together must not come back together.
+    setTimeout(() => this.#socket ?? this.#open(), longest_ms * (0.75 + Math.random() / 4));
+  }
+
+  #refused() {
+    const socket = this.#socket;
+    this.#socket = { readyState: WebSocket.CLOSED };
+    this.#isLive = false;
+    this.handlers.state("refused", this.#reason);
+    socket.close();
+  }
+
+  #tell(message) {
+    this.#socket.send(JSON.stringify(message));
+  }
+}
