@@ -211,7 +211,7 @@ OWN = (
             recipe=f"streamrnn.recipes:{name.title()}Recipe",
             evaluate="streamrnn.evaluation.classifier:evaluate_classifier",
             lines=f"streamrnn.lines:{kind}Lines",
-            default=None if name == "emotion" else name,
+            default=name,
         )
         for name, kind in (("intent", "Query"), ("emotion", "Word"), ("pen", "Pen"))
     ),

@@ -124,6 +124,12 @@ def test_a_server_hears_what_a_listener_hears(printed):
         ("forecast", [r"^504 rows; the last one: OT now", "1000 sites forecast 96 h ahead"]),
         ("completion", [r"noble fri\[end", "at a temperature of 1.0:"]),
         ("intent", ["^-> transfer$", "^-> weather$", "^-> a person takes over$"]),
+        ("emotion", ["^-> joy$", "^-> anger$", "^-> sadness"]),
+        (
+            "spoken_intent",
+            ["my ballots +1 new: ", "in checking +3 new: balance", "^as of the whole text at once: True$"],
+        ),
+        ("music", ["^C3 G3 E4 C5; expected next: ", r"^F#3 A#3 C#4 F#4  \d+\.\d nats", "^plays on: "]),
         ("choices", [r"^99 presses, \d+ guessed", "^the arms gave "]),
         ("pen", ["^-> 7 ", "^-> 3 "]),
     ],

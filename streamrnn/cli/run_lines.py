@@ -13,10 +13,11 @@ from streamrnn.lines import LineError, Lines
 from streamrnn.tasks import Task, find_task
 
 if TYPE_CHECKING:
+    from streamrnn.cli.plot_forecast import Fans
     from streamrnn.runtime import Stream
 
 # Flags that mean something for sound alone.
-OF_SOUND = ("srt", "out", "labels", "plot", "realtime", "sample_rate", "channels", "channel", "device", "server")
+OF_SOUND = ("srt", "out", "labels", "realtime", "sample_rate", "channels", "channel", "device", "server")
 # Longer lines are none that a person or a table writes.
 LONGEST_LINE = 100_000
 
@@ -47,6 +48,7 @@ def run_lines(run: Any, task: Task) -> BaseException | None:
             raise ValueError(
                 f"--{flag.replace('_', '-')} is for models of sound; {run.model} reads lines. Leave it out."
             )
+    picture = None if run.plot is None else _picture(run.plot, task)
     if run.source == "mic":
         raise ValueError(f"{run.model} reads lines of text and hears nothing. Pass a file, or - for standard input.")
     with _opened(run.source) as file:
@@ -56,9 +58,13 @@ def run_lines(run: Any, task: Task) -> BaseException | None:
         configure()
         model = load(run.model)
         overrides = {} if model.decision is None else run.overrides(type(model.decision))
-        answers = Answers(task.resolve("lines")(model, **overrides), Stream(model), run.json)
+        answers = Answers(task.resolve("lines")(model, **overrides), Stream(model), run.json, picture)
         ended_by = ending_of(lambda: answers.give(_lines_of(file)))
-    print(answers.summary(), file=sys.stderr)
+    wrote = ""
+    if picture is not None:
+        picture.draw()
+        wrote = f"; wrote {run.plot}"
+    print(f"{answers.summary()}{wrote}", file=sys.stderr)
     return ended_by
 
 
@@ -69,10 +75,11 @@ class Answers:
         lines: how the task's streams are written.
         stream: a fresh stream of its model.
         as_json: print objects, one per line.
+        picture: takes the answers, too.
     """
 
-    def __init__(self, lines: Lines, stream: "Stream", as_json: bool):
-        self._lines, self._stream, self._as_json = lines, stream, as_json
+    def __init__(self, lines: Lines, stream: "Stream", as_json: bool, picture: "Fans | None" = None):
+        self._lines, self._stream, self._as_json, self._picture = lines, stream, as_json, picture
         self._read = self._given = self._refused = 0
         self._compute_s = 0.0
 
@@ -106,7 +113,20 @@ class Answers:
         self._compute_s += time.perf_counter() - started
         if answer is None:
             return None
+        if self._picture is not None:
+            self._picture.add(answer)
         return json.dumps(answer, ensure_ascii=False) if self._as_json else self._lines.said(answer)
+
+
+def _picture(path: Path, task: Task) -> "Fans":
+    """The picture of a task's answers. Raises ValueError where it has none, or the path is of no picture."""
+    if task.name != "forecast":
+        raise ValueError(f"--plot draws sound and forecasts; {task.name} has no picture. Leave it out.")
+    from streamrnn.cli.plot import check_plot
+    from streamrnn.cli.plot_forecast import Fans
+
+    check_plot(path)
+    return Fans(path)
 
 
 @contextmanager

@@ -149,11 +149,11 @@ class EmotionTraining(ClassifierTraining):
     """Settings of `streamrnn train emotion`."""
 
     model: ClassifierSettings = field(
-        default_factory=lambda: ClassifierSettings(several=True, features=20, ids=6000, embedding=64, hidden=96)
+        default_factory=lambda: ClassifierSettings(several=True, features=20, ids=6000, embedding=64, hidden=128)
     )
     training: TrainingSettings = field(
         default_factory=lambda: TrainingSettings(
-            steps=2000, learning_rate=3e-3, weight_decay=1e-3, ema_decay=0.99, validate_every=250
+            steps=8000, learning_rate=3e-3, weight_decay=1e-3, ema_decay=0.99, validate_every=1000
         )
     )
     item_dropout: float = 0.2

@@ -7,6 +7,7 @@ import pytest
 
 from streamrnn.audio import write_audio
 from streamrnn.cli.plot import COLUMNS, MELS, envelope, log_mel
+from streamrnn.cli.plot_forecast import Fans
 
 
 def test_a_plot_is_a_picture_1600_pixels_wide(streamrnn, model_path, sound_path, tmp_path):
@@ -60,3 +61,17 @@ def test_a_tone_lights_up_the_band_around_it(sample_rate):
     assert column >= 400
     assert edges_hz[band] < 1_000 < edges_hz[band + 2]
     assert spectrum_db[:390].max() < spectrum_db.max() - 60
+
+
+def test_fans_are_drawn_once_a_horizon_and_where_the_rows_end(tmp_path):
+    fans = Fans(tmp_path / "fans.svg")
+    fans.draw()
+    assert not (tmp_path / "fans.svg").exists()
+    for row in range(20):
+        fan = {"now": float(row), "mean": [1.0] * 6, "quantiles": {"0.1": [0.0] * 6, "0.9": [2.0] * 6}}
+        fans.add({"columns": {"a": fan, "b": fan}, **({"repeated": 2} if row == 10 else {})})
+    assert list(fans._fans) == [0, 6, 12, 18, 21] and list(fans._came)[9:14] == [9.0, 9.0, 9.0, 10.0, 11.0]
+    fans.add({"columns": {"b": fan}, "begun_anew": True})
+    assert len(fans._came) == 1 and len(fans._fans) == 1
+    fans.draw()
+    assert (tmp_path / "fans.svg").read_text().count("<svg") == 1

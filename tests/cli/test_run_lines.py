@@ -85,6 +85,10 @@ def test_a_forecaster_is_evaluated_and_run(streamrnn, capsys, tmp_path, typed):
     assert streamrnn("run", weights, "-") == 0
     out, err = capsys.readouterr()
     assert out.startswith("2020-01-01 00:00  b now 1.0; in 3 h ") and "line 3 is left out" in err
+    picture = tmp_path / "fans.png"
+    assert streamrnn("run", weights, table, "--plot", picture) == 0
+    assert f"; wrote {picture}" in capsys.readouterr().err and picture.read_bytes().startswith(b"\x89PNG")
+    assert streamrnn("run", weights, table, "--plot", tmp_path / "fans.txt") == 2
     typed("date,b,a\n1,2\n")
     assert streamrnn("run", weights, "-") == 2
     assert "line 1: the table's columns are date, b, a; this model forecasts a, b" in capsys.readouterr().err
@@ -115,6 +119,8 @@ def test_a_model_of_characters_is_evaluated_run_and_writes(streamrnn, capsys, tm
 def test_flags_and_sources_of_sound_are_refused(streamrnn, capsys, pen):
     assert streamrnn("run", pen / "pen", "-", "--sample-rate", 8000) == 2
     assert "--sample-rate is for models of sound" in capsys.readouterr().err
+    assert streamrnn("run", pen / "pen", "-", "--plot", "pen.png") == 2
+    assert "pen has no picture" in capsys.readouterr().err
     assert streamrnn("run", pen / "pen", "mic") == 2
     assert "reads lines of text and hears nothing" in capsys.readouterr().err
     assert streamrnn("run", pen / "pen", "nowhere.csv") == 2
