@@ -127,7 +127,7 @@ def test_a_server_hears_what_a_listener_hears(printed):
         ("emotion", ["^-> joy$", "^-> anger$", "^-> sadness"]),
         (
             "spoken_intent",
-            ["my ballots +1 new: ", "in checking +3 new: balance", "^as of the whole text at once: True$"],
+            ["my ballots +1 new: ", "checking +3 new: balance", "^as of the whole text at once: True$"],
         ),
         ("music", ["^C3 G3 E4 C5; expected next: ", r"^F#3 A#3 C#4 F#4  \d+\.\d nats", "^plays on: "]),
         ("choices", [r"^99 presses, \d+ guessed", "^the arms gave "]),

@@ -1,11 +1,12 @@
 """What somebody wants, by the partial results of a recogniser, which change their mind: the model goes back with them.
 
-python examples/anything/spoken_intent.py < PARTIALS
+python examples/anything/spoken_intent.py [PARTIALS.txt]
 
-PARTIALS has a partial result per line, each the words of an utterance so far. Without any, some are made up.
+PARTIALS.txt has a partial result per line, each the words of an utterance so far. Without any, some are made up.
 """
 
 import sys
+from pathlib import Path
 
 import numpy as np
 
@@ -42,12 +43,12 @@ class Following:
 
 model = streamrnn.load("intent")
 following = Following(model)
-told = PARTIALS if sys.stdin is None or sys.stdin.isatty() else [line for line in sys.stdin if line.strip()] or PARTIALS
-for partial in told:
+told = Path(sys.argv[1]).read_text().splitlines() if len(sys.argv) > 1 else PARTIALS
+for partial in filter(str.strip, told):
     new = following.hear(partial)
     posteriors = following.said[-1]
     best = int(posteriors.argmax())
-    print(f"{partial.strip():32} {new} new: {model.labels[best]} {posteriors[best]:.2f}")
+    print(f"{partial:32} {new} new: {model.labels[best]} {posteriors[best]:.2f}")
 
 whole = streamrnn.Stream(model).process(QueryLines(model).frames(told[-1]))[-1]
 print("as of the whole text at once:", np.array_equal(following.said[-1], whole))
