@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from numbers import Real
 from typing import Any, ClassVar, Literal
 
 Dtype = Literal["float32", "int32"]
@@ -29,8 +30,11 @@ class Sound:
 
     def __post_init__(self):
         for name in ("sample_rate", "hop_samples"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"Sound got {name}={getattr(self, name)}; it must be at least 1.")
+            value = getattr(self, name)
+            if not isinstance(value, Real):
+                raise TypeError(f"Sound got {name}={value!r}; it must be a number, such as 16000.")
+            if value < 1:
+                raise ValueError(f"Sound got {name}={value}; it must be at least 1.")
 
     @property
     def features(self) -> int:

@@ -16,6 +16,8 @@ from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Literal
 
+from streamrnn.suggestions import did_you_mean
+
 GROUP = "streamrnn.tasks"
 
 Part = Literal["model", "decision", "recipe", "evaluate", "lines", "test_set", "situations", "teller"]
@@ -240,7 +242,8 @@ def task_of(name: str) -> Task:
     """
     task = find_task(name)
     if task is None:
-        raise ValueError(f"There is no task {name!r}. Tasks are: {', '.join(task.name for task in tasks())}.")
+        known = [task.name for task in tasks()]
+        raise ValueError(f"There is no task {name!r}.{did_you_mean(name, known)} Tasks are: {', '.join(known)}.")
     return task
 
 

@@ -1,5 +1,7 @@
 """Conversion of chunks from any source to float32 mono samples."""
 
+from numbers import Real
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -64,6 +66,12 @@ def check_recording(shape: tuple[int, ...]) -> None:
         raise _transposed(shape)
 
 
+def require_rate(rate: object) -> None:
+    """Raises AudioError unless it is a number."""
+    if not isinstance(rate, Real):
+        raise AudioError(f"sample rate is {rate!r}; it must be a number of samples per second, such as 16000.")
+
+
 def check_layout(shape: tuple[int, ...]) -> None:
     """Raises AudioError unless `shape` is [n] or [n, channels] with 1 to 64 channels."""
     if len(shape) not in (1, 2):
@@ -87,11 +95,20 @@ def _as_array(chunk: Chunk, encoding: Encoding) -> np.ndarray:
         isinstance(chunk, bytes | bytearray) or (isinstance(chunk, memoryview) and chunk.itemsize == 1)
     ):
         return _from_bytes(chunk, encoding)
+    if not isinstance(chunk, np.ndarray) and np.ndim(chunk) == 0:
+        raise TypeError(
+            f"a chunk of sound is {_named(chunk)}; it must be an array, [n] or [n, channels], or bytes. A recording's "
+            "path goes to streamrnn.listen, or to run_file."
+        )
     array = np.asarray(chunk)
     # Where a sample is a byte, an array of bytes can mean nothing else.
     if array.dtype.type is np.uint8 and sample_bytes(encoding) == 1:
         return from_bytes(array.tobytes(), encoding).reshape(array.shape)
     return array
+
+
+def _named(chunk: object) -> str:
+    return f"the text {chunk[:40]!r}" if isinstance(chunk, str) else f"a {type(chunk).__name__}"
 
 
 def _from_bytes(data: bytes | bytearray | memoryview, encoding: Encoding) -> np.ndarray:

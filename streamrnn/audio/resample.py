@@ -5,13 +5,12 @@ import threading
 from collections import OrderedDict
 from collections.abc import Mapping
 from concurrent.futures import Future
-from numbers import Real
 from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from streamrnn.audio.chunks import AudioError
+from streamrnn.audio.chunks import AudioError, require_rate
 
 LOWEST_RATE, HIGHEST_RATE = 8000, 96000
 MAX_DELAY_MS = 4
@@ -50,8 +49,8 @@ class StreamingResampler:
     """
 
     def __init__(self, source_rate: int, target_rate: int):
-        self.source_rate = _checked_rate(source_rate)
-        self.target_rate = _checked_rate(target_rate)
+        self.source_rate = live_rate(source_rate)
+        self.target_rate = live_rate(target_rate)
         divisor = math.gcd(self.source_rate, self.target_rate)
         self._up, self._down = self.target_rate // divisor, self.source_rate // divisor
         self._filters, self._lookahead_samples = _DESIGNS.of(self.source_rate, self.target_rate)
@@ -174,9 +173,9 @@ def resample_to_length(
     return np.pad(resampled, (0, length - len(resampled)))
 
 
-def _checked_rate(rate: int) -> int:
-    if not isinstance(rate, Real):
-        raise AudioError(f"sample rate is {rate!r}; it must be a number of samples per second, such as 16000.")
+def live_rate(rate: int) -> int:
+    """The rate, where sound of it can be resampled live. Raises AudioError where it cannot."""
+    require_rate(rate)
     if not LOWEST_RATE <= rate <= HIGHEST_RATE or rate != int(rate):
         raise AudioError(
             f"sample rate is {rate} Hz; live resampling takes whole numbers from {LOWEST_RATE} to {HIGHEST_RATE}. "
@@ -254,4 +253,4 @@ def _windowed_sinc(phases: np.ndarray, half: int, bandwidth: float) -> np.ndarra
 _DESIGNS = _Designs(MOST_KEPT_BYTES)
 
 
-__all__ = ["StreamingResampler", "resample", "resample_to_length"]
+__all__ = ["StreamingResampler", "live_rate", "resample", "resample_to_length"]

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from streamrnn.audio.chunks import AudioError, AudioWarning, Chunk, as_channels, check_recording
+from streamrnn.audio.chunks import AudioError, AudioWarning, Chunk, as_channels, check_recording, require_rate
 from streamrnn.audio.devices import open_device
 from streamrnn.audio.files import AudioFile
 from streamrnn.audio.pacing import chunk_length, paced
@@ -194,10 +194,13 @@ def open_source(
         realtime: pace files and arrays like a live source.
 
     Raises:
-        AudioError: an array or an iterable without a sample rate; and the errors of the sources.
+        AudioError: an array or an iterable without a sample rate, or one that is no number; and the errors of
+            the sources.
         TypeError: `what` is none of these, such as a file that was opened as text.
     """
     chunking: dict[str, Any] = {} if chunk_ms is None else {"chunk_ms": chunk_ms}
+    if sample_rate is not None:
+        require_rate(sample_rate)
     if isinstance(what, Source):
         return what
     if isinstance(what, str) and what == "mic":

@@ -14,6 +14,7 @@ from streamrnn.bench.online_counting import multiply_adds
 from streamrnn.bench.online_room import bytes_needed, room_for
 from streamrnn.bench.sounds import batches
 from streamrnn.models import CORES, Model, matched
+from streamrnn.suggestions import did_you_mean
 
 SYSTEMS = tuple(CORES)
 # What these remember grows with what they have heard.
@@ -29,7 +30,8 @@ def check_systems(systems: tuple[str, ...]) -> None:
     if not systems:
         raise ValueError(f"No system is named. {known}")
     if unknown := [name for name in systems if name not in SYSTEMS]:
-        raise ValueError(f"There is no system {', '.join(map(repr, unknown))}. {known}")
+        meant = did_you_mean(unknown[0], SYSTEMS)
+        raise ValueError(f"There is no system {', '.join(map(repr, unknown))}.{meant} {known}")
 
 
 def system_model(system: str, reference: Model) -> Model:

@@ -10,6 +10,7 @@ from importlib import import_module
 
 from streamrnn.cli.extras import advice
 from streamrnn.cli.interrupt import Interrupted, ending_at_once
+from streamrnn.suggestions import did_you_mean
 
 COMMANDS = {
     "demo": "hear a sample that comes with the package",
@@ -92,7 +93,8 @@ def _dispatch(args: list[str]) -> int:
             module = import_module(f"streamrnn.cli.{command}")
             module.main(rest)
         case [command, *_]:
-            raise ValueError(f"there is no command {command!r}. Commands are: {', '.join(COMMANDS)}.")
+            meant = did_you_mean(command, COMMANDS)
+            raise ValueError(f"there is no command {command!r}.{meant} Commands are: {', '.join(COMMANDS)}.")
     return 0
 
 

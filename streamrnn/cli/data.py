@@ -10,6 +10,7 @@ from streamrnn.cli.flags import default_is, dispatch
 from streamrnn.cli.progress import progress
 from streamrnn.data.corpora import CORPORA, Archive, Corpus
 from streamrnn.data.fetch import fetch
+from streamrnn.suggestions import did_you_mean
 
 NEXT = {
     "speech-commands": "streamrnn train keywords --data {} --words yes no up down left right on off stop go",
@@ -64,7 +65,9 @@ def _fetch_part(archive: Archive, folder: Path, base_url: str | None) -> None:
 
 def _named(corpus: str) -> Corpus:
     if corpus not in CORPORA:
-        raise ValueError(f"there is no corpus {corpus!r}. Corpora are: {', '.join(CORPORA)}.")
+        raise ValueError(
+            f"there is no corpus {corpus!r}.{did_you_mean(corpus, CORPORA)} Corpora are: {', '.join(CORPORA)}."
+        )
     return CORPORA[corpus]
 
 

@@ -12,6 +12,7 @@ from tyro.conf import Positional
 from streamrnn.cli.flags import default_is, parse
 from streamrnn.pretrained import describe, load, locate, shipped
 from streamrnn.signals import Sound
+from streamrnn.suggestions import did_you_mean
 from streamrnn.tasks import find_task
 
 
@@ -29,7 +30,8 @@ def main(args: list[str]) -> None:
     """Runs `streamrnn models`. Raises ValueError for a name that is not shipped."""
     flags = parse(Models, "models", args)
     if flags.name is not None and flags.name not in shipped():
-        raise ValueError(f"There is no model {flags.name!r}. Shipped are: {', '.join(shipped())}.")
+        meant = did_you_mean(flags.name, shipped())
+        raise ValueError(f"There is no model {flags.name!r}.{meant} Shipped are: {', '.join(shipped())}.")
     rows = [describe_shipped(name) for name in ([flags.name] if flags.name else shipped())]
     if flags.json:
         print(json.dumps(rows[0] if flags.name else rows, indent=2))

@@ -5,9 +5,27 @@ from collections.abc import Callable
 import jax.numpy as jnp
 from flax import nnx
 
+from streamrnn.cells import Cell
 from streamrnn.contract import Layer
 from streamrnn.layers.delay import Delay
 from streamrnn.shapes import Block, Frames, OutputFrame, State
+
+
+def require_layer(owner: str, layer: object) -> None:
+    """Raises TypeError, with advice, where it is no layer; `owner` is whoever got it."""
+    if isinstance(layer, Layer):
+        return
+    if isinstance(layer, Cell):
+        name = type(layer).__name__
+        advice = f"a cell, which knows no time axis. Let a layer run it: Recurrent({name}(...))."
+    elif isinstance(layer, list | tuple):
+        advice = "no Layer. Pass layers one by one: Chain(*layers)."
+    elif isinstance(layer, type):
+        advice = "a class. Make a layer of it, with its arguments."
+    else:
+        advice = "no Layer. Functions of frames become layers by Apply(function)."
+    got = layer.__name__ if isinstance(layer, type) else f"a {type(layer).__name__}"
+    raise TypeError(f"{owner} got {got}, {advice}")
 
 
 class Chain(Layer):
@@ -16,10 +34,13 @@ class Chain(Layer):
     The state is the tuple of the layers' states. `scan` goes layer by layer, so each layer uses its own fast scan.
 
     Raises:
+        TypeError: something is no layer, such as a cell.
         ValueError: the look-ahead is not a multiple of the stride, so outputs could not be aligned with inputs.
     """
 
     def __init__(self, *layers: Layer):
+        for layer in layers:
+            require_layer("Chain", layer)
         self.layers = nnx.List(layers)
         stride, lookahead = 1, 0
         for layer in layers:
@@ -62,10 +83,12 @@ class Residual(Layer):
         dtype: dtype of the frames, such as complex64 for spectra.
 
     Raises:
+        TypeError: inner is no layer.
         ValueError: the inner layer's stride is not 1.
     """
 
     def __init__(self, inner: Layer, features: int, *, dtype=jnp.float32):
+        require_layer("Residual", inner)
         if inner.stride != 1:
             raise ValueError(
                 f"Residual got a {type(inner).__name__} of stride {inner.stride}; a skip connection needs one output "
@@ -92,4 +115,4 @@ def _add(skip: Callable, inner: Callable, state: State, x: Frames) -> tuple[Stat
     return (skip_state, inner_state), skipped + y
 
 
-__all__ = ["Chain", "Residual"]
+__all__ = ["Chain", "Residual", "require_layer"]

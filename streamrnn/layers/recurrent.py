@@ -29,10 +29,16 @@ class Recurrent(Layer):
             gradients (Chen et al. 2016): less memory, for the time of another forward pass. None: keep everything.
 
     Raises:
+        TypeError: it is no cell.
         ValueError: the backend does not exist or can't run this cell on JAX's platform, or remat_frames is below 1.
     """
 
     def __init__(self, cell: Cell, backend: str = "auto", remat_frames: int | None = None):
+        if not isinstance(cell, Cell):
+            raise TypeError(
+                f"Recurrent got {cell if isinstance(cell, type) else type(cell).__name__}, no cell. Pass one, such as "
+                "GRU(40, 64, rngs=rngs); layers follow each other in a Chain."
+            )
         self.cell = cell
         self.run_by(backend, remat_frames)
 

@@ -78,7 +78,7 @@ class Model(Layer, Timed):
             decision: what becomes of outputs, such as SpeechSettings() of streamrnn.decisions; None: numbers.
 
         Raises:
-            TypeError: neither sample_rate and hop_samples nor a signal came, or both.
+            TypeError: it is no layer; neither sample_rate and hop_samples nor a signal came, or both.
             ValueError: the layer does not take such frames, or there is no such readout.
         """
         from streamrnn.models.of_layers import model_of

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from streamrnn.contract import Layer
+from streamrnn.layers.chain import require_layer
 from streamrnn.models.model import Model
 from streamrnn.signals import Signal, described, signal_from
 
@@ -92,6 +93,22 @@ def _name(function: Callable[..., Any]) -> str:
     return f"{function.__module__}:{function.__qualname__}"
 
 
+class UnknownBuilder(ValueError):
+    """A model's layers are built by a function that this program does not have."""
+
+    def __init__(self, builder: str):
+        module, _, name = builder.partition(":")
+        where = f"the module {module!r}, which is not imported, or has no such function marked with @streamrnn.builder"
+        advice = "Import it first, if you trust it, or pass the function"
+        if module == "__main__":
+            where = "the program that saved it, which was run by itself and is no module to import"
+            advice = "Move the function into a module, import it there and here, and save again; or pass the function"
+        super().__init__(
+            f"the model's layers are built by {name!r} of {where}. {advice}: load(path, build={name}). The command "
+            "line runs its exported file, or a task of an installed package."
+        )
+
+
 @dataclass(frozen=True)
 class LayerModelSettings:
     """What a model of layers is built from.
@@ -149,13 +166,7 @@ class LayerModel(Model):
     def _built(self, settings: LayerModelSettings, rngs: nnx.Rngs | None) -> Layer:
         build = _BUILDERS.get(settings.builder)
         if build is None:
-            module, _, name = settings.builder.partition(":")
-            raise ValueError(
-                f"the model's layers are built by {name!r} of the module {module!r}, which is not imported, or has no "
-                "function of that name marked with @streamrnn.builder. Import it first, if you trust it, or pass the "
-                "function: load(path, build=...). On the command line, run an exported file, or make it a task of an "
-                "installed package"
-            )
+            raise UnknownBuilder(settings.builder)
         arguments = json.loads(settings.arguments)
         if not isinstance(arguments, dict):
             raise TypeError(f"arguments are {settings.arguments[:80]!r}, no JSON object")
@@ -164,6 +175,7 @@ class LayerModel(Model):
 
 def model_of(layer: Layer, signal: Signal, labels: tuple[str, ...], readout: str, decision: Any) -> LayerModel:
     """See `Model.of`."""
+    require_layer("Model.of", layer)
     built = getattr(layer, "built", Built("", "{}"))
     kind = "" if decision is None else type(decision).__name__
     settings = LayerModelSettings(built.builder, built.arguments, json.dumps(described(signal)), labels, readout, kind)

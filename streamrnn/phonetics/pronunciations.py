@@ -1,5 +1,6 @@
 """Texts to phonemes: words by the CMU Pronouncing Dictionary, numbers spelt out, sounds as they are given."""
 
+import difflib
 import re
 import unicodedata
 from collections.abc import Iterator
@@ -108,11 +109,19 @@ def _latin(piece: str, text: str) -> list[str]:
 def _looked_up(word: str, text: str) -> tuple[Phonemes, ...]:
     ways = dictionary_ways(word)
     if not ways:
+        meant = _meant(word)
         raise ValueError(
-            f"{word!r} in {text!r} is not in the dictionary. Check its spelling, write it as words that are, or give "
-            "its sounds between slashes: hey /N OW V AH/."
+            f"{word!r} in {text!r} is not in the dictionary.{meant} Check its spelling, write it as words that are, "
+            "or give its sounds between slashes: hey /N OW V AH/."
         )
     return ways
+
+
+def _meant(word: str) -> str:
+    """The word of the dictionary, with the same first letter, that is closest; nothing where none is."""
+    words = re.findall(r"^([a-z']+) ", _dictionary().get(word[:1], ""), re.MULTILINE)
+    near = difflib.get_close_matches(word, [other for other in words if abs(len(other) - len(word)) <= 2], 1, 0.75)
+    return f" Did you mean {near[0]!r}?" if near else ""
 
 
 def dictionary_ways(word: str) -> tuple[Phonemes, ...]:

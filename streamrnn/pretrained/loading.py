@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from streamrnn.contract import Layer
     from streamrnn.models import Model
 
+# Arguments of streams, which are easily taken for settings.
+STREAM = frozenset({"sample_rate", "channels", "channel", "encoding"})
+
 
 def load(
     name_or_path: str | PathLike[str],
@@ -43,11 +46,17 @@ def load(
     Raises:
         ConnectionError: an address came, and the Hub does not answer.
         FileNotFoundError: there is no such model.
+        TypeError: neither a name nor a path came.
         TypeError, ValueError: an unknown decision setting, or one out of range.
         ImportError: an exported model came, and ONNX Runtime is not installed; or an address, and huggingface_hub.
         ValueError: the files are corrupt, have a newer format, or don't fit each other.
     """
-    if not is_address(name_or_path) and Path(name_or_path).suffix == ".onnx":
+    for name in STREAM.intersection(decision):
+        raise TypeError(f"{name} is not a model's but a stream's. Load the model, then: Listener(model, {name}=...).")
+    is_file = isinstance(name_or_path, str | PathLike) and not is_address(name_or_path)
+    if is_file and Path(name_or_path).suffix == ".onnx":
+        if not Path(name_or_path).is_file():
+            raise FileNotFoundError(f"There is no file {name_or_path}. `streamrnn export` writes such files.")
         # Here, not above: each of the two kinds does without the packages of the other.
         from streamrnn.runtime.exported import OnnxModel
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 from collections.abc import Callable, Mapping
 from importlib.resources import files
 from os import PathLike
@@ -21,11 +22,12 @@ import streamrnn.models
 from streamrnn.contract import Constant, Layer
 from streamrnn.lifetime import running
 from streamrnn.models import LayerModel, Model
-from streamrnn.models.of_layers import builder_name
+from streamrnn.models.of_layers import UnknownBuilder, builder_name
 from streamrnn.pretrained.descriptions import FORMAT, Draws, as_settings, describe, description_path
 from streamrnn.pretrained.loading import is_address, load
 from streamrnn.replacing import replace_file
-from streamrnn.tasks import find_task
+from streamrnn.suggestions import did_you_mean
+from streamrnn.tasks import find_task, tasks
 
 SHIPPED = Path(__file__).parent
 
@@ -80,6 +82,9 @@ def locate(name_or_path: str | PathLike[str]) -> Path:
         FileNotFoundError: there is none; the message names the shipped models.
         ConnectionError, ImportError, OSError, ValueError: an address came that cannot be had; see hub.fetched.
     """
+    if not isinstance(name_or_path, str | PathLike):
+        came = "a model, which is loaded already" if isinstance(name_or_path, Model) else repr(name_or_path)
+        raise TypeError(f"{came} came where a model's name or path is needed. Pass 'vad', or the path of a file.")
     if is_address(name_or_path):
         from streamrnn.pretrained.hub import fetched
 
@@ -93,8 +98,23 @@ def locate(name_or_path: str | PathLike[str]) -> Path:
         path = Path(str(files(package))) / file if package else SHIPPED / f"{file}.safetensors"
         if path.is_file():
             return path
-    raise FileNotFoundError(
-        f"There is no model {str(name_or_path)!r}. Shipped are: {', '.join(shipped())}. "
+    raise FileNotFoundError(_not_there(str(name_or_path)))
+
+
+def _not_there(name: str) -> str:
+    """What to say of a name that is none, or of a file that is missing or none of ours."""
+    path = Path(name)
+    if name and (path.is_file() or path.is_dir()):
+        kind = "a folder" if path.is_dir() else "no file that streamrnn wrote"
+        return f"{name} is {kind}. Pass the path of a .safetensors file, with its .json beside it, or of an .onnx file."
+    if path.suffix in (".safetensors", ".json") or os.sep in name:
+        file = _weights_path(path)
+        there = [other.name for other in file.parent.glob("*.safetensors")] if file.parent.is_dir() else []
+        missing = f"There is no file {file}" if file.parent.is_dir() else f"There is no folder {file.parent}"
+        return f"{missing}.{did_you_mean(file.name, there)} Pass a shipped model's name, or the path of a saved one."
+    known = [*shipped(), *(task.name for task in tasks() if task.default is not None)]
+    return (
+        f"There is no model {name!r}.{did_you_mean(name, known)} Shipped are: {', '.join(shipped())}. "
         "Pass one of these names, the path of a .safetensors file that streamrnn wrote, or hf://owner/name."
     )
 
@@ -118,6 +138,8 @@ def _abstract_model(description: dict[str, Any], path: Path, model_class: Any, a
         decision = _decision(model_class, settings, description["decision"])
         # Built abstractly, so that no random numbers are drawn and no filterbank is designed only to be overwritten.
         return nnx.eval_shape(lambda: model_class(settings, decision, rngs=Draws(2 * arrays + 32)))
+    except UnknownBuilder as error:
+        raise ValueError(f"{path}: {error}") from error
     except Exception as error:  # untested settings may fail anywhere in a constructor
         raise ValueError(
             f"{path} does not fit this version's {model_class.__name__}: {error}. "

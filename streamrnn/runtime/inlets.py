@@ -14,6 +14,7 @@ from streamrnn.audio import AudioError, BlockBuffer, Encoding, StreamingResample
 from streamrnn.audio.chunks import as_channels, as_mono
 from streamrnn.audio.encodings import require_encoding
 from streamrnn.audio.mixing_down import Cancellation
+from streamrnn.audio.resample import live_rate
 from streamrnn.signals import Series, Signal, Sound
 
 # Time that passed without frames is fed in pieces of so much.
@@ -211,7 +212,8 @@ class SoundInlet(Inlet):
         self, signal: Sound, stride: int, sample_rate: int | None, channels: int | None, encoding: Encoding = "s16le"
     ):
         require_encoding(encoding)
-        own, model_rate = signal.sample_rate if sample_rate is None else sample_rate, signal.sample_rate
+        model_rate = signal.sample_rate
+        own = model_rate if sample_rate in (None, model_rate) else live_rate(sample_rate)
         super().__init__(signal, stride, own)
         self.sample_rate, self._channels, self._rates = own, channels, (own, model_rate)
         self._encoding: Encoding = encoding

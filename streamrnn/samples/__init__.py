@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from streamrnn.suggestions import did_you_mean
+
 FOLDER = Path(__file__).parent
 
 
@@ -17,7 +19,7 @@ def sample(name: str = "conversation") -> Path:
     path = FOLDER / f"{name}.opus"
     known = sorted(path.stem for path in FOLDER.glob("*.opus"))
     if name not in known:
-        raise ValueError(f"There is no sample {name!r}. There are: {', '.join(known)}.")
+        raise ValueError(f"There is no sample {name!r}.{did_you_mean(name, known)} There are: {', '.join(known)}.")
     return path
 
 

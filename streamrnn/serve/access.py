@@ -7,6 +7,8 @@ from collections.abc import Collection
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from streamrnn.serve.settings import read_setting
+
 TOKEN_VARIABLE = "STREAMRNN_TOKEN"
 _USUAL_PORTS = {"http": 80, "https": 443}
 
@@ -18,7 +20,10 @@ def read_token(path: Path | None) -> str | None:
         OSError: the file cannot be read.
         ValueError: the token is empty, or has characters that a header cannot hold.
     """
-    token = os.environ.get(TOKEN_VARIABLE) if path is None else path.read_text(encoding="utf-8").strip()
+    if path is None:
+        token = os.environ.get(TOKEN_VARIABLE)
+    else:
+        token = read_setting("token_file", path).decode("utf-8", "replace").strip()
     if token is None:
         return None
     if not token or not all(33 <= ord(character) <= 126 for character in token):

@@ -2,9 +2,12 @@
 
 import random
 import secrets
+import ssl
 import time
 from typing import Any
 from urllib.parse import parse_qs, urlsplit, urlunsplit
+
+from websockets.exceptions import InvalidMessage
 
 from streamrnn.serve.client_errors import ServerRefused
 from streamrnn.serve.client_stream import ClientStream
@@ -77,7 +80,21 @@ def refusal(url: str, error: Exception) -> ConnectionError:
         return ServerRefused("unauthorized", f"{url} answers {status}: it needs another token.")
     if status is not None and 400 <= status < 500 and status not in PASSING_STATUS:
         return ServerRefused("not_found", f"{url} answers {status}. Is it a streamrnn server?")
-    return ConnectionError(f"cannot reach {url} ({error or type(error).__name__}). Is `streamrnn serve` running there?")
+    return ConnectionError(f"cannot reach {url} ({error or type(error).__name__}). {_advice(url, error)}")
+
+
+def _advice(url: str, error: Exception) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return (
+            "Its certificate must be signed for this name by somebody whom this machine trusts. Trust one of your own: "
+            "SSL_CERT_FILE=cert.pem in the environment."
+        )
+    if isinstance(error, ssl.SSLError):
+        return f"If the server has no certificate, its address begins with ws: {url.replace('wss:', 'ws:', 1)}."
+    # A TLS server that is greeted in plain text hangs up.
+    if url.startswith("ws:") and isinstance(error, InvalidMessage):
+        return f"If the server has a certificate, its address begins with wss: {url.replace('ws:', 'wss:', 1)}."
+    return "Is `streamrnn serve` running there?"
 
 
 class Patience:

@@ -17,6 +17,7 @@ from pathlib import Path
 from streamrnn.audio import Encoding
 from streamrnn.runtime import Snapshot
 from streamrnn.serve.protocol import Hello, InJson, ProtocolError, Resume
+from streamrnn.serve.settings import read_setting
 
 FORMAT = 3
 KEY_BYTES, SIGNATURE_BYTES = 32, 32
@@ -105,7 +106,7 @@ def read_key(path: Path | None) -> bytes:
         ValueError: the key is too short to keep anybody out.
     """
     if path is not None:
-        return _checked(path.read_bytes().strip(), str(path))
+        return _checked(read_setting("resume_key_file", path).strip(), str(path))
     if text := os.environ.get(KEY_VARIABLE):
         return _checked(text.strip().encode(), f"the environment's {KEY_VARIABLE}")
     return secrets.token_bytes(KEY_BYTES)

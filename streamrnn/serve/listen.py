@@ -17,7 +17,7 @@ from streamrnn.serve.ending import EndingServer
 from streamrnn.serve.engine import EngineFailed
 from streamrnn.serve.gate import Doors
 from streamrnn.serve.guards import guarded
-from streamrnn.serve.settings import ServerSettings
+from streamrnn.serve.settings import ServerSettings, read_setting
 from streamrnn.serve.siblings import Siblings
 
 logger = logging.getLogger(__name__)
@@ -170,17 +170,27 @@ def _tls(settings: ServerSettings) -> ssl.SSLContext | None:
     """The certificate and key. Raises what is wrong with them, by name: TLS itself only says that a file is missing."""
     if settings.certfile is None:
         return None
-    for path in (settings.certfile, settings.keyfile):
-        if path is not None:
-            path.open("rb").close()
+    certificate = read_setting("certfile", settings.certfile)
+    if b"-----BEGIN CERTIFICATE" not in certificate:
+        raise ValueError(f"certfile is {settings.certfile}, which has no certificate in it. Pass a PEM file.")
+    key = certificate if settings.keyfile is None else read_setting("keyfile", settings.keyfile)
+    if b"PRIVATE KEY-----" not in key:
+        there = "Pass keyfile as well" if settings.keyfile is None else "Pass the PEM file of the key"
+        raise ValueError(f"{settings.keyfile or settings.certfile} has no private key in it. {there}.")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
-        context.load_cert_chain(settings.certfile, settings.keyfile)
+        context.load_cert_chain(settings.certfile, settings.keyfile, _no_password)
     except ssl.SSLError as error:
         raise ValueError(
-            f"{settings.certfile} is no certificate with its key ({error.reason}). Pass PEM files."
+            f"{settings.certfile} cannot be used with the key in {settings.keyfile or settings.certfile} "
+            f"({error.reason or 'damaged'}). Pass PEM files of a certificate and its own key."
         ) from None
     return context
+
+
+def _no_password() -> str:
+    # Else OpenSSL asks whoever sits at the terminal, and a service would wait for ever.
+    raise ValueError("the private key is encrypted. Pass one without a password: openssl pkey -in KEY -out PLAIN.")
 
 
 def url_of(settings: ServerSettings, sock: socket.socket) -> str:

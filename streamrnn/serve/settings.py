@@ -104,4 +104,12 @@ class ServerSettings:
             raise ValueError(f"keyfile is {self.keyfile}, without certfile. Pass the certificate as well.")
 
 
-__all__ = ["ServerSettings"]
+def read_setting(name: str, path: Path) -> bytes:
+    """The content of the file that a setting names. Raises OSError, with the setting's name, where it can't be read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise type(error)(f"{name} is {path}, which cannot be read: {error.strerror}.") from error
+
+
+__all__ = ["ServerSettings", "read_setting"]

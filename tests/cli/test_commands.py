@@ -96,7 +96,7 @@ def test_shipped_models_are_listed_with_size_latency_and_figures(streamrnn, caps
 
 def test_a_model_that_is_not_shipped_is_named_with_those_that_are(streamrnn, capsys):
     assert streamrnn("models", "vat") == 2
-    assert "There is no model 'vat'. Shipped are: choices, denoise," in capsys.readouterr().err
+    assert "There is no model 'vat'. Did you mean 'vad'? Shipped are: choices," in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("task", "heard"), [("vad", "speech_start"), ("keywords", "keyword"), ("digits", "endpoint")])

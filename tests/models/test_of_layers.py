@@ -3,6 +3,8 @@
 import copy
 import json
 import pickle
+import subprocess
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -194,3 +196,17 @@ def test_labels_are_the_decision_s():
     facts = {"sample_rate": 8000, "hop_samples": 80, "readout": "softmax"}
     made = Model.of(layer, labels=labels, decision=KeywordSettings(), **facts)
     assert made.outlet().labels == ("yes",) and isinstance(made, LayerModel)
+
+
+def test_a_model_of_a_program_that_was_run_by_itself_says_how_to_load_it(tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import streamrnn\nfrom flax import nnx\nfrom streamrnn.layers import Chain, Dense\n\n"
+        "@streamrnn.builder\ndef mine(*, rngs):\n    return Chain(Dense(160, 4, rngs=rngs))\n\n"
+        "model = streamrnn.Model.of(mine(rngs=nnx.Rngs(0)), sample_rate=16_000, hop_samples=160)\n"
+        f"streamrnn.save(model, {str(tmp_path / 'mine.safetensors')!r})\n"
+    )
+    subprocess.run([sys.executable, program], check=True)
+    with pytest.raises(ValueError, match=r"'mine' of the program that saved it.* load\(path, build=mine\)") as failed:
+        streamrnn.load(tmp_path / "mine.safetensors")
+    assert "Upgrade" not in str(failed.value)

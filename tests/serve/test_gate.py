@@ -18,7 +18,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.exceptions import ConnectionClosed
 from websockets.server import ServerProtocol
 
-from streamrnn.serve import guards
+from streamrnn.serve import connect, guards
 from streamrnn.serve.allowance import Allowance
 from streamrnn.serve.gate import STRANGER_BYTES, Gate
 
@@ -224,3 +224,17 @@ def test_packages_whose_insides_are_guarded_have_upper_bounds_and_are_within_the
     assert {"uvicorn", "websockets", "starlette", "h11"} <= set(bounds)
     for package, bound in bounds.items():
         assert tuple(map(int, version(package).split(".")[:2])) < tuple(map(int, (bound + ".0").split(".")[:2]))
+
+
+def test_a_client_that_speaks_no_tls_or_trusts_nobody_is_told_what_to_do(running):
+    with running(certfile=CERTIFICATE) as server:
+        plain = f"ws://127.0.0.1:{server.port}"
+        with pytest.raises(ConnectionError, match="If the server has a certificate, its address begins with wss: wss:"):
+            connect(plain)
+        with pytest.raises(ConnectionError, match=r"must be signed for this name .* SSL_CERT_FILE=cert\.pem"):
+            connect(plain.replace("ws:", "wss:"))
+    with (
+        running() as server,
+        pytest.raises(ConnectionError, match="If the server has no certificate, its address begins with ws: ws:"),
+    ):
+        connect(f"wss://127.0.0.1:{server.port}")

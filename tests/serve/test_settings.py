@@ -1,7 +1,9 @@
 """Limits that make no sense are refused, and optional packages are named."""
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -28,6 +30,26 @@ def test_a_certificate_that_cannot_be_used_is_named(tmp_path, loudness):
         serve({"loudness": loudness}, ServerSettings(port=0, certfile=missing))
     with pytest.raises(ValueError, match=r"empty\.pem"):
         serve({"loudness": loudness}, ServerSettings(port=0, certfile=empty))
+    pem = Path(__file__).with_name("localhost.pem").read_text()
+    certificate, key, locked = (tmp_path / name for name in ("certificate.pem", "key.pem", "locked.pem"))
+    for block in re.findall(r"-----BEGIN .*?-----END [^\n]*\n", pem, re.DOTALL):
+        (certificate if "CERTIFICATE" in block else key).write_text(block)
+    encrypt = ["openssl", "pkey", "-in", key, "-out", locked, "-aes128", "-passout", "pass:secret"]
+    subprocess.run(encrypt, check=True, capture_output=True)
+    for keyfile, says in (
+        (None, r"certificate\.pem has no private key in it. Pass keyfile"),
+        (empty, r"empty\.pem has no private key"),
+        (locked, "the private key is encrypted"),
+        (missing, r"keyfile is .*missing\.pem, which cannot be read: No such file"),
+    ):
+        with pytest.raises((ValueError, FileNotFoundError), match=says):
+            serve({"loudness": loudness}, ServerSettings(port=0, certfile=certificate, keyfile=keyfile))
+
+
+@pytest.mark.parametrize("name", ["token_file", "resume_key_file"])
+def test_a_file_that_is_not_there_is_told_with_the_setting_that_names_it(tmp_path, loudness, name):
+    with pytest.raises(FileNotFoundError, match=rf"{name} is .*nothing, which cannot be read: No such file"):
+        make_app({"loudness": loudness}, ServerSettings(port=0, **{name: tmp_path / "nothing"}))
 
 
 def test_models_are_needed_and_have_names_of_their_own(loudness):

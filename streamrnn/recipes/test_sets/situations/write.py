@@ -20,6 +20,7 @@ from streamrnn.recipes.test_sets.situations.situation import RATE, Pools, Situat
 from streamrnn.recipes.test_sets.situations.spoken_words import SPOKEN_WORDS
 from streamrnn.recipes.test_sets.situations.with_speech import WITH_SPEECH
 from streamrnn.recipes.test_sets.situations.without_speech import WITHOUT_SPEECH
+from streamrnn.suggestions import did_you_mean
 
 SITUATIONS = (*WITHOUT_SPEECH, *WITH_SPEECH, *SPOKEN_WORDS)
 CONTENTS_COLUMNS = ["situation", "says", "compared"]
@@ -114,8 +115,9 @@ def read_pools(data: Sequence[Path], split: str) -> Pools:
 
 def _chosen(only: Collection[str]) -> list[Situation]:
     if unknown := set(only) - {situation.name for situation in SITUATIONS}:
-        known = ", ".join(situation.name for situation in SITUATIONS)
-        raise ValueError(f"There is no situation {', '.join(sorted(unknown))}; the situations are: {known}.")
+        names = [situation.name for situation in SITUATIONS]
+        meant, known = did_you_mean(min(unknown), names), ", ".join(names)
+        raise ValueError(f"There is no situation {', '.join(sorted(unknown))}.{meant} The situations are: {known}.")
     return [situation for situation in SITUATIONS if not only or situation.name in only]
 
 

@@ -1,0 +1,14 @@
+"""What somebody may have meant who mistyped a name."""
+
+import difflib
+from collections.abc import Iterable
+
+
+def did_you_mean(given: object, known: Iterable[str]) -> str:
+    """ " Did you mean 'vad'?", to go into an error message, for the known name that is closest; "" where none is."""
+    by_small = {name.lower(): name for name in known}
+    near = difflib.get_close_matches(str(given).lower(), by_small, 1)
+    return f" Did you mean {by_small[near[0]]!r}?" if near else ""
+
+
+__all__ = ["did_you_mean"]
