@@ -264,7 +264,7 @@ class ClientStream:
             case "event":
                 self._take_event(fields)
             case "levels":
-                start_s = fields["start_s"] + self._origin_samples / self._rate
+                start_s = round(fields["start_s"] + self._origin_samples / self._rate, 6)
                 self._levels.append(Levels(start_s, fields["frame_s"], np.array(fields["values"], np.float32)))
             case "progress":
                 self.advances += self._outbox.confirm(self._origin_samples + fields["received_samples"])
@@ -334,8 +334,10 @@ class ClientStream:
         if not self._origin_samples:
             return event
         shift_s = self._origin_samples / self._rate
-        end_s = None if event.end_s is None else event.end_s + shift_s
-        return replace(event, start_s=event.start_s + shift_s, end_s=end_s, decided_s=event.decided_s + shift_s)
+        # To a millionth, as those of the server are.
+        end_s = None if event.end_s is None else round(event.end_s + shift_s, 6)
+        start_s, decided_s = round(event.start_s + shift_s, 6), round(event.decided_s + shift_s, 6)
+        return replace(event, start_s=start_s, end_s=end_s, decided_s=decided_s)
 
     def _take_sound(self, message: bytes) -> None:
         # Numbers are floats, whatever the encoding of sound.
@@ -390,7 +392,7 @@ class ClientStream:
             self._sound.append(self.ready.missing(self._origin_samples, self._sound_samples))
             self._sound_samples += len(self._sound[-1])
         for start in self._open_speech.values():
-            end_s = max(start.start_s, self._origin_samples / self._rate)
+            end_s = max(start.start_s, round(self._origin_samples / self._rate, 6))
             self._events.append(start.ended(end_s))
         self._open_speech = {}
 

@@ -1,6 +1,7 @@
 """Streams that change over from another process to this one, and back, and what is told of all of them together."""
 
 import json
+import logging
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
@@ -13,6 +14,8 @@ from streamrnn.serve.settings import ServerSettings
 from streamrnn.serve.siblings import Siblings, merged
 from streamrnn.serve.store import Store
 from streamrnn.serve.storing import Storing
+
+logger = logging.getLogger(__name__)
 
 # A stored stream waits so much longer for its client than one in memory.
 SPARE_S = 5.0
@@ -83,14 +86,15 @@ class Crossing:
         Raises:
             ProtocolError: resume_failed; there is none, or it can't be gone on with.
         """
-        handover = await self._claimed(hello, resume)
+        handover, by = await self._claimed(hello, resume), "another worker"
         if handover is None and self._storing is not None and (data := await self._storing.read(resume.session)):
             # Nobody takes a stream over who may not have it.
             self._checked(data, hello, resume)
             if data := await self._storing.claim(resume.session):
-                handover = self._checked(data, hello, resume)
+                handover, by = self._checked(data, hello, resume), "the store"
         if handover is None:
             raise ProtocolError("resume_failed", "no stream waits with this session and secret. Begin anew.")
+        logger.info("a stream came over", extra={"model": handover.model, "by": by})
         return handover
 
     async def _claimed(self, hello: Hello, resume: Resume) -> Handover | None:

@@ -100,7 +100,8 @@ class Server:
             await dialect.end()
         with suppress(TimeoutError):
             async with asyncio.timeout(self.settings.shutdown_s):
-                await asyncio.gather(*map(self._send_home, self.connections))
+                homes = await asyncio.gather(*map(self._send_home, self.connections))
+                logger.info("ending: streams go on where their clients come next", extra={"streams": sum(homes)})
         await self._parted()
         await self.crossing.end()
         for session in list(self.sessions.values()):
@@ -288,7 +289,9 @@ class Server:
         except NotOurs as error:
             raise ProtocolError("resume_failed", f"{error} Begin anew.") from None
         handover.check(resume, hello)
-        return await self.restored(handover, hello, resume)
+        session = await self.restored(handover, hello, resume)
+        logger.info("a stream came over", extra={"model": session.engine.name, "by": "its client"})
+        return session
 
     async def restored(self, handover: Handover, hello: Hello, resume: Resume) -> Session:
         """A session that goes on with a stream of another server. Raises ProtocolError where it can't."""
@@ -358,13 +361,19 @@ class Server:
             if session.expires_at < now:
                 session.forget()
 
-    async def _send_home(self, connection: Connection) -> None:
+    async def _send_home(self, connection: Connection) -> bool:
+        """Whether it had a stream, which can go on elsewhere."""
         # Whoever is being given a stream may have it already, and does not know that it has to come along.
         if connection.is_asking:
             await connection.answered.wait()
-        with suppress(Exception):
+        is_known = connection.is_known
+        try:
             await connection.go(partial(sealed, key=self.resume_key))
+        except Exception as error:
+            is_known = False
+            logger.warning("a stream could not be handed over", extra={"reason": str(error) or type(error).__name__})
         connection.end(ProtocolError("shutting_down", "the server ends."))
+        return is_known
 
     async def _parted(self) -> None:
         for connection in self.connections:

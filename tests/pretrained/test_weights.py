@@ -119,7 +119,9 @@ def test_a_shipped_model_is_loaded_by_name(shipped_models, model):
 
 
 def test_an_unknown_name_is_answered_with_the_shipped_ones(shipped_models):
-    with pytest.raises(FileNotFoundError, match=r"no model 'vda'\. Shipped are: another, vad\. Pass one of these"):
+    with pytest.raises(
+        FileNotFoundError, match=r"no model 'vda'\. Did you mean 'vad'\? Shipped are: another, vad\. Pass one of these"
+    ):
         load("vda")
 
 

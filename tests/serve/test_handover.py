@@ -283,3 +283,17 @@ def test_a_state_of_a_model_with_other_weights_is_refused(running, talk, bursts,
         (error, *_), _, _ = client.ending()
         assert error["code"] == "resume_failed" and "fingerprint" in error["message"]
         assert not server.server.sessions
+
+
+def test_the_log_tells_of_streams_that_go_and_of_those_that_come(restarting, bursts, caplog):
+    caplog.set_level("INFO", "streamrnn.serve")
+    servers, restart = restarting()
+    with connect(servers[0].url, "loudness", 16_000) as client:
+        client.feed(bursts(0.5))
+        restart()
+        client.feed(bursts(0.5))
+        client.finish()
+    told = [(record.message, record.__dict__.get("streams"), record.__dict__.get("by")) for record in caplog.records]
+    assert told.index(("ending: streams go on where their clients come next", 1, None)) < told.index(
+        ("a stream came over", None, "its client")
+    )
