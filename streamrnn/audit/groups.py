@@ -44,10 +44,10 @@ def group_figures(
         replicates: how many bootstrap draws.
 
     Returns:
-        all (the figure of all these clips), groups: name -> figure, interval, clips, speakers, difference (to the
-        others), difference_interval, shown, smallest_shown, and speakers_to_show; worst: the group whose figure is
-        worst; spread: how much worse than the best one; shown: the groups whose difference is shown; without_group:
-        clips.
+        all (the figure of all these clips), groups: name -> figure, interval (None: all speakers are alike, so that
+        their spread is not known), clips, speakers, difference (to the others), difference_interval, shown,
+        smallest_shown, and speakers_to_show; worst: the group whose figure is worst; spread: how much worse than the
+        best one; shown: the groups whose difference is shown; without_group: clips.
 
     Raises:
         ValueError: there is one group alone, a group has fewer than 8 speakers, or a speaker is unknown.
@@ -82,7 +82,7 @@ def group_figures(
         smallest = DETECTABLE * float(np.nanstd(differences, ddof=1)) or None
         rows[name] = {
             "figure": float(observed[0, k]),
-            "interval": interval(draws[:, 0, k]),
+            "interval": interval(draws[:, 0, k]) if np.nanstd(draws[:, 0, k]) else None,
             "clips": clips[name],
             "speakers": len(who[name]),
             "difference": float(observed[0, k] - observed[1, k]),

@@ -1,11 +1,13 @@
 """What keyword models tell: which word they hear in a clip of one word."""
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from streamrnn.audio import AudioWarning
 from streamrnn.audit.telling import Floats, Told, answers_of
 from streamrnn.data import Clip
 from streamrnn.decisions import smooth_posteriors, word_classes
@@ -13,7 +15,7 @@ from streamrnn.decisions.keywords import UNKNOWN
 from streamrnn.evaluation.judging import require, scan_clip
 from streamrnn.models import Model
 
-SURE = 1e-6
+SURE, MOST_TOLD = 1e-6, 3
 
 
 class WordTeller:
@@ -30,11 +32,25 @@ class WordTeller:
         require(model, "keyword", "an audit of keywords", "a keyword model")
         self.model, self.labels = model, model.settings.labels
         self.smoothing = model.decision.smoothing_frames(model.frame_s)
+        self._others: set[str] = set()
+
+    def _warn(self, label: str) -> None:
+        """Once for each label that is no word, as long as they are few."""
+        if label in (*self.model.settings.words, UNKNOWN, *self._others) or len(self._others) == MOST_TOLD:
+            return
+        self._others.add(label)
+        warnings.warn(
+            f"{label!r} is none of the model's words and counts as {UNKNOWN!r}: right is that none of them is heard. "
+            "How well it is heard, only a model tells that knows it.",
+            AudioWarning,
+            stacklevel=3,
+        )
 
     def tell(self, clip: Clip) -> Told | None:
         if not clip.label:
             return None
         truth = self.labels.index(clip.label if clip.label in self.model.settings.words else UNKNOWN) - 1
+        self._warn(clip.label)
         smoothed = smooth_posteriors(scan_clip(self.model, clip), self.smoothing)
         highest, words = smoothed.max(axis=0), word_classes(self.labels)
         word = max(words, key=lambda each: highest[each])

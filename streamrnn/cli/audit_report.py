@@ -20,7 +20,7 @@ def group_table(report: dict[str, Any]) -> Table:
             name,
             str(row["clips"]),
             str(row["speakers"]),
-            f"{row['figure']:.4g} {between(row['interval'])}",
+            f"{row['figure']:.4g} {between(row['interval']) if row['interval'] else '(all speakers alike)'}",
             f"{row['difference']:+.4f} {between(row['difference_interval'])}{' *' if row['shown'] else ''}",
             "-" if row["smallest_shown"] is None else f"{row['smallest_shown']:.4f}",
         )
@@ -35,6 +35,12 @@ def _verdict(report: dict[str, Any]) -> str:
     needed = [row["speakers_to_show"] for row in report["groups"].values() if "speakers_to_show" in row]
     if needed:
         said += f" For --to-show a group would need {min(needed)} to {max(needed)} speakers."
+    if alike := [(name, row["speakers"]) for name, row in report["groups"].items() if not row["interval"]]:
+        name, speakers = min(alike, key=lambda one: one[1])
+        said += (
+            f" Where all speakers are alike, others may differ: {speakers} speakers, such as those of {name}, do not "
+            f"show that fewer than {min(1, 3 / speakers):.0%} of all are otherwise (95 %)."
+        )
     if report["without_group"]:
         said += f" {report['without_group']} recordings are of no group."
     return said

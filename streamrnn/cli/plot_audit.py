@@ -87,7 +87,8 @@ def _risk(panel: Any, report: dict[str, Any]) -> None:
 def _rows(panel: Any, report: dict[str, Any], value: str, bounds: str, colour: str) -> None:
     rows = list(report["groups"].items())[::-1]
     for height, (_, row) in enumerate(rows):
-        panel.plot(row[bounds], [height, height], color=colour, linewidth=2.5)
+        if row[bounds] is not None:
+            panel.plot(row[bounds], [height, height], color=colour, linewidth=2.5)
         panel.plot(row[value], height, "o", color=colour, markersize=9)
     panel.set_yticks(range(len(rows)), [f"{name}\n{row['speakers']} speakers" for name, row in rows])
     panel.set_ylim(-0.6, len(rows) - 0.4)

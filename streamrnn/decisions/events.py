@@ -65,6 +65,15 @@ class Event:
         told = {name: value for name, value in asdict(self).items() if value or name not in OPTIONAL}
         return {name: round(value, 6) if isinstance(value, float) else value for name, value in told.items()}
 
+    def later(self, by_s: float) -> "Event":
+        """The same event, so many seconds later; times are rounded to a millionth, as decoders round them."""
+        return replace(
+            self,
+            start_s=round(self.start_s + by_s, 6),
+            end_s=None if self.end_s is None else round(self.end_s + by_s, 6),
+            decided_s=round(self.decided_s + by_s, 6),
+        )
+
     def clipped(self, duration_s: float) -> "Event":
         """The same event with no time after `duration_s`, since the last block of a stream is padded."""
         return replace(

@@ -331,13 +331,7 @@ class ClientStream:
 
     def _shifted(self, event: Event) -> Event:
         """An event of the server's stream, in this stream's time."""
-        if not self._origin_samples:
-            return event
-        shift_s = self._origin_samples / self._rate
-        # To a millionth, as those of the server are.
-        end_s = None if event.end_s is None else round(event.end_s + shift_s, 6)
-        start_s, decided_s = round(event.start_s + shift_s, 6), round(event.decided_s + shift_s, 6)
-        return replace(event, start_s=start_s, end_s=end_s, decided_s=decided_s)
+        return event.later(self._origin_samples / self._rate) if self._origin_samples else event
 
     def _take_sound(self, message: bytes) -> None:
         # Numbers are floats, whatever the encoding of sound.

@@ -5,6 +5,7 @@ import pytest
 
 from streamrnn.audit.groups import group_figures, without_small
 from streamrnn.audit.words import ratio
+from streamrnn.cli.audit_report import group_table
 
 
 def answers(right: dict[str, float], speakers: int, clips: int = 20, seed: int = 0, spread: float = 0.05):
@@ -117,3 +118,11 @@ def test_one_group_few_speakers_and_unknown_ones_are_refused():
     sums, who, groups = answers({"a": 0.9, "b": 0.9}, 8)
     with pytest.raises(ValueError, match="3 of 320 clips have no speaker"):
         group_figures(sums, ["", "", "", *who[3:]], groups, ratio)
+
+
+def test_where_all_speakers_are_alike_their_spread_is_not_known():
+    found = group_figures(*answers({"a": 1.0, "b": 0.7}, speakers=10, spread=0.0), ratio)
+    assert found["groups"]["a"]["interval"] is None and found["groups"]["b"]["interval"] is not None
+    report = found | {"model": "m", "figure": "accuracy", "by": "label", "clips": 400}
+    table = group_table(report)
+    assert "10 speakers, such as those of a, do not show that fewer than 30% of all are otherwise" in table.caption

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from streamrnn.audio import AudioError, write_audio
+from streamrnn.audio import AudioError, AudioWarning, write_audio
 from streamrnn.audit.phonemes import PhonemeTeller
 from streamrnn.audit.sound import SoundTeller
 from streamrnn.audit.speech import SpeechTeller, speech_told
@@ -157,3 +157,12 @@ def test_as_many_speakers_as_can_be_are_drawn():
     clips = [Clip(Path(f"{n}.wav"), speaker="much" if n < 90 else f"s{n}") for n in range(100)]
     assert {clip.speaker for clip in drawn(clips, 11)} == {clip.speaker for clip in clips}
     assert drawn(clips, None) == clips and len(drawn(clips, 40)) == 40
+
+
+def test_labels_that_are_no_words_of_the_model_are_named_once(words, keywords_path):
+    teller = WordTeller(load(keywords_path), [])
+    clip = next(iter(clips_of([words], ())))
+    with pytest.warns(AudioWarning, match="'compass' is none of the model's words and counts as 'unknown'") as told:
+        for _ in range(3):
+            teller.tell(replace(clip, label="compass"))
+    assert len(told) == 1
