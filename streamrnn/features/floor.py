@@ -8,6 +8,9 @@ import jax.numpy as jnp
 from streamrnn.contract import Layer
 from streamrnn.shapes import Frames, State
 
+# Level of a mel band in a quiet room.
+QUIET_DB = -55.0
+
 
 class AboveFloor(Layer):
     """Appends how far each band stands above its own noise floor: decibels[batch, time, bands] -> [.., 2 bands].
@@ -60,4 +63,10 @@ class AboveFloor(Layer):
         return floor + jnp.where(heard, speed * above, 0), above
 
 
-__all__ = ["AboveFloor"]
+def scaled_levels(x: jax.Array) -> jax.Array:
+    """Decibels of mel bands, then decibels above their floors, each around 0 to 1 with a deviation of about 1."""
+    decibels, above = jnp.split(x, 2, axis=-1)
+    return jnp.concatenate([(decibels + 30) / 25, above / 15], axis=-1)
+
+
+__all__ = ["QUIET_DB", "AboveFloor", "scaled_levels"]

@@ -1,5 +1,6 @@
 """Keyword detection: one probability per word, every 20 ms."""
 
+import math
 from dataclasses import dataclass
 
 import jax
@@ -8,7 +9,7 @@ from flax import nnx
 
 from streamrnn.decisions import KeywordSettings
 from streamrnn.decisions.keywords import SILENCE, UNKNOWN
-from streamrnn.features import RunningNormalise, log_mel
+from streamrnn.features import QUIET_DB, AboveFloor, RunningNormalise, log_mel, scaled_levels
 from streamrnn.layers import Apply, CausalConv, Chain, Dense, Dropout, Lookahead, SpecAugment
 from streamrnn.models.cores import CoreSettings, core_layers
 from streamrnn.models.model import Model
@@ -35,8 +36,14 @@ class KeywordsSettings(CoreSettings):
     """Bands of the log-mel spectrum."""
     silence: float = 1e-8
     """Mel power (full scale 1) below which sound counts as silence: about the noise of 16 bits."""
-    memory_s: float = 3.0
-    """Memory of the running normalisation, in seconds, for level and colour of the sound."""
+    memory_s: float = 0.0
+    """Memory of the running normalisation, in seconds, for level and colour of the sound; 0: none, but each band's
+    height above its noise floor. A normalisation over seconds is deaf after a loud noise, and hears words where one
+    begins."""
+    floor_fall_s: float = 0.1
+    """Time constant, in seconds, with which a band's noise floor follows sound below it."""
+    floor_rise_s: float = 3.0
+    """Time constant, in seconds, with which a band's noise floor follows sound above it."""
     floor: float = 25.0
     """Variance, in squared decibels, below which the running normalisation no longer amplifies."""
     channels: tuple[int, int] = (96, 112)
@@ -58,7 +65,8 @@ class KeywordsSettings(CoreSettings):
 
 
 class Keywords(Model):
-    """Log-mel -> running normalisation -> two convolutions, down to 20 ms -> two GRU layers -> probabilities of labels.
+    """Log-mel and its height above the noise floor -> two convolutions, down to 20 ms -> core (two GRU layers) ->
+    probabilities of labels.
 
     Outputs are in the order of settings.labels and sum to 1. After Arik et al. 2017, "Convolutional recurrent neural
     networks for small-footprint keyword spotting", but causal.
@@ -87,17 +95,31 @@ class Keywords(Model):
 
 
 def _front_end(s: KeywordsSettings, rngs: nnx.Rngs) -> Chain:
-    return Chain(
-        *log_mel(s.sample_rate, s.window_samples, s.hop_samples, s.mels, amin=s.silence),
-        RunningNormalise(s.mels, round(s.memory_s * s.sample_rate / s.hop_samples), s.floor),
-        SpecAugment(s.mels, 2, s.mels // 6, 2, 12, rngs=rngs),
-    )
+    mel, frames_per_s = log_mel(s.sample_rate, s.window_samples, s.hop_samples, s.mels, amin=s.silence), _per_s(s)
+    if s.memory_s:
+        levels = [RunningNormalise(s.mels, round(s.memory_s * frames_per_s), s.floor)]
+    else:
+        fall, rise, silent_db = (
+            s.floor_fall_s * frames_per_s,
+            s.floor_rise_s * frames_per_s,
+            10 * math.log10(2 * s.silence),
+        )
+        levels = [AboveFloor(s.mels, fall, rise, QUIET_DB, silent_db), Apply(scaled_levels)]
+    return Chain(*mel, *levels, SpecAugment(_width(s), 2, s.mels // 6, 2, 12, rngs=rngs))
+
+
+def _per_s(s: KeywordsSettings) -> float:
+    return s.sample_rate / s.hop_samples
+
+
+def _width(s: KeywordsSettings) -> int:
+    return s.mels if s.memory_s else 2 * s.mels
 
 
 def _core(s: KeywordsSettings, rngs: nnx.Rngs) -> Chain:
     dtype, (first, second) = jnp.dtype(s.dtype), s.channels
     return Chain(
-        CausalConv(s.mels, first, 5, dtype=dtype, rngs=rngs),
+        CausalConv(_width(s), first, 5, dtype=dtype, rngs=rngs),
         Apply(jax.nn.relu),
         CausalConv(first, second, 5, stride=2, dtype=dtype, rngs=rngs),
         Apply(jax.nn.relu),

@@ -8,14 +8,11 @@ import jax.numpy as jnp
 from flax import nnx
 
 from streamrnn.decisions import PhraseSettings
-from streamrnn.features import AboveFloor, log_mel
+from streamrnn.features import QUIET_DB, AboveFloor, log_mel, scaled_levels
 from streamrnn.layers import Apply, CausalConv, Chain, Dense, Dropout, LayerNorm, Lookahead, SpecAugment
 from streamrnn.models.cores import CellName, recurrent_layer
 from streamrnn.models.model import Model
 from streamrnn.phonetics import PHONEMES
-
-# A quiet room in a band of the mel spectrum.
-QUIET_DB = -55.0
 
 
 @dataclass(frozen=True)
@@ -89,7 +86,7 @@ def speech_encoder(s: PhonemesSettings, rngs: nnx.Rngs) -> Chain:
     front_end = Chain(
         *log_mel(s.sample_rate, s.window_samples, s.hop_samples, s.mels, amin=s.silence),
         AboveFloor(s.mels, fall, rise, QUIET_DB, 10 * math.log10(2 * s.silence)),
-        Apply(_scaled),
+        Apply(scaled_levels),
         SpecAugment(2 * s.mels, 2, s.mels // 4, 2, s.masked_frames, rngs=rngs),
     )
     convolutions = Chain(
@@ -107,12 +104,6 @@ def speech_encoder(s: PhonemesSettings, rngs: nnx.Rngs) -> Chain:
     ]
     # The look-ahead is counted after the strides, in spectra of four hops, so it is always a whole number of frames.
     return Chain(front_end, convolutions, Lookahead(s.lookahead_frames), *recurrent)
-
-
-def _scaled(x: jax.Array) -> jax.Array:
-    """Decibels, then decibels above the floor, each around 0 with a deviation of about 1."""
-    decibels, above = jnp.split(x, 2, axis=-1)
-    return jnp.concatenate([(decibels + 30) / 25, above / 15], axis=-1)
 
 
 __all__ = ["Phonemes", "PhonemesSettings", "speech_encoder"]

@@ -8,13 +8,10 @@ import jax.numpy as jnp
 from flax import nnx
 
 from streamrnn.decisions import SpeechSettings
-from streamrnn.features import AboveFloor, RunningNormalise, log_mel
+from streamrnn.features import QUIET_DB, AboveFloor, RunningNormalise, log_mel, scaled_levels
 from streamrnn.layers import Apply, CausalConv, Chain, Dense, Lookahead
 from streamrnn.models.cores import CoreSettings, core_layers
 from streamrnn.models.model import Model
-
-# Level of a mel band in a quiet room.
-QUIET_DB = -55.0
 
 
 @dataclass(frozen=True)
@@ -72,7 +69,7 @@ class VoiceActivity(Model):
             fall, rise = s.floor_fall_s * frames_per_s, s.floor_rise_s * frames_per_s
             levels = [
                 AboveFloor(s.mels, fall, rise, QUIET_DB, 10 * math.log10(2 * s.silence)),
-                Apply(_scaled_with_height),
+                Apply(scaled_levels),
             ]
         else:
             levels = [Apply(_scaled)]
@@ -93,12 +90,6 @@ class VoiceActivity(Model):
 def _scaled(decibels: jax.Array) -> jax.Array:
     """Decibels of a mel band, from about -80 (silence) to 20, around 0 with a deviation of about 1."""
     return (decibels + 30) / 25
-
-
-def _scaled_with_height(x: jax.Array) -> jax.Array:
-    """Decibels, then decibels above the floor, each around 0 to 1 with a deviation of about 1."""
-    decibels, above = jnp.split(x, 2, axis=-1)
-    return jnp.concatenate([_scaled(decibels), above / 15], axis=-1)
 
 
 __all__ = ["VoiceActivity", "VoiceActivitySettings"]
