@@ -48,11 +48,13 @@ class Spoken:
         samples: int16[n].
         cells: what each cell of it holds (NOISE, SPEECH or UNKNOWN), int8[n // cell_samples].
         name: for messages.
+        label: a number of whoever draws, such as the class of a word.
     """
 
     samples: np.ndarray
     cells: np.ndarray
     name: str = ""
+    label: int = 0
 
 
 def trimmed(spoken: Spoken, cell_samples: int) -> Spoken:
@@ -60,7 +62,7 @@ def trimmed(spoken: Spoken, cell_samples: int) -> Spoken:
     margin, speech = TRIM_CELLS, np.flatnonzero(spoken.cells == SPEECH)
     first, last = max(0, speech[0] - margin), min(len(spoken.cells), speech[-1] + 1 + margin)
     samples = spoken.samples[first * cell_samples : last * cell_samples].copy()
-    return Spoken(samples, spoken.cells[first:last], spoken.name)
+    return Spoken(samples, spoken.cells[first:last], spoken.name, spoken.label)
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,8 @@ class LiveSettings:
     """Utterances that are whispered."""
     silent_share: float = 0.3
     """Scenes in which nobody speaks."""
+    begins_s: tuple[float, float] = (-3.0, 3.0)
+    """When the first utterance begins; below 0: it has begun already."""
     pause_s: float = 5.0
     """A pause of 1 to 10 s comes after so many seconds of talk, on average; the others are short (exponential, 0.3 s on
     average)."""
@@ -114,11 +118,14 @@ class LiveSettings:
 
 @dataclass(frozen=True)
 class LiveScene:
-    """A composed recording, float32[n] in [-1, 1]; its cells, int8[n // cell_samples]; the names of its utterances."""
+    """A composed recording, float32[n] in [-1, 1]; its cells, int8[n // cell_samples]; names of its utterances; and for
+    each its first cell of speech, the one after its last, and its label. They may lie before the scene or behind it.
+    """
 
     samples: np.ndarray
     cells: np.ndarray
     names: tuple[str, ...]
+    said: tuple[tuple[int, int, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -127,7 +134,7 @@ class LiveScenes:
 
     Attributes:
         speech: pools of utterances, each with the share of utterances drawn from it.
-        noise, music: recordings, int16[n].
+        noise, music: recordings, int16[n]; may be empty, and what is made up has their share then.
         rooms: impulse responses, float32[n]; may be empty.
         sample_rate: of all of them.
         cell_samples: samples per cell.
@@ -145,9 +152,9 @@ class LiveScenes:
     def draw(self, rng: np.random.Generator, cells: int) -> LiveScene:
         """One scene of so many cells; the same generator state gives the same scene."""
         s, n = self.settings, cells * self.cell_samples
-        talk, truth, names = np.zeros(n, np.float32), np.zeros(cells, np.int8), ()
+        talk, truth, names, said = np.zeros(n, np.float32), np.zeros(cells, np.int8), (), ()
         if rng.random() >= s.silent_share:
-            talk, truth, names = self._talk(rng, cells)
+            talk, truth, names, said = self._talk(rng, cells)
         background = self._background(rng, n)
         if names and rng.random() < s.colour_share:
             talk = coloured(rng, talk)
@@ -156,17 +163,21 @@ class LiveScenes:
         truth = self._audible(talk, background, truth)
         heard = (talk + background) * _factor(rng.uniform(*s.gain_db))
         samples, truth = self._on_the_line(rng, heard, truth)
-        return LiveScene(samples, truth, names)
+        return LiveScene(samples, truth, names, said)
 
-    def _talk(self, rng: np.random.Generator, cells: int) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
-        """Utterances and pauses, the first one begun already in every other scene."""
+    def _talk(
+        self, rng: np.random.Generator, cells: int
+    ) -> tuple[np.ndarray, np.ndarray, tuple[str, ...], tuple[tuple[int, int, int], ...]]:
+        """Utterances and pauses."""
         s, size = self.settings, self.cell_samples
-        line, truth, names = np.zeros(cells * size, np.float32), np.zeros(cells, np.int8), []
-        at = self._cells(rng.uniform(-3, 3))
+        line, truth, names, said = np.zeros(cells * size, np.float32), np.zeros(cells, np.int8), [], []
+        at = self._cells(rng.uniform(*s.begins_s))
         while at < cells:
-            samples, spoken, name = self._utterance(rng)
+            samples, spoken, voice = self._utterance(rng)
             if at + len(spoken) > 0:
-                names.append(name)
+                names.append(voice.name)
+                speech = np.flatnonzero(spoken == SPEECH).tolist() or [0]
+                said.append((at + speech[0], at + speech[-1] + 1, voice.label))
                 skipped = max(0, -at)
                 here = spoken[skipped : cells - at]
                 truth[at + skipped : at + skipped + len(here)] = here
@@ -175,9 +186,9 @@ class LiveScenes:
                 ]
             long = rng.random() < len(spoken) / self._cells(s.pause_s)
             at += len(spoken) + self._cells(rng.uniform(1, 10) if long else rng.exponential(0.3))
-        return line, truth, tuple(names)
+        return line, truth, tuple(names), tuple(said)
 
-    def _utterance(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, str]:
+    def _utterance(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, Spoken]:
         s, size = self.settings, self.cell_samples
         shares, pools = zip(*self.speech, strict=True)
         voice = pick(rng, pick_by_shares(rng, pools, shares))
@@ -193,7 +204,7 @@ class LiveScenes:
             samples, level_db = whispered(rng, samples), level_db - rng.uniform(3, 15)
         if rng.random() < s.far_share:
             level_db -= rng.uniform(6, 20)
-        return _at_level(samples, level_db, of=samples[spoken]), cells, voice.name
+        return _at_level(samples, level_db, of=samples[spoken]), cells, voice
 
     def _background(self, rng: np.random.Generator, n: int) -> np.ndarray:
         """The room's own noise, and what sounds over it, each with its beginning, course and end."""
@@ -216,6 +227,8 @@ class LiveScenes:
     def _sound(self, rng: np.random.Generator, n: int) -> np.ndarray:
         """A background of any kind: recorded noise or music, or one that is made up."""
         kind = BACKGROUNDS[int(rng.choice(len(BACKGROUNDS), p=BACKGROUND_SHARES))]
+        if kind in ("noise", "music") and not (self.noise if kind == "noise" else self.music):
+            kind = "textures" if kind == "noise" else "melodies"
         if kind in ("noise", "music"):
             s, pool = self.settings, self.noise if kind == "noise" else self.music
             sound = recorded_background(rng, _as_float(pick(rng, pool)), n, s.background_speed, s.speed_share)

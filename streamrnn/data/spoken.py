@@ -214,7 +214,7 @@ class Strings:
             word = self._varied(rng, word)
             begins, ends = word.spans[0]
             start = max(0, end + round(self._gap_s(rng) * self.sample_rate) - begins) if len(line) else 0
-            longer = laid_over(line, _faded(_levelled(rng, word.samples), fade), start)
+            longer = laid_over(line, faded(_levelled(rng, word.samples), fade), start)
             if len(line) and len(longer) > longest_samples:
                 break
             line = longer
@@ -327,20 +327,21 @@ def _levelled(rng: np.random.Generator, samples: np.ndarray) -> np.ndarray:
     return mixing.gain(samples * np.float32(STRING_LEVEL / rms), rng.normal(0, 2))
 
 
-def _faded(samples: np.ndarray, fade_samples: int) -> np.ndarray:
-    """Faded in and out, so that no click marks the end of a recording."""
+def faded(samples: np.ndarray, fade_samples: int) -> np.ndarray:
+    """int16[n] or float32[n] faded in and out, float32[n], so that no click marks the end of a recording."""
     fade = min(fade_samples, len(samples) // 2)
     ramp = np.linspace(0, 1, fade, dtype=np.float32)
-    faded = np.array(samples, np.float32)
-    faded[:fade] *= ramp
-    faded[len(faded) - fade :] *= ramp[::-1]
-    return faded
+    softened = np.array(as_samples(samples), np.float32)
+    softened[:fade] *= ramp
+    softened[len(softened) - fade :] *= ramp[::-1]
+    return softened
 
 
 __all__ = [
     "Spoken",
     "StringSettings",
     "Strings",
+    "faded",
     "laid_over",
     "single_words",
     "spoken_ids",

@@ -5,7 +5,7 @@ Means over a batch are returned as a `Mean`, whose `value` is the scalar, so tha
 
 from streamrnn.losses.alignment import ctc_loss
 from streamrnn.losses.frames import frame_binary_cross_entropy, frame_cross_entropy
-from streamrnn.losses.keywords import max_pooling_loss
+from streamrnn.losses.keywords import max_pooling_loss, spotting_loss
 from streamrnn.losses.loudness import disturbance_loss
 from streamrnn.losses.mean import Mean
 from streamrnn.losses.quantiles import pinball_loss
@@ -32,6 +32,7 @@ __all__ = [
     "multi_resolution_stft_loss",
     "pinball_loss",
     "si_sdr_loss",
+    "spotting_loss",
     "stream_binary_cross_entropy",
     "stream_cross_entropy",
     "transducer_loss",

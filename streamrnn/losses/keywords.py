@@ -1,4 +1,4 @@
-"""Max-pooling loss: one label per clip, taken from its most confident frame."""
+"""Max-pooling losses: one label per clip, or per place in running sound, taken from its most confident frame."""
 
 import math
 
@@ -11,6 +11,8 @@ from streamrnn.losses.mean import Mean
 
 # Finite, unlike -inf, so that the difference of two is not NaN.
 LOG_ZERO = -1e30
+# Of each row, the frames that come closest to a false alarm.
+HARD_FRAMES = 5
 
 
 def max_pooling_loss(
@@ -59,6 +61,69 @@ def max_pooling_loss(
     return Mean.of(losses, jnp.any(weights > 0, axis=1).astype(losses.dtype))
 
 
+def spotting_loss(
+    logits: Float[jax.Array, "batch time classes"],
+    labels: Int[jax.Array, "batch words"],
+    places: Bool[jax.Array, "batch words time"],
+    weights: Float[jax.Array, "batch time"],
+    quiet: Bool[jax.Array, "batch time"],
+    smoothing_frames: int,
+    label_smoothing: float = 0.0,
+    detection_share: float = 0.0,
+    hardness: float = 1.0,
+) -> Mean:
+    """Loss of a word per word said in running sound, and of all that is none per row, added up.
+
+        said  = max_pooling_loss of each word over the frames of its place
+        alarm = -log(p[silence] + p[unknown]), times the weight of the frame
+        none  = mean of alarm, -log p[silence] in its place where nobody speaks, + hardness x mean of the five highest
+
+    So the frames between words have a gradient, too, above all the few that come closest to a false alarm.
+
+    Source: see max_pooling_loss and wake_loss.
+
+    Args:
+        logits: class 0 is silence, class 1 unknown words.
+        labels: class of each word, from 1 on.
+        places: the frames in which each word may be decided; all False: there is none. Smoothing includes the
+            frames before a place; before the row all posteriors are 0.
+        weights: how sure it is that a frame decides no word, 0 where a word may be.
+        quiet: frames in which nobody speaks.
+        smoothing_frames, label_smoothing, detection_share: see max_pooling_loss; words of class 1 have no share of
+            detection.
+        hardness: weight of the highest frames.
+
+    Raises:
+        ValueError: there are fewer than two words, or smoothing_frames is below 1.
+    """
+    _check(logits.shape[-1], smoothing_frames)
+    log_p = jax.nn.log_softmax(logits.astype(jnp.float32))
+    there = jnp.any(places, axis=-1)
+    scores = _log_pooled_in(log_p, places, smoothing_frames)
+    classes = jnp.where(there, labels, 1)
+    compared = cross_entropy(scores[..., 1:], classes - 1, label_smoothing)
+    own = jnp.take_along_axis(scores, classes[..., None], axis=-1)[..., 0] - math.log(smoothing_frames)
+    share = jnp.where(classes > 1, detection_share, 0.0)
+    said = jnp.where(there, (1 - share) * compared - share * own, 0.0)
+    alarm = -jnp.logaddexp(log_p[..., 0], log_p[..., 1]) * weights
+    everywhere = weighted_mean(jnp.where(quiet, -log_p[..., 0] * weights, alarm), jnp.ones_like(weights), axis=1)
+    hardest = jnp.mean(jax.lax.top_k(alarm, min(HARD_FRAMES, alarm.shape[-1]))[0], axis=-1)
+    none = everywhere + hardness * hardest
+    return Mean((jnp.sum(said), jnp.sum(none)), (jnp.sum(there, dtype=jnp.float32), jnp.float32(none.shape[0])))
+
+
+def _log_pooled_in(
+    log_p: Float[jax.Array, "batch time classes"], places: Bool[jax.Array, "batch words time"], smoothing_frames: int
+) -> Float[jax.Array, "batch words classes"]:
+    """log s[c] in each place, without the constant log(smoothing_frames)."""
+    peak = jax.lax.stop_gradient(jnp.max(log_p, axis=1, keepdims=True))
+    window, before = (1, smoothing_frames, 1), ((0, 0), (smoothing_frames - 1, 0), (0, 0))
+    smoothed = jax.lax.reduce_window(jnp.exp(log_p - peak), 0.0, jax.lax.add, window, (1, 1, 1), before)
+    smoothed = jnp.log(jnp.maximum(smoothed, jnp.finfo(smoothed.dtype).tiny)) + peak
+    best = jnp.max(jnp.where(places[..., None], smoothed[:, None], LOG_ZERO), axis=2)
+    return jnp.where(jnp.any(places, axis=-1)[..., None], best, 0.0)
+
+
 def _log_posteriors(
     logits: Float[jax.Array, "batch time classes"], heard: Bool[jax.Array, "batch time"]
 ) -> Float[jax.Array, "batch time classes"]:
@@ -90,4 +155,4 @@ def _check(classes: int, smoothing_frames: int) -> None:
         raise ValueError(f"max_pooling_loss got smoothing_frames {smoothing_frames}; pass 1 (no smoothing) or more.")
 
 
-__all__ = ["max_pooling_loss"]
+__all__ = ["max_pooling_loss", "spotting_loss"]

@@ -1,9 +1,9 @@
-"""Training of keyword models on clips of single words, augmented at every draw."""
+"""Training of keyword models on clips of single words, changed at every draw, alone and in running sound."""
 
 import dataclasses
 import warnings
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -18,9 +18,10 @@ from streamrnn.audio import AudioWarning
 from streamrnn.contract import aligned
 from streamrnn.data import prefetch, read_clips
 from streamrnn.data.augment import Augment, AugmentSettings
-from streamrnn.data.clips import Clip, named, pick, pick_balanced
+from streamrnn.data.clips import Clip, named, pick
 from streamrnn.data.labels import warn_of_other_labels
 from streamrnn.data.layouts import find_folders
+from streamrnn.data.live_scenes import LiveScenes
 from streamrnn.data.recordings import (
     Recordings,
     held_out,
@@ -29,14 +30,18 @@ from streamrnn.data.recordings import (
     rooms_of,
     sounds_of,
 )
-from streamrnn.decisions import clip_class
+from streamrnn.data.word_rows import FIRST_WORD, RUNNING, utterances_of
+from streamrnn.decisions import clip_class, peak_scores, smooth_posteriors
 from streamrnn.decisions.keywords import SILENCE, UNKNOWN
 from streamrnn.learning import TrainingSettings
-from streamrnn.losses import Mean, max_pooling_loss
+from streamrnn.losses import max_pooling_loss, spotting_loss
 from streamrnn.models import Keywords, KeywordsSettings
+from streamrnn.recipes.keyword_rows import ClipSource, RunningRows, clip_batch, placed
 from streamrnn.recipes.recipe import outputs
+from streamrnn.recipes.wake import threshold_for
 
 VALIDATION_BATCH = 100
+RUNNING_VALIDATION_ROWS, RUNNING_VALIDATION_S, RUNNING_TOGETHER = 90, 20.0, 15
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,12 @@ class KeywordsTraining:
     augment: AugmentSettings = field(default_factory=lambda: AugmentSettings(speed=(0.85, 1.15)))
     batch_size: int = 64
     """Clips per update."""
+    running_s: float = 4.0
+    """Seconds of running sound in each row, after its clip: words, talk, pauses, and sounds that begin and end. 0:
+    clips alone, which leaves a model easily deceived between words. Private training draws clips alone."""
+    reset_share: float = 0.5
+    """Share of rows of running sound that begin with a clip and a fresh state. The others are running sound from the
+    beginning and go on with the state of an earlier row."""
     duration_s: float = 1.24
     """Length of clips. From much longer recordings the loudest part is taken if they are words, else any part."""
     unknown_share: float = 0.1
@@ -68,6 +79,9 @@ class KeywordsTraining:
     """Label smoothing: share of each label that is spread over all classes."""
     detection_share: float = 0.2
     """Share of the loss for high scores; the rest is for the choice of the word."""
+    max_alarms_per_hour: float = 10.0
+    """False alarms per hour of running sound at which words found are counted in validation. The model's threshold is
+    the lowest one, from 0.5 on, that raises no more."""
     exclude: tuple[str, ...] = ()
     """Names of recordings to leave out, such as those with wrong labels."""
     workers: int = field(default=2, metadata={"identity": False})
@@ -77,11 +91,21 @@ class KeywordsTraining:
         for name in ("batch_size", "workers"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1.")
-        for name in ("unknown_share", "silence_share", "cold_share", "label_smoothing", "detection_share"):
+        for name in (
+            "unknown_share",
+            "silence_share",
+            "cold_share",
+            "label_smoothing",
+            "detection_share",
+            "reset_share",
+        ):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be from 0 to 1.")
         if self.unknown_share + self.silence_share >= 1:
             raise ValueError("unknown_share + silence_share leave no share for words; together they must be below 1.")
+        if not self.running_s >= 0 or not self.max_alarms_per_hour > 0:
+            told = f"running_s is {self.running_s} and max_alarms_per_hour {self.max_alarms_per_hour}"
+            raise ValueError(f"{told}; they must be 0 or above, and above 0.")
         if self.frames < 1:
             raise ValueError(f"duration_s is {self.duration_s}; a clip needs one frame or more.")
 
@@ -90,9 +114,16 @@ class KeywordsTraining:
         """Input frames per clip: an even number."""
         return round(self.duration_s * self.model.sample_rate / self.model.hop_samples / 2) * 2
 
+    @property
+    def running_frames(self) -> int:
+        """Input frames of running sound per row: an even number, 0 in private training."""
+        seconds = 0.0 if self.training.private else self.running_s
+        return round(seconds * self.model.sample_rate / self.model.hop_samples / 2) * 2
+
 
 class KeywordsRecipe:
-    """Max-pooling loss on single words; validated by accuracy on clips of the valid split.
+    """Max-pooling loss on words, in clips and in running sound; validated by the mean of two shares of the valid split:
+    clips named right, and words found in running sound at so many false alarms.
 
     Args:
         data: folders of recordings, or folders of such folders, in any layout of data.layouts. Those named noise*,
@@ -122,13 +153,21 @@ class KeywordsRecipe:
         return Keywords(self.settings.model, rngs=rngs)
 
     def batches(self, start: int, stop: int) -> Iterator[dict[str, Any]]:
-        """samples float32[batch, frames, hop], labels int32[batch], weights float32[batch, frames / 2], names."""
+        """Rows: samples float32[batch, frames, hop]; labels int32[batch, words], places bool[batch, words, frames / 2],
+        weights float32[batch, frames / 2] and quiet bool[batch, frames / 2], see spotting_loss; reset bool[batch];
+        names. Truth is as late as the model's outputs.
+
+        Without running sound: samples; labels int32[batch]; weights; names.
+        """
         source, s = self._source, self.settings
+        rows = self._running("train", source) if s.running_frames else None
 
         def make(step: int) -> dict[str, Any]:
             rng = np.random.default_rng([self.training.seed, step])
+            if rows is not None:
+                return rows.batch(rng)
             drawn = [source.draw(rng) for _ in range(s.batch_size)]
-            return _batch([(clip, label) for clip, label, _ in drawn], s) | {"names": [name for *_, name in drawn]}
+            return clip_batch([(clip, label) for clip, label, _ in drawn], s) | {"names": [name for *_, name in drawn]}
 
         return prefetch(make, start, stop, s.workers)
 
@@ -161,20 +200,32 @@ class KeywordsRecipe:
             made = [self._source.row(rng, *pick(rng, units[number])) for number in chosen]
             made += [self._source.silence(rng) for _ in range(silent)]
             padding = [(np.zeros(0, np.float32), 0)] * (rows - len(made))
-            return _batch([*made, *padding], s) | {"drawn": np.arange(rows) < len(made)}
+            return clip_batch([*made, *padding], s) | {"drawn": np.arange(rows) < len(made)}
 
         return prefetch(make, start, stop, s.workers)
 
-    def loss(self, model: Keywords, batch: dict[str, jax.Array]) -> Mean:
-        """Max-pooling loss, in nats per clip."""
+    @property
+    def initial_carry(self) -> Callable[[Keywords, dict[str, jax.Array]], Any] | None:
+        """The state of fresh streams; None without running sound: clips carry nothing."""
+        if not self.settings.running_frames:
+            return None
+        return lambda model, batch: model.init_state(len(batch["samples"]))
+
+    def loss(self, model: Keywords, batch: dict[str, jax.Array], carry: Any = None) -> Any:
+        """(spotting_loss, state); of clips alone max_pooling_loss, in nats per clip."""
         s, smoothing = self.settings, model.decision.smoothing_frames(model.frame_s)
-        logits = aligned(model, batch["samples"])
-        return max_pooling_loss(
-            logits, batch["labels"], batch["weights"], smoothing, s.label_smoothing, s.detection_share
-        )
+        shares = s.label_smoothing, s.detection_share
+        if "places" not in batch:
+            logits = aligned(model, batch["samples"])
+            return max_pooling_loss(logits, batch["labels"], batch["weights"], smoothing, *shares)
+        carry, logits = model.scan(carry, batch["samples"])
+        truth = (batch[name] for name in ("labels", "places", "weights", "quiet"))
+        return spotting_loss(logits, *truth, smoothing, *shares), carry
 
     def validate(self, model: Keywords) -> float:
-        """Accuracy on the valid split: clips of words and, if the same folders have any, of unknown words."""
+        """The mean of two shares: clips named right, and words of running sound found at `max_alarms_per_hour`; without
+        running sound, the former. Clips are those of words and, if the same folders have any, of unknown words.
+        """
         smoothing = model.decision.smoothing_frames(model.frame_s)
         right = []
         for batch in self._validation:
@@ -182,10 +233,68 @@ class KeywordsRecipe:
             for y, label, weights in zip(posteriors, batch["labels"], batch["weights"], strict=True):
                 heard = y[: int(weights.sum())]
                 right.append(clip_class(heard, smoothing)[0] == label)
-        return float(np.mean(right))
+        if not self.settings.running_frames:
+            return float(np.mean(right))
+        said, alarms, hours = self._heard_running(model)
+        threshold = threshold_for(alarms, hours, self.settings.max_alarms_per_hour)
+        found = np.mean(np.array(said) >= threshold) if said else 0.0
+        return float(np.mean(right) + found) / 2
+
+    def finish(self, model: Keywords) -> None:
+        """Sets the threshold: see max_alarms_per_hour."""
+        if self.settings.running_frames:
+            _, alarms, hours = self._heard_running(model)
+            threshold = threshold_for(alarms, hours, self.settings.max_alarms_per_hour)
+            model.decision = dataclasses.replace(model.decision, threshold=round(threshold, 3))
+
+    def _heard_running(self, model: Keywords) -> tuple[list[float], list[float], float]:
+        """Of the running sound of split valid: scores of the words said, of false alarms, highest first, and hours."""
+        decision, frame_s = model.decision, model.frame_s
+        smoothing, refractory = decision.smoothing_frames(frame_s), decision.refractory_frames(frame_s)
+        said: list[float] = []
+        alarms: list[float] = []
+        for batch in self._running_validation:
+            posteriors = np.asarray(jax.nn.softmax(outputs(model, jnp.asarray(batch["samples"]))))
+            for row, y in enumerate(posteriors):
+                scores = smooth_posteriors(y, smoothing)
+                for label, place in zip(batch["labels"][row], batch["places"][row], strict=True):
+                    if label >= FIRST_WORD:
+                        said.append(float(scores[place, label].max()))
+                elsewhere = np.where(batch["weights"][row] > 0, scores[:, FIRST_WORD:].max(axis=1), 0)
+                alarms += peak_scores(elsewhere, refractory)
+        hours = sum(batch["weights"].size for batch in self._running_validation) * frame_s / 3600
+        return said, sorted(alarms, reverse=True), hours
 
     @cached_property
-    def _source(self) -> "_Source":
+    def _running_validation(self) -> list[dict[str, Any]]:
+        """Running sound of split valid, always the same: 90 rows of 20 s."""
+        m, rng = self.settings.model, np.random.default_rng(1)
+        rows = self._running("valid", None)
+        hops = round(RUNNING_VALIDATION_S * m.sample_rate / m.hop_samples / 2) * 2
+        drawn = [rows.row(rng, hops, ends_open=False) for _ in range(RUNNING_VALIDATION_ROWS)]
+        parts = [drawn[i : i + RUNNING_TOGETHER] for i in range(0, len(drawn), RUNNING_TOGETHER)]
+        return [placed(part, late_frames=0, hop_samples=m.hop_samples) for part in parts]
+
+    def _running(self, split: str, clips: ClipSource | None) -> RunningRows:
+        m, found = self.settings.model, self.recordings
+        folders = [of_split(clips, split) for clips in (self._clips.words, self._clips.near)]
+        folders = [[*folders[0], *folders[1]]] + [
+            of_split(clips, split) for clips in found.speech.values() if not any(c.label in m.words for c in clips)
+        ]
+        rooms = rooms_of(of_split(found.rooms, split), m.sample_rate)
+        scenes = LiveScenes(
+            speech=utterances_of(folders, m.words, m.hop_samples, m.sample_rate),
+            noise=sounds_of(of_split(found.noise, split), m.sample_rate),
+            music=sounds_of(of_split(found.music, split), m.sample_rate),
+            rooms=[room.astype(np.float32) / 32768 for room in rooms],
+            sample_rate=m.sample_rate,
+            cell_samples=m.hop_samples,
+            settings=RUNNING,
+        )
+        return RunningRows(scenes, clips, self.settings)
+
+    @cached_property
+    def _source(self) -> ClipSource:
         rate, found = self.settings.model.sample_rate, self.recordings
         noise, music = (sounds_of(of_split(clips, "train"), rate) for clips in (found.noise, found.music))
         rooms = rooms_of(of_split(found.rooms, "train"), rate)
@@ -194,7 +303,7 @@ class KeywordsRecipe:
         folders = (of_split([c for c in clips if c.label not in by_word], "train") for clips in found.speech.values())
         unknown = [read_clips(clips, rate) for clips in folders if clips]
         voices = [samples for clips in unknown for _, samples in clips]
-        return _Source(
+        return ClipSource(
             words=list(by_word.values()),
             unknown=unknown,
             backgrounds=noise + music,
@@ -230,7 +339,7 @@ class KeywordsRecipe:
         # In training, a clip labelled "silence" is an unknown word, and so it is here.
         index = {word: m.labels.index(word) for word in m.words}
         clips = [(s.astype(np.float32) / 32768, index.get(clip.label, 1)) for clip, s in part]
-        return _batch(clips, dataclasses.replace(self.settings, duration_s=frames * m.hop_samples / m.sample_rate))
+        return clip_batch(clips, dataclasses.replace(self.settings, duration_s=frames * m.hop_samples / m.sample_rate))
 
     def _require_words(self) -> None:
         there = {clip.label for clip in of_split(self._clips.words, "train")}
@@ -264,85 +373,6 @@ class _Clips:
             for clip in clips:
                 (sorted_clips.words if clip.label in words else others).append(clip)
         return cls(held_out(sorted_clips.words), sorted_clips.near, sorted_clips.far)
-
-
-@dataclass(frozen=True)
-class _Source:
-    """Draws clips: words uniformly, unknown words (of each folder) and silence by their shares."""
-
-    words: list[list[tuple[Clip, np.ndarray]]]
-    unknown: list[list[tuple[Clip, np.ndarray]]]
-    backgrounds: Sequence[np.ndarray]
-    augment: Augment
-    settings: KeywordsTraining
-
-    def draw(self, rng: np.random.Generator) -> tuple[np.ndarray, int, str]:
-        """(float32[n] in [-1, 1] with n <= length, class, name of the recording)."""
-        s, drawn = self.settings, rng.random()
-        length = s.frames * s.model.hop_samples
-        if drawn < s.silence_share:
-            return self._silence(rng, length), 0, "silence"
-        if drawn < s.silence_share + s.unknown_share and self.unknown:
-            clip, samples = pick(rng, pick_balanced(rng, self.unknown))
-            return self._heard(rng, _part(rng, samples, length), length), 1, str(clip.path)
-        word = int(rng.integers(len(self.words)))
-        clip, samples = pick(rng, self.words[word])
-        return self._heard(rng, _loudest(samples, length), length), word + 2, str(clip.path)
-
-    def row(self, rng: np.random.Generator, clip: Clip, samples: np.ndarray) -> tuple[np.ndarray, int]:
-        """(float32[n] in [-1, 1], class) of a clip, changed at random."""
-        s = self.settings
-        length, is_word = s.frames * s.model.hop_samples, clip.label in s.model.words
-        part = _loudest(samples, length) if is_word else _part(rng, samples, length)
-        return self._heard(rng, part, length), s.model.words.index(clip.label) + 2 if is_word else 1
-
-    def silence(self, rng: np.random.Generator) -> tuple[np.ndarray, int]:
-        """The same of sound without a word."""
-        return self._silence(rng, self.settings.frames * self.settings.model.hop_samples), 0
-
-    def _heard(self, rng: np.random.Generator, clip: np.ndarray, length: int) -> np.ndarray:
-        if rng.random() < self.settings.cold_share:
-            return self.augment(rng, clip)[:length]
-        return self.augment(rng, clip, length)
-
-    def _silence(self, rng: np.random.Generator, length: int) -> np.ndarray:
-        if rng.random() < 0.1:
-            return np.zeros(length, np.float32)
-        if not self.backgrounds:
-            return self.augment(rng, np.zeros(length, np.float32), length)
-        background = pick(rng, self.backgrounds)
-        start = int(rng.integers(max(1, len(background) - length + 1)))
-        return self.augment(rng, background[start : start + length], length)
-
-
-def _part(rng: np.random.Generator, samples: np.ndarray, length: int) -> np.ndarray:
-    """A random part of samples[n] of that length, if they are too long to fit at any speed."""
-    if len(samples) <= 1.25 * length:
-        return samples
-    start = int(rng.integers(len(samples) - length + 1))
-    return samples[start : start + length]
-
-
-def _loudest(samples: np.ndarray, length: int) -> np.ndarray:
-    """The part of samples[n] of that length with the most energy, if they are too long to fit at any speed."""
-    if len(samples) <= 1.25 * length:
-        return samples
-    energy = np.concatenate([[0.0], np.cumsum(np.square(samples, dtype=np.float64))])
-    start = int(np.argmax(energy[length:] - energy[:-length]))
-    return samples[start : start + length]
-
-
-def _batch(clips: Sequence[tuple[np.ndarray, int]], settings: KeywordsTraining) -> dict[str, np.ndarray]:
-    """Clips as a batch, padded with zeros; weights are 1 in the frames of the clip, else 0."""
-    frames, hop = settings.frames, settings.model.hop_samples
-    samples = np.zeros((len(clips), frames * hop), np.float32)
-    weights = np.zeros((len(clips), frames // 2), np.float32)
-    for row, (clip, _) in enumerate(clips):
-        clip = clip[: frames * hop]
-        samples[row, : len(clip)] = clip
-        weights[row, : max(1, -(-len(clip) // (2 * hop)))] = 1
-    labels = np.array([label for _, label in clips], np.int32)
-    return {"samples": samples.reshape(len(clips), frames, hop), "labels": labels, "weights": weights}
 
 
 def _labels(found: Recordings, folders: Sequence[Path]) -> tuple[str, ...]:

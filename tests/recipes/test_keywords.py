@@ -15,7 +15,8 @@ from streamrnn.learning import TrainingSettings
 from streamrnn.learning.privacy import sampled_epsilon
 from streamrnn.models import Keywords, KeywordsSettings
 from streamrnn.recipes import KeywordsRecipe, Recipe
-from streamrnn.recipes.keywords import KeywordsTraining, _loudest, _part
+from streamrnn.recipes.keyword_rows import loudest, part_of
+from streamrnn.recipes.keywords import KeywordsTraining
 from streamrnn.recipes.recipe import Drawing
 from streamrnn.recipes.train import PRIVACY, train
 
@@ -123,7 +124,7 @@ def test_a_batch_depends_on_its_step_and_the_seed_alone(data):
     assert (first["samples"] != second["samples"]).any()
 
 
-def test_clips_longer_than_their_place_are_heard_in_part(data):
+def test_clips_longer_than_their_place_are_heard_inpart_of(data):
     (batch,) = KeywordsRecipe([data], dataclasses.replace(SETTINGS, duration_s=0.2)).batches(0, 1)
     assert batch["samples"].shape == (16, 8, 50)
 
@@ -131,10 +132,10 @@ def test_clips_longer_than_their_place_are_heard_in_part(data):
 def test_of_a_long_clip_of_a_word_the_loudest_part_is_heard_and_of_others_any():
     clip = np.zeros(3000, np.int16)
     clip[2000:2400] = 9000
-    assert np.count_nonzero(_loudest(clip, 500)) == 400
+    assert np.count_nonzero(loudest(clip, 500)) == 400
     rng = np.random.default_rng(0)
-    assert len({np.count_nonzero(_part(rng, clip, 500)) for _ in range(20)}) > 1
-    assert len(_loudest(clip[:600], 500)) == len(_part(rng, clip[:600], 500)) == 600
+    assert len({np.count_nonzero(part_of(rng, clip, 500)) for _ in range(20)}) > 1
+    assert len(loudest(clip[:600], 500)) == len(part_of(rng, clip[:600], 500)) == 600
 
 
 def test_without_recordings_of_noise_silence_is_made_of_noise_as_the_words_are(tmp_path):

@@ -1,0 +1,157 @@
+"""Rows that keyword models are trained on: clips of single words, changed at each draw, then running sound."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from streamrnn.data.augment import Augment
+from streamrnn.data.clips import Clip, pick, pick_balanced
+from streamrnn.data.live_scenes import LiveScenes
+from streamrnn.data.word_rows import MOST_WORDS, WordRow, after_clip, word_row
+
+if TYPE_CHECKING:
+    from streamrnn.recipes.keywords import KeywordsTraining
+
+
+@dataclass(frozen=True)
+class ClipSource:
+    """Draws clips: words uniformly, unknown words (of each folder) and silence by their shares."""
+
+    words: list[list[tuple[Clip, np.ndarray]]]
+    unknown: list[list[tuple[Clip, np.ndarray]]]
+    backgrounds: Sequence[np.ndarray]
+    augment: Augment
+    settings: "KeywordsTraining"
+
+    def draw(self, rng: np.random.Generator) -> tuple[np.ndarray, int, str]:
+        """(float32[n] in [-1, 1] with n <= length, class, name of the recording)."""
+        s, drawn = self.settings, rng.random()
+        length = s.frames * s.model.hop_samples
+        if drawn < s.silence_share:
+            return self._silence(rng, length), 0, "silence"
+        if drawn < s.silence_share + s.unknown_share and self.unknown:
+            clip, samples = pick(rng, pick_balanced(rng, self.unknown))
+            return self._heard(rng, part_of(rng, samples, length), length), 1, str(clip.path)
+        word = int(rng.integers(len(self.words)))
+        clip, samples = pick(rng, self.words[word])
+        return self._heard(rng, loudest(samples, length), length), word + 2, str(clip.path)
+
+    def row(self, rng: np.random.Generator, clip: Clip, samples: np.ndarray) -> tuple[np.ndarray, int]:
+        """(float32[n] in [-1, 1], class) of a clip, changed at random."""
+        s = self.settings
+        length, is_word = s.frames * s.model.hop_samples, clip.label in s.model.words
+        part = loudest(samples, length) if is_word else part_of(rng, samples, length)
+        return self._heard(rng, part, length), s.model.words.index(clip.label) + 2 if is_word else 1
+
+    def silence(self, rng: np.random.Generator) -> tuple[np.ndarray, int]:
+        """The same of sound without a word."""
+        return self._silence(rng, self.settings.frames * self.settings.model.hop_samples), 0
+
+    def _heard(self, rng: np.random.Generator, clip: np.ndarray, length: int) -> np.ndarray:
+        if rng.random() < self.settings.cold_share:
+            return self.augment(rng, clip)[:length]
+        return self.augment(rng, clip, length)
+
+    def _silence(self, rng: np.random.Generator, length: int) -> np.ndarray:
+        if rng.random() < 0.1:
+            return np.zeros(length, np.float32)
+        if not self.backgrounds:
+            return self.augment(rng, np.zeros(length, np.float32), length)
+        background = pick(rng, self.backgrounds)
+        start = int(rng.integers(max(1, len(background) - length + 1)))
+        return self.augment(rng, background[start : start + length], length)
+
+
+def part_of(rng: np.random.Generator, samples: np.ndarray, length: int) -> np.ndarray:
+    """A random part of samples[n] of that length, if they are too long to fit at any speed."""
+    if len(samples) <= 1.25 * length:
+        return samples
+    start = int(rng.integers(len(samples) - length + 1))
+    return samples[start : start + length]
+
+
+def loudest(samples: np.ndarray, length: int) -> np.ndarray:
+    """The part of samples[n] of that length with the most energy, if they are too long to fit at any speed."""
+    if len(samples) <= 1.25 * length:
+        return samples
+    energy = np.concatenate([[0.0], np.cumsum(np.square(samples, dtype=np.float64))])
+    start = int(np.argmax(energy[length:] - energy[:-length]))
+    return samples[start : start + length]
+
+
+def clip_batch(clips: Sequence[tuple[np.ndarray, int]], settings: "KeywordsTraining") -> dict[str, np.ndarray]:
+    """Clips as a batch, padded with zeros; weights are 1 in the frames of the clip, else 0."""
+    frames, hop = settings.frames, settings.model.hop_samples
+    samples = np.zeros((len(clips), frames * hop), np.float32)
+    weights = np.zeros((len(clips), frames // 2), np.float32)
+    for row, (clip, _) in enumerate(clips):
+        clip = clip[: frames * hop]
+        samples[row, : len(clip)] = clip
+        weights[row, : max(1, -(-len(clip) // (2 * hop)))] = 1
+    labels = np.array([label for _, label in clips], np.int32)
+    return {"samples": samples.reshape(len(clips), frames, hop), "labels": labels, "weights": weights}
+
+
+@dataclass(frozen=True)
+class RunningRows:
+    """Draws rows of running sound, some of them after a clip of its own.
+
+    Attributes:
+        scenes: of the sound; cells are hops.
+        clips: of what comes first in rows that begin with a fresh state; None: nothing.
+        settings: of the training.
+    """
+
+    scenes: LiveScenes
+    clips: ClipSource | None
+    settings: "KeywordsTraining"
+
+    def batch(self, rng: np.random.Generator) -> dict[str, Any]:
+        """As KeywordsRecipe.batches."""
+        s, rows, reset = self.settings, [], rng.random(self.settings.batch_size) < self.settings.reset_share
+        for fresh in reset:
+            if fresh and self.clips is not None:
+                clip, label, name = self.clips.draw(rng)
+                rows.append(after_clip(clip, label, self.row(rng, s.running_frames), s.frames // 2, self._frame))
+                rows[-1] = replace(rows[-1], name=f"{name}, {rows[-1].name}")
+            else:
+                rows.append(self.row(rng, s.frames + s.running_frames))
+        return placed(rows, s.model.lookahead_frames // 2, s.model.hop_samples) | {"reset": reset}
+
+    def row(self, rng: np.random.Generator, hops: int, ends_open: bool = True) -> WordRow:
+        """A row of so many hops."""
+        m = self.settings.model
+        late = m.lookahead_frames // 2 if ends_open else 0
+        return word_row(self.scenes.draw(rng, hops), 2, 2 * m.hop_samples / m.sample_rate, late)
+
+    @property
+    def _frame(self) -> int:
+        return 2 * self.settings.model.hop_samples
+
+
+def placed(rows: Sequence[WordRow], late_frames: int, hop_samples: int) -> dict[str, Any]:
+    """Rows as a batch whose truth is as late as the outputs of a model that goes on from row to row."""
+    frames, most = len(rows[0].weights), MOST_WORDS + 1
+    labels = np.zeros((len(rows), most), np.int32)
+    places = np.zeros((len(rows), most, frames), bool)
+    for number, row in enumerate(rows):
+        for at, (label, begins, ends) in enumerate(row.words):
+            labels[number, at] = label
+            places[number, at, begins + late_frames : ends + late_frames] = True
+    return {
+        "samples": np.stack([row.samples for row in rows]).reshape(len(rows), 2 * frames, hop_samples),
+        "labels": labels,
+        "places": places,
+        "weights": np.stack([_delayed(row.weights, late_frames) for row in rows]),
+        "quiet": np.stack([_delayed(row.quiet, late_frames) for row in rows]),
+        "names": [row.name or "sound without a voice" for row in rows],
+    }
+
+
+def _delayed(x: np.ndarray, frames: int) -> np.ndarray:
+    return np.pad(x, (frames, 0))[: len(x)]
+
+
+__all__ = ["ClipSource", "RunningRows", "clip_batch", "loudest", "part_of", "placed"]
