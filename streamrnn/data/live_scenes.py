@@ -15,7 +15,7 @@ from streamrnn.data.augment import coloured
 from streamrnn.data.clips import pick, pick_by_shares, pick_speed
 from streamrnn.data.melodies import music
 from streamrnn.data.mixtures import recorded_background
-from streamrnn.data.textures import engine, equalised, texture
+from streamrnn.data.textures import breaths, clicks, engine, equalised, texture
 from streamrnn.data.tones import draw_tones
 
 NOISE, SPEECH, UNKNOWN = 0, 1, 2
@@ -227,10 +227,9 @@ class LiveScenes:
     def _sound(self, rng: np.random.Generator, n: int) -> np.ndarray:
         """A background of any kind: recorded noise or music, or one that is made up."""
         kind = BACKGROUNDS[int(rng.choice(len(BACKGROUNDS), p=BACKGROUND_SHARES))]
-        if kind in ("noise", "music") and not (self.noise if kind == "noise" else self.music):
-            kind = "textures" if kind == "noise" else "melodies"
-        if kind in ("noise", "music"):
-            s, pool = self.settings, self.noise if kind == "noise" else self.music
+        pool = {"noise": self.noise, "music": self.music}.get(kind, ())
+        if pool:
+            s = self.settings
             sound = recorded_background(rng, _as_float(pick(rng, pool)), n, s.background_speed, s.speed_share)
             return equalised(rng, sound, self.sample_rate) if rng.random() < s.colour_share else sound
         if kind == "babble":
@@ -332,39 +331,10 @@ def whispered(rng: np.random.Generator, samples: np.ndarray) -> np.ndarray:
     return np.pad(sound, (0, max(0, len(samples) - len(sound))))[: len(samples)].astype(np.float32)
 
 
-def breaths(rng: np.random.Generator, n: int, sample_rate: int) -> np.ndarray:
-    """float32[n]: breaths, sniffs and coughs: bursts of noise with two broad resonances each."""
-    from scipy.signal import butter, sosfilt
-
-    line, at = np.zeros(n, np.float32), 0
-    while at < n:
-        cough = rng.random() < 0.25
-        length = round((rng.uniform(0.08, 0.3) if cough else rng.uniform(0.2, 1.0)) * sample_rate)
-        t = np.linspace(0, 1, length)
-        envelope = np.exp(-6 * t) * np.minimum(1, 40 * t) if cough else np.sin(np.pi * t ** rng.uniform(0.5, 1.5)) ** 2
-        noise, burst = rng.standard_normal(length), np.zeros(length)
-        for _ in range(2):
-            centre = np.exp(rng.uniform(np.log(300), np.log(min(4500, 0.3 * sample_rate))))
-            band = butter(
-                1, [0.7 * centre, min(1.4 * centre, 0.49 * sample_rate)], "bandpass", fs=sample_rate, output="sos"
-            )
-            burst += rng.uniform(0.3, 1) * np.asarray(sosfilt(band, noise))
-        line[at : at + length] = (envelope * burst)[: n - at]
-        at += length + round(rng.uniform(0.1, 2.5) * sample_rate)
-    return line
-
-
-def clicks(rng: np.random.Generator, n: int, sample_rate: int) -> np.ndarray:
-    """float32[n]: keys, clicks, knocks: short bursts that die away, a few per second."""
-    length = round(np.exp(rng.uniform(np.log(0.002), np.log(0.08))) * sample_rate)
-    decay = np.exp(-np.arange(length) / (0.25 * length))
-    line = np.zeros(n + length, np.float32)
-    for start in rng.integers(0, max(n, 1), size=1 + rng.poisson(rng.uniform(0.5, 8) * n / sample_rate)):
-        line[start : start + length] += rng.uniform(0.05, 0.5) * decay * rng.standard_normal(length)
-    return line[:n]
-
-
+# Noise and music are made up where there are no recordings.
 SYNTHETIC: dict[str, Callable[[np.random.Generator, int, int], np.ndarray]] = {
+    "noise": texture,
+    "music": music,
     "tones": draw_tones,
     "melodies": music,
     "breaths": breaths,
@@ -396,8 +366,6 @@ __all__ = [
     "LiveScenes",
     "LiveSettings",
     "Spoken",
-    "breaths",
-    "clicks",
     "trimmed",
     "whispered",
 ]

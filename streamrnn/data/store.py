@@ -2,8 +2,11 @@
 
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 
 import numpy as np
 
@@ -38,9 +41,12 @@ class ClipStore:
     def __init__(self, clips: Sequence[Clip], sample_rate: int, memory_bytes: int = 2 * 1024**3):
         clips = list(clips)
         with ThreadPoolExecutor() as pool:
-            found = readable(clips, list(pool.map(or_error(_duration_s), clips)))
+            # Many clips may be parts of one file, which is measured by being read.
+            length = cache(_length)
+            found = readable(clips, list(pool.map(or_error(lambda clip: _duration_s(clip, *length(clip.path))), clips)))
         self.clips = [clip for clip, _ in found]
         self.durations_s = [duration_s for _, duration_s in found]
+        self._place = {clip: place for place, clip in enumerate(self.clips)}
         self._sample_rate, self._free_bytes = sample_rate, memory_bytes
         self._held: dict[int, np.ndarray] = {}
         self._damaged: set[int] = set()
@@ -51,6 +57,8 @@ class ClipStore:
 
     def __getitem__(self, index: int) -> tuple[Clip, np.ndarray]:
         first = range(len(self))[index]
+        if (samples := self._samples(first)) is not None:
+            return self.clips[first], samples
         return self.first_sound([*range(first, len(self)), *range(first)])
 
     def first_sound(self, indices: Sequence[int]) -> tuple[Clip, np.ndarray]:
@@ -59,6 +67,10 @@ class ClipStore:
             if (samples := self._samples(i)) is not None:
                 return self.clips[i], samples
         raise AudioError(f"None of {len(indices)} clips could be decoded. Check {self.clips[indices[0]].path}.")
+
+    def of(self, clips: Iterable[Clip]) -> "SomeClips":
+        """Those of the clips that are in the store."""
+        return SomeClips(self, [self._place[clip] for clip in clips if clip in self._place])
 
     def __iter__(self) -> Iterator[tuple[Clip, np.ndarray]]:
         for i, clip in enumerate(self.clips):
@@ -89,13 +101,30 @@ class ClipStore:
             warnings.warn(f"Skipped a damaged clip, {count} of {len(self)} so far: {error}", AudioWarning, stacklevel=4)
 
 
-def _duration_s(clip: Clip) -> float:
-    with AudioFile(clip.path) as file:
-        frames = file.measured_frames()
-        end = frames if clip.end is None else min(clip.end, frames)
-        if end <= clip.start:
-            raise no_samples(clip)
-        return (end - clip.start) / file.sample_rate
+@dataclass(frozen=True)
+class SomeClips(Sequence[tuple[Clip, np.ndarray]]):
+    """Some of the clips of a store, by their places there, with their samples: int16[n]."""
+
+    store: ClipStore
+    places: Sequence[int]
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __getitem__(self, index: int) -> tuple[Clip, np.ndarray]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return self.store[self.places[index]]
 
 
-__all__ = ["ClipStore"]
+def _length(path: Path) -> tuple[int, int]:
+    with AudioFile(path) as file:
+        return file.measured_frames(), file.sample_rate
+
+
+def _duration_s(clip: Clip, frames: int, sample_rate: int) -> float:
+    end = frames if clip.end is None else min(clip.end, frames)
+    if end <= clip.start:
+        raise no_samples(clip)
+    return (end - clip.start) / sample_rate
+
+
+__all__ = ["ClipStore", "SomeClips"]

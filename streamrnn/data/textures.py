@@ -62,4 +62,36 @@ def _rhythm(rng: Rng, n: int, sample_rate: int) -> np.ndarray:
     return np.asarray(1 - depth + depth * np.interp(np.arange(n) / step, np.arange(len(knots)), knots), np.float32)
 
 
-__all__ = ["engine", "equalised", "texture"]
+def breaths(rng: np.random.Generator, n: int, sample_rate: int) -> np.ndarray:
+    """float32[n]: breaths, sniffs and coughs: bursts of noise with two broad resonances each."""
+    from scipy.signal import butter, sosfilt
+
+    line, at = np.zeros(n, np.float32), 0
+    while at < n:
+        cough = rng.random() < 0.25
+        length = round((rng.uniform(0.08, 0.3) if cough else rng.uniform(0.2, 1.0)) * sample_rate)
+        t = np.linspace(0, 1, length)
+        envelope = np.exp(-6 * t) * np.minimum(1, 40 * t) if cough else np.sin(np.pi * t ** rng.uniform(0.5, 1.5)) ** 2
+        noise, burst = rng.standard_normal(length), np.zeros(length)
+        for _ in range(2):
+            centre = np.exp(rng.uniform(np.log(300), np.log(min(4500, 0.3 * sample_rate))))
+            band = butter(
+                1, [0.7 * centre, min(1.4 * centre, 0.49 * sample_rate)], "bandpass", fs=sample_rate, output="sos"
+            )
+            burst += rng.uniform(0.3, 1) * np.asarray(sosfilt(band, noise))
+        line[at : at + length] = (envelope * burst)[: n - at]
+        at += length + round(rng.uniform(0.1, 2.5) * sample_rate)
+    return line
+
+
+def clicks(rng: np.random.Generator, n: int, sample_rate: int) -> np.ndarray:
+    """float32[n]: keys, clicks, knocks: short bursts that die away, a few per second."""
+    length = round(np.exp(rng.uniform(np.log(0.002), np.log(0.08))) * sample_rate)
+    decay = np.exp(-np.arange(length) / (0.25 * length))
+    line = np.zeros(n + length, np.float32)
+    for start in rng.integers(0, max(n, 1), size=1 + rng.poisson(rng.uniform(0.5, 8) * n / sample_rate)):
+        line[start : start + length] += rng.uniform(0.05, 0.5) * decay * rng.standard_normal(length)
+    return line[:n]
+
+
+__all__ = ["breaths", "clicks", "engine", "equalised", "texture"]

@@ -11,7 +11,7 @@ import numpy as np
 from streamrnn.data.clips import Clip, pool_shares
 from streamrnn.data.live_scenes import NOISE, SPEECH, LiveScene, LiveSettings, Spoken
 from streamrnn.data.spoken import faded, spoken_text, trimmed
-from streamrnn.data.store import ClipStore
+from streamrnn.data.store import ClipStore, SomeClips
 
 # What an utterance is: one of the words, from 2 on; another single word; talk without any of the words; and talk of
 # which nobody wrote down what is said, so that some of the words may be in it.
@@ -65,16 +65,16 @@ class Utterances(Sequence[Spoken]):
     Every other one keeps what was recorded before and after its speech.
     """
 
-    store: ClipStore
+    clips: SomeClips
     label: int
     cell_samples: int
     sample_rate: int
 
     def __len__(self) -> int:
-        return len(self.store)
+        return len(self.clips)
 
     def __getitem__(self, index: int) -> Spoken:  # pyright: ignore[reportIncompatibleMethodOverride]
-        clip, whole = self.store[index]
+        clip, whole = self.clips[index]
         samples, (start, end) = trimmed(whole, self.sample_rate)
         if index % 2 and len(whole) < LONGEST_WORD_S * self.sample_rate and start < end:
             lead = _place(whole, samples)
@@ -92,7 +92,7 @@ def _place(whole: np.ndarray, part: np.ndarray) -> int:
 
 
 def utterances_of(
-    clips: Sequence[Sequence[Clip]], words: Sequence[str], cell_samples: int, sample_rate: int
+    clips: Sequence[Sequence[Clip]], store: ClipStore, words: Sequence[str], cell_samples: int, sample_rate: int
 ) -> list[tuple[float, Utterances]]:
     """Pools of utterances with their shares, for LiveScenes: each word, and in each folder other words and talk.
 
@@ -100,6 +100,7 @@ def utterances_of(
 
     Args:
         clips: of each folder.
+        store: that holds them.
         words: those with the classes from 2 on.
     """
     numbers = {word: FIRST_WORD + number for number, word in enumerate(words)}
@@ -127,8 +128,8 @@ def utterances_of(
             folders = [(label, some) for label in sorted(labels) for _, some in by_label[label]]
             shares = pool_shares([some for _, some in folders]) if folders else []
         for (label, some), part in zip(folders, shares, strict=True):
-            store = ClipStore(some, sample_rate)
-            pools.append((share * float(part), Utterances(store, label, cell_samples, sample_rate)))
+            if held := store.of(some):
+                pools.append((share * float(part), Utterances(held, label, cell_samples, sample_rate)))
     return pools
 
 

@@ -1,7 +1,9 @@
 """Rows that keyword models are trained on: clips of single words, changed at each draw, then running sound."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,18 +11,22 @@ import numpy as np
 from streamrnn.data.augment import Augment
 from streamrnn.data.clips import Clip, pick, pick_balanced
 from streamrnn.data.live_scenes import LiveScenes
+from streamrnn.data.recordings import held_out
 from streamrnn.data.word_rows import MOST_WORDS, WordRow, after_clip, word_row
 
 if TYPE_CHECKING:
     from streamrnn.recipes.keywords import KeywordsTraining
+
+# Between two times that a row is heard.
+ECHO_UPDATES = 5
 
 
 @dataclass(frozen=True)
 class ClipSource:
     """Draws clips: words uniformly, unknown words (of each folder) and silence by their shares."""
 
-    words: list[list[tuple[Clip, np.ndarray]]]
-    unknown: list[list[tuple[Clip, np.ndarray]]]
+    words: Sequence[Sequence[tuple[Clip, np.ndarray]]]
+    unknown: Sequence[Sequence[tuple[Clip, np.ndarray]]]
     backgrounds: Sequence[np.ndarray]
     augment: Augment
     settings: "KeywordsTraining"
@@ -108,9 +114,29 @@ class RunningRows:
     clips: ClipSource | None
     settings: "KeywordsTraining"
 
-    def batch(self, rng: np.random.Generator) -> dict[str, Any]:
-        """As KeywordsRecipe.batches."""
-        s, rows, reset = self.settings, [], rng.random(self.settings.batch_size) < self.settings.reset_share
+    def batches(self, seed: int) -> Callable[[int], dict[str, Any]]:
+        """The batch of each step, as KeywordsRecipe.batches.
+
+        Rows are composed in groups that are heard several times, ECHO_UPDATES apart (Choi et al. 2019, "Faster neural
+        network training with data echoing").
+        """
+        s, times = self.settings, self.settings.echoes
+
+        @lru_cache(maxsize=ECHO_UPDATES * times + 4 * s.workers)
+        def group(number: int) -> tuple[list[WordRow], np.ndarray]:
+            return self._drawn(np.random.default_rng([seed, number]), s.batch_size // times)
+
+        def batch(step: int) -> dict[str, Any]:
+            groups = [group(step + ECHO_UPDATES * later) for later in range(times)]
+            rows = [row for some, _ in groups for row in some]
+            reset = np.concatenate([reset for _, reset in groups])
+            return placed(rows, s.model.lookahead_frames // 2, s.model.hop_samples) | {"reset": reset}
+
+        return batch
+
+    def _drawn(self, rng: np.random.Generator, count: int) -> tuple[list[WordRow], np.ndarray]:
+        """Rows, and which of them begin with a fresh state."""
+        s, rows, reset = self.settings, [], rng.random(count) < self.settings.reset_share
         for fresh in reset:
             if fresh and self.clips is not None:
                 clip, label, name = self.clips.draw(rng)
@@ -118,7 +144,7 @@ class RunningRows:
                 rows[-1] = replace(rows[-1], name=f"{name}, {rows[-1].name}")
             else:
                 rows.append(self.row(rng, s.frames + s.running_frames))
-        return placed(rows, s.model.lookahead_frames // 2, s.model.hop_samples) | {"reset": reset}
+        return rows, reset
 
     def row(self, rng: np.random.Generator, hops: int, ends_open: bool = True) -> WordRow:
         """A row of so many hops."""
@@ -129,6 +155,24 @@ class RunningRows:
     @property
     def _frame(self) -> int:
         return 2 * self.settings.model.hop_samples
+
+
+@dataclass(frozen=True)
+class SortedClips:
+    """Speech, sorted: clips of the words, other clips of their folders, and clips of other folders."""
+
+    words: list[Clip]
+    near: list[Clip]
+    far: list[Clip]
+
+    @classmethod
+    def sorted_by(cls, words: Collection[str], speech: dict[Path, list[Clip]]) -> "SortedClips":
+        sorted_clips = cls([], [], [])
+        for clips in speech.values():
+            others = sorted_clips.near if any(clip.label in words for clip in clips) else sorted_clips.far
+            for clip in clips:
+                (sorted_clips.words if clip.label in words else others).append(clip)
+        return cls(held_out(sorted_clips.words), sorted_clips.near, sorted_clips.far)
 
 
 def placed(rows: Sequence[WordRow], late_frames: int, hop_samples: int) -> dict[str, Any]:
@@ -154,4 +198,4 @@ def _delayed(x: np.ndarray, frames: int) -> np.ndarray:
     return np.pad(x, (frames, 0))[: len(x)]
 
 
-__all__ = ["ClipSource", "RunningRows", "clip_batch", "loudest", "part_of", "placed"]
+__all__ = ["ClipSource", "RunningRows", "SortedClips", "clip_batch", "loudest", "part_of", "placed"]

@@ -3,7 +3,7 @@
 import dataclasses
 import warnings
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -24,19 +24,20 @@ from streamrnn.data.layouts import find_folders
 from streamrnn.data.live_scenes import LiveScenes
 from streamrnn.data.recordings import (
     Recordings,
-    held_out,
+    Sounds,
     of_split,
     recordings_to_train_on,
     rooms_of,
     sounds_of,
 )
+from streamrnn.data.store import ClipStore
 from streamrnn.data.word_rows import FIRST_WORD, RUNNING, utterances_of
 from streamrnn.decisions import clip_class, peak_scores, smooth_posteriors
 from streamrnn.decisions.keywords import SILENCE, UNKNOWN
 from streamrnn.learning import TrainingSettings
 from streamrnn.losses import max_pooling_loss, spotting_loss
 from streamrnn.models import Keywords, KeywordsSettings
-from streamrnn.recipes.keyword_rows import ClipSource, RunningRows, clip_batch, placed
+from streamrnn.recipes.keyword_rows import ClipSource, RunningRows, SortedClips, clip_batch, placed
 from streamrnn.recipes.recipe import outputs
 from streamrnn.recipes.wake import threshold_for
 
@@ -67,6 +68,9 @@ class KeywordsTraining:
     reset_share: float = 0.5
     """Share of rows of running sound that begin with a clip and a fresh state. The others are running sound from the
     beginning and go on with the state of an earlier row."""
+    echoes: int = 1
+    """Updates that hear each row of running sound, some updates apart and each time with other masks: composing rows
+    takes longer than learning from them. Divides the batch_size."""
     duration_s: float = 1.24
     """Length of clips. From much longer recordings the loudest part is taken if they are words, else any part."""
     unknown_share: float = 0.1
@@ -88,7 +92,7 @@ class KeywordsTraining:
     """Threads that make clips."""
 
     def __post_init__(self):
-        for name in ("batch_size", "workers"):
+        for name in ("batch_size", "echoes", "workers"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1.")
         for name in (
@@ -103,6 +107,8 @@ class KeywordsTraining:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be from 0 to 1.")
         if self.unknown_share + self.silence_share >= 1:
             raise ValueError("unknown_share + silence_share leave no share for words; together they must be below 1.")
+        if self.batch_size % self.echoes:
+            raise ValueError(f"batch_size is {self.batch_size}; it must be a multiple of echoes, {self.echoes}.")
         if not self.running_s >= 0 or not self.max_alarms_per_hour > 0:
             told = f"running_s is {self.running_s} and max_alarms_per_hour {self.max_alarms_per_hour}"
             raise ValueError(f"{told}; they must be 0 or above, and above 0.")
@@ -144,7 +150,8 @@ class KeywordsRecipe:
         words = settings.model.words or _labels(self.recordings, find_folders(data[:1]))
         model = dataclasses.replace(settings.model, words=words)
         self.settings, self.training = dataclasses.replace(settings, model=model), settings.training
-        self._clips = _Clips.sorted_by(words, self.recordings.speech)
+        self._store: ClipStore | None = None
+        self._clips = SortedClips.sorted_by(words, self.recordings.speech)
         self._require_words()
         warn_of_other_labels([*self._clips.near, *(clip for clip in self._clips.far if clip.label)], words, "train")
 
@@ -160,12 +167,11 @@ class KeywordsRecipe:
         Without running sound: samples; labels int32[batch]; weights; names.
         """
         source, s = self._source, self.settings
-        rows = self._running("train", source) if s.running_frames else None
+        if s.running_frames:
+            return prefetch(self._running("train", source).batches(self.training.seed), start, stop, s.workers)
 
         def make(step: int) -> dict[str, Any]:
             rng = np.random.default_rng([self.training.seed, step])
-            if rows is not None:
-                return rows.batch(rng)
             drawn = [source.draw(rng) for _ in range(s.batch_size)]
             return clip_batch([(clip, label) for clip, label, _ in drawn], s) | {"names": [name for *_, name in drawn]}
 
@@ -283,7 +289,7 @@ class KeywordsRecipe:
         ]
         rooms = rooms_of(of_split(found.rooms, split), m.sample_rate)
         scenes = LiveScenes(
-            speech=utterances_of(folders, m.words, m.hop_samples, m.sample_rate),
+            speech=utterances_of(folders, self._speech(split), m.words, m.hop_samples, m.sample_rate),
             noise=sounds_of(of_split(found.noise, split), m.sample_rate),
             music=sounds_of(of_split(found.music, split), m.sample_rate),
             rooms=[room.astype(np.float32) / 32768 for room in rooms],
@@ -293,19 +299,27 @@ class KeywordsRecipe:
         )
         return RunningRows(scenes, clips, self.settings)
 
+    def _speech(self, split: str) -> ClipStore:
+        """All speech of a split; train's is kept."""
+        if split == "train" and self._store is not None:
+            return self._store
+        clips = [*self._clips.words, *self._clips.near, *self._clips.far]
+        store = ClipStore(of_split(clips, split), self.settings.model.sample_rate)
+        self._store = store if split == "train" else self._store
+        return store
+
     @cached_property
     def _source(self) -> ClipSource:
         rate, found = self.settings.model.sample_rate, self.recordings
         noise, music = (sounds_of(of_split(clips, "train"), rate) for clips in (found.noise, found.music))
         rooms = rooms_of(of_split(found.rooms, "train"), rate)
-        read = read_clips(of_split(self._clips.words, "train"), rate)
-        by_word = {word: [one for one in read if one[0].label == word] for word in self.settings.model.words}
-        folders = (of_split([c for c in clips if c.label not in by_word], "train") for clips in found.speech.values())
-        unknown = [read_clips(clips, rate) for clips in folders if clips]
-        voices = [samples for clips in unknown for _, samples in clips]
+        store, words = self._speech("train"), self.settings.model.words
+        said = of_split(self._clips.words, "train")
+        unknown = [store.of(c for c in clips if c.label not in words) for clips in found.speech.values()]
+        voices = Sounds(tuple((store, place) for clips in unknown for place in clips.places))
         return ClipSource(
-            words=list(by_word.values()),
-            unknown=unknown,
+            words=[store.of(clip for clip in said if clip.label == word) for word in words],
+            unknown=[clips for clips in unknown if clips],
             backgrounds=noise + music,
             augment=Augment(noise, music, rooms, voices, rate, self.settings.augment),
             settings=self.settings,
@@ -355,24 +369,6 @@ class KeywordsRecipe:
                 "there is no clip of a word to validate with: none is in split valid, and no word has a second one to "
                 "hold out. Add clips."
             )
-
-
-@dataclass(frozen=True)
-class _Clips:
-    """Speech, sorted: clips of the words, other clips of their folders, and clips of other folders."""
-
-    words: list[Clip]
-    near: list[Clip]
-    far: list[Clip]
-
-    @classmethod
-    def sorted_by(cls, words: Collection[str], speech: dict[Path, list[Clip]]) -> "_Clips":
-        sorted_clips = cls([], [], [])
-        for clips in speech.values():
-            others = sorted_clips.near if any(clip.label in words for clip in clips) else sorted_clips.far
-            for clip in clips:
-                (sorted_clips.words if clip.label in words else others).append(clip)
-        return cls(held_out(sorted_clips.words), sorted_clips.near, sorted_clips.far)
 
 
 def _labels(found: Recordings, folders: Sequence[Path]) -> tuple[str, ...]:

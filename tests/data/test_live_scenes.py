@@ -13,13 +13,11 @@ from streamrnn.data.live_scenes import (
     LiveScenes,
     LiveSettings,
     Spoken,
-    breaths,
-    clicks,
     trimmed,
     whispered,
 )
 from streamrnn.data.melodies import music
-from streamrnn.data.textures import engine, texture
+from streamrnn.data.textures import breaths, clicks, engine, texture
 
 RATE, CELL = 8000, 80
 PLAIN = LiveSettings(

@@ -18,6 +18,7 @@ from streamrnn.losses import (
     max_pooling_loss,
     multi_resolution_stft_loss,
     si_sdr_loss,
+    spotting_loss,
     transducer_loss,
 )
 
@@ -39,6 +40,7 @@ OF_LOGITS = {
     "binary": lambda z: frame_binary_cross_entropy(z[..., 0], WEIGHTS, WEIGHTS, 0.1),
     "categorical": lambda z: frame_cross_entropy(z, jnp.broadcast_to(EACH[:, None], (BATCH, TIME)), WEIGHTS, 0.1),
     "max-pooling": lambda z: max_pooling_loss(z, EACH, WEIGHTS, 3, 0.1, 0.5),
+    "spotting": lambda z: spotting_loss(z, LABELS[:, :1], WEIGHTS[:, None] > 0, 1 - WEIGHTS, WEIGHTS == 0, 3, 0.1, 0.5),
     "CTC": lambda z: ctc_loss(z, LABELS, FRAMES, SAID),
     "transducer": lambda z: transducer_loss(jnp.stack([z] * 6, axis=2), LABELS, FRAMES, SAID).sum(),
 }

@@ -1,4 +1,4 @@
-"""The max-pooling loss against its formula in plain NumPy, and what may and may not reach it."""
+"""The max-pooling losses against their formulas in plain NumPy, and what may and may not reach them."""
 
 from functools import partial
 
@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from streamrnn.losses import max_pooling_loss
+from streamrnn.losses import max_pooling_loss, spotting_loss
 
 SMOOTHING_FRAMES = 3
 
@@ -131,3 +131,51 @@ def test_what_cannot_compete_or_be_smoothed_is_refused(classes, smoothing_frames
     clip = jnp.zeros((1, 5, classes)), jnp.ones(1, jnp.int32), jnp.ones((1, 5))
     with pytest.raises(ValueError, match=message):
         max_pooling_loss(*clip, smoothing_frames)
+
+
+@pytest.fixture
+def running() -> dict[str, np.ndarray]:
+    """2 rows of 14 frames and 5 classes: words in frames 2 to 5 and 7 to 9 of the first, none in the second."""
+    rng = np.random.default_rng(0)
+    places = np.zeros((2, 3, 14), bool)
+    places[0, 0, 2:6] = places[0, 1, 7:10] = True
+    weights = np.ones((2, 14), np.float32)
+    weights[0, 2:10], weights[1, :5] = 0, 0.5
+    quiet = np.zeros((2, 14), bool)
+    quiet[1, 8:] = True
+    logits = (2 * rng.standard_normal((2, 14, 5))).astype(np.float32)
+    return {"logits": logits, "labels": np.int32([[3, 1, 0], [0, 0, 0]]), "places": places} | {
+        "weights": weights,
+        "quiet": quiet,
+    }
+
+
+def spotting(rows: dict[str, np.ndarray], **settings) -> float:
+    given = {name: jnp.asarray(array) for name, array in rows.items()}
+    return float(spotting_loss(**given, smoothing_frames=SMOOTHING_FRAMES, **settings).value)
+
+
+def test_the_loss_of_running_sound_is_that_of_each_word_in_its_place_and_of_what_is_none(running):
+    p, n = posteriors(running["logits"]), SMOOTHING_FRAMES
+    smoothed = np.stack([[row[max(0, t - n + 1) : t + 1].sum(0) / n for t in range(14)] for row in p])
+    first, second = smoothed[0, 2:6].max(0)[1:], smoothed[0, 7:10].max(0)[1:]
+    said = -0.7 * np.log(first[2] / first.sum()) - 0.3 * np.log(first[2]), -np.log(second[0] / second.sum())
+    alarm = -np.log(p[..., 0] + p[..., 1]) * running["weights"]
+    mean = np.where(running["quiet"], -np.log(p[..., 0]), alarm).mean(1)
+    none = mean + 0.5 * np.sort(alarm, axis=1)[:, -5:].mean(1)
+    expected = np.mean(said) + np.mean(none)
+    assert spotting(running, detection_share=0.3, hardness=0.5) == pytest.approx(expected, rel=1e-5)
+
+
+def test_rows_in_which_no_word_is_said_have_the_loss_of_their_alarms_alone(running):
+    running["places"][:] = False
+    silent = np.full((2, 14, 5), -30, np.float32)
+    silent[..., 0] = 30
+    assert spotting(running) > 0.5
+    assert spotting(running | {"logits": silent}) == pytest.approx(0, abs=1e-6)
+
+
+def test_a_word_outside_of_its_place_does_not_count_and_is_an_alarm(running):
+    early = running["logits"].copy()
+    early[0, 0] = [-9, -9, -9, 9, -9]
+    assert spotting(running | {"logits": early}) > spotting(running)

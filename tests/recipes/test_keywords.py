@@ -17,7 +17,7 @@ from streamrnn.models import Keywords, KeywordsSettings
 from streamrnn.recipes import KeywordsRecipe, Recipe
 from streamrnn.recipes.keyword_rows import loudest, part_of
 from streamrnn.recipes.keywords import KeywordsTraining
-from streamrnn.recipes.recipe import Drawing
+from streamrnn.recipes.recipe import Carrying, Drawing, Finishing
 from streamrnn.recipes.train import PRIVACY, train
 
 # Many of these recipes listen for some of the words alone, and say so.
@@ -32,9 +32,11 @@ SETTINGS = KeywordsTraining(
     training=TrainingSettings(steps=150, learning_rate=0.02, warmup_steps=5, validate_every=50, log_every=50),
     augment=AugmentSettings(speed=(0.95, 1.05), room_share=0.0, noise_share=0.2, music_share=0.0, babble_share=0.0),
     batch_size=16,
+    running_s=0.0,
     duration_s=1.0,
     workers=1,
 )
+RUNNING = dataclasses.replace(SETTINGS, running_s=2.0, batch_size=8)
 PRIVATE = dataclasses.replace(SETTINGS.training, steps=6, validate_every=6, dp_clip=1.0, dp_noise=1.0)
 PITCHES_HZ = {"high": 600, "low": 150, "middle": 300}
 
@@ -122,6 +124,50 @@ def test_a_batch_depends_on_its_step_and_the_seed_alone(data):
     (again,) = KeywordsRecipe([data], dataclasses.replace(SETTINGS, workers=3)).batches(1, 2)
     np.testing.assert_array_equal(second["samples"], again["samples"])
     assert (first["samples"] != second["samples"]).any()
+
+
+def test_a_batch_of_running_sound_has_the_shapes_that_its_loss_takes(data):
+    (batch,) = KeywordsRecipe([data], RUNNING).batches(0, 1)
+    names = batch.pop("names")
+    assert len(names) == 8 and all(names)
+    assert {name: array.shape for name, array in batch.items()} == {
+        "samples": (8, 120, 50),
+        "labels": (8, 7),
+        "places": (8, 7, 60),
+        "weights": (8, 60),
+        "quiet": (8, 60),
+        "reset": (8,),
+    }
+    assert 0 < batch["reset"].sum() < 8
+    fresh = batch["reset"] & (batch["labels"][:, 0] > 1)
+    late = TINY.lookahead_frames // 2
+    assert not batch["places"][fresh][:, 0, :late].any() and batch["places"][fresh][:, 0, late].all()
+    assert not batch["weights"][:, :late].any(), "what is decided there, an earlier row knows"
+
+
+def test_running_sound_needs_no_recordings_of_noise(data):
+    recipe = KeywordsRecipe([data / "words"], RUNNING)
+    assert np.isfinite(next(recipe.batches(0, 1))["samples"]).all()
+
+
+def test_a_model_learns_words_in_running_sound_and_its_threshold_from_states_that_go_on(data, tmp_path, monkeypatch):
+    monkeypatch.setattr("streamrnn.recipes.keywords.RUNNING_VALIDATION_ROWS", 6)
+    recipe = KeywordsRecipe([data / "words", data / "noise"], RUNNING)
+    assert isinstance(recipe, Carrying) and isinstance(recipe, Finishing)
+    fresh = recipe.model(nnx.Rngs(0))
+    fresh.eval()
+    before = recipe.validate(fresh)
+    model, figure = train(recipe, "keywords", tmp_path)
+    assert figure > before + 0.2
+    said, alarms, hours = recipe._heard_running(model)
+    assert len(said) > 20 and hours == pytest.approx(6 * 20 / 3600)
+    assert sum(alarm >= model.decision.threshold for alarm in alarms) <= 10 * hours
+
+
+def test_private_training_hears_clips_alone(data):
+    recipe = KeywordsRecipe([data / "words"], dataclasses.replace(RUNNING, training=PRIVATE))
+    assert recipe.initial_carry is None
+    assert next(recipe.drawn_batches(0, 1, secret=1))["samples"].shape[1:] == (40, 50)
 
 
 def test_clips_longer_than_their_place_are_heard_inpart_of(data):
@@ -232,6 +278,8 @@ def test_recordings_without_splits_lend_every_tenth_clip_to_validation(tmp_path)
         ({"unknown_share": 1.5}, "unknown_share is 1.5; it must be from 0 to 1"),
         ({"unknown_share": 0.6, "silence_share": 0.5}, "leave no share for words"),
         ({"duration_s": 0.0}, "duration_s is 0.0"),
+        ({"reset_share": -0.1}, "reset_share is -0.1; it must be from 0 to 1"),
+        ({"running_s": -1.0}, "running_s is -1.0 and max_alarms_per_hour 10.0"),
     ],
 )
 def test_settings_out_of_range_are_refused(change, message):
