@@ -17,6 +17,7 @@ COLUMNS = (
     ("AUC", "roc_auc", "{:.4f}"),
     ("words", "words", "{}"),
     ("words found", "words_found", "{:.3f}"),
+    ("at 10 false/h", "words_found_at_10_per_hour", "{:.3f}"),
     ("false words/h", "false_words_per_hour", "{:.1f}"),
     ("words/h", "words_heard_per_hour", "{:.1f}"),
 )

@@ -1,12 +1,16 @@
 """Events as text: readable lines, JSON lines, Audacity labels, SubRip subtitles and RTTM."""
 
 import json
+import math
 import os
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
 from streamrnn.decisions.events import Event, segments
+
+# Subtitles that are shown for less can't be read.
+CUE_S = 1.0
 
 
 def as_text(event: Event) -> str:
@@ -40,13 +44,17 @@ def audacity_labels(events: Iterable[Event], duration_s: float | None = None) ->
 def srt(events: Iterable[Event], duration_s: float | None = None) -> str:
     """SubRip subtitles: one numbered cue per segment, times as `hh:mm:ss,mmm`.
 
-    The words of an ended utterance are one cue together, since single words are shown too briefly.
+    The words of an ended utterance are one cue together, since single words are shown too briefly. A cue stays for a
+    second at least, unless the next one or the end of the stream comes first.
 
     `events` and `duration_s` are as for `segments`, which also says what is raised.
     """
+    found = segments(_utterances(events), duration_s)
+    nexts = [*(later.start_s for later in found[1:]), math.inf if duration_s is None else duration_s]
     cues = (
-        f"{number}\n{_srt_time(s.start_s)} --> {_srt_time(s.end_s)}\n{_one_line(s.label)}\n"
-        for number, s in enumerate(segments(_utterances(events), duration_s), start=1)
+        f"{number}\n{_srt_time(s.start_s)} --> {_srt_time(max(s.end_s, min(s.start_s + CUE_S, until)))}\n"
+        f"{_one_line(s.label)}\n"
+        for number, (s, until) in enumerate(zip(found, nexts, strict=False), start=1)
     )
     return "\n".join(cues)
 

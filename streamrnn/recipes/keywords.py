@@ -225,8 +225,8 @@ class KeywordsRecipe:
             logits = aligned(model, batch["samples"])
             return max_pooling_loss(logits, batch["labels"], batch["weights"], smoothing, *shares)
         carry, logits = model.scan(carry, batch["samples"])
-        truth = (batch[name] for name in ("labels", "places", "weights", "quiet"))
-        return spotting_loss(logits, *truth, smoothing, *shares), carry
+        said = batch["labels"], batch["places"]
+        return spotting_loss(logits, *said, batch["weights"], batch["quiet"], smoothing, *shares), carry
 
     def validate(self, model: Keywords) -> float:
         """The mean of two shares: clips named right, and words of running sound found at `max_alarms_per_hour`; without

@@ -46,8 +46,18 @@ def test_open_speech_ends_at_the_duration():
 
 def test_subtitles_are_numbered_cues_with_rounded_milliseconds():
     assert srt([START, END, WORD]) == (
-        "1\n00:00:00,500 --> 00:00:01,250\nspeech\n\n2\n01:01:01,000 --> 01:01:02,000\nnaïve\n"
+        "1\n00:00:00,500 --> 00:00:01,500\nspeech\n\n2\n01:01:01,000 --> 01:01:02,000\nnaïve\n"
     )
+
+
+def test_a_subtitle_stays_for_a_second_unless_the_next_one_or_the_end_comes_first():
+    words = [Event("keyword", "up", t, t + 0.04, 0.9, t) for t in (1.0, 1.6, 4.5)]
+    times = [line for line in srt(words, duration_s=5.0).splitlines() if "-->" in line]
+    assert times == [
+        "00:00:01,000 --> 00:00:01,600",
+        "00:00:01,600 --> 00:00:02,600",
+        "00:00:04,500 --> 00:00:05,000",
+    ]
 
 
 def test_an_utterance_that_has_ended_is_one_subtitle_but_a_label_for_each_word():
@@ -55,7 +65,7 @@ def test_an_utterance_that_has_ended_is_one_subtitle_but_a_label_for_each_word()
     end = Event("endpoint", "zero one", 1.0, 2.5, 0.75, 3.0)
     open_word = Event("word", "two", 4.0, 4.5, 0.75, 4.5)
     events = [Event("partial", "zero", 1.0, None, 0.75, 1.2), zero, one, end, open_word]
-    assert srt(events) == "1\n00:00:01,000 --> 00:00:02,500\nzero one\n\n2\n00:00:04,000 --> 00:00:04,500\ntwo\n"
+    assert srt(events) == "1\n00:00:01,000 --> 00:00:02,500\nzero one\n\n2\n00:00:04,000 --> 00:00:05,000\ntwo\n"
     assert [line.split("\t")[2] for line in audacity_labels(events).splitlines()] == ["zero", "one", "two"]
 
 

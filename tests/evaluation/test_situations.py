@@ -1,6 +1,7 @@
 """Judges of situations, with stand-ins whose answers are known, and situations read from disk."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -156,6 +157,27 @@ def test_where_nobody_wrote_down_what_is_said_words_are_not_called_false(monkeyp
     assert row["words_heard_per_hour"] == pytest.approx(100) and "false_words_per_hour" not in row
     quiet = words_row(monkeypatch, keywords, [word("up", 1, 2)], said(spoken=False))
     assert quiet["false_words_per_hour"] == pytest.approx(100) and "words_found" not in quiet
+
+
+def test_a_keyword_model_is_judged_at_every_threshold_by_what_it_would_have_decided(monkeypatch, keywords):
+    judge = keyword_judge(keywords)
+    heard = said((1, 1.4, "up"), (3, 3.4, "down"), duration_s=36.0)
+    posteriors = np.zeros((1800, 4), np.float32)
+    posteriors[60:75, 2], posteriors[160:175, 3], posteriors[500:515, 2] = 0.98, 0.75, 0.65
+    stream = SimpleNamespace(reset=lambda: None, process=lambda chunk: posteriors[:0], flush=lambda: posteriors)
+    monkeypatch.setattr(judge, "_streams", {RATE: stream})
+    judge.hear(heard)
+    row = judge.row()
+    assert (row["words_found"], row["false_words_per_hour"]) == (1, pytest.approx(100))
+    curve = {point["threshold"]: (point["words_found"], point["false_words_per_hour"]) for point in row["curve"]}
+    assert curve[0.6] == (1, pytest.approx(100)) and curve[0.7] == (1, 0) and curve[0.8] == (0.5, 0)
+    assert row["words_found_at_10_per_hour"] == 1
+
+
+def test_a_keyword_model_hears_situations_live(keywords):
+    judge = keyword_judge(keywords)
+    judge.hear(said((1, 1.4, "up"), duration_s=2.0))
+    assert len(judge.row()["curve"]) == 10
 
 
 def write_situation(folder: Path, name: str, compared: int, segments: str = "") -> None:
