@@ -1,7 +1,7 @@
 """Keyword posteriors to keyword events: a moving average, a threshold and a refractory time (Chen et al., 2014)."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,9 @@ class KeywordSettings:
         threshold: smoothed posterior in (0, 1] at which a word is detected.
         smoothing_ms: length of the moving average of posteriors, at most 5 s; 0 takes single frames.
         refractory_ms: after a detection, no word is detected for this time, at most 10 minutes.
+        settle_ms: a word that reached the threshold is sent when its average falls again, but after this time at the
+            latest, at most 5 s. Its score is then the highest one, and a word that scores higher takes its place. 0:
+            words are sent at once, with the score in that frame, which is little above the threshold.
         hand_over: score above the threshold that a word has to reach, while it stays above it and within
             `smoothing_ms`;
             else an abstain event takes its place: a person should look; 0: never.
@@ -45,6 +48,7 @@ class KeywordSettings:
     threshold: float = 0.5
     smoothing_ms: float = 200.0
     refractory_ms: float = 1000.0
+    settle_ms: float = 0.0
     hand_over: float = 0.0
 
     def __post_init__(self) -> None:
@@ -56,6 +60,7 @@ class KeywordSettings:
             )
         check_setting_ms("KeywordSettings got smoothing_ms", self.smoothing_ms, LONGEST_SMOOTHING_MS)
         check_setting_ms("KeywordSettings got refractory_ms", self.refractory_ms)
+        check_setting_ms("KeywordSettings got settle_ms", self.settle_ms, LONGEST_SMOOTHING_MS)
 
     def smoothing_frames(self, frame_s: float) -> int:
         """`smoothing_ms` in frames of frame_s seconds, rounded up, at least 1."""
@@ -141,9 +146,10 @@ class _State:
     frames: int = 0
     ready_frame: int = 0  # first frame in which a word may be detected again
     held: list[int] = field(default_factory=list)  # detected words that have not been below the threshold since
-    unsure: int = -1  # the word that has reached the threshold and not yet hand_over; -1: none
+    unsure: int = -1  # the word that has reached the threshold and was not sent yet; -1: none
     unsure_frames: int = 0  # for how long
     best: float = 0.0  # its highest score so far
+    best_frame: int = 0  # the frame with that score; of words that settle
 
 
 class KeywordDecoder:
@@ -155,12 +161,15 @@ class KeywordDecoder:
     a long word is detected once. A word that rises within the refractory time and is still above the threshold at its
     end is detected then. "silence", which is class 0, and "unknown" are never detected.
 
+    With `settle_ms`, a word that was detected is sent when its average falls, or after that time. The event then has
+    the highest score and spans the frames averaged for it. If another word scores higher meanwhile, it is that one's.
+
     With `hand_over`, a word that was detected is sent as soon as its average reaches that score. If it falls below the
     threshold before, or has not reached it after the time of the moving average, an abstain event with its highest
     score takes its place.
 
-    An event's score is the smoothed posterior at that frame, and the event spans the averaged frames. Frame t covers
-    [t x frame_s, (t+1) x frame_s) seconds; its decisions have decided_s = (t+1) x frame_s + lookahead_s.
+    Without them, an event's score is the smoothed posterior at that frame, and the event spans the averaged frames.
+    Frame t covers [t x frame_s, (t+1) x frame_s) seconds; its decisions have decided_s = (t+1) x frame_s + lookahead_s.
 
     The form is that of Chen et al., "Small-footprint keyword spotting using deep neural networks", ICASSP 2014, for
     whole words. Not thread-safe; separate decoders are independent.
@@ -188,6 +197,7 @@ class KeywordDecoder:
         self._words = word_classes(labels)
         self._smoothing_frames = settings.smoothing_frames(frame_s)
         self._refractory_frames = settings.refractory_frames(frame_s)
+        self._settle_frames = whole_frames(settings.settle_ms, frame_s) if settings.settle_ms else 0
         self.reset()
 
     def push(self, outputs: NDArray[np.floating]) -> list[Event]:
@@ -207,8 +217,8 @@ class KeywordDecoder:
         return [event for frame, top in zip(smoothed, tops, strict=True) if (event := self._hear(frame, top))]
 
     def finish(self, duration_s: float) -> list[Event]:
-        """The abstain event of a word that is not sure yet; else none, since words are detected at once. The decoder is
-        fresh again afterwards.
+        """The event of a word that has not settled, or the abstain event of one that is not sure yet; else none, since
+        words are detected at once. The decoder is fresh again afterwards.
 
         Args:
             duration_s: length of the stream, in seconds.
@@ -218,7 +228,7 @@ class KeywordDecoder:
         """
         check_duration("KeywordDecoder.finish got duration_s", duration_s, "seconds")
         state = self._state
-        events = [] if state.unsure < 0 else [self._abstain(state.frames - 1).clipped(duration_s)]
+        events = [] if state.unsure < 0 else [self._settled(state.frames - 1).clipped(duration_s)]
         self.reset()
         return events
 
@@ -291,8 +301,8 @@ class KeywordDecoder:
             return None
         state.held.append(word)
         state.ready_frame = frame + self._refractory_frames
-        if top < self.settings.hand_over:
-            state.unsure, state.unsure_frames, state.best = word, 1, top
+        if top < self.settings.hand_over or self._settle_frames:
+            state.unsure, state.unsure_frames, state.best, state.best_frame = word, 1, top, frame
             return None
         return self._event(frame, word, top)
 
@@ -300,6 +310,8 @@ class KeywordDecoder:
         """A frame while a word is not sure yet. Any word that is sure takes its place."""
         state = self._state
         state.held = [word for word in state.held if scores[word] >= self.settings.threshold]
+        if self._settle_frames:
+            return self._settle_on(frame, scores, top)
         if top >= self.settings.hand_over:
             word, state.unsure = scores.index(top), -1
             state.held = sorted({*state.held, word})
@@ -307,13 +319,27 @@ class KeywordDecoder:
         state.best, state.unsure_frames = max(state.best, scores[state.unsure]), state.unsure_frames + 1
         if scores[state.unsure] >= self.settings.threshold and state.unsure_frames < self._smoothing_frames:
             return None
-        return self._abstain(frame)
+        return self._settled(frame)
 
-    def _abstain(self, frame: int) -> Event:
+    def _settle_on(self, frame: int, scores: list[float], top: float) -> Event | None:
+        """A frame while a word's average may still rise."""
         state = self._state
-        event = self._event(frame, state.unsure, state.best)
+        state.unsure_frames += 1
+        falls = scores[state.unsure] < state.best
+        if top > state.best:
+            state.unsure, state.best, state.best_frame, falls = scores.index(top), top, frame, False
+            state.held = sorted({*state.held, state.unsure})
+        return self._settled(frame) if falls or state.unsure_frames >= self._settle_frames else None
+
+    def _settled(self, frame: int) -> Event:
+        """The event, in this frame, of the word that was waited for."""
+        state, word = self._state, self._state.unsure
         state.unsure = -1
-        return abstention(event, self.settings.hand_over)
+        if not self._settle_frames:
+            return abstention(self._event(frame, word, state.best), self.settings.hand_over)
+        event = self._event(state.best_frame, word, state.best)
+        event = replace(event, decided_s=round((frame + 1) * self.frame_s + self.lookahead_s, 6))
+        return event if state.best >= self.settings.hand_over else abstention(event, self.settings.hand_over)
 
     def _event(self, frame: int, word: int, score: float) -> Event:
         start_s = round(max(frame + 1 - self._smoothing_frames, 0) * self.frame_s, 6)

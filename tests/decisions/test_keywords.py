@@ -1,5 +1,6 @@
 """The keyword decoder against a slow, obvious one, and the laws that it keeps however its input is cut."""
 
+import dataclasses
 import json
 import math
 
@@ -118,6 +119,60 @@ def test_a_word_is_detected_in_the_frame_in_which_its_average_reaches_the_thresh
 
 def test_nothing_before_the_stream_counts_as_silence():
     assert decoder_of(KeywordSettings(smoothing_ms=100)).push(posteriors_of(("yes", 2, 1.0))) == []
+
+
+SETTLES = KeywordSettings(smoothing_ms=100, settle_ms=200)
+
+
+def test_a_word_that_settles_has_its_highest_score_and_the_span_of_the_frames_that_gave_it():
+    said = posteriors_of(("silence", 10, 1.0), ("yes", 3, 0.9), ("yes", 3, 0.7), ("silence", 20, 1.0))
+    (event,) = decoder_of(SETTLES, lookahead_s=0.04).push(said)
+    assert event == Event("keyword", "yes", 0.2, 0.3, pytest.approx((3 * 0.9 + 2 * 0.7) / 5), 0.36)
+
+
+def test_a_word_that_stays_is_sent_after_the_time_to_settle():
+    (event,) = decoder_of(SETTLES).push(posteriors_of(("yes", 63, 1.0)))
+    assert event.decided_s == pytest.approx(0.06 + 0.18)
+
+
+def test_a_word_that_scores_higher_while_one_settles_takes_its_place():
+    said = np.zeros((40, len(LABELS)), np.float32)
+    said[:4, 2:], said[4:8, 2] = (0.45, 0.55), 1
+    assert [event.label for event in decoder_of(KeywordSettings(smoothing_ms=80)).push(said)] == ["no"]
+    (event,) = decoder_of(KeywordSettings(smoothing_ms=80, settle_ms=200)).push(said)
+    assert (event.label, event.score) == ("yes", 1.0)
+
+
+def test_a_word_that_has_not_settled_is_sent_at_the_end_of_the_stream():
+    decoder = decoder_of(SETTLES)
+    assert decoder.push(posteriors_of(("yes", 4, 1.0))) == []
+    (event,) = decoder.finish(0.08)
+    assert event == Event("keyword", "yes", 0.0, 0.08, 0.8, 0.08)
+
+
+def test_what_settles_below_the_score_of_hand_over_is_handed_over():
+    said = posteriors_of(("yes", 4, 0.9), ("silence", 20, 1.0))
+    settings = KeywordSettings(smoothing_ms=100, settle_ms=200, hand_over=0.8)
+    (event,) = decoder_of(settings).push(said)
+    assert (event.kind, event.score) == ("abstain", pytest.approx(0.72))
+    (sure,) = decoder_of(settings).push(posteriors_of(("yes", 20, 0.9)))
+    assert sure.kind == "keyword"
+
+
+@property_test
+@hypothesis.given(recordings, keyword_settings, st.data())
+def test_settling_moves_events_but_neither_adds_nor_loses_any(posteriors, settings, data):
+    later = dataclasses.replace(settings, settle_ms=60.0, refractory_ms=200.0)
+    posteriors = posteriors * np.float32([1, 1, 1, 0])  # another word may take the place of one, and come again
+    at_once = decoder_of(dataclasses.replace(later, settle_ms=0.0)).push(posteriors)
+    cut, decoder = data.draw(st.integers(0, len(posteriors))), decoder_of(later)
+    events = decoder.push(posteriors[:cut])
+    other = decoder_of(later)
+    other.restore(json.loads(json.dumps(decoder.snapshot())))
+    events += other.push(posteriors[cut:]) + other.finish(len(posteriors) * FRAME_S)
+    assert len(events) == len(at_once)
+    for settled, first in zip(events, at_once, strict=True):
+        assert settled.score >= first.score and 0 <= settled.decided_s - first.decided_s < 0.06
 
 
 def test_a_word_that_is_held_is_detected_once():

@@ -87,9 +87,11 @@ class KeywordDecoder {
     Object.assign(this, { decision, labels, frame_s, lookahead_s });
     this.smoothed = wholeFrames(decision.smoothing_ms, frame_s);
     this.refractory = wholeFrames(decision.refractory_ms, frame_s);
+    this.settles = decision.settle_ms ? wholeFrames(decision.settle_ms, frame_s) : 0;
     this.frames = this.ready = 0;
     this.past = [];
     this.held = new Set();
+    this.best = null;
   }
 
   push(outputs) {
@@ -101,14 +103,39 @@ class KeywordDecoder {
     for (const word of this.held) if (means[word] < threshold) this.held.delete(word);
     const score = Math.max(...means.slice(FIRST_WORD));
     const word = means.indexOf(score, FIRST_WORD);
+    if (this.best !== null) return this.#settle(frame, word, means);
     if (score < threshold || this.held.has(word) || frame < this.ready) return [];
     this.held.add(word);
     this.ready = frame + this.refractory;
+    if (this.settles) {
+      this.best = { frame, word, score, frames: 1 };
+      return [];
+    }
     return [this.#event(frame, this.labels[word], score)];
   }
 
   finish() {
-    return [];
+    return this.best === null ? [] : this.#sent(this.frames - 1);
+  }
+
+  /** A frame while the mean of a word may still rise. */
+  #settle(frame, word, means) {
+    const frames = this.best.frames + 1;
+    const rises = means[word] > this.best.score;
+    const falls = !rises && means[this.best.word] < this.best.score;
+    if (rises) {
+      this.best = { frame, word, score: means[word] };
+      this.held.add(word);
+    }
+    this.best.frames = frames;
+    return falls || frames >= this.settles ? this.#sent(frame) : [];
+  }
+
+  #sent(frame) {
+    const { frame: bestFrame, word, score } = this.best;
+    this.best = null;
+    const decided_s = (frame + 1) * this.frame_s + this.lookahead_s;
+    return [{ ...this.#event(bestFrame, this.labels[word], score), decided_s }];
   }
 
   #event(frame, label, score) {
