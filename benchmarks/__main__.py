@@ -227,6 +227,18 @@ def choices(data: tuple[Path, ...], model: str | None = None, json: bool = False
     tell(compare_choices(data, load(model or "choices")), print_report, json)
 
 
+def anomalies(data: Path, json: bool = False) -> None:
+    """Scores anomalies that the example examples/anything/anomalies.py finds in the streams of NAB.
+
+    Args:
+        data: A copy of github.com/numenta/NAB.
+        json: Print one JSON object.
+    """
+    from benchmarks.anomalies import bench_anomalies, print_report
+
+    tell(bench_anomalies(data), print_report, json)
+
+
 def capacity(
     streams: tuple[int, ...] = (100, 200, 300, 450, 600, 800, 900),
     nodes: tuple[int, ...] = (2, 4, 8),
@@ -281,6 +293,7 @@ BENCHMARKS = {
     "denoise-peers": denoise_peers,
     "leakage": leakage,
     "choices": choices,
+    "anomalies": anomalies,
     "capacity": capacity,
 }
 
@@ -301,6 +314,7 @@ def main(args: Sequence[str] | None = None) -> None:
 
 __all__ = [
     "BENCHMARKS",
+    "anomalies",
     "capacity",
     "choices",
     "cores",

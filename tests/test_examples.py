@@ -124,6 +124,7 @@ def test_a_server_hears_what_a_listener_hears(printed):
         ("forecast", [r"^504 rows; the last one: OT now", "1000 sites forecast 96 h ahead"]),
         ("completion", [r"noble fri\[end", "at a temperature of 1.0:"]),
         ("intent", ["^-> transfer$", "^-> weather$", "^-> a person takes over$"]),
+        ("anomalies", [r"^2000: .*, \d\d deviations$"]),
         ("emotion", ["^-> joy$", "^-> anger$", "^-> sadness"]),
         (
             "spoken_intent",
