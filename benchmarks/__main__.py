@@ -282,6 +282,29 @@ def capacity(
     tell(report, print_report, json)
 
 
+def storing(
+    model: str = "vad",
+    streams: int = 1000,
+    rounds: int = 5,
+    url: Annotated[str | None, default_is("a server of its own")] = None,
+    json: bool = False,
+) -> None:
+    """Measures what it costs to keep live streams in a store, each once a second, as `serve --store` does.
+
+    Args:
+        model: Name of a shipped model, or the path of a .safetensors file.
+        streams: Live streams.
+        rounds: Times that all of them are stored.
+        url: Address of a redis-server or valkey-server.
+        json: Print one JSON object.
+    """
+    from benchmarks.storing import bench_storing, print_report
+    from streamrnn.runtime import configure
+
+    configure()
+    tell(bench_storing(model, streams, rounds, url), print_report, json)
+
+
 BENCHMARKS = {
     "train": train,
     "cores": cores,
@@ -295,6 +318,7 @@ BENCHMARKS = {
     "choices": choices,
     "anomalies": anomalies,
     "capacity": capacity,
+    "storing": storing,
 }
 
 
@@ -326,6 +350,7 @@ __all__ = [
     "pool",
     "situations",
     "soak",
+    "storing",
     "train",
 ]
 

@@ -146,6 +146,13 @@ def test_the_python_of_the_guides_runs_and_prints_what_they_show(guide, in_check
     assert as_shown(shown, capsys.readouterr().out)
 
 
+def test_the_first_lines_for_voice_agents_print_what_they_show(capsys):
+    document = (ROOT / "docs" / "voice-agents.md").read_text()
+    code, shown = next(SHOWN.finditer(document)).groups()
+    exec(compile(code, "voice-agents.md", "exec"), {"__name__": "__main__"})
+    assert as_shown(shown, capsys.readouterr().out)
+
+
 @pytest.mark.parametrize("guide", GUIDES, ids=lambda path: path.name)
 def test_the_commands_of_the_guides_run_and_print_what_they_show(guide, in_checkout, subtests, capsys):
     for command in commands(guide.read_text()):

@@ -3,6 +3,7 @@
 import importlib
 import json
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -41,7 +42,10 @@ def install(monkeypatch, tmp_path) -> Callable[[str, str, str], None]:
 
 @pytest.fixture
 def three_files(install) -> None:
-    install("three-files", "pitch", "three_files:PITCH")
+    """The package as its pyproject.toml describes it."""
+    project = tomllib.loads((PACKAGES / "three_files" / "pyproject.toml").read_text())["project"]
+    [(name, value)] = project["entry-points"][tasks.GROUP].items()
+    install(project["name"], name, value)
 
 
 @pytest.fixture
