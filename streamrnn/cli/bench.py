@@ -57,13 +57,21 @@ def pool(
     Args:
         model: Name of a shipped model, or the path of a .safetensors file.
         streams: How many streams; several numbers give a pool each.
-        seconds: Seconds of sound that each stream hears.
+        seconds: Seconds of sound that each stream hears; of models that take no sound, items.
         plot: Draw the time of a tick against the number of streams: .png, .svg or .pdf.
         json: Print one JSON object.
     """
     from streamrnn.bench.pool import bench_pool, print_report
     from streamrnn.cli.plot import check_plot, draw_latency
+    from streamrnn.cli.run_lines import task_of_lines
 
+    if task_of_lines(model) is not None:
+        from streamrnn.bench import item_pool
+
+        if plot is not None:
+            raise ValueError(f"--plot draws pools of sound; {model} takes none. Leave it out.")
+        tell(item_pool.bench_item_pool(model, streams, seconds), item_pool.print_report, json)
+        return
     if plot is not None:
         check_plot(plot)
     report = bench_pool(model, streams, seconds)

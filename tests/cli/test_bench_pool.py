@@ -36,3 +36,13 @@ def test_a_picture_that_cannot_be_drawn_is_refused_before_anything_is_measured(s
     assert streamrnn("bench", "pool", "--plot", tmp_path / "latency.txt") == 2
     assert ".png" in capsys.readouterr().err
     assert asked == []
+
+
+def test_models_that_take_no_sound_get_items(streamrnn, capsys, asked, monkeypatch):
+    calls = []
+    monkeypatch.setattr("streamrnn.bench.item_pool.bench_item_pool", lambda *given: calls.append(given) or {"pools": 1})
+    assert streamrnn("bench", "pool", "--model", "forecast", "--streams", 1000, "--seconds", 3, "--json") == 0
+    assert calls == [("forecast", (1000,), 3)] and asked == []
+    assert json.loads(capsys.readouterr().out) == {"pools": 1}
+    assert streamrnn("bench", "pool", "--model", "forecast", "--plot", "p.png") == 2
+    assert "forecast takes none" in capsys.readouterr().err
