@@ -20,7 +20,8 @@ DRAWN = 64
 def bench_item_pool(model_name: str, streams: Sequence[int] = (1000,), rounds: int = 10) -> dict[str, Any]:
     """Measures pools in which every stream gets one item, and then all are advanced; beside them a lone stream.
 
-    Items are drawn at random: what they hold changes no time. It calls streamrnn.configure(): call it before JAX is used.
+    Items are drawn at random: what they hold changes no time. It calls streamrnn.configure(): call it before JAX is
+    used.
 
     Args:
         model_name: a shipped model's name or a path.
