@@ -194,6 +194,7 @@ OWN = (
         recipe="streamrnn.recipes:SayRecipe",
         evaluate="streamrnn.evaluation.speller:evaluate_speller",
         lines="streamrnn.lines:SpellingLines",
+        default="say-en",
         gives="numbers",
     ),
     Task(

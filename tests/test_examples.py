@@ -125,6 +125,7 @@ def test_a_server_hears_what_a_listener_hears(printed):
         ("completion", [r"noble fri\[end", "at a temperature of 1.0:"]),
         ("intent", ["^-> transfer$", "^-> weather$", "^-> a person takes over$"]),
         ("anomalies", [r"^2000: .*, \d\d deviations$"]),
+        ("say", ["^kowalski .*K AW AH L S K IY", '"hey /N OW V AH L AY T/"$']),
         ("remote", ["please transfer a hundred  .*transfer 0", "^goes on after 4 words$", "to savings transfer 0"]),
         ("emotion", ["^-> joy$", "^-> anger$", "^-> sadness"]),
         (

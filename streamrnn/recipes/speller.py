@@ -31,7 +31,7 @@ class SayTraining:
     model: SpellerSettings = field(default_factory=SpellerSettings)
     training: TrainingSettings = field(
         default_factory=lambda: TrainingSettings(
-            steps=3000, learning_rate=3e-3, weight_decay=1e-3, ema_decay=0.995, validate_every=300
+            steps=6000, learning_rate=3e-3, weight_decay=1e-3, ema_decay=0.995, validate_every=500
         )
     )
     words: int = 64
