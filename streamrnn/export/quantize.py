@@ -21,6 +21,7 @@ from streamrnn.models import Model
 from streamrnn.replacing import replace_file
 from streamrnn.runtime import Stream
 from streamrnn.runtime.exported import OnnxModel
+from streamrnn.signals import Sound
 
 
 @dataclass(frozen=True)
@@ -61,11 +62,16 @@ def export_int8(
     Raises:
         ImportError: ONNX Runtime is not installed.
         OSError, AudioError: the file cannot be written, or a recording cannot be read.
-        ValueError: there are no recordings; and see `onnx_step`.
+        ValueError: there are no recordings, or the model takes no sound; and see `onnx_step`.
         TypeError: it is not a Model.
     """
     if not recordings:
         raise ValueError("There are no recordings to measure the cost of 8 bits on. Pass some that the model is for.")
+    if not isinstance(model.signal, Sound):
+        raise ValueError(
+            f"The cost of 8 bits is measured on recordings, and {type(model).__name__} takes {model.signal}, no sound. "
+            "Export it without --int8."
+        )
     exact = onnx_step(model, about)
     rounded = quantized(exact, model)
     cost = _cost(model, exact.SerializeToString(), rounded, [Path(recording) for recording in recordings])

@@ -3,11 +3,15 @@
 import numpy as np
 import onnx
 import pytest
+from flax import nnx
 
 from streamrnn.audio import write_audio
 from streamrnn.export.onnx import onnx_step
 from streamrnn.export.quantize import export_int8, quantized
+from streamrnn.layers import Chain, Dense
+from streamrnn.models import Model
 from streamrnn.runtime import OnnxModel, Stream
+from streamrnn.signals import Series
 
 
 @pytest.fixture(scope="module")
@@ -59,3 +63,10 @@ def test_without_recordings_nothing_is_written(model, tmp_path):
     with pytest.raises(ValueError, match="no recordings to measure"):
         export_int8(model("vad"), tmp_path / "vad.onnx", [])
     assert not any(tmp_path.iterdir())
+
+
+def test_a_model_that_takes_no_sound_says_so(tmp_path):
+    series = Model.of(Chain(Dense(3, 2, rngs=nnx.Rngs(0))), signal=Series(3, 1.0))
+    with pytest.raises(ValueError, match=r"takes Series\(.*no sound. Export it without --int8"):
+        export_int8(series, tmp_path / "series.onnx", [tmp_path / "speech.wav"])
+    assert list(tmp_path.iterdir()) == []
