@@ -3,11 +3,14 @@
 import difflib
 from collections.abc import Iterable
 
+# Two letters of three that changed places are near, "singing" and "typing" are not.
+NEAR = 0.65
+
 
 def did_you_mean(given: object, known: Iterable[str]) -> str:
     """ " Did you mean 'vad'?", to go into an error message, for the known name that is closest; "" where none is."""
     by_small = {name.lower(): name for name in known}
-    near = difflib.get_close_matches(str(given).lower(), by_small, 1)
+    near = difflib.get_close_matches(str(given).lower(), by_small, 1, NEAR)
     return f" Did you mean {by_small[near[0]]!r}?" if near else ""
 
 

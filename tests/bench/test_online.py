@@ -232,7 +232,9 @@ def test_long_times_and_large_numbers_are_written_as_one_reads_them():
 
 
 def test_an_unknown_system_names_the_known_ones():
-    with pytest.raises(ValueError, match=r"There is no system 'gruu'. Systems are: elman, gru, .*tcn"):
+    with pytest.raises(
+        ValueError, match=r"There is no system 'gruu'. Did you mean 'gru'\? Systems are: elman, gru, .*tcn"
+    ):
         compare_online(("gru", "gruu"))
     with pytest.raises(ValueError, match="No system is named"):
         compare_online(())

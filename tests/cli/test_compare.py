@@ -72,7 +72,7 @@ def test_what_is_asked_for_is_measured_written_and_drawn(streamrnn, capsys, aske
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        (("--systems", "gruu"), "There is no system 'gruu'. Systems are: elman, gru"),
+        (("--systems", "gruu"), "There is no system 'gruu'. Did you mean 'gru'? Systems are: elman, gru"),
         (("--quick", "--full"), "--quick and --full"),
         (("--json", "no/such/folder/a.json"), "no/such/folder/a.json: No such file"),
     ],

@@ -74,7 +74,7 @@ def test_what_makes_no_sense_is_said_before_anything_is_written(
 
 def test_an_unknown_model_names_the_shipped_ones(streamrnn, tmp_path, capsys):
     assert streamrnn("export", "vda", tmp_path / "out.onnx") == 2
-    assert "There is no model 'vda'. Shipped are: " in capsys.readouterr().err
+    assert "There is no model 'vda'. Did you mean 'vad'? Shipped are: " in capsys.readouterr().err
 
 
 def test_without_the_package_onnx_the_extra_is_named(streamrnn, model_path, tmp_path, monkeypatch, capsys):
