@@ -239,6 +239,21 @@ def anomalies(data: Path, json: bool = False) -> None:
     tell(bench_anomalies(data), print_report, json)
 
 
+def forecast(data: tuple[Path, ...], model: str | None = None, trees: bool = True, json: bool = False) -> None:
+    """Measures forecasts of an hourly table beside the same hours of before, and LightGBM where it is installed.
+
+    Args:
+        data: A table, or its folder.
+        model: Saved model of this table; without, the shipped one, of ETTh1.
+        trees: Train LightGBM, which takes some minutes.
+        json: Print one JSON object.
+    """
+    from benchmarks.forecast import compare_forecasts, print_report
+    from streamrnn.pretrained import load
+
+    tell(compare_forecasts(data, load(model or "forecast"), trees), print_report, json)
+
+
 def capacity(
     streams: tuple[int, ...] = (100, 200, 300, 450, 600, 800, 900),
     nodes: tuple[int, ...] = (2, 4, 8),
@@ -317,6 +332,7 @@ BENCHMARKS = {
     "leakage": leakage,
     "choices": choices,
     "anomalies": anomalies,
+    "forecast": forecast,
     "capacity": capacity,
     "storing": storing,
 }
@@ -343,6 +359,7 @@ __all__ = [
     "choices",
     "cores",
     "denoise_peers",
+    "forecast",
     "leakage",
     "main",
     "memory",

@@ -1,6 +1,7 @@
 """Models as files: what was saved comes back to the last bit, and what is no model is refused with a way out."""
 
 import json
+import pickle
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -84,6 +85,13 @@ def test_a_loaded_model_can_be_saved_again_as_the_same_files(path, tmp_path):
     save(load(path), tmp_path / "again" / "model", task="vad")
     for suffix in (".safetensors", ".json"):
         assert (tmp_path / "again" / "model").with_suffix(suffix).read_bytes() == path.with_suffix(suffix).read_bytes()
+
+
+def test_a_loaded_model_knows_its_task_in_other_processes_too(model, path, tmp_path):
+    assert model.task == "" and load(path).task == "vad"
+    assert pickle.loads(pickle.dumps(load(path))).task == "vad"
+    save(model, tmp_path / "of_no_task")
+    assert load(tmp_path / "of_no_task").task == ""
 
 
 def test_scalars_keep_their_shape(tmp_path, model):
