@@ -74,8 +74,10 @@ def python_statements(document: str) -> Iterator[Statement]:
     for text, line in code_blocks(document, "python"):
         lines = text.splitlines()
         for node in ast.parse(text).body:
-            source = "\n".join(lines[node.lineno - 1 : node.end_lineno])
-            yield Statement(source, line + node.lineno - 1, needs(source))
+            # A definition's own line is that of its name; decorators stand above.
+            first = min(part.lineno for part in (node, *getattr(node, "decorator_list", ())))
+            source = "\n".join(lines[first - 1 : node.end_lineno])
+            yield Statement(source, line + first - 1, needs(source))
 
 
 def commands(document: str) -> Iterator[Command]:
