@@ -31,7 +31,7 @@ from wyoming.wake import Detect, Detection, NotDetected
 
 COMMANDS = ["go", "yes", "no", "up", "down", "left", "right", "on", "off", "stop"]
 # What the model hears of them in commands.flac, whose voices are synthetic.
-HEARD = ["yes", "left", "right", "go"]
+HEARD = ["yes", "down", "left", "no", "right", "go"]
 
 
 @pytest.fixture(scope="module")
