@@ -37,7 +37,7 @@ INTEGRATIONS: dict[str, Integration] = {
     "hub": Integration("hub", (), ("integrations/test_hub.py",)),
     # Its extra `realtime` wants an older websockets than the server beside it; the client works with either.
     "openai": Integration("serve", ("openai>=3.0",), ("integrations/test_realtime.py",)),
-    "ray": Integration("parquet,ray", ("ray[data]>=2.40,<3",), ("integrations/test_ray.py",)),
+    "ray": Integration("parquet,ray", ("ray[data,train]>=2.40,<3",), ("integrations/test_ray.py",)),
     "wyoming": Integration("wyoming", (), ("integrations/test_wyoming.py",)),
 }
 

@@ -96,7 +96,8 @@ def _rate(row: dict[str, Any]) -> str:
 def _latency(row: dict[str, Any]) -> str:
     """In items where nothing says how fast they come."""
     if row["sample_rate"] is None:
-        return f"{row['algorithmic_latency_ms'] * row['frames_per_s'] / 1000:.0f} items"
+        items = round(row["algorithmic_latency_ms"] * row["frames_per_s"] / 1000)
+        return f"{items} item{'s' * (items != 1)}"
     return f"{row['algorithmic_latency_ms']:.0f} ms"
 
 

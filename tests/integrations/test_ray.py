@@ -138,3 +138,16 @@ def test_a_cluster_that_is_not_there_is_named(model_path, calls, tmp_path):
     command = [sys.executable, "-m", "streamrnn", "batch", model_path, calls, "--out", tmp_path / "heard"]
     run = subprocess.run([*command, "--ray", "127.0.0.1:1"], capture_output=True, text=True, timeout=PATIENCE_S)
     assert run.returncode == 2 and "there is no Ray cluster at '127.0.0.1:1'" in run.stderr, run.stderr
+
+
+def test_two_workers_of_ray_train_learn_what_one_process_learns(tmp_path):
+    pytest.importorskip("ray.train.v2.jax", reason="this version of Ray has no JaxTrainer")
+    example = Path(__file__).parents[2] / "examples" / "11_ray_train.py"
+    losses = []
+    for workers in (0, 2):
+        command = [sys.executable, str(example), str(workers), str(tmp_path / str(workers))]
+        environment = os.environ | {"PYTHONPATH": str(example.parents[1]), "JAX_PLATFORMS": "cpu"}
+        ran = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=2 * PATIENCE_S)
+        assert ran.returncode == 0, ran.stderr
+        losses.append([float(loss) for loss in ran.stdout.splitlines()[-1].removeprefix("losses: ").split(", ")])
+    assert len(losses[0]) == 4 and losses[0] == pytest.approx(losses[1], abs=1e-4)
