@@ -109,9 +109,9 @@ def _not_there(name: str) -> str:
         return f"{name} is {kind}. Pass the path of a .safetensors file, with its .json beside it, or of an .onnx file."
     if path.suffix in (".safetensors", ".json") or os.sep in name:
         file = _weights_path(path)
-        there = [other.name for other in file.parent.glob("*.safetensors")] if file.parent.is_dir() else []
+        there = [other.stem for other in file.parent.glob("*.safetensors")] if file.parent.is_dir() else []
         missing = f"There is no file {file}" if file.parent.is_dir() else f"There is no folder {file.parent}"
-        return f"{missing}.{did_you_mean(file.name, there)} Pass a shipped model's name, or the path of a saved one."
+        return f"{missing}.{did_you_mean(file.stem, there)} Pass a shipped model's name, or the path of a saved one."
     known = [*shipped(), *(task.name for task in tasks() if task.default is not None)]
     return (
         f"There is no model {name!r}.{did_you_mean(name, known)} Shipped are: {', '.join(shipped())}. "

@@ -288,3 +288,12 @@ def test_a_dot_in_a_name_is_no_suffix(model, tmp_path):
     names = sorted(path.name for path in tmp_path.iterdir())
     assert names == ["v1.2.json", "v1.2.safetensors", "v1.3.json", "v1.3.safetensors"]
     assert_same_arrays(load(tmp_path / "v1.2"), model)
+
+
+def test_a_file_that_is_not_there_is_told_with_the_one_that_was_meant(tmp_path):
+    for name in ("speech", "other"):
+        (tmp_path / f"{name}.safetensors").touch()
+    with pytest.raises(FileNotFoundError, match=r"no file .*speach\.safetensors\. Did you mean 'speech'\?"):
+        load(tmp_path / "speach.safetensors")
+    with pytest.raises(FileNotFoundError, match=r"no file .*nofile\.safetensors\. Pass a shipped model's name"):
+        load(tmp_path / "nofile.safetensors")
