@@ -101,7 +101,8 @@ class Server:
         with suppress(TimeoutError):
             async with asyncio.timeout(self.settings.shutdown_s):
                 homes = await asyncio.gather(*map(self._send_home, self.connections))
-                logger.info("ending: streams go on where their clients come next", extra={"streams": sum(homes)})
+                if any(homes):
+                    logger.info("ending: streams go on where their clients come next", extra={"streams": sum(homes)})
         await self._parted()
         await self.crossing.end()
         for session in list(self.sessions.values()):

@@ -66,7 +66,8 @@ def test_it_says_where_it_is_serves_and_ends_with_the_last_events(command):
                 kinds.append(json.loads(client.recv())["type"])
     assert kinds[-3:] == ["going", "flushed", "error"]
     assert process.wait(WAIT_S) == 128 + signal.SIGTERM
-    assert process.stderr.read() == ""
+    told = json.loads(process.stderr.read())
+    assert (told["message"], told["streams"]) == ("ending: streams go on where their clients come next", 1)
 
 
 @pytest.fixture
