@@ -249,9 +249,13 @@ def forecast(data: tuple[Path, ...], model: str | None = None, trees: bool = Tru
         json: Print one JSON object.
     """
     from benchmarks.forecast import compare_forecasts, print_report
+    from streamrnn.models import Forecast
     from streamrnn.pretrained import load
 
-    tell(compare_forecasts(data, load(model or "forecast"), trees), print_report, json)
+    forecaster = load(model or "forecast")
+    if not isinstance(forecaster, Forecast):
+        raise ValueError(f"{model} is a {type(forecaster).__name__}; needed is a model of the task forecast.")
+    tell(compare_forecasts(data, forecaster, trees), print_report, json)
 
 
 def capacity(

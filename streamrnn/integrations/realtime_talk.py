@@ -123,7 +123,7 @@ class Talk(Conversation):
         if not self._is_open:
             await self._open()
         sessions = [session for session in (self._hearing, self._writing) if session is not None]
-        if len(sound) < sessions[0].small_bytes:
+        if len(sound) < sessions[0].carried.small_bytes:
             self._small.count()
         for session in sessions:
             try:

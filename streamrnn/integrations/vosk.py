@@ -72,7 +72,7 @@ class Talk(Conversation):
 
     async def _take(self, sound: bytes) -> None:
         session = self._session or await self._begin()
-        if len(sound) < session.small_bytes:
+        if len(sound) < session.carried.small_bytes:
             self._small.count()
         try:
             await session.take(sound)
