@@ -1,5 +1,6 @@
 """The command `streamrnn`: one module per subcommand, imported when it is called for."""
 
+import errno
 import io
 import os
 import sys
@@ -112,9 +113,17 @@ def _print_warning(message, category, filename, lineno, file=None, line=None) ->
     print(f"streamrnn: warning: {message}", file=sys.stderr)
 
 
+# What to do where the system's own words are all there is to say.
+_WAYS_OUT = {
+    os.strerror(errno.EEXIST): ", and a folder is needed. Choose another",
+    os.strerror(errno.ENOTDIR): ": a part of the path is a file. Choose a folder",
+    os.strerror(errno.EISDIR): ". Pass a file",
+}
+
+
 def _explain(error: Exception) -> str:
     if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename}: {error.strerror}"
+        return f"{error.filename}: {error.strerror}{_WAYS_OUT.get(error.strerror or '', '')}"
     if isinstance(error, ModuleNotFoundError) and (what := advice(error)):
         return what
     # Python's own MemoryError says nothing.

@@ -1,5 +1,7 @@
 """Files that a command will write, checked before it begins to work."""
 
+import errno
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -10,6 +12,16 @@ def check_outputs(source: str, paths: Iterable[Path]) -> None:
         if path.exists() and Path(source).exists() and path.samefile(source):
             raise ValueError(f"{path} is the recording itself and would be overwritten. Choose another file to write.")
         _check_writable(path)
+
+
+def check_folder(folder: Path) -> None:
+    """Raises OSError unless files can be written into the folder, made where it is missing. Nothing is made here."""
+    # is_dir and exists are false of a path that leads through a file.
+    there = next((path for path in (folder, *folder.absolute().parents) if path.exists()), Path("/"))
+    if not there.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, "it is a file, and a folder is needed. Choose another", str(there))
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, "cannot write there. Choose a folder of your own", str(there))
 
 
 def _check_writable(path: Path) -> None:
@@ -23,4 +35,4 @@ def _check_writable(path: Path) -> None:
         path.unlink()
 
 
-__all__ = ["check_outputs"]
+__all__ = ["check_folder", "check_outputs"]

@@ -15,6 +15,7 @@ from streamrnn.audio.sinks import Speaker
 from streamrnn.cli.display import level_db
 from streamrnn.cli.flags import default_is, parse
 from streamrnn.cli.interrupt import ending_of, until_interrupted
+from streamrnn.cli.outputs import check_folder
 from streamrnn.runtime.cutting import Utterance
 
 # Silence before the first word: the detector's noise floors settle, and the speaker reads what to do.
@@ -176,6 +177,7 @@ def main(args: list[str]) -> None:
     """
     asked = parse(Record, "record", args)
     asked.check()
+    check_folder(asked.folder / asked.word.strip())
     with asked.open() as source:
         clips = Clips(asked.folder / asked.word.strip(), asked.speaker)
         ended_by = ending_of(lambda: _record(asked, source, clips))

@@ -41,7 +41,7 @@ def run_lines(run: Any, task: Task) -> BaseException | None:
     anything, is handed back. A line that cannot be used is said on standard error, and those after it are answered.
 
     Raises:
-        OSError, ValueError: the source, the model or the settings cannot be used.
+        OSError, ValueError: the source, the model or the settings cannot be used, or no line could be.
     """
     for flag in OF_SOUND:
         if getattr(run, flag):
@@ -65,6 +65,8 @@ def run_lines(run: Any, task: Task) -> BaseException | None:
         picture.draw()
         wrote = f"; wrote {run.plot}"
     print(f"{answers.summary()}{wrote}", file=sys.stderr)
+    if ended_by is None and answers.are_none:
+        raise ValueError(f"no line of {run.source} could be used; see above why not.")
     return ended_by
 
 
@@ -91,6 +93,11 @@ class Answers:
                 if (told := self._answered(line)) is not None:
                     print(told, flush=True)
                     self._given += 1
+
+    @property
+    def are_none(self) -> bool:
+        """Whether lines came, and each was refused."""
+        return self._refused > 0 and not self._given
 
     def summary(self) -> str:
         """One line: how many came, how many were answered, how fast."""
@@ -135,7 +142,11 @@ def _opened(source: str) -> Iterator[BinaryIO]:
     if source == "-":
         yield sys.stdin.buffer
         return
+    if Path(source).is_dir():
+        raise ValueError(f"{source} is a directory; pass one of the files in it.")
     with Path(source).open("rb") as file:
+        if b"\0" in file.peek(LONGEST_LINE):
+            raise ValueError(f"{source} holds no text: it has zero bytes. Pass a file of lines, in UTF-8.")
         yield file
 
 

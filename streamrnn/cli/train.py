@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 from streamrnn.cli.flags import default_is, dispatch
 from streamrnn.cli.interrupt import Interrupted, until_interrupted
+from streamrnn.cli.outputs import check_folder
 from streamrnn.cli.plan import plan_of, shortened
 from streamrnn.cli.progress import training_progress
 from streamrnn.data import reading_outside
@@ -102,6 +103,7 @@ def trainer(task: str, recipe: type[Recipe]) -> Callable[..., None]:
         """
         if not data:
             raise ValueError("--data names no folder. Pass one folder of recordings, or more.")
+        check_folder(out)
         configure()
         keep_memory()
         processes.join()

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from streamrnn.cli.flags import default_is, parse
+from streamrnn.cli.outputs import check_folder
 from streamrnn.cli.plot import check_plot, draw_panels
 from streamrnn.cli.plot_words import draw_detection
 from streamrnn.cli.wake_run import claim_models, minutes_of_wake, plan_of_wake
@@ -90,6 +91,10 @@ def main(args: list[str]) -> None:
             "--data names no folder. A wake word is told apart from other sound: pass folders of speech, noise and "
             "music without it, hours of them."
         )
+    for name, fewest in (("clips", 0 if flags.recordings else 1), ("near", 0)):
+        if (count := getattr(flags, name)) < fewest:
+            raise ValueError(f"--{name} is {count}; it must be at least {fewest}.")
+    check_folder(flags.out)
     listener = load(flags.encoder)
     if not isinstance(listener, Phonemes):
         raise ValueError(f"--encoder {flags.encoder} is a {type(listener).__name__}; it needs a model of phonemes.")

@@ -53,7 +53,9 @@ def numbers_of(cells: list[str], needed: int, of: str) -> np.ndarray:
         LineError: there are more or fewer, or one is no finite number.
     """
     if len(cells) != needed:
-        raise LineError(f"it has {len(cells)} numbers; {of} needs {needed}, separated by commas")
+        raise LineError(
+            f"it has {len(cells)} number{'s' * (len(cells) != 1)}; {of} needs {needed}, separated by commas"
+        )
     return np.array([_number(cell.strip()) for cell in cells], np.float32)
 
 
@@ -63,7 +65,8 @@ def _number(cell: str) -> float:
     try:
         number = float(cell)
     except ValueError:
-        raise LineError(f"{cell[:40]!r} stands where a number belongs") from None
+        commas = "; numbers are separated by commas" if len(cell.split()) > 1 else ""
+        raise LineError(f"{cell[:40]!r} stands where a number belongs{commas}") from None
     if abs(number) > float(np.finfo(np.float32).max):
         raise LineError(f"{cell[:40]} is too large")
     return number

@@ -48,11 +48,7 @@ class Items:
         if not isinstance(message, list):
             raise ProtocolError("bad_message", "sound came, and this stream takes items. Send them as JSON.")
         # Hundreds of words take as long as many ticks.
-        frames = await asyncio.to_thread(self.frames, message)
-        try:
-            return self._stream.read(frames)
-        except (TypeError, ValueError) as error:
-            raise ProtocolError("bad_items", str(error)) from None
+        return await asyncio.to_thread(self.frames, message)
 
     def said(self, answer: Answer, frame: int) -> Iterator[tuple[str, dict[str, Any]]]:
         # One message per output, whatever came in one tick: on another server each has the same number.
@@ -60,13 +56,26 @@ class Items:
             yield "answer", {"frame": number, **self.told(output)}
 
     def frames(self, items: Sequence[Any]) -> np.ndarray:
-        """The frames of items, float32 or int32[frames, features]; their values are not looked at.
+        """The frames of items, float32 or int32[frames, features].
 
         Raises:
-            ProtocolError: bad_items; one of them is none.
+            ProtocolError: bad_items; one of them cannot be used, the `item` of its details.
         """
         found = [self._frames(number, item) for number, item in enumerate(items)]
-        return np.concatenate([np.zeros((0, self._series.features), self._series.dtype), *found])
+        frames = np.concatenate([np.zeros((0, self._series.features), self._series.dtype), *found])
+        try:
+            return self._stream.read(frames)
+        except (TypeError, ValueError) as error:
+            number, why = next(((n, why) for n, one in enumerate(found) if (why := self._fault(one))), (0, str(error)))
+            raise _bad(number, f"cannot be used: {why}") from None
+
+    def _fault(self, frames: np.ndarray) -> str | None:
+        """Why the model does not take these frames; None: it does."""
+        try:
+            self._stream.read(frames)
+        except (TypeError, ValueError) as error:
+            return str(error)
+        return None
 
     def told(self, output: np.ndarray) -> dict[str, Any]:
         """What is answered to a frame whose output this is, [out], JSON-friendly."""
@@ -120,7 +129,8 @@ def _series(model: Model) -> Series:
 
 
 def _bad(number: int, what: str) -> ProtocolError:
-    return ProtocolError("bad_items", f"item {number} of the message {what}. Nothing of the message was used.")
+    told = f"item {number} of the message {what.removesuffix('.')}. Nothing of the message was used."
+    return ProtocolError("bad_items", told, item=number, why=what)
 
 
 __all__ = ["Items", "described", "takes_items"]

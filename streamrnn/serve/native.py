@@ -59,7 +59,7 @@ class NativeConnection(Connection):
             except ProtocolError as error:
                 bad_audio += error.code in ("bad_audio", "bad_items")
                 if bad_audio > MOST_BAD_AUDIO:
-                    raise ProtocolError(error.code, error.message, 1007) from None
+                    raise ProtocolError(error.code, error.message, 1007, **error.details) from None
                 if error.fatal:
                     raise
                 self.refuse(error)

@@ -71,10 +71,12 @@ class ProtocolError(Exception):
         code: one of the protocol's.
         message: what came, what is needed, what to do.
         close_code: how the WebSocket is closed with it; default: as CLOSE_CODES says, None to go on.
+        details: more fields of the message, for programs.
     """
 
-    def __init__(self, code: ErrorCode, message: str, close_code: int | None = None):
+    def __init__(self, code: ErrorCode, message: str, close_code: int | None = None, **details: Any):
         super().__init__(message)
+        self.details = details
         self.code: ErrorCode = code
         self.message = message
         self.close_code = CLOSE_CODES.get(code) if close_code is None else close_code
@@ -86,7 +88,7 @@ class ProtocolError(Exception):
 
     def as_text(self) -> str:
         """The message `error`."""
-        return as_text("error", code=self.code, message=self.message, fatal=self.fatal)
+        return as_text("error", code=self.code, message=self.message, fatal=self.fatal, **self.details)
 
 
 @dataclass(frozen=True)
@@ -201,9 +203,14 @@ def as_text(kind: str, /, **fields: Any) -> str:
 
 def _object(text: str) -> dict[str, Any]:
     if len(text) > MOST_TEXT:
-        _refuse(f"a text message has {len(text)} characters; at most {MOST_TEXT} are read. Send sound as binary")
+        _refuse(
+            f"a text message has {len(text)} characters; at most {MOST_TEXT} are read. Send sound as binary, "
+            "and many items in several messages"
+        )
     try:
         found = json.loads(text, parse_constant=_refuse_constant)
+    except _NoNumber as error:
+        _refuse(f"a text message has {error}, which is no JSON. Leave out what is no number")
     # A RecursionError is what the parser makes of brackets without end.
     except (ValueError, RecursionError):
         _refuse("a text message is no JSON. Send a JSON object with a type, and sound as binary")
@@ -212,8 +219,12 @@ def _object(text: str) -> dict[str, Any]:
     return found
 
 
+class _NoNumber(ValueError):
+    """NaN or Infinity, which several languages write into JSON."""
+
+
 def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON")
+    raise _NoNumber(name)
 
 
 def _typed(fields: dict[str, Any], name: str, kind: type, default: Any) -> Any:

@@ -92,7 +92,13 @@ class Session:
         if self._ended:
             raise ProtocolError("finished", "more came after flush. Send reset to begin a new stream, or close.")
         # All of it before any of it is taken.
-        units = await self.carried.units(message)
+        try:
+            units = await self.carried.units(message)
+        except ProtocolError as error:
+            if error.code == "bad_items":
+                # Clients do not wait for answers: this is how they know which of their messages it was.
+                error.details["received_samples"] = self.received_samples
+            raise
         for start in range(0, len(units), self.carried.piece):
             await self._feed(units[start : start + self.carried.piece])
 

@@ -132,3 +132,10 @@ def test_clips_are_played_and_deleted_by_their_numbers(capsys, tmp_path):
         == [path.name for path in clips.kept.values()]
     )
     assert "the clips are 1, 2, 3" in capsys.readouterr().out
+
+
+def test_a_folder_that_is_a_file_is_refused_before_a_word_is_said(streamrnn, recorded, tmp_path, capsys):
+    (tmp_path / "mine").write_text("notes")
+    assert streamrnn("record", "yes", tmp_path / "mine", "--source", recorded(said(word()))) == 2
+    told = capsys.readouterr()
+    assert "mine: it is a file, and a folder is needed" in told.err and "1/20" not in told.out

@@ -188,3 +188,18 @@ def test_a_model_of_music_is_trained_evaluated_run_and_plays_on(streamrnn, capsy
     assert soundfile.info(sound).duration == pytest.approx(5 / 2 + 0.5) and "<svg" in picture.read_text()
     assert streamrnn("generate", music, " ", "--items", 3) == 2
     assert "nothing to begin from" in capsys.readouterr().err
+
+
+def test_files_of_which_nothing_can_be_used_fail(streamrnn, capsys, tmp_path):
+    (tmp_path / "words.csv").write_text("up\ndown 3\n")
+    assert streamrnn("run", "pen", tmp_path / "words.csv") == 2
+    told = capsys.readouterr().err
+    assert "words.csv could be used" in told and "'down 3' stands" not in told and "2 lines: 0 answered" in told
+    (tmp_path / "sound.wav").write_bytes(b"RIFF\0\0\0\n")
+    assert streamrnn("run", "pen", tmp_path / "sound.wav") == 2
+    assert "holds no text: it has zero bytes" in capsys.readouterr().err
+    assert streamrnn("run", "pen", tmp_path) == 2
+    assert "is a directory; pass one of the files in it" in capsys.readouterr().err
+    (tmp_path / "spaces.csv").write_text("1 30\n2,40\n")
+    assert streamrnn("run", "choices", tmp_path / "spaces.csv") == 0
+    assert "numbers are separated by commas" in capsys.readouterr().err

@@ -106,9 +106,24 @@ def test_a_model_of_no_known_run_is_not_overwritten(command, tmp_path):
     assert (tmp_path / "run/hey-computer.safetensors").read_bytes() == b"mine"
 
 
+@pytest.mark.parametrize(
+    ("flags", "said"), [(("--clips", "0"), "--clips is 0; it must be at least 1"), (("--near", "-1"), "--near is -1")]
+)
+def test_counts_that_mean_nothing_are_refused_before_a_plan_is_told(command, capsys, flags, said):
+    with pytest.raises(ValueError, match=said):
+        command("--dry-run", *flags)
+    assert "times said by" not in capsys.readouterr().out
+
+
+def test_a_folder_that_is_a_file_is_refused_before_a_plan_is_told(command, tmp_path):
+    (tmp_path / "run").write_text("notes")
+    with pytest.raises(NotADirectoryError, match="a folder is needed"):
+        command("--dry-run")
+
+
 def test_it_is_listed_among_what_can_be_trained(capsys):
     with pytest.raises(SystemExit):
         train.main(["--help"])
     listed = capsys.readouterr().out
     assert "• wake" in listed and "A wake word from its text" in listed
-    assert "Max-pooling loss on single words" in listed
+    assert "Max-pooling loss on words" in listed

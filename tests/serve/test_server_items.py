@@ -106,9 +106,29 @@ def test_items_that_cannot_be_used_are_refused_together_and_the_stream_goes_on(s
     client.say("items", items=items)
     error = client.read()
     assert (error["type"], error["code"], error["fatal"]) == ("error", "bad_items", False) and said in error["message"]
+    assert error["received_samples"] == 0 and error["why"] in error["message"]
     client.say("items", items=[])
     after = client.flush()
     assert after[-1]["duration_s"] == 0 and "answer" not in [message["type"] for message in after]
+
+
+def test_a_refused_item_is_named_by_its_place_and_what_was_taken_before(server, talk):
+    client = talk(server)
+    client.hello(model="pen", encoding="json")
+    client.say("items", items=SEVEN[:3])
+    client.say("items", items=[SEVEN[3], SEVEN[4], [1e300, 0], SEVEN[5]])
+    client.say("items", items=SEVEN[3:])
+    client.say("items", items=["here,there"])
+    errors = [message for message in client.flush() if message["type"] == "error"]
+    assert [(error["received_samples"], error["item"]) for error in errors] == [(3, 2), (8, 0)]
+
+
+def test_numbers_that_json_lacks_are_named(server, talk):
+    client = talk(server)
+    client.hello(model="pen", encoding="json")
+    client.socket.send('{"type": "items", "items": [[NaN, 1]]}')
+    error = client.read()
+    assert error["code"] == "bad_message" and "has NaN, which is no JSON" in error["message"]
 
 
 def test_sound_and_items_are_not_mixed_up(running, loudness, models, talk):

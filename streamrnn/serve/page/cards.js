@@ -13,6 +13,7 @@ const POINTS = 8;
 const LOOK_MS = 100;
 const ROW_MS = 40;
 const SEEN_ROWS = 96;
+const MOST_REFUSED = 5;
 
 const STATES = { connecting: "Connecting", live: "Live", lost: "Connection lost, trying again", refused: "Refused" };
 
@@ -39,7 +40,13 @@ class Card {
         this.hear(frame, answer);
       },
       error: (text) => setText(this.error, text),
+      refused: (n, why) => this.refuse(n, why),
     });
+  }
+
+  /** Item n cannot be used and was left out. */
+  refuse(_n, why) {
+    setText(this.error, `It ${why}.`);
   }
 
   #showState(name, reason) {
@@ -216,29 +223,52 @@ class ChartCard extends Card {
     this.file = made("input", "", "", { type: "file", accept: ".csv,text/csv", "aria-label": "Table" });
     this.column = made("select", "", "", { "aria-label": "Column" });
     this.chart = made("canvas", "chart", "", { role: "img", "aria-label": "The last rows, and the forecast" });
+    this.column.hidden = true;
     this.answer = made("p", "answer");
+    this.left = made("p", "left", "", { role: "status" });
     this.rows = [];
     this.file.addEventListener("change", () => this.#open());
+    // The same file, mended, is a change too.
+    this.file.addEventListener("click", () => (this.file.value = ""));
     this.column.addEventListener("change", () => this.#paint());
     const buttons = made("div", "buttons");
     buttons.append(this.file, this.column);
-    this.element.append(buttons, this.chart, this.answer);
+    this.element.append(buttons, this.chart, this.answer, this.left);
   }
 
   async #open() {
     const [file] = this.file.files;
     if (!file) return;
-    const lines = (await file.text()).split(/\r?\n/).filter((line) => line.trim());
+    const lines = (await file.text())
+      .split(/\r?\n/)
+      .map((text, n) => ({ text, number: n + 1 }))
+      .filter(({ text }) => text.trim());
     clearInterval(this.playing);
     this.stream.reset();
     this.rows = [];
+    this.refused = [];
     this.fans = null;
-    let at = /^\s*\d/.test(lines[0] ?? "") ? 0 : 1;
+    setText(this.answer, "");
+    setText(this.left, lines.length > 1 ? "" : `${file.name} has no rows.`);
+    this.chart.getContext("2d").clearRect(0, 0, this.chart.width, this.chart.height);
+    let at = /^\s*\d/.test(lines[0]?.text ?? "") ? 0 : 1;
     this.playing = setInterval(() => {
       if (at >= lines.length) return clearInterval(this.playing);
-      this.rows.push(lines[at].split(","));
-      this.stream.send([lines[at++]]);
+      const { text, number } = lines[at++];
+      this.rows.push({ cells: text.split(","), number });
+      this.stream.send([text]);
     }, ROW_MS);
+  }
+
+  refuse(n, why) {
+    const [{ number }] = this.rows.splice(n, 1);
+    this.refused.push(number);
+    // A table of something else: its other rows are no better.
+    const isOther = !this.fans && this.refused.length >= MOST_REFUSED;
+    if (isOther) clearInterval(this.playing);
+    const count = this.refused.length;
+    const others = isOther ? "No line of this table can be used. " : count > 1 ? `${count} lines are left out. ` : "";
+    setText(this.left, `${others}Line ${number} ${why}.`);
   }
 
   hear(frame, answer) {
@@ -246,6 +276,7 @@ class ChartCard extends Card {
     if (this.column.options.length === 0) {
       this.column.replaceChildren(...names.map((name) => new Option(name, name)));
       this.column.value = names.at(-1);
+      this.column.hidden = false;
     }
     this.names = names;
     this.fans = answer.columns;
@@ -257,7 +288,7 @@ class ChartCard extends Card {
     if (!this.fans) return;
     const { mean, quantiles } = this.fans[this.column.value];
     const place = this.names.indexOf(this.column.value) - this.names.length;
-    const seen = this.rows.slice(Math.max(0, this.answered - SEEN_ROWS), this.answered).map((row) => Number(row.at(place)));
+    const seen = this.rows.slice(Math.max(0, this.answered - SEEN_ROWS), this.answered).map(({ cells }) => Number(cells.at(place)));
     const levels = Object.keys(quantiles).sort((a, b) => a - b);
     const [low, high] = [quantiles[levels[0]], quantiles[levels.at(-1)]];
     const last = mean.length;

@@ -8,7 +8,8 @@ const ITEMS_PER_MESSAGE = 32;
 const FINAL = new Set(["bad_hello", "unsupported_version", "unknown_model", "unauthorized", "bad_message"]);
 
 /**
- * Handlers: state(name, reason) with name connecting, live, lost or refused; answer(frame, message); error(text).
+ * Handlers: state(name, reason) with name connecting, live, lost or refused; answer(frame, message); error(text);
+ * refused(n, why): item n since the beginning cannot be used and is left out, so that those after it move up by one.
  *
  * The items of a stream are kept until it is reset. After a lost connection they are sent to a new stream from the first
  * one on, and the same answers come again: what a page holds is short.
@@ -17,6 +18,9 @@ export class ItemStream {
   #socket = null;
   #items = [];
   #sent = 0;
+  // The sizes of messages that may still be refused, and how many items were taken before the first of them.
+  #messages = [];
+  #taken = 0;
   #resets = 0;
   #isLive = false;
   #failures = 0;
@@ -38,10 +42,31 @@ export class ItemStream {
   reset() {
     if (this.#items.length === 0) return;
     this.#items = [];
-    this.#sent = 0;
+    this.#anew();
+  }
+
+  /** Nothing counts as sent any more. */
+  #anew() {
+    this.#sent = this.#taken = 0;
+    this.#messages = [];
     if (!this.#isLive) return;
     this.#resets += 1;
     this.#tell({ type: "reset" });
+  }
+
+  /** One item of a message is left out. */
+  #leaveOut({ item, received_samples: taken, why }) {
+    // Messages before it were taken, each item as one frame.
+    let before = this.#taken;
+    while (before < taken) before += this.#messages.shift();
+    this.#taken = taken;
+    const size = this.#messages.shift();
+    this.#items.splice(taken + item, 1);
+    this.#sent -= 1;
+    // The others of its message were not taken either; what was sent after it must not come before them.
+    if (size > 1) this.#anew();
+    this.handlers.refused(taken + item, why);
+    this.#pump();
   }
 
   #open() {
@@ -58,7 +83,8 @@ export class ItemStream {
     switch (message.type) {
       case "ready":
         this.#isLive = true;
-        this.#failures = this.#sent = this.#resets = 0;
+        this.#failures = this.#sent = this.#taken = this.#resets = 0;
+        this.#messages = [];
         this.handlers.state("live", "");
         return this.#pump();
       case "was_reset":
@@ -69,7 +95,9 @@ export class ItemStream {
         if (this.#resets === 0) this.handlers.answer(message.frame, message);
         return;
       case "error":
-        if (!message.fatal) return this.handlers.error(message.message);
+        if (message.code === "bad_items" && this.#resets === 0) this.#leaveOut(message);
+        else if (message.code !== "bad_items" && !message.fatal) this.handlers.error(message.message);
+        if (!message.fatal) return;
         this.#reason = message.message;
         if (FINAL.has(message.code)) this.#refused();
     }
@@ -79,6 +107,7 @@ export class ItemStream {
     while (this.#isLive && this.#sent < this.#items.length) {
       const items = this.#items.slice(this.#sent, this.#sent + ITEMS_PER_MESSAGE);
       this.#sent += items.length;
+      this.#messages.push(items.length);
       this.#tell({ type: "items", items });
     }
   }

@@ -74,7 +74,37 @@ def test_a_table_is_forecast_row_by_row_and_what_cannot_be_used_is_said(cards, t
     other = tmp_path / "other.csv"
     other.write_text("date,a\n2018-06-26 00:00:00,one\n")
     card.locator("input[type=file]").set_input_files(other)
-    expect(card.locator(".error")).to_contain_text("cannot be used", timeout=WAIT_MS)
+    expect(card.locator(".left")).to_have_text(re.compile("^Line 2 cannot be used"), timeout=WAIT_MS)
+    other.write_text("date,a\n" + "2018-06-26 00:00:00,1\n" * 30)
+    with page.expect_file_chooser() as chosen:
+        card.locator("input[type=file]").click()
+    chosen.value.set_files(other)
+    expect(card.locator(".left")).to_contain_text("No line of this table can be used", timeout=WAIT_MS)
+    page.wait_for_timeout(500)
+    expect(card.locator(".state")).to_have_attribute("data-state", "live")
+
+
+def test_lines_that_cannot_be_used_stay_out_of_the_chart_and_of_what_a_new_server_is_told(cards, desk, tmp_path: Path):
+    server, page = cards
+    rows = [f"2018-06-26 {hour:02}:00:00,10,3,8,1,3,1,{hour}" for hour in range(24)]
+    rows[5], rows[9] = "2018-06-26 05:00:00,one,3,8,1,3,1,5", "2018-06-26 09:00:00,10"
+    table = tmp_path / "table.csv"
+    table.write_text("\n".join(["date,HUFL,HULL,MUFL,MULL,LUFL,LULL,OT", *rows]))
+    card = page.get_by_label("forecast", exact=True)
+    card.locator("input[type=file]").set_input_files(table)
+    expect(card.locator(".answer")).to_have_text(re.compile(r"now 23\.0"), timeout=WAIT_MS)
+    expect(card.locator(".left")).to_have_text(re.compile(r"^2 lines are left out. Line 11 cannot be used"))
+    before = card.locator(".answer").text_content()
+    server.kill()
+    expect(card.locator(".state")).to_have_attribute("data-state", "lost", timeout=WAIT_MS)
+    # Opened while nobody answers, it is sent in large messages afterwards.
+    card.locator("input[type=file]").set_input_files([])
+    card.locator("input[type=file]").set_input_files(table)
+    page.wait_for_timeout(2000)
+    server.start()
+    expect(card.locator(".answer")).to_have_text(before or "", timeout=WAIT_MS)
+    expect(card.locator(".left")).to_have_text(re.compile(r"^2 lines are left out. Line 11 cannot be used"))
+    desk.forgive("WebSocket", "ERR_CONNECTION", "Failed to load resource")
 
 
 def test_a_server_that_comes_back_is_told_again(cards, desk):
