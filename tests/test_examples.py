@@ -135,8 +135,9 @@ def test_a_server_hears_what_a_listener_hears(printed):
         ("music", ["^C3 G3 E4 C5; expected next: ", r"^F#3 A#3 C#4 F#4  \d+\.\d nats", "^plays on: "]),
         ("choices", [r"^99 presses, \d+ guessed", "^the arms gave "]),
         ("pen", ["^-> 7 ", "^-> 3 "]),
+        ("translate 10", ["^siebenhundertachtunddreißig = ", r"^\d+ of 100 numbers"]),
     ],
 )
 def test_streams_of_anything_are_answered(printed, name, said):
-    lines = printed(f"anything/{name}")
+    lines = printed(*f"anything/{name}".split())
     assert all(any(re.search(pattern, line) for line in lines) for pattern in said)
