@@ -178,7 +178,7 @@ def test_without_its_server_and_after_a_reload_the_page_hears_the_same(desk, fil
     run(visit, "conversation.flac", "vad")
     assert visit.speech() == near(expected_speech("conversation.flac"), FILE_TOLERANCE_S)
     run(visit, "commands.flac", "keywords-en")
-    assert visit.words() == ["yes", "down", "left", "no", "right", "go"]
+    assert visit.words() == ["up", "down", "left", "stop", "no", "right", "go"]
 
 
 def test_keywords_have_the_times_and_scores_of_a_listener(desk, files):
