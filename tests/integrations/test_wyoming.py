@@ -275,7 +275,7 @@ def test_the_example_of_the_page_hears_what_it_says(wyoming, monkeypatch, capsys
     monkeypatch.chdir(ROOT)
     satellite, server = examples("Home Assistant", {"10400": str(wyoming.port)})
     run_example(satellite)
-    assert capsys.readouterr().out == "['yes', 'go']\n"
+    assert capsys.readouterr().out == "['left', 'go']\n"
     served = []
     monkeypatch.setattr("streamrnn.serve.listen.serve", lambda models, dialects: served.append((models, dialects)))
     run_example(server)
@@ -293,7 +293,7 @@ def test_the_command_line_speaks_wyoming_where_a_port_is_given():
 
 def test_a_server_that_ends_says_what_was_said_before(running, spoken, monkeypatch):
     dialect = Wyoming(0)
-    words = spoken("commands.flac")[:20_000]
+    words = spoken("commands.flac")[:36_000]
 
     async def converse(client, server):
         await client.write_event(Transcribe().event())
@@ -310,7 +310,7 @@ def test_a_server_that_ends_says_what_was_said_before(running, spoken, monkeypat
     monkeypatch.setenv("STREAMRNN_TOKEN", "secret")
     with running({"keywords-en": streamrnn.load("keywords-en")}, [dialect]) as server:
         transcript, error = speak(dialect.port, lambda client: converse(client, server))
-    assert transcript.text == "yes"
+    assert transcript.text == "up"
     assert error.code == "shutting_down"
 
 
