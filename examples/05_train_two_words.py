@@ -23,7 +23,7 @@ TWO_WORDS = Path(__file__).parents[1] / "audio_samples" / "two_words"
 
 folder = Path(sys.argv[1]) if len(sys.argv) > 1 else TWO_WORDS
 settings = KeywordsTraining(
-    training=TrainingSettings(steps=120, learning_rate=2e-3, warmup_steps=10, validate_every=60),
+    training=TrainingSettings(steps=180, learning_rate=2e-3, warmup_steps=10, validate_every=60),
     augment=AugmentSettings(speed=(0.85, 1.15), room_share=0.0, noise_share=0.5, snr_db=(10, 30)),
     batch_size=32,
     # Clips alone are learned in a minute. For daily use leave running sound in, and add recordings of noise.

@@ -1,6 +1,6 @@
 """The interface of recipes: everything needed to train one task."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -48,8 +48,9 @@ class Recipe(Protocol):
         """
         ...
 
-    def loss(self, model: Any, batch: Any) -> Any:
-        """The loss: a losses.Mean, or a scalar, a mean over rows. Recipes with state also take and return it."""
+    @property
+    def loss(self) -> Callable[..., Any]:
+        """(model, batch) -> the loss: a losses.Mean, or a scalar, a mean over rows. A method; see Carrying."""
         ...
 
     def validate(self, model: Any) -> float:
