@@ -21,6 +21,11 @@ def parse(settings: type[T], command: str, args: list[str]) -> T:
     return tyro.cli(settings, prog=f"streamrnn {command}", args=args, config=CONFIG)
 
 
+def device_of(text: str | None) -> int | str | None:
+    """A sound device as PortAudio takes it: its number, or a part of its name; None: the system's."""
+    return int(text) if text is not None and text.isdigit() else text
+
+
 def default_is(what: str) -> Any:
     """Annotates a flag whose default is None: what the help says of it instead."""
     return tyro.conf.arg(help_behavior_hint=f"(default: {what})")
@@ -46,4 +51,4 @@ def dispatch(functions: dict[str, Callable[..., None]], command: str, args: list
     )
 
 
-__all__ = ["default_is", "dispatch", "parse", "show_defaults"]
+__all__ = ["default_is", "device_of", "dispatch", "parse", "show_defaults"]

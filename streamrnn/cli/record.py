@@ -12,8 +12,8 @@ import tyro
 
 from streamrnn.audio import FileSource, Microphone, PipeSource, Source, mono, read_audio, write_audio
 from streamrnn.audio.sinks import Speaker
-from streamrnn.cli.display import level_db
-from streamrnn.cli.flags import default_is, parse
+from streamrnn.cli.display import SILENCE_DB, level_db
+from streamrnn.cli.flags import default_is, device_of, parse
 from streamrnn.cli.interrupt import ending_of, until_interrupted
 from streamrnn.cli.outputs import check_folder
 from streamrnn.runtime.cutting import Utterance
@@ -74,12 +74,16 @@ class Record:
         if self.device is not None and self.source != "mic":
             raise ValueError(f"--device is for the source mic; this is {self.source}. Leave it out.")
 
+    @property
+    def place(self) -> Path:
+        """The folder of the word's clips."""
+        return self.folder / self.word.strip()
+
     def open(self) -> Source:
         """The source, opened."""
         match self.source:
             case "mic":
-                is_number = self.device is not None and self.device.isdigit()
-                return Microphone(device=int(self.device or 0) if is_number else self.device)
+                return Microphone(device=device_of(self.device))
             case "-":
                 return PipeSource(sample_rate=16_000)
         return FileSource(self.source)
@@ -101,7 +105,7 @@ class Take:
         rate, ends_s = utterance.sample_rate, utterance.end_s - utterance.sound_start_s
         first = round((utterance.start_s - utterance.sound_start_s) * rate)
         said = utterance.samples[first : round(ends_s * rate)]
-        level = level_db(said) if len(said) else -60.0
+        level = level_db(said) if len(said) else SILENCE_DB
         clipped = int(np.sum(np.abs(utterance.samples) >= FULL_SCALE))
         return cls(utterance.samples, utterance.end_s - utterance.start_s, level, level - room_db, clipped)
 
@@ -165,7 +169,7 @@ class _Room:
 
     @property
     def level_db(self) -> float:
-        return float(np.median(self._levels)) if self._levels else -60.0
+        return float(np.median(self._levels)) if self._levels else SILENCE_DB
 
 
 def main(args: list[str]) -> None:
@@ -177,13 +181,13 @@ def main(args: list[str]) -> None:
     """
     asked = parse(Record, "record", args)
     asked.check()
-    check_folder(asked.folder / asked.word.strip())
+    check_folder(asked.place)
     with asked.open() as source:
-        clips = Clips(asked.folder / asked.word.strip(), asked.speaker)
+        clips = Clips(asked.place, asked.speaker)
         ended_by = ending_of(lambda: _record(asked, source, clips))
     if sys.stdin.isatty() and clips.kept and asked.source == "mic":
         review(clips, input, _play)
-    print(f"{len(clips.kept)} clips in {asked.folder / asked.word.strip()}", file=sys.stderr)
+    print(f"{len(clips.kept)} clips in {asked.place}", file=sys.stderr)
     if ended_by is not None:
         raise ended_by
     if not clips.kept:

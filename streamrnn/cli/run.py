@@ -19,7 +19,7 @@ from streamrnn.cli.cut import Cuts
 from streamrnn.cli.decision import DecisionFlags, given, spoken
 from streamrnn.cli.display import Display, Lines, Meter
 from streamrnn.cli.enhance import DEVICES, Enhancement, enhance
-from streamrnn.cli.flags import default_is, parse
+from streamrnn.cli.flags import default_is, device_of, parse
 from streamrnn.cli.hearing import Hearing, Here, Place, There
 from streamrnn.cli.interrupt import ending_of, until_interrupted
 from streamrnn.cli.outputs import check_outputs
@@ -309,8 +309,7 @@ def _open(run: Run) -> Source:
 def _source(run: Run) -> Source:
     match run.source:
         case "mic":
-            device = int(run.device) if run.device is not None and run.device.isdigit() else run.device
-            return Microphone(run.sample_rate, device=device)
+            return Microphone(run.sample_rate, device=device_of(run.device))
         case "-":
             rate = 16_000 if run.sample_rate is None else run.sample_rate
             channels = 1 if run.channels is None else run.channels

@@ -116,9 +116,7 @@ def _log_pooled_in(
     log_p: Float[jax.Array, "batch time classes"], places: Bool[jax.Array, "batch words time"], smoothing_frames: int
 ) -> Float[jax.Array, "batch words classes"]:
     """log s[c] in each place, without the constant log(smoothing_frames)."""
-    peak = jax.lax.stop_gradient(jnp.max(log_p, axis=1, keepdims=True))
-    window, before = (1, smoothing_frames, 1), ((0, 0), (smoothing_frames - 1, 0), (0, 0))
-    smoothed = jax.lax.reduce_window(jnp.exp(log_p - peak), 0.0, jax.lax.add, window, (1, 1, 1), before)
+    smoothed, peak = _smoothed(log_p, smoothing_frames)
     smoothed = jnp.log(jnp.maximum(smoothed, jnp.finfo(smoothed.dtype).tiny)) + peak
     best = jnp.max(jnp.where(places[..., None], smoothed[:, None], LOG_ZERO), axis=2)
     return jnp.where(jnp.any(places, axis=-1)[..., None], best, 0.0)
@@ -137,12 +135,19 @@ def _log_pooled(
     log_p: Float[jax.Array, "batch time classes"], weighted: Bool[jax.Array, "batch time"], smoothing_frames: int
 ) -> Float[jax.Array, "batch classes"]:
     """log s[c], without the constant log(smoothing_frames)."""
-    # Relative to each class's own peak, so that a very improbable word keeps its gradient, where e^-100 would be 0.
-    peak = jax.lax.stop_gradient(jnp.max(log_p, axis=1, keepdims=True))
-    window, before = (1, smoothing_frames, 1), ((0, 0), (smoothing_frames - 1, 0), (0, 0))
-    smoothed = jax.lax.reduce_window(jnp.exp(log_p - peak), 0.0, jax.lax.add, window, (1, 1, 1), before)
+    smoothed, peak = _smoothed(log_p, smoothing_frames)
     best = jnp.max(jnp.where(weighted[..., None], smoothed, 0), axis=1)
     return peak[:, 0] + jnp.log(jnp.maximum(best, jnp.finfo(best.dtype).tiny))
+
+
+def _smoothed(
+    log_p: Float[jax.Array, "batch time classes"], smoothing_frames: int
+) -> tuple[Float[jax.Array, "batch time classes"], Float[jax.Array, "batch 1 classes"]]:
+    """Sums of posteriors over the last frames, relative to each class's highest posterior, and the log of that one."""
+    # Its own peak, so that a very improbable word keeps its gradient, where e^-100 would be 0.
+    peak = jax.lax.stop_gradient(jnp.max(log_p, axis=1, keepdims=True))
+    window, before = (1, smoothing_frames, 1), ((0, 0), (smoothing_frames - 1, 0), (0, 0))
+    return jax.lax.reduce_window(jnp.exp(log_p - peak), 0.0, jax.lax.add, window, (1, 1, 1), before), peak
 
 
 def _check(classes: int, smoothing_frames: int) -> None:
