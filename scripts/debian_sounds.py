@@ -164,7 +164,7 @@ VOICES = re.compile(
     re.I,
 )
 MUSIC = re.compile(r"music|track|soundtrack|theme|song", re.I)
-EXCERPT_S, EXCERPTS_OF_MUSIC, MUSIC_PER_PACKAGE, NOISES_PER_PACKAGE, SHORTEST_S = 25, 4, 40, 150, 0.25
+EXCERPT_S, EXCERPTS_OF_MUSIC, SHORTEST_S = 25, 4, 0.25
 
 
 def main() -> None:
@@ -172,7 +172,10 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--judge", type=Path, required=True, help="Silero VAD's ONNX file")
     parser.add_argument("--debs", type=Path, help="folder of packages that are downloaded already")
+    parser.add_argument("--noises", type=int, default=150, help="of one package at most")
+    parser.add_argument("--pieces", type=int, default=40, help="of music, of one package at most")
     args = parser.parse_args()
+    most = {"music": args.pieces, "noise": args.noises}
     rows: dict[str, list[tuple[str, str, str]]] = {"music": [], "noise": []}
     judge = Silero(args.judge)
     for package in PACKAGES:
@@ -181,7 +184,7 @@ def main() -> None:
             if deb is None:
                 print(f"{package}: cannot be downloaded; left out")
                 continue
-            found = excerpts(package, unpacked(deb, Path(folder) / "files"), args.out)
+            found = excerpts(package, unpacked(deb, Path(folder) / "files"), args.out, most)
         for kind, paths in found.items():
             good = [path for path in paths if usable(judge, args.out / f"{kind}_debian" / path)]
             rows[kind] += [(path, package, "valid" if package in HELD_OUT else "train") for path in good]
@@ -213,14 +216,14 @@ def unpacked(deb: Path, folder: Path) -> Path:
     return folder
 
 
-def excerpts(package: str, folder: Path, out: Path) -> dict[str, list[str]]:
+def excerpts(package: str, folder: Path, out: Path, most: dict[str, int]) -> dict[str, list[str]]:
     """Writes the excerpts of one package; their paths below <kind>_debian."""
     sounds = [p for p in sorted(folder.rglob("*")) if p.is_file() and not p.is_symlink() and SOUND.search(p.name)]
     sounds = [p for p in sounds if not VOICES.search(str(p.relative_to(folder)))]
     lengths = dict(zip(sounds, map(duration_s, sounds), strict=True))
     music = [p for p in sounds if lengths[p] >= 20 and (MUSIC.search(str(p.relative_to(folder))) or "music" in package)]
     noise = [p for p in sounds if p not in set(music) and lengths[p] >= SHORTEST_S]
-    chosen = {"music": evenly(music, MUSIC_PER_PACKAGE), "noise": evenly(noise, NOISES_PER_PACKAGE)}
+    chosen = {"music": evenly(music, most["music"]), "noise": evenly(noise, most["noise"])}
     jobs = [
         (kind, path, start_s, f"{package}/{number:03d}_{path.stem[:40]}_{start_s:.0f}.opus")
         for kind, paths in chosen.items()

@@ -94,6 +94,8 @@ class LiveSettings:
     """The same of recorded backgrounds."""
     speed_share: float = 0.5
     """Share of them whose speed is drawn."""
+    backwards_share: float = 0.25
+    """Recorded backgrounds that run backwards: sounds that no recording holds, and nobody speaks in them."""
     room_share: float = 0.4
     """Speech in a room."""
     steady_share: float = 0.4
@@ -231,6 +233,7 @@ class LiveScenes:
         if pool:
             s = self.settings
             sound = recorded_background(rng, _as_float(pick(rng, pool)), n, s.background_speed, s.speed_share)
+            sound = sound[::-1] if rng.random() < s.backwards_share else sound
             return equalised(rng, sound, self.sample_rate) if rng.random() < s.colour_share else sound
         if kind == "babble":
             return self._babble(rng, n)

@@ -23,6 +23,8 @@ SPLITS = ("train", "valid", "test")
 SAID = ("start", "end", "speaker", "label", "transcript", "split")
 LABEL_TABLES = ("vad_segments.csv",)
 # Number of kinds in a warning.
+# A folder is drawn as often as the length of what it holds to this power: no large one drowns the others.
+FOLDER_BALANCE = 0.5
 KINDS_COUNTED = 6
 
 
@@ -212,6 +214,31 @@ def sounds_of(clips: Sequence[Clip], sample_rate: int) -> Sounds:
     return Sounds(tuple((store, place) for place in range(len(store))))
 
 
+def balanced_sounds_of(clips: Sequence[Clip], sample_rate: int) -> Sounds:
+    """As sounds_of, to draw from in training: recordings of small folders stand in it several times.
+
+    So each folder of noise or music is drawn about as often as its length to the power FOLDER_BALANCE, and thousands of
+    short sounds of one collection do not drown the others.
+    """
+    store = ClipStore(clips, sample_rate)
+    of_folder: dict[str, list[int]] = defaultdict(list)
+    for place, clip in enumerate(store.clips):
+        of_folder[_collection(clip)].append(place)
+    share = {
+        name: sum(store.durations_s[place] for place in places) ** FOLDER_BALANCE / len(places)
+        for name, places in of_folder.items()
+    }
+    least = min(share.values(), default=1.0)
+    repeated = [place for name, places in of_folder.items() for place in places * round(share[name] / least)]
+    return Sounds(tuple((store, place) for place in repeated))
+
+
+def _collection(clip: Clip) -> str:
+    """The folder of noise or music that a clip lies in, however deep."""
+    named = [str(folder) for folder in clip.path.parents if folder.name.startswith(("noise", "music"))]
+    return named[0] if named else str(clip.path.parent)
+
+
 def rooms_of(clips: Sequence[Clip], sample_rate: int) -> list[np.ndarray]:
     """Impulse responses, int16[n] each. Those that can't be read, or are silent, are left out with a warning."""
     read = list(ClipStore(clips, sample_rate))
@@ -222,8 +249,10 @@ def rooms_of(clips: Sequence[Clip], sample_rate: int) -> list[np.ndarray]:
 
 
 __all__ = [
+    "FOLDER_BALANCE",
     "Recordings",
     "Sounds",
+    "balanced_sounds_of",
     "counted",
     "find_recordings",
     "held_out",

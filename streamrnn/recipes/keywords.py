@@ -25,6 +25,7 @@ from streamrnn.data.live_scenes import LiveScenes
 from streamrnn.data.recordings import (
     Recordings,
     Sounds,
+    balanced_sounds_of,
     of_split,
     recordings_to_train_on,
     rooms_of,
@@ -288,10 +289,11 @@ class KeywordsRecipe:
             of_split(clips, split) for clips in found.speech.values() if not any(c.label in m.words for c in clips)
         ]
         rooms = rooms_of(of_split(found.rooms, split), m.sample_rate)
+        drawn = balanced_sounds_of if split == "train" else sounds_of
         scenes = LiveScenes(
             speech=utterances_of(folders, self._speech(split), m.words, m.hop_samples, m.sample_rate),
-            noise=sounds_of(of_split(found.noise, split), m.sample_rate),
-            music=sounds_of(of_split(found.music, split), m.sample_rate),
+            noise=drawn(of_split(found.noise, split), m.sample_rate),
+            music=drawn(of_split(found.music, split), m.sample_rate),
             rooms=[room.astype(np.float32) / 32768 for room in rooms],
             sample_rate=m.sample_rate,
             cell_samples=m.hop_samples,
@@ -311,7 +313,7 @@ class KeywordsRecipe:
     @cached_property
     def _source(self) -> ClipSource:
         rate, found = self.settings.model.sample_rate, self.recordings
-        noise, music = (sounds_of(of_split(clips, "train"), rate) for clips in (found.noise, found.music))
+        noise, music = (balanced_sounds_of(of_split(clips, "train"), rate) for clips in (found.noise, found.music))
         rooms = rooms_of(of_split(found.rooms, "train"), rate)
         store, words = self._speech("train"), self.settings.model.words
         said = of_split(self._clips.words, "train")

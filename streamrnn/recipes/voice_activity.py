@@ -17,7 +17,15 @@ from streamrnn.audio import AudioWarning
 from streamrnn.data import Clip, prefetch, read_clips
 from streamrnn.data.clips import named
 from streamrnn.data.live_scenes import SPEECH, UNKNOWN, LiveScene, LiveScenes, LiveSettings, Spoken, trimmed
-from streamrnn.data.recordings import Recordings, of_split, recordings_to_train_on, rooms_of, sounds_of
+from streamrnn.data.recordings import (
+    FOLDER_BALANCE,
+    Recordings,
+    balanced_sounds_of,
+    of_split,
+    recordings_to_train_on,
+    rooms_of,
+    sounds_of,
+)
 from streamrnn.data.speech_labels import TABLE, SpeechLabels, labelled_clips, read_speech_labels, warn_of_labels
 from streamrnn.decisions import roc_auc
 from streamrnn.learning import TrainingSettings
@@ -27,8 +35,6 @@ from streamrnn.recipes.recipe import outputs
 
 # How often utterances are drawn by the quality of their labels, beside each other in one folder.
 QUALITIES = {"A": 1.0, "B": 0.4}
-# A folder is drawn as often as the length of its speech to this power: no large one drowns the others.
-FOLDER_BALANCE = 0.5
 
 VALIDATION_SCENES = 60
 VALIDATION_DURATION_S = 20.0
@@ -165,10 +171,11 @@ class VoiceActivityRecipe:
 
     def _scenes(self, split: str) -> LiveScenes:
         found, model = self.recordings, self.settings.model
+        drawn = balanced_sounds_of if split == "train" else sounds_of
         return LiveScenes(
             speech=self._pools(split),
-            noise=sounds_of(of_split(found.noise, split), model.sample_rate),
-            music=sounds_of(of_split(found.music, split), model.sample_rate),
+            noise=drawn(of_split(found.noise, split), model.sample_rate),
+            music=drawn(of_split(found.music, split), model.sample_rate),
             rooms=[room.astype(np.float32) / 32768 for room in rooms_of(rooms_for(found, split), model.sample_rate)],
             sample_rate=model.sample_rate,
             cell_samples=model.hop_samples,
