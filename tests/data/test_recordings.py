@@ -8,7 +8,13 @@ import pytest
 
 from streamrnn.audio import AudioWarning, write_audio
 from streamrnn.data import Clip
-from streamrnn.data.recordings import find_recordings, held_out, recordings_to_train_on, sounds_of
+from streamrnn.data.recordings import (
+    balanced_sounds_of,
+    find_recordings,
+    held_out,
+    recordings_to_train_on,
+    sounds_of,
+)
 
 
 def valid_names(clips):
@@ -133,3 +139,19 @@ def test_sounds_join_and_share_what_was_decoded(tmp_path, monkeypatch):
     drawn = [both[2], noise[1], both[1], music[0]]
     assert [int(samples[0]) for samples in drawn] == [12288, 8192, 8192, 12288]
     assert len(decoded) == len({*decoded})
+
+
+def test_small_folders_of_noise_are_drawn_as_often_as_the_root_of_their_length_says(tmp_path):
+    large, small = tmp_path / "noise_games" / "engines", tmp_path / "noise"
+    clips = []
+    for folder, count in ((large, 64), (small, 4)):
+        folder.mkdir(parents=True)
+        for number in range(count):
+            clips.append(Clip(folder / f"{number}.wav"))
+            write_audio(clips[-1].path, np.full(8000, 0.1 if folder == small else 0.2, np.float32), 8000)
+    sounds = balanced_sounds_of(clips, 8000)
+    of_small = sum(1 for samples in sounds if np.abs(samples).max() < 5000)
+    # 64 s against 4 s: each recording of the small folder stands for 16 / 4 of those of the large one.
+    assert (of_small, len(sounds) - of_small) == (16, 64)
+    assert len(balanced_sounds_of([], 8000)) == 0
+
