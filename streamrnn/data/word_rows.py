@@ -28,7 +28,7 @@ WORD_SHARE, OTHER_SHARE, TALK_SHARE = 0.66, 0.23, 0.11
 
 RUNNING = LiveSettings(
     snr_db=(0.0, 30.0),
-    silent_share=0.12,
+    silent_share=0.2,
     begins_s=(-1.5, 0.8),
     pause_s=8.0,
     whisper_share=0.01,
