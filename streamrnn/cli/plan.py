@@ -16,21 +16,18 @@ MOST_LABELS = 50
 STEPS_FROM_WEIGHTS, PATIENCE_FROM_WEIGHTS = 600, 4
 
 
-def shortened(settings: Any, defaults: Any) -> Any:
-    """The settings of a training that begins with a model's weights: fewer updates, and an end where nothing improves.
-
-    Whoever chose the length himself keeps it.
-    """
-    own, usual = settings.training, defaults.training
-    if (own.steps, own.patience) != (usual.steps, usual.patience) or own.steps <= STEPS_FROM_WEIGHTS:
+def shortened(settings: Any) -> Any:
+    """The settings of a training that begins with a model's weights: fewer updates, and an end where nothing
+    improves."""
+    usual = settings.training
+    if usual.steps <= STEPS_FROM_WEIGHTS:
         return settings
-    validate_every = min(own.validate_every, STEPS_FROM_WEIGHTS // 6)
     shorter = dataclasses.replace(
-        own,
+        usual,
         steps=STEPS_FROM_WEIGHTS,
         patience=PATIENCE_FROM_WEIGHTS,
-        validate_every=validate_every,
-        warmup_steps=min(own.warmup_steps, 50),
+        validate_every=min(usual.validate_every, STEPS_FROM_WEIGHTS // 6),
+        warmup_steps=min(usual.warmup_steps, 50),
     )
     return dataclasses.replace(settings, training=shorter)
 

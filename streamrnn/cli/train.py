@@ -25,6 +25,7 @@ from streamrnn.signals import Sound
 from streamrnn.tasks import find_task, tasks
 
 ENDED_BY_SIGTERM = 128 + signal.SIGTERM
+LENGTH_FLAGS = ("--steps", "--patience")
 
 
 @dataclass(frozen=True)
@@ -56,9 +57,11 @@ def main(args: list[str]) -> None:
     asked = find_task(args[0]) if args else None
     trainable = [task for task in ([asked] if asked else tasks()) if task.recipe is not None]
     trainers: dict[str, Callable[..., None]] = {}
+    # Not to be seen in the settings: who asks for the usual length wants it, too.
+    length_is_chosen = any(arg.partition("=")[0] in LENGTH_FLAGS for arg in args)
     for task in trainable:
         recipe = task.resolve("recipe")
-        trainers[task.name] = trainer(task.name, recipe)
+        trainers[task.name] = trainer(task.name, recipe, length_is_chosen)
         if asked is None:
             trainers[task.name].__doc__ = _first_sentences(recipe)
     if asked is None:
@@ -74,7 +77,7 @@ def _first_sentences(recipe: type[Recipe]) -> str:
     return " ".join((recipe.__doc__ or "").strip().partition("\n\n")[0].split())
 
 
-def trainer(task: str, recipe: type[Recipe]) -> Callable[..., None]:
+def trainer(task: str, recipe: type[Recipe], length_is_chosen: bool) -> Callable[..., None]:
     """The function behind `streamrnn train TASK`: its flags are the fields of the recipe's settings."""
 
     def run(
@@ -108,8 +111,8 @@ def trainer(task: str, recipe: type[Recipe]) -> Callable[..., None]:
         keep_memory()
         processes.join()
         beginning = None if start is None else load(start)
-        if beginning is not None:
-            settings = shortened(settings, recipe.Settings())
+        if beginning is not None and not length_is_chosen:
+            settings = shortened(settings)
         with reading_outside(read_outside):
             built = recipe(data, settings)
             _say(plan_of(built, out / f"{task}.safetensors"))

@@ -131,12 +131,20 @@ def test_the_best_model_so_far_runs_while_training_goes_on(train, capsys, tmp_pa
     assert describe(path)["figures"] == {"validation": 0.5} and isinstance(load(path), VoiceActivity)
 
 
-def test_training_that_begins_with_weights_is_short_unless_its_length_is_chosen():
+def test_training_that_begins_with_weights_is_short():
     usual = TinyTraining(training=TrainingSettings(steps=8000, validate_every=500, warmup_steps=200))
-    short = shortened(usual, usual).training
+    short = shortened(usual).training
     assert (short.steps, short.patience, short.validate_every, short.warmup_steps) == (600, 4, 100, 50)
-    chosen = TinyTraining(training=TrainingSettings(steps=7000, validate_every=500))
-    assert shortened(chosen, usual) == chosen
+    brief = TinyTraining(training=TrainingSettings(steps=500))
+    assert shortened(brief) == brief
+
+
+@pytest.mark.parametrize("flags, updates", [((), 600), (("--steps", "USUAL"), 0), (("--patience=0",), 0)])
+def test_who_chooses_the_length_of_a_training_that_begins_with_weights_keeps_it(train, capsys, flags, updates):
+    usual = TinyTraining().training.steps
+    flags = [flag.replace("USUAL", str(usual)) for flag in flags]
+    assert train("--start", "vad", "--dry-run", *flags) == 0
+    assert f"{updates or usual:,} updates" in capsys.readouterr().out
 
 
 def test_a_plan_counts_clips_and_speakers_of_each_label_by_split(tmp_path):

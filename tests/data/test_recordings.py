@@ -154,4 +154,3 @@ def test_small_folders_of_noise_are_drawn_as_often_as_the_root_of_their_length_s
     # 64 s against 4 s: each recording of the small folder stands for 16 / 4 of those of the large one.
     assert (of_small, len(sounds) - of_small) == (16, 64)
     assert len(balanced_sounds_of([], 8000)) == 0
-
