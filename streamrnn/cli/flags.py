@@ -6,6 +6,8 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 
 import tyro
 
+from streamrnn.suggestions import did_you_mean
+
 T = TypeVar("T")
 
 CONFIG = (
@@ -45,7 +47,16 @@ def show_defaults(settings: type[T], **defaults: str) -> type[T]:
 
 
 def dispatch(functions: dict[str, Callable[..., None]], command: str, args: list[str], description: str) -> Any:
-    """Calls the function that the first argument names, with flags from its signature and help from its docstring."""
+    """Calls the function that the first argument names, with flags from its signature and help from its docstring.
+
+    Raises:
+        ValueError: it names none.
+    """
+    first = args[0] if args else ""
+    if first not in {*functions, "-h", "--help"}:
+        came = f"{first!r} follows" if args else "Nothing follows"
+        meant = did_you_mean(first, functions)
+        raise ValueError(f"{came} {command!r}.{meant} Say one of these there: {', '.join(functions)}.")
     return tyro.extras.subcommand_cli_from_dict(
         functions, prog=f"streamrnn {command}", description=description, args=args, config=CONFIG
     )

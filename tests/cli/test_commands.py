@@ -147,3 +147,17 @@ def test_bench_measures_what_is_asked_for_and_prints_json(streamrnn, capsys, mon
     assert streamrnn("bench", "step", "--model", "small", "--against", "onnxruntime", "--json") == 0
     assert asked.step == ("small", "onnxruntime", False)
     assert json.loads(capsys.readouterr().out) == {"figures": []}
+
+
+@pytest.mark.parametrize(
+    "args, told",
+    [
+        (("train", "vda"), "'vda' follows 'train'. Did you mean 'vad'? Say one of these there: "),
+        (("bench", "stepp"), "'stepp' follows 'bench'. Did you mean 'step'?"),
+        (("compose", "--out", "x"), "'--out' follows 'compose'. Say one of these there: vad, "),
+        (("audit",), "Nothing follows 'audit'. Say one of these there: groups, privacy."),
+    ],
+)
+def test_a_command_that_lacks_its_second_word_says_which_there_are(streamrnn, capsys, args, told):
+    assert streamrnn(*args) == 2
+    assert told in capsys.readouterr().err
