@@ -134,8 +134,11 @@ class Model(Layer, Timed):
         require_outlet(outlet, "events", type(self).__name__)
         return outlet.decoder  # pyright: ignore[reportAttributeAccessIssue]
 
-    def initialise_from(self, other: "Model") -> None:
+    def initialise_from(self, other: "Model") -> list[str]:
         """Takes the weights of another model where both have one of the same shape in the same place.
+
+        Returns:
+            The names of the other weights, which are as they were, such as "network.layers.2.kernel".
 
         Raises:
             ValueError: nothing fits.
@@ -149,6 +152,8 @@ class Model(Layer, Timed):
                 "Start from a model of the same task and size, or with random weights."
             )
         nnx.update(self, nnx.from_flat_state(fitting))
+        taken = {path for path, _ in fitting}
+        return [".".join(map(str, path)) for path, _ in own if path not in taken]
 
     def __repr__(self) -> str:
         # Flax's own is a tree of some hundred lines; nnx.display shows it.

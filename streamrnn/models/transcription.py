@@ -157,12 +157,14 @@ class Transducer(Model):
         out, labels = 2 * s.symbols_per_frame, ("", *s.symbols)
         super().__init__(settings, decision or EndpointSettings(), network, out, labels=labels)
 
-    def initialise_from(self, other: Model) -> None:
+    def initialise_from(self, other: Model) -> list[str]:
         """As for any model; from a `CTC` model with equal symbols and width of the joint network, also the search."""
-        super().initialise_from(other)
+        left = super().initialise_from(other)
         s = self.settings
         if isinstance(other, CTC) and (s.symbols, s.joint) == (other.settings.symbols, other.settings.hidden):
             self.network.layers[1].initialise_from(other.network.layers[1])  # pyright: ignore[reportAttributeAccessIssue]
+            left = [name for name in left if not name.startswith("network.layers.1.")]
+        return left
 
     def joint_logits(
         self, x: Samples, labels: Int[jax.Array, "batch labels"]

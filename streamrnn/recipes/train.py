@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import jax
 import numpy as np
 from flax import nnx
 
+from streamrnn.data.clips import named
 from streamrnn.data.series import Files
 from streamrnn.layers import run_recurrences
 from streamrnn.learning.dry_run import DryRun, dry_run
@@ -44,7 +46,7 @@ def train(
         watched: passes the batches on, and may end training between two of them by raising KeyboardInterrupt.
         watch, keep, tensorboard: see fit.
         start: start from this model's weights instead of random ones, where place and shape fit. A head for other
-            words starts from random weights.
+            words starts from random weights. A UserWarning names what does not fit.
 
     Returns:
         The model with the weights of the best validation, and its figure. A private training (--dp-noise) writes what
@@ -53,8 +55,10 @@ def train(
     Raises the errors of fit, and a ValueError if no weights of `start` fit.
     """
     model = _model(recipe)
-    if start is not None:
-        model.initialise_from(start)
+    if start is not None and (left := model.initialise_from(start)):
+        # A head for other words is meant to be new; a whole network of another size is not.
+        told = f"{len(left)} arrays of weights do not fit and begin at random: {named(left)}."
+        warnings.warn(f"Of the model to start from, {told}", UserWarning, stacklevel=2)
 
     ledger = private_ledger(recipe, out) if recipe.training.private else None
 
