@@ -1,6 +1,5 @@
 """Keyword detection: one probability per word, every 20 ms."""
 
-import math
 from dataclasses import dataclass
 
 import jax
@@ -9,9 +8,10 @@ from flax import nnx
 
 from streamrnn.decisions import KeywordSettings
 from streamrnn.decisions.keywords import SILENCE, UNKNOWN
-from streamrnn.features import QUIET_DB, AboveFloor, RunningNormalise, log_mel, scaled_levels
+from streamrnn.features import RunningNormalise, log_mel
 from streamrnn.layers import Apply, CausalConv, Chain, Dense, Dropout, Lookahead, SpecAugment
 from streamrnn.models.cores import CoreSettings, core_layers
+from streamrnn.models.front_end import levels_above_floor
 from streamrnn.models.model import Model
 
 
@@ -97,14 +97,9 @@ class Keywords(Model):
 def _front_end(s: KeywordsSettings, rngs: nnx.Rngs) -> Chain:
     mel, frames_per_s = log_mel(s.sample_rate, s.window_samples, s.hop_samples, s.mels, amin=s.silence), _per_s(s)
     if s.memory_s:
-        levels = [RunningNormalise(s.mels, round(s.memory_s * frames_per_s), s.floor)]
+        levels = (RunningNormalise(s.mels, round(s.memory_s * frames_per_s), s.floor),)
     else:
-        fall, rise, silent_db = (
-            s.floor_fall_s * frames_per_s,
-            s.floor_rise_s * frames_per_s,
-            10 * math.log10(2 * s.silence),
-        )
-        levels = [AboveFloor(s.mels, fall, rise, QUIET_DB, silent_db), Apply(scaled_levels)]
+        levels = levels_above_floor(s.mels, frames_per_s, s.floor_fall_s, s.floor_rise_s, s.silence)
     return Chain(*mel, *levels, SpecAugment(_width(s), 2, s.mels // 6, 2, 12, rngs=rngs))
 
 

@@ -1,6 +1,5 @@
 """Phonemes: how likely each sound of English is, every 40 ms; and the encoder that other models listen through."""
 
-import math
 from dataclasses import dataclass
 
 import jax
@@ -8,9 +7,10 @@ import jax.numpy as jnp
 from flax import nnx
 
 from streamrnn.decisions import PhraseSettings
-from streamrnn.features import QUIET_DB, AboveFloor, log_mel, scaled_levels
+from streamrnn.features import log_mel
 from streamrnn.layers import Apply, CausalConv, Chain, Dense, Dropout, LayerNorm, Lookahead, SpecAugment
 from streamrnn.models.cores import CellName, recurrent_layer
+from streamrnn.models.front_end import levels_above_floor
 from streamrnn.models.model import Model
 from streamrnn.phonetics import PHONEMES
 
@@ -81,12 +81,9 @@ class Phonemes(Model):
 
 def speech_encoder(s: PhonemesSettings, rngs: nnx.Rngs) -> Chain:
     """Raw audio -> a frame of `hidden` numbers per four hops."""
-    frames_per_s = s.sample_rate / s.hop_samples
-    fall, rise = s.floor_fall_s * frames_per_s, s.floor_rise_s * frames_per_s
     front_end = Chain(
         *log_mel(s.sample_rate, s.window_samples, s.hop_samples, s.mels, amin=s.silence),
-        AboveFloor(s.mels, fall, rise, QUIET_DB, 10 * math.log10(2 * s.silence)),
-        Apply(scaled_levels),
+        *levels_above_floor(s.mels, s.sample_rate / s.hop_samples, s.floor_fall_s, s.floor_rise_s, s.silence),
         SpecAugment(2 * s.mels, 2, s.mels // 4, 2, s.masked_frames, rngs=rngs),
     )
     convolutions = Chain(

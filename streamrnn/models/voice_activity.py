@@ -1,6 +1,5 @@
 """Voice activity detection: one probability of speech per 10 ms."""
 
-import math
 from dataclasses import dataclass
 
 import jax
@@ -8,9 +7,10 @@ import jax.numpy as jnp
 from flax import nnx
 
 from streamrnn.decisions import SpeechSettings
-from streamrnn.features import QUIET_DB, AboveFloor, RunningNormalise, log_mel, scaled_levels
+from streamrnn.features import RunningNormalise, log_mel
 from streamrnn.layers import Apply, CausalConv, Chain, Dense, Lookahead
 from streamrnn.models.cores import CoreSettings, core_layers
+from streamrnn.models.front_end import levels_above_floor
 from streamrnn.models.model import Model
 
 
@@ -64,15 +64,11 @@ class VoiceActivity(Model):
         above = s.memory_s == 0 and s.floor_rise_s > 0
         width = 2 * s.mels if above else s.mels
         if s.memory_s:
-            levels = [RunningNormalise(s.mels, memory_frames)]
+            levels = (RunningNormalise(s.mels, memory_frames),)
         elif above:
-            fall, rise = s.floor_fall_s * frames_per_s, s.floor_rise_s * frames_per_s
-            levels = [
-                AboveFloor(s.mels, fall, rise, QUIET_DB, 10 * math.log10(2 * s.silence)),
-                Apply(scaled_levels),
-            ]
+            levels = levels_above_floor(s.mels, frames_per_s, s.floor_fall_s, s.floor_rise_s, s.silence)
         else:
-            levels = [Apply(_scaled)]
+            levels = (Apply(_scaled),)
         front_end = Chain(*log_mel(s.sample_rate, s.window_samples, s.hop_samples, s.mels, amin=s.silence), *levels)
         core = Chain(
             CausalConv(width, s.channels, s.kernel_frames, dtype=dtype, rngs=rngs),

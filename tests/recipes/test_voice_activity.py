@@ -291,6 +291,7 @@ def test_recordings_that_cannot_be_read_are_skipped_while_there_are_others(own_d
         ({"duration_s": 0.0}, r"duration_s is 0\.0; a scene needs a frame, 0\.01 s"),
         ({"duration_s": 0.009}, r"duration_s is 0\.009"),
         ({"parts": 0}, "parts is 0; it must be at least 1"),
+        ({"batch_size": 9, "echoes": 2}, "batch_size is 9; it must be a multiple of echoes, 2"),
         ({"reset_share": 1.5}, r"reset_share is 1\.5; it is a share"),
     ],
 )
@@ -314,6 +315,15 @@ def test_parts_of_a_scene_lie_side_by_side_with_targets_as_late_as_the_answers(d
     assert not weights[:, :late].any()
     np.testing.assert_array_equal(weights[:, late:], whole["weights"][:, :-late])
     assert [p["reset"].tolist() for p in parts] == [whole["reset"].tolist(), [False] * 4, [False] * 4]
+
+
+def test_a_scene_is_heard_again_in_another_row_and_beside_others(data):
+    recipe = VoiceActivityRecipe([data], dataclasses.replace(PARTS, parts=1, echoes=2))
+    first, *_, later = recipe.batches(0, 6)
+    assert [len(batch["samples"]) for batch in (first, later)] == [4, 4]
+    np.testing.assert_array_equal(first["samples"][2:], later["samples"][:2])
+    assert first["names"][2:] == later["names"][:2]
+    assert (first["samples"][:2] != later["samples"][2:]).any()
 
 
 def test_some_scenes_begin_afresh_and_the_others_go_on_from_another_one(data):
