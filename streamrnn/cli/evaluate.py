@@ -13,6 +13,7 @@ from rich.table import Table
 from streamrnn.audit.oversight import audit_oversight, store_hand_over
 from streamrnn.audit.telling import clips_of, tell_all
 from streamrnn.cli.audit_report import oversight_table
+from streamrnn.cli.decision import spoken
 from streamrnn.cli.flags import default_is, parse
 from streamrnn.cli.plot import check_plot
 from streamrnn.cli.plot_audit import draw_oversight
@@ -60,6 +61,11 @@ class Evaluate:
     """Names of recordings to leave out, such as those with wrong labels."""
     negatives: tuple[Path, ...] = ()
     """For keywords and phrases: folders of sound without any of the words. What is detected there is a false alarm."""
+    grammar: Annotated[Path | None, default_is("phrases are drawn from transcripts")] = None
+    """For phrases: commands with slots, a TOML file. Judged on folders that hold commands.json, {recording: {"intent":
+    ..., "slots": {name: value}}}."""
+    threshold: Annotated[float | None, default_is("by the model's table of false alarms")] = None
+    """For --grammar: the confidence at which a command was said."""
     hand_over: Annotated[float | None, default_is("not measured")] = None
     """Also find the score from which on this share of the answers is right, on recordings of --fit, and measure how far
     scores can be trusted. Below it a person should look: events of kind abstain."""
@@ -94,7 +100,7 @@ def main(args: list[str]) -> None:
         raise ValueError("--data names no folder. Pass one folder of recordings, or more.")
     _check_oversight(flags)
     data, split = _one_or_all(flags.data), _one_or_all(flags.split) if flags.split else None
-    extra = {"negatives": flags.negatives, "exclude": flags.exclude}
+    extra = {"negatives": flags.negatives, "exclude": flags.exclude, "decision": _decision(flags)}
     with progress("recordings") as moved, reading_outside(flags.read_outside):
         result = evaluate(flags.task, data, flags.model or flags.task, split, moved, **extra)
         if flags.hand_over is not None:
@@ -130,6 +136,16 @@ def _check_oversight(flags: Evaluate) -> None:
         raise ValueError("--save-threshold is of what --max-alarms-per-hour finds. Pass both, or neither.")
     if flags.plot is not None:
         check_plot(flags.plot)
+
+
+def _decision(flags: Evaluate) -> dict[str, Any]:
+    if flags.grammar is None and flags.threshold is not None:
+        raise ValueError("--threshold is for the commands of --grammar. Pass --grammar too, or leave it out.")
+    if flags.grammar is not None and flags.task != "phrases":
+        raise ValueError(f"--grammar is for phrases; {flags.task} has none. Leave it out.")
+    if flags.grammar is not None and flags.save_calibration is not None:
+        raise ValueError("--save-calibration is of phrases from transcripts. Leave it out, or --grammar.")
+    return spoken((), flags.grammar) | ({} if flags.threshold is None else {"threshold": flags.threshold})
 
 
 def _oversight(flags: Evaluate, wanted: float, moved: Callable[[int, int], None]) -> dict[str, Any]:

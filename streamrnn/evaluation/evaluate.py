@@ -2,7 +2,7 @@
 
 import inspect
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ def evaluate(
     progress: Callable[[int, int], None] | None = None,
     negatives: Sequence[Folder] = (),
     exclude: Sequence[str] = (),
+    decision: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The figures of a model on the recordings of some folders, ready for JSON.
 
@@ -44,6 +45,7 @@ def evaluate(
             detections there are false alarms. Clips of split train are left out: they may be training data.
         exclude: names of recordings to leave out, such as those with wrong labels: the last parts of their paths,
             with or without the ending.
+        decision: settings of its decision in place of the model's own, such as {"grammar": text} for phrases.
 
     Returns:
         task, model, data and split as given; clips: number of evaluated recordings; streaming and offline: the figures
@@ -75,7 +77,7 @@ def evaluate(
         _warn_of_trained(found)
     else:
         warn_of_twins(found)
-    clips, model = without(_of_split(found, split), exclude), load(model_name_or_path)
+    clips, model = without(_of_split(found, split), exclude), load(model_name_or_path, **(decision or {}))
     extra = {"negatives": _untrained(negatives)} if negatives else {}
     figures = measure(model, list(speech), clips, progress, **extra)
     asked = _asked(task, model_name_or_path, data, split)

@@ -15,6 +15,7 @@ from streamrnn.decisions.phrase_calibration import HIGHEST, LOWEST, RATES
 from streamrnn.decisions.phrase_grammar import typed
 from streamrnn.decisions.phrase_graph import Graph, graph_of
 from streamrnn.decisions.phrase_search import BLANK, Search, costs
+from streamrnn.evaluation.commands import evaluate_commands
 from streamrnn.evaluation.judging import OnProgress, judge_all, scan_clip, stream_clip
 from streamrnn.models import Model
 from streamrnn.phonetics import VOWELS, plain, words_of
@@ -50,18 +51,24 @@ def evaluate_phrases(
 ) -> dict[str, Any]:
     """The clips, streaming and offline entries of streamrnn.evaluation.evaluate.
 
-    Phrases of COUNTS phonemes are drawn from the transcripts, the same ones each time, and each is judged by itself: as
-    missed where it was said and is below a threshold, as a false alarm where something else was said and it is above.
-    Figures: phrases, said (how often they were), hours (of sound without a phrase), phrase_hours (their sum over
-    phrases), missed (of phrases of four syllables and more, at so many alarms per hour and phrase), by_phonemes (the
-    same for each number of phonemes), and calibration, for the settings of PhraseSettings.
+    With a grammar, its commands are judged: see evaluate_commands. Without one, phrases of COUNTS phonemes are
+    drawn from the transcripts, the same ones each time, and each is judged by itself: as missed where it was said
+    and is below a threshold, as a false alarm where something else was said and it is above. Figures: phrases, said
+    (how often they were), hours (of sound without a phrase), phrase_hours (their sum over phrases), missed (of
+    phrases of four syllables and more, at so many alarms per hour and phrase), by_phonemes (the same for each
+    number of phonemes), and calibration, for the settings of PhraseSettings.
 
     Raises:
-        ValueError: it is no model of phonemes, or the clips have too few transcripts to draw phrases from.
+        ValueError: it is no model of phonemes, or the clips have too few transcripts to draw phrases from; negatives
+            beside a grammar.
         AudioError: no clip could be read.
     """
     if not isinstance(model.decision, PhraseSettings):
         raise ValueError(f"evaluate phrases got a {type(model).__name__}; it needs a model of phonemes. Pass one.")
+    if model.decision.grammar:
+        if negatives:
+            raise ValueError("Commands are judged where they are said; false alarms of phrases take no grammar.")
+        return evaluate_commands(model, folders, clips, progress)
     heard, left_out = judge_all([*clips, *negatives], lambda clip: _heard(model, clip), progress)
     drawn = draw_phrases([each.said for each, _ in heard])
     streaming, offline = (
