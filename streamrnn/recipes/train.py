@@ -46,7 +46,7 @@ def train(
         watched: passes the batches on, and may end training between two of them by raising KeyboardInterrupt.
         watch, keep, tensorboard: see fit.
         start: start from this model's weights instead of random ones, where place and shape fit. A head for other
-            words starts from random weights. A UserWarning names what does not fit.
+            words starts from random weights; a UserWarning names what else does not fit.
 
     Returns:
         The model with the weights of the best validation, and its figure. A private training (--dp-noise) writes what
@@ -55,10 +55,8 @@ def train(
     Raises the errors of fit, and a ValueError if no weights of `start` fit.
     """
     model = _model(recipe)
-    if start is not None and (left := model.initialise_from(start)):
-        # A head for other words is meant to be new; a whole network of another size is not.
-        told = f"{len(left)} arrays of weights do not fit and begin at random: {named(left)}."
-        warnings.warn(f"Of the model to start from, {told}", UserWarning, stacklevel=2)
+    if start is not None:
+        _warn_beyond_head(model, model.initialise_from(start))
 
     ledger = private_ledger(recipe, out) if recipe.training.private else None
 
@@ -126,6 +124,14 @@ def foresee(recipe: Recipe) -> DryRun:
     """Memory and computation of training with this recipe: see dry_run."""
     model = _model(recipe)
     return dry_run(model, recipe.loss, recipe.batches, recipe.training, initial_carry=_initial_carry(recipe))
+
+
+def _warn_beyond_head(model: Model, left: list[str]) -> None:
+    """Names weights at random, if they are more than a head for other words."""
+    head = f"network.layers.{len(getattr(model.network, 'layers', ())) - 1}."
+    if any(not name.startswith(head) for name in left):
+        told = f"{len(left)} arrays of weights do not fit and begin at random: {named(left)}."
+        warnings.warn(f"Of the model to start from, {told}", UserWarning, stacklevel=3)
 
 
 def _model(recipe: Recipe) -> Model:

@@ -315,10 +315,17 @@ def test_training_may_start_from_a_model_of_other_words(trained, data, tmp_path)
     assert (model.network.layers[2].kernel[...] == head).all()
     once = dataclasses.replace(recipe.settings, training=TrainingSettings(steps=1, validate_every=1))
     recipe = KeywordsRecipe([data], once)
-    with pytest.warns(UserWarning, match=r"2 arrays of weights do not fit .*: network\.layers\.2\.bias, "):
-        train(recipe, "keywords", tmp_path, start=before)
+    train(recipe, "keywords", tmp_path, start=before)
     with pytest.raises(ValueError, match="holds another run: start is"):
         train(recipe, "keywords", tmp_path)
+
+
+def test_what_does_not_fit_beside_the_head_is_named(trained, data, tmp_path):
+    _, before, _ = trained
+    once = TrainingSettings(steps=1, validate_every=1)
+    wider = dataclasses.replace(SETTINGS, model=dataclasses.replace(TINY, hidden=TINY.hidden + 1), training=once)
+    with pytest.warns(UserWarning, match=r"arrays of weights do not fit and begin at random: network\.layers\.1\."):
+        train(KeywordsRecipe([data], wider), "keywords", tmp_path, start=before)
 
 
 def test_a_start_of_another_size_is_refused(data):
