@@ -25,7 +25,7 @@ def equalised(rng: Rng, samples: np.ndarray, sample_rate: int, range_db: float =
     for _ in range(int(rng.integers(1, 8))):
         centre, width = rng.uniform(np.log2(60), np.log2(sample_rate / 2)), rng.uniform(0.15, 1.5)
         curve_db += rng.uniform(-range_db, range_db) * np.exp(-0.5 * ((octaves - centre) / width) ** 2)
-    spectrum = rfft(np.asarray(samples, np.float32))
+    spectrum = np.asarray(rfft(np.asarray(samples, np.float32)))
     bins_hz = np.linspace(0, sample_rate / 2, len(spectrum), dtype=np.float32)
     gains = np.interp(bins_hz, 2**octaves, 10 ** (curve_db / 20)).astype(np.float32)
     return np.asarray(irfft(spectrum * gains, n), np.float32)
