@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from streamrnn.data import Clip
-from streamrnn.decisions import Event, bootstrap_interval
-from streamrnn.evaluation.judging import OnProgress, judge_all, scan_clip, stream_clip
+from streamrnn.decisions import bootstrap_interval
+from streamrnn.evaluation.judging import OnProgress, decided, judge_all, scan_clip, stream_clip
 from streamrnn.models import Model
 
 TABLE = "commands.json"
@@ -104,8 +104,7 @@ def _read(table: Path) -> dict[str, Command]:
 
 
 def _heard(model: Model, outputs: np.ndarray, duration_s: float) -> Command | None:
-    decoder = model.decoder()
-    events: list[Event] = decoder.push(outputs) + decoder.finish(duration_s)
+    events = decided(model, outputs, duration_s)
     if not events:
         return None
     best = max(events, key=lambda event: event.score)

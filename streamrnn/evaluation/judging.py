@@ -9,7 +9,7 @@ import numpy as np
 from streamrnn.audio import AudioError, AudioFile, AudioWarning, ChunkSource, mono
 from streamrnn.data import Clip
 from streamrnn.data.clips import NAMED, SHORTEST_S, at_place
-from streamrnn.decisions import EventKind
+from streamrnn.decisions import Event, EventKind
 from streamrnn.decisions.outlets import Gives
 from streamrnn.models import Model
 from streamrnn.runtime import Stream, run_file
@@ -84,4 +84,10 @@ def scan_clip(model: Model, clip: Clip) -> np.ndarray:
         return run_file(model, ChunkSource(file.chunks(file.sample_rate, clip.start, clip.end), file.sample_rate))
 
 
-__all__ = ["OnProgress", "judge_all", "require", "scan_clip", "stream_clip"]
+def decided(model: Model, outputs: np.ndarray, duration_s: float) -> list[Event]:
+    """The events of a clip, by the model's outputs[frames, out] of all of it."""
+    decoder = model.decoder()
+    return decoder.push(outputs) + decoder.finish(duration_s)
+
+
+__all__ = ["OnProgress", "decided", "judge_all", "require", "scan_clip", "stream_clip"]

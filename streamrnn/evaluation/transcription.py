@@ -22,7 +22,7 @@ from streamrnn.decisions import (
     word_error_rate,
     word_errors,
 )
-from streamrnn.evaluation.judging import OnProgress, judge_all, require, scan_clip, stream_clip
+from streamrnn.evaluation.judging import OnProgress, decided, judge_all, require, scan_clip, stream_clip
 from streamrnn.models import Model
 
 WORD_TABLE, WORD_COLUMNS = "words.csv", ("path", "word", "start", "end")
@@ -100,13 +100,8 @@ def _warn_of_other_words(others: Counter[str], n_clips: int) -> None:
 def _judge(model: Model, clip: Clip, reference: str, word_ends: Sequence[int]) -> JudgedClip:
     outputs, sample_rate, duration_s = stream_clip(model, clip)
     ends_s = tuple((end - clip.start) / sample_rate for end in word_ends)
-    streaming, offline = (_events(model, y, duration_s) for y in (outputs, scan_clip(model, clip)))
+    streaming, offline = (decided(model, y, duration_s) for y in (outputs, scan_clip(model, clip)))
     return JudgedClip(clip, reference, ends_s, streaming, offline)
-
-
-def _events(model: Model, outputs: np.ndarray, duration_s: float) -> list[Event]:
-    decoder = model.decoder()
-    return decoder.push(outputs) + decoder.finish(duration_s)
 
 
 def transcription_figures(judged: Sequence[JudgedClip], way: Callable[[JudgedClip], Sequence[Event]]) -> dict[str, Any]:
