@@ -69,7 +69,9 @@ def evaluate(
                 f"{task} is judged on one part of its data, as a whole. Leave exclude and other splits out."
             )
         part = split or "test"
-        figures = measure(load(model_name_or_path), [Path(place) for place in places], part, progress)
+        figures = measure(
+            load(model_name_or_path, **(decision or {})), [Path(place) for place in places], part, progress
+        )
         return {**_asked(task, model_name_or_path, data, part), **figures}
     speech = _speech([Path(place) for place in places])
     found = [clip for clips in speech.values() for clip in clips]

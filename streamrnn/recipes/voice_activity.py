@@ -35,7 +35,6 @@ from streamrnn.recipes.recipe import outputs
 
 # How often utterances are drawn by the quality of their labels, beside each other in one folder.
 QUALITIES = {"A": 1.0, "B": 0.4}
-
 # Between two times that a scene is heard, in batches of scenes.
 ECHO_BATCHES = 5
 
@@ -125,7 +124,8 @@ class VoiceActivityRecipe:
         """
         s = self.settings
         # Consecutive parts each need the whole scene. The cache alone would let two threads compose it.
-        group = lru_cache(maxsize=ECHO_BATCHES * s.echoes)(partial(self._drawn, self._scenes("train")))
+        # Groups are kept only for their echoes: a batch of them is some 50 MB.
+        group = lru_cache(maxsize=2 * ECHO_BATCHES * (s.echoes - 1))(partial(self._drawn, self._scenes("train")))
         whole, lock = lru_cache(maxsize=3)(partial(self._together, group)), Lock()
 
         def make(step: int) -> dict[str, Any]:
