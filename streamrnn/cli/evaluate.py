@@ -170,7 +170,7 @@ def _threshold(flags: Evaluate, result: dict[str, Any], most_per_hour: float) ->
 
 
 def _in_situations(flags: Evaluate, situations: Path) -> None:
-    if flags.data or flags.split or flags.exclude or flags.negatives:
+    if flags.data or flags.split or flags.exclude or flags.negatives or flags.grammar or flags.threshold is not None:
         raise ValueError("--situations goes with --only, --model and --json alone. Leave the other flags out.")
     with progress("situations") as moved:
         result = evaluate_situations(flags.task, situations, flags.model or flags.task, flags.only, moved)

@@ -90,3 +90,5 @@ def test_flags_that_do_not_go_together_are_refused(folder, tmp_path, capsys):
     ]:
         assert main(["evaluate", flags[0], "--data", str(folder), *flags[1:]]) == 2
         assert told in capsys.readouterr().err
+    assert main(["evaluate", "phrases", "--situations", str(folder), "--grammar", str(grammar)]) == 2
+    assert "--situations goes with --only" in capsys.readouterr().err
