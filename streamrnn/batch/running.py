@@ -40,7 +40,7 @@ class Report:
     Attributes:
         done: recordings that were worked off now.
         before: recordings that were done before, and are unchanged.
-        failed: those of which nothing came.
+        failed: those of which nothing came, sorted by name.
         heard_s, took_s: seconds of sound, and of time.
         failures, table: the files that tell of them, where there are any.
     """
@@ -104,6 +104,8 @@ def run_batch(
                     yield Progress(report.done + len(report.failed), len(todo), workers.heard_s(), took_s, left_s)
         finally:
             report.heard_s, report.took_s = workers.heard_s(), time.monotonic() - began_s
+            # Threads end in any order.
+            report.failed.sort(key=lambda failed: failed.recording.name)
             report.failures = write_failures(plan, journal, report.failed)
         if table is not None:
             report.table = write_table(plan, journal, [recording.name for recording in recordings], table)

@@ -51,7 +51,7 @@ def write_failures(plan: Plan, journal: Journal, failures: list[Failed]) -> Path
             "reason": failed.reason,
             "tries": failed.tries,
         }
-        for failed in sorted(failures, key=lambda failed: failed.recording.name)
+        for failed in failures
     ]
     aside = journal.parts(plan.shard) / path.name
     aside.parent.mkdir(parents=True, exist_ok=True)

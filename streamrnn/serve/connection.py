@@ -129,6 +129,7 @@ class Connection(ABC):
             await _cancelled(talking, sending)
             self._host.buffered.bytes -= self._unsent_bytes
             self._unsent_bytes = 0
+            self._lose()
             self.released.set()
             self.left()
 
@@ -138,6 +139,10 @@ class Connection(ABC):
         self._unsent_bytes += len(payload)
         self._host.buffered.bytes += len(payload)
         self._filled.set()
+
+    async def sent(self) -> None:
+        """Waits until all that was said is sent, or nobody is there any more."""
+        await self._unsent_at_most(0)
 
     def end(self, error: ProtocolError) -> None:
         """Ends it, whatever it is doing."""
@@ -202,7 +207,7 @@ class Connection(ABC):
         if error is None or error.code != "slow_reader":
             with suppress(TimeoutError):
                 async with asyncio.timeout(LAST_WORDS_S):
-                    await self._unsent_at_most(0)
+                    await self.sent()
         code = NORMAL if error is None else error.close_code or NORMAL
         await self._line.close(code, None if error is None else error.code)
 

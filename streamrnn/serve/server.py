@@ -6,7 +6,7 @@ import logging
 import os
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
 from functools import cached_property, partial
 from typing import Any
 
@@ -98,11 +98,7 @@ class Server:
         self.is_ending = True
         for dialect in self.dialects:
             await dialect.end()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self.settings.shutdown_s):
-                homes = await asyncio.gather(*map(self._send_home, self.connections))
-                if any(homes):
-                    logger.info("ending: streams go on where their clients come next", extra={"streams": sum(homes)})
+        await self._send_all_home()
         await self._parted()
         await self.crossing.end()
         for session in list(self.sessions.values()):
@@ -362,6 +358,20 @@ class Server:
             if session.expires_at < now:
                 session.forget()
 
+    async def _send_all_home(self) -> None:
+        """Hands over all streams that somebody hears, as far as the time goes."""
+        going = [asyncio.ensure_future(self._send_home(connection)) for connection in self.connections]
+        if not going:
+            return
+        gone, late = await asyncio.wait(going, timeout=self.settings.shutdown_s)
+        if homes := sum(task.result() for task in gone):
+            logger.info("ending: streams go on where their clients come next", extra={"streams": homes})
+        if late:
+            told = {"streams": len(late), "shutdown_s": self.settings.shutdown_s}
+            logger.warning("ending: streams could not be handed over in time", extra=told)
+        for task in late:
+            task.cancel()
+
     async def _send_home(self, connection: Connection) -> bool:
         """Whether it had a stream, which can go on elsewhere."""
         # Whoever is being given a stream may have it already, and does not know that it has to come along.
@@ -370,6 +380,8 @@ class Server:
         is_known = connection.is_known
         try:
             await connection.go(partial(sealed, key=self.resume_key))
+            # A slow line has as long as the server has, and not only as long as last words may take.
+            await connection.sent()
         except Exception as error:
             is_known = False
             logger.warning("a stream could not be handed over", extra={"reason": str(error) or type(error).__name__})

@@ -13,6 +13,8 @@ from websockets.exceptions import ConnectionClosed
 from streamrnn.runtime import Enhancer, Listener
 from streamrnn.serve import ConnectionLost, connect, connect_async
 from streamrnn.serve.handover import Handover, NotOurs, opened, own_key_file, read_key, sealed
+from streamrnn.serve.lines import WebSocketLine
+from streamrnn.serve.sessions import Session
 
 CHUNK = 1600
 KEY = b"a key that two servers share, and nobody else"
@@ -91,7 +93,7 @@ def test_events_are_those_of_a_listener_whenever_the_server_is_restarted_under_i
     restarting, loudness, bursts
 ):
     """Ten clients of each kind, each somewhere else in its sound, and two restarts."""
-    servers, restart = restarting()
+    servers, restart = restarting(shutdown_s=60.0)
     sounds = [bursts(3.2)[700 * n :] for n in range(20)]
     heard: dict[int, list] = {}
     passed = [threading.Semaphore(0), threading.Semaphore(0)]
@@ -137,6 +139,42 @@ def test_events_are_those_of_a_listener_whenever_the_server_is_restarted_under_i
             future.result(60)
     for n, sound in enumerate(sounds):
         assert_same(heard[n], events_of(loudness, sound))
+
+
+def test_a_slow_line_gets_the_state_before_the_end(restarting, loudness, bursts, monkeypatch):
+    """Last words have little time; a stream on its way has as long as the server."""
+    send = WebSocketLine.send
+
+    async def slowly(line, payload):
+        await asyncio.sleep(0.05)
+        await send(line, payload)
+
+    monkeypatch.setattr(WebSocketLine, "send", slowly)
+    monkeypatch.setattr("streamrnn.serve.connection.LAST_WORDS_S", 0.0)
+    servers, restart = restarting()
+    sound = bursts(1.0)
+    with connect(servers[0].url, "loudness", 16_000) as client:
+        events = client.feed(sound[:8000])
+        restart()
+        events += client.feed(sound[8000:])
+        # Of the second server nothing but the end of the stream is asked.
+        assert client.restarts == 0
+        monkeypatch.undo()
+        assert_same(events + client.finish(), events_of(loudness, sound))
+
+
+def test_streams_that_cannot_be_handed_over_in_time_are_told_of(running, loudness, bursts, monkeypatch, caplog):
+    async def never(_session, _seal):
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(Session, "go", never)
+    with running(shutdown_s=0.2) as server, connect(server.url, "loudness", 16_000, reconnect_s=0.5) as client:
+        client.feed(bursts(0.2))
+        server.end()
+        with pytest.raises(ConnectionLost):
+            client.finish()
+    [record] = [r for r in caplog.records if "in time" in r.message]
+    assert (record.streams, record.shutdown_s) == (1, 0.2)
 
 
 def events_of(model, sound):
