@@ -20,7 +20,7 @@ from streamrnn.cli.plot import check_plot, draw_panels
 from streamrnn.cli.plot_words import draw_detection
 from streamrnn.cli.wake_run import claim_models, minutes_of_wake, plan_of_wake
 from streamrnn.data import read_clips, read_folder, reading_outside
-from streamrnn.data.recordings import find_recordings
+from streamrnn.data.recordings import recordings_to_train_on
 from streamrnn.data.said import say_phrases
 from streamrnn.data.voices import Voices, voices_that_are_there
 from streamrnn.models import Phonemes
@@ -28,6 +28,7 @@ from streamrnn.phonetics.near import near_phrases
 from streamrnn.phonetics.pronunciations import plain, ways_of, words_of
 from streamrnn.pretrained import load, save
 from streamrnn.recipes.wake import Said, WakeTraining, train_wake
+from streamrnn.recipes.wake_encoder import CLOSEST
 from streamrnn.runtime import configure, keep_memory
 
 # Phrases of fewer sounds are in too much of what people say.
@@ -61,6 +62,8 @@ class TrainWake:
     """Times that synthetic voices say the phrase."""
     near: int = 300
     """Times that they say something that sounds like it."""
+    exclude: tuple[str, ...] = ()
+    """Names of recordings in --data to leave out, such as those in which somebody says the phrase."""
     encoder: str = "phonemes-en"
     """The model of phonemes through whose encoder it listens: a shipped one's name or a path."""
     out: Path = Path("runs", "wake")
@@ -101,7 +104,7 @@ def main(args: list[str]) -> None:
     check_plot(flags.out / "x.png")
     with reading_outside(flags.read_outside), _shown() as shown:
         # What can be wrong with folders is said before voices have spoken for minutes.
-        found, voices = find_recordings(flags.data), _voices(flags.kokoro)
+        found, voices = recordings_to_train_on(flags.data, flags.exclude), _voices(flags.kokoro)
         own = [] if flags.recordings is None else read_folder(flags.recordings)
         models = {phrase: flags.out / f"{_name(phrase)}.safetensors" for phrase in phrases}
         print(plan_of_wake(flags, models, found, own, voices), flush=True)
@@ -112,10 +115,13 @@ def main(args: list[str]) -> None:
         said = {phrase: _said(flags, phrase, voices, listener.settings.sample_rate, shown) for phrase in phrases}
         for phrase, model, figures in train_wake(listener, said, found, flags.training, shown):
             path = models[phrase]
-            save(model, path, task="wake", figures={"validation": figures})
+            # Whoever gets the model has no use for paths of this machine.
+            shared = {name: of for name, of in figures.items() if name != "closest"}
+            save(model, path, task="wake", figures={"validation": shared})
             path.with_suffix(".report.json").write_text(json.dumps({"phrase": phrase, **figures}, indent=2) + "\n")
             draw_panels(path.with_suffix(".report.png"), partial(_draw, figures))
             print(_told(phrase, figures, flags.training.max_alarms_per_hour))
+            print(_told_of_closest(phrase, figures["closest"]), end="")
             print(f"wrote {path}. Next: streamrnn run {path} mic", flush=True)
 
 
@@ -179,6 +185,18 @@ def _told(phrase: str, figures: dict[str, Any], most: float) -> str:
             "an alarm. Add sound of split valid."
         )
     return told
+
+
+def _told_of_closest(phrase: str, closest: dict[str, list[dict[str, Any]]]) -> str:
+    """The recordings that come closest, a line each; nothing where there is none."""
+    lines = [
+        f"  {one['score']:.3f}  {one['recording']} at {one['at_s']:.1f} s"
+        for one in sorted((one for of_split in closest.values() for one in of_split), key=lambda one: -one["score"])
+    ]
+    if not lines:
+        return ""
+    told = f"These come closest to {phrase!r}. Listen to them; where it is said, train again with --exclude NAME:"
+    return "\n".join([told, *lines[:CLOSEST]]) + "\n"
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from streamrnn.data.voices import Voices
 from streamrnn.data.wake_rows import Row
 from streamrnn.learning.checkpoints import claim_run
 from streamrnn.models import Phonemes
-from streamrnn.recipes.wake import ENCODED_TOGETHER, Encoder
+from streamrnn.recipes.wake_encoder import ENCODED_TOGETHER, Encoder
 
 if TYPE_CHECKING:
     from streamrnn.cli.train_wake import TrainWake

@@ -207,6 +207,11 @@ class Sounds(Sequence[np.ndarray]):
     def __add__(self, other: "Sounds") -> "Sounds":
         return Sounds(self.places + other.places)
 
+    @property
+    def clips(self) -> list[Clip]:
+        """The clip of each."""
+        return [store.clips[place] for store, place in self.places]
+
 
 def sounds_of(clips: Sequence[Clip], sample_rate: int) -> Sounds:
     """The sound of clips, possibly hours of it. Those that can't be read are left out with a warning."""

@@ -17,10 +17,13 @@ MOST_SAID = 3
 
 @dataclass(frozen=True)
 class Row:
-    """Samples, float32[n] in [-1, 1], and where the word is said in them: (start, end) of each time, in samples."""
+    """Samples, float32[n] in [-1, 1]; where the word is said in them: (start, end) of each time, in samples; and, of
+    sound as it was recorded, where each recording begins (below 0: before the row), and its index.
+    """
 
     samples: np.ndarray
     spans: tuple[tuple[int, int], ...] = ()
+    recorded: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -72,20 +75,21 @@ class WakeRows:
     def as_recorded(self, pool: Sequence[np.ndarray]) -> Iterator[Row]:
         """All recordings one after the other, as they are, as rows of the same length."""
         gap = np.zeros(self.sample_rate // 10, np.float32)
-        line: list[np.ndarray] = []
-        waiting = 0
-        for samples in pool:
-            line += [as_samples(samples), gap]
-            waiting += len(samples) + len(gap)
-            if waiting >= self.length:
-                whole = np.concatenate(line)
-                for start in range(0, len(whole) - self.length + 1, self.length):
-                    yield Row(whole[start : start + self.length])
-                rest = whole[len(whole) // self.length * self.length :]
-                line, waiting = [rest], len(rest)
-        if waiting:
-            whole = np.concatenate(line)
-            yield Row(np.pad(whole, (0, self.length - len(whole))))
+        line, begins = np.zeros(0, np.float32), list[tuple[int, int]]()
+        for index, samples in enumerate(pool):
+            begins.append((len(line), index))
+            line = np.concatenate([line, as_samples(samples), gap])
+            while len(line) >= self.length:
+                yield Row(line[: self.length], recorded=self._within(begins))
+                line, begins = line[self.length :], [(begin - self.length, index) for begin, index in begins]
+        if len(line):
+            yield Row(np.pad(line, (0, self.length - len(line))), recorded=self._within(begins))
+
+    def _within(self, begins: list[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+        """Those of recordings, one after the other, that sound in a row; earlier ones are forgotten."""
+        under_way = max((place for place, (begin, _) in enumerate(begins) if begin <= 0), default=0)
+        del begins[:under_way]
+        return tuple((begin, index) for begin, index in begins if begin < self.length)
 
     def talked(self, rng: np.random.Generator) -> Row:
         """A row of talk and, now and then, sounds, varied."""

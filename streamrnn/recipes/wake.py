@@ -1,20 +1,18 @@
 """Training of wake words: a head on the frozen encoder of a model of phonemes, against hours of other sound."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from streamrnn.contract import aligned
 from streamrnn.data import Augment, AugmentSettings
 from streamrnn.data.clips import Clip
-from streamrnn.data.recordings import Recordings, of_split, rooms_of, sounds_of
-from streamrnn.data.wake_rows import MOST_SAID, Row, WakeRows
+from streamrnn.data.recordings import Recordings, Sounds, of_split, rooms_of, sounds_of
+from streamrnn.data.wake_rows import Row, WakeRows
 from streamrnn.decisions import KeywordSettings
 from streamrnn.decisions.detection import detection_curve, peak_scores
 from streamrnn.layers import Chain
@@ -23,14 +21,13 @@ from streamrnn.learning.learner import Learner
 from streamrnn.losses.wake import wake_loss
 from streamrnn.models import Phonemes, Wake, WakeSettings
 from streamrnn.models.wake import wake_head
+from streamrnn.recipes.wake_encoder import Encoder, Heard, closest, scores
 
-# A word may be detected from a little before its end to half a second after it.
-BEFORE_END_S, AFTER_END_S = 0.12, 0.48
-# Sound around a word that is neither asked for nor forbidden: from its start, and after its end.
-FROM_START_S, BEYOND_END_S = 0.08, 0.8
-ENCODED_TOGETHER = 16
 # Of the rows without the word, those that come closest to it are drawn as often as all others together.
 HARD_SHARE, FEWEST_HARD = 1 / 12, 100
+
+# Score from which recordings that come close to a phrase are told of.
+LEAST_TOLD = 0.9
 
 OnProgress = Callable[[str, int, int], None]
 
@@ -98,72 +95,22 @@ class Said:
 
 
 @dataclass(frozen=True)
-class Heard:
-    """Rows as the encoder hears them, float16[rows, frames, hidden], and the words' places in them, as in wake_loss."""
-
-    frames: np.ndarray
-    words: np.ndarray
-    elsewhere: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.frames)
-
-    def and_those(self, others: "Heard") -> "Heard":
-        """These rows, then others."""
-        return Heard(
-            np.concatenate([self.frames, others.frames]),
-            np.concatenate([self.words, others.words]),
-            np.concatenate([self.elsewhere, others.elsewhere]),
-        )
-
-
-class Encoder:
-    """The encoder of a model of phonemes, run over many rows. Rows are in float32 of whole frames of outputs."""
-
-    def __init__(self, listener: Phonemes):
-        self.listener = listener
-        self.block_samples = listener.block_samples
-        graph, self._state = nnx.split(listener.network.layers[0])  # pyright: ignore[reportAttributeAccessIssue]
-        self._run = jax.jit(lambda state, x: aligned(nnx.merge(graph, state), x).astype(jnp.float16))
-
-    def hear(self, rows: Iterable[Row], told: Callable[[int], None] = lambda done: None) -> Heard:
-        """All rows; of equal length. `told` is called with the number that is done."""
-        frames, words, elsewhere = [], [], []
-        for batch in _in_batches(rows, ENCODED_TOGETHER):
-            x = np.stack([row.samples for row in batch]).astype(np.float32)
-            x = np.pad(x, ((0, ENCODED_TOGETHER - len(batch)), (0, 0)))
-            y = self._run(self._state, jnp.asarray(x.reshape(len(x), -1, self.listener.settings.hop_samples)))
-            frames.append(np.asarray(y)[: len(batch)])
-            for row in batch:
-                places = self._places(row, frames[-1].shape[1])
-                words.append(places[0])
-                elsewhere.append(places[1])
-            told(len(words))
-        return Heard(np.concatenate(frames), np.stack(words), np.stack(elsewhere))
-
-    def _places(self, row: Row, frames: int) -> tuple[np.ndarray, np.ndarray]:
-        frame_s, rate = self.listener.frame_s, self.listener.settings.sample_rate
-        words, elsewhere = np.zeros((MOST_SAID, frames), bool), np.ones(frames, bool)
-        for word, (start, end) in zip(words, row.spans[:MOST_SAID], strict=False):
-            start_s, end_s = start / rate, end / rate
-            word[max(0, round((end_s - BEFORE_END_S) / frame_s)) : round((end_s + AFTER_END_S) / frame_s)] = True
-            free = slice(round((start_s + FROM_START_S) / frame_s), round((end_s + BEYOND_END_S) / frame_s))
-            elsewhere[free] = False
-        return words, elsewhere
-
-
-@dataclass(frozen=True)
 class OtherSound:
     """Sound without the phrase.
 
     Attributes:
-        talk, sounds: clips of speech; of noise and music.
+        talk, sounds: recordings of speech; of noise and music.
         augment: what rows with the phrase are varied with.
     """
 
-    talk: Sequence[np.ndarray]
-    sounds: Sequence[np.ndarray]
+    talk: Sounds
+    sounds: Sounds
     augment: Augment
+
+    @property
+    def all(self) -> Sounds:
+        """All of them, in the order in which they are heard."""
+        return self.sounds + self.talk
 
     @classmethod
     def of(
@@ -207,7 +154,8 @@ def train_wake(
         progress: called with what is done, how far, and of how much.
 
     Yields:
-        The phrase; the model; and words, hours, threshold and curve (see DetectionPoint) of validation.
+        The phrase; the model; and words, hours, threshold and curve (see DetectionPoint) of validation; and closest:
+        the recordings of each split that come closest to the phrase, see closest().
 
     Raises:
         ValueError: there are no recordings of a phrase, or no other sound.
@@ -224,7 +172,7 @@ def train_wake(
     for split in ("train", "valid"):
         others[split] = other = OtherSound.of(found, split, settings, rate, tuple(phrases))
         rows = WakeRows([], [], other.talk, other.sounds, other.augment, length, rate)
-        heard[split] = encoder.hear(_without(rows, settings, progress, f"other sound, split {split}"))
+        heard[split] = encoder.hear(_without(rows, other.all, settings, progress, f"other sound, split {split}"))
     for phrase, said in phrases.items():
         rng = np.random.default_rng([settings.seed, 1])
         parts: dict[str, tuple[Heard, Heard]] = {}
@@ -240,6 +188,11 @@ def train_wake(
             parts[split] = with_word, without
         head = fit_head(encoder, *parts["train"], settings, partial(progress, f"training for {phrase!r}"))
         figures = _judged(encoder, head, *parts["valid"], settings)
+        least = min(figures["threshold"], LEAST_TOLD)
+        figures["closest"] = {
+            split: closest(head, parts[split][1], others[split].all.clips, rate, listener.frame_s, least)
+            for split in ("train", "valid")
+        }
         built = WakeSettings(
             words=(phrase,), head=settings.head, head_dropout=settings.head_dropout, **vars(listener.settings)
         )
@@ -254,15 +207,16 @@ def _tell(progress: OnProgress, what: str, total: int, done: int) -> None:
     progress(what, done, total)
 
 
-def _without(rows: WakeRows, settings: WakeTraining, progress: OnProgress, what: str) -> Iterator[Row]:
+def _without(
+    rows: WakeRows, everything: Sounds, settings: WakeTraining, progress: OnProgress, what: str
+) -> Iterator[Row]:
     """Rows without a phrase: talk varied, and everything as it was recorded."""
     most, rng = round(settings.hours * 3600 / settings.row_s), np.random.default_rng([settings.seed, 3])
 
     def composed() -> Iterator[Row]:
         for _ in range(most // 10 if len(rows.talk) else 0):
             yield rows.talked(rng)
-        yield from rows.as_recorded(rows.sounds)
-        yield from rows.as_recorded(rows.talk)
+        yield from rows.as_recorded(everything)
 
     for number, row in enumerate(composed(), start=1):
         progress(what, number, most)
@@ -322,21 +276,6 @@ def _loss(head: Chain, batch: dict[str, Any]) -> Any:
     return wake_loss(logits, batch["words"], batch["elsewhere"], batch["hardness"])
 
 
-@nnx.jit
-def _probabilities(head: Chain, frames: jax.Array) -> jax.Array:
-    _, logits = head.scan(head.init_state(frames.shape[0]), frames.astype(jnp.float32))
-    return jax.nn.softmax(logits)[..., 1]
-
-
-def scores(head: Chain, frames: np.ndarray) -> np.ndarray:
-    """The probability of the word in each frame of rows[rows, frames, hidden], float32[rows, frames]."""
-    head.eval()
-    together = 4 * ENCODED_TOGETHER
-    parts = (frames[start : start + together] for start in range(0, len(frames), together))
-    padded = ((len(part), np.pad(part, ((0, together - len(part)), (0, 0), (0, 0)))) for part in parts)
-    return np.concatenate([np.asarray(_probabilities(head, jnp.asarray(part)))[:count] for count, part in padded])
-
-
 def _judged(encoder: Encoder, head: Chain, with_word: Heard, without: Heard, settings: WakeTraining) -> dict[str, Any]:
     frame_s = encoder.listener.frame_s
     refractory = KeywordSettings().refractory_frames(frame_s)
@@ -374,25 +313,11 @@ def _has(clip: Clip, phrases: Sequence[str]) -> bool:
     return any(f" {phrase} " in said for phrase in phrases)
 
 
-def _in_batches(rows: Iterable[Row], size: int) -> Iterator[list[Row]]:
-    batch: list[Row] = []
-    for row in rows:
-        batch.append(row)
-        if len(batch) == size:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
-
-
 __all__ = [
-    "Encoder",
-    "Heard",
     "OtherSound",
     "Said",
     "WakeTraining",
     "fit_head",
-    "scores",
     "threshold_for",
     "train_wake",
 ]

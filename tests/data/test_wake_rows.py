@@ -46,6 +46,20 @@ def test_sound_as_recorded_is_all_there_in_its_order():
     ]
 
 
+def test_rows_of_sound_as_recorded_tell_which_recording_is_where():
+    lengths = [3000, 9000, 17000, 100]
+    sounds = [np.full(n, n / 32768, np.float32) for n in lengths]
+    made = list(rows().as_recorded(sounds))
+    for row in made:
+        for (begin, index), (following, _) in zip(
+            row.recorded, [*row.recorded[1:], (len(row.samples), 0)], strict=True
+        ):
+            heard = row.samples[max(begin, 0) : min(begin + lengths[index], following)]
+            np.testing.assert_allclose(heard * 32768, lengths[index], rtol=1e-4)
+    assert [index for _, index in made[0].recorded] == [0, 1]
+    assert {index for row in made for _, index in row.recorded} == {0, 1, 2, 3}
+
+
 def test_rows_without_the_word_are_full_of_what_sounds_alike():
     row = rows(near=[WORD[300:1100]]).near_word(np.random.default_rng(0), 0)
     assert not row.spans and np.mean(np.abs(row.samples) > 0.005) > 0.3

@@ -1,5 +1,6 @@
 """Training of wake words on the encoder of a tiny model of phonemes."""
 
+import shutil
 from pathlib import Path
 
 import jax
@@ -85,6 +86,21 @@ def test_a_head_learns_a_word_on_a_frozen_encoder_and_is_judged(other, tmp_path)
     assert live["words"] == 4 and live["detection"]["hours"] == pytest.approx(4 * 3 / 3600, rel=0.01)
     assert live["detection"]["curve"][0]["miss_rate"] <= live["detection"]["curve"][-1]["miss_rate"]
     assert set(live["by_source"]) == {"talk"}
+
+
+def test_it_names_the_recordings_that_come_closest_to_a_phrase(other, tmp_path):
+    """Here one in which it is said, of which no transcript tells."""
+    folder = tmp_path / "talk"
+    shutil.copytree(other / "talk", folder)
+    write_audio(folder / "secret.wav", np.concatenate([tone(150, 1.0), tone(800), tone(130, 0.8)]), RATE)
+    with (folder / "manifest.csv").open("a") as file:
+        file.write("secret.wav,talk,valid\n")
+    listener = Phonemes(LISTENER, rngs=nnx.Rngs(0))
+    listener.eval()
+    said = Said([tone(hz) for hz in (780, 800, 820)], [tone(500)], [tone(810)])
+    [(_, _, figures)] = train_wake(listener, {"oyez": said}, find_recordings([folder]), TRAINING)
+    first = figures["closest"]["valid"][0]
+    assert Path(first["recording"]).name == "secret.wav" and 0.4 < first["at_s"] < 1.8
 
 
 def test_without_other_sound_or_recordings_of_the_phrase_nothing_is_trained(other):

@@ -1,0 +1,155 @@
+"""What the frozen encoder of a model of phonemes makes of rows of sound, and what a head of a wake word says of it."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from streamrnn.audio import AudioFile
+from streamrnn.contract import aligned
+from streamrnn.data.clips import Clip
+from streamrnn.data.wake_rows import MOST_SAID, Row
+from streamrnn.layers import Chain
+from streamrnn.models import Phonemes
+
+# A word may be detected from a little before its end to half a second after it.
+BEFORE_END_S, AFTER_END_S = 0.12, 0.48
+# Sound around a word that is neither asked for nor forbidden: from its start, and after its end.
+FROM_START_S, BEYOND_END_S = 0.08, 0.8
+ENCODED_TOGETHER = 16
+# Recordings of which it is told that they come closest to a phrase.
+CLOSEST = 10
+
+
+@dataclass(frozen=True)
+class Heard:
+    """Rows as the encoder hears them, float16[rows, frames, hidden], the words' places in them, as in wake_loss, and
+    what was recorded where in them, as in Row.
+    """
+
+    frames: np.ndarray
+    words: np.ndarray
+    elsewhere: np.ndarray
+    recorded: tuple[tuple[tuple[int, int], ...], ...]
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def and_those(self, others: "Heard") -> "Heard":
+        """These rows, then others."""
+        return Heard(
+            np.concatenate([self.frames, others.frames]),
+            np.concatenate([self.words, others.words]),
+            np.concatenate([self.elsewhere, others.elsewhere]),
+            # What was composed for one phrase is of no recording.
+            self.recorded + ((),) * len(others),
+        )
+
+
+class Encoder:
+    """The encoder of a model of phonemes, run over many rows. Rows are in float32 of whole frames of outputs."""
+
+    def __init__(self, listener: Phonemes):
+        self.listener = listener
+        self.block_samples = listener.block_samples
+        graph, self._state = nnx.split(listener.network.layers[0])  # pyright: ignore[reportAttributeAccessIssue]
+        self._run = jax.jit(lambda state, x: aligned(nnx.merge(graph, state), x).astype(jnp.float16))
+
+    def hear(self, rows: Iterable[Row], told: Callable[[int], None] = lambda done: None) -> Heard:
+        """All rows; of equal length. `told` is called with the number that is done."""
+        frames, words, elsewhere, recorded = [], [], [], []
+        for batch in _in_batches(rows, ENCODED_TOGETHER):
+            x = np.stack([row.samples for row in batch]).astype(np.float32)
+            x = np.pad(x, ((0, ENCODED_TOGETHER - len(batch)), (0, 0)))
+            y = self._run(self._state, jnp.asarray(x.reshape(len(x), -1, self.listener.settings.hop_samples)))
+            frames.append(np.asarray(y)[: len(batch)])
+            for row in batch:
+                places = self._places(row, frames[-1].shape[1])
+                words.append(places[0])
+                elsewhere.append(places[1])
+                recorded.append(row.recorded)
+            told(len(words))
+        return Heard(np.concatenate(frames), np.stack(words), np.stack(elsewhere), tuple(recorded))
+
+    def _places(self, row: Row, frames: int) -> tuple[np.ndarray, np.ndarray]:
+        frame_s, rate = self.listener.frame_s, self.listener.settings.sample_rate
+        words, elsewhere = np.zeros((MOST_SAID, frames), bool), np.ones(frames, bool)
+        for word, (start, end) in zip(words, row.spans[:MOST_SAID], strict=False):
+            start_s, end_s = start / rate, end / rate
+            word[max(0, round((end_s - BEFORE_END_S) / frame_s)) : round((end_s + AFTER_END_S) / frame_s)] = True
+            free = slice(round((start_s + FROM_START_S) / frame_s), round((end_s + BEYOND_END_S) / frame_s))
+            elsewhere[free] = False
+        return words, elsewhere
+
+
+def scores(head: Chain, frames: np.ndarray) -> np.ndarray:
+    """The probability of the word in each frame of rows[rows, frames, hidden], float32[rows, frames]."""
+    head.eval()
+    together = 4 * ENCODED_TOGETHER
+    parts = (frames[start : start + together] for start in range(0, len(frames), together))
+    padded = ((len(part), np.pad(part, ((0, together - len(part)), (0, 0), (0, 0)))) for part in parts)
+    return np.concatenate([np.asarray(_probabilities(head, jnp.asarray(part)))[:count] for count, part in padded])
+
+
+@nnx.jit
+def _probabilities(head: Chain, frames: jax.Array) -> jax.Array:
+    _, logits = head.scan(head.init_state(frames.shape[0]), frames.astype(jnp.float32))
+    return jax.nn.softmax(logits)[..., 1]
+
+
+def closest(
+    head: Chain, heard: Heard, clips: Sequence[Clip], sample_rate: int, frame_s: float, least: float
+) -> list[dict[str, Any]]:
+    """The recordings without the phrase that come closest to it: perhaps it is said in them.
+
+    Args:
+        head: of the phrase.
+        heard: rows without the phrase, those of recordings among them.
+        clips: of the recordings that `heard` numbers.
+        sample_rate: of the rows.
+        frame_s: seconds per frame of `heard`.
+        least: score from which a recording is told of.
+
+    Returns:
+        recording, its path; at_s, where in the file; score. At most ten, the closest first.
+    """
+    found: dict[Clip, tuple[float, float]] = {}
+    for row, recorded in zip(scores(head, heard.frames), heard.recorded, strict=True):
+        at = int(row.argmax())
+        # The head fires behind the end of a word, where the next recording may have begun.
+        sample = round((at * frame_s - AFTER_END_S) * sample_rate)
+        under_way = [(begin, index) for begin, index in recorded if begin <= max(sample, 0)] or recorded[:1]
+        for begin, index in under_way[-1:]:
+            place = max(0.0, (sample - begin) / sample_rate)
+            if row[at] >= max(least, found.get(clips[index], (0.0, 0.0))[0]):
+                found[clips[index]] = float(row[at]), place
+    loudest = sorted(found.items(), key=lambda item: -item[1][0])[:CLOSEST]
+    return [
+        {"recording": str(clip.path), "at_s": round(_start_s(clip) + place, 2), "score": score}
+        for clip, (score, place) in loudest
+    ]
+
+
+def _start_s(clip: Clip) -> float:
+    if not clip.start:
+        return 0.0
+    with AudioFile(clip.path) as file:
+        return clip.start / file.sample_rate
+
+
+def _in_batches(rows: Iterable[Row], size: int) -> Iterator[list[Row]]:
+    batch: list[Row] = []
+    for row in rows:
+        batch.append(row)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+__all__ = ["CLOSEST", "ENCODED_TOGETHER", "Encoder", "Heard", "closest", "scores"]
