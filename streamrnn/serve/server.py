@@ -23,6 +23,7 @@ from streamrnn.serve.engine import Engine
 from streamrnn.serve.handover import Handover, NotOurs, opened, read_key, sealed
 from streamrnn.serve.metrics import Metrics
 from streamrnn.serve.native import NativeConnection
+from streamrnn.serve.parting import part, send_home
 from streamrnn.serve.protocol import VERSION, Hello, ProtocolError, Resume, as_text
 from streamrnn.serve.recording import Recorder
 from streamrnn.serve.sessions import Listening, Session
@@ -34,8 +35,6 @@ logger = logging.getLogger(__name__)
 WATCH_S = 0.25
 # A server that stood still for longer (a process that was stopped, say) can't tell for how long others were silent.
 LATE_S = 1.0
-# Within this time connections end that were asked to.
-PARTING_S = 3.0
 
 
 class Server:
@@ -98,8 +97,8 @@ class Server:
         self.is_ending = True
         for dialect in self.dialects:
             await dialect.end()
-        await self._send_all_home()
-        await self._parted()
+        await send_home(self.connections, partial(sealed, key=self.resume_key), self.settings.shutdown_s)
+        await part(self.connections)
         await self.crossing.end()
         for session in list(self.sessions.values()):
             session.forget()
@@ -357,43 +356,6 @@ class Server:
         for session in list(self.sessions.values()):
             if session.expires_at < now:
                 session.forget()
-
-    async def _send_all_home(self) -> None:
-        """Hands over all streams that somebody hears, as far as the time goes."""
-        going = [asyncio.ensure_future(self._send_home(connection)) for connection in self.connections]
-        if not going:
-            return
-        gone, late = await asyncio.wait(going, timeout=self.settings.shutdown_s)
-        if homes := sum(task.result() for task in gone):
-            logger.info("ending: streams go on where their clients come next", extra={"streams": homes})
-        if late:
-            told = {"streams": len(late), "shutdown_s": self.settings.shutdown_s}
-            logger.warning("ending: streams could not be handed over in time", extra=told)
-        for task in late:
-            task.cancel()
-
-    async def _send_home(self, connection: Connection) -> bool:
-        """Whether it had a stream, which can go on elsewhere."""
-        # Whoever is being given a stream may have it already, and does not know that it has to come along.
-        if connection.is_asking:
-            await connection.answered.wait()
-        is_known = connection.is_known
-        try:
-            await connection.go(partial(sealed, key=self.resume_key))
-            # A slow line has as long as the server has, and not only as long as last words may take.
-            await connection.sent()
-        except Exception as error:
-            is_known = False
-            logger.warning("a stream could not be handed over", extra={"reason": str(error) or type(error).__name__})
-        connection.end(ProtocolError("shutting_down", "the server ends."))
-        return is_known
-
-    async def _parted(self) -> None:
-        for connection in self.connections:
-            connection.end(ProtocolError("shutting_down", "the server ends."))
-        deadline = time.monotonic() + PARTING_S
-        while self.connections and time.monotonic() < deadline:
-            await asyncio.sleep(0.01)
 
     def _statistics(self) -> dict[str, PoolStatistics]:
         return {name: engine.statistics for name, engine in self.engines.items()}
