@@ -31,8 +31,10 @@ logger = logging.getLogger(__name__)
 
 # Between two looks at the workers.
 LOOK_S = 0.1
-# A worker that dies again within this time is not replaced; then all end.
+# A worker that ends sooner has failed: where it is the last one the server ends, and else it is begun again after a
+# pause, from the first to the longest.
 SHORTEST_S = 10.0
+PAUSES_S = (1.0, 30.0)
 
 
 class CannotBegin(OSError):
@@ -40,7 +42,7 @@ class CannotBegin(OSError):
 
 
 class WorkerFailed(RuntimeError):
-    """A worker ended by itself, soon after it had begun."""
+    """A worker ended by itself, soon after it had begun, and no other one serves."""
 
 
 def serve_workers(
@@ -66,8 +68,8 @@ def serve_workers(
     Raises:
         CannotListen: the address is in use.
         ValueError: there are to be no workers, or the system cannot share a port.
-        CannotBegin: one could not begin, because of a model, a setting, or a store.
-        WorkerFailed: one ended by itself soon after it had begun; its log has the reason.
+        CannotBegin: one could not begin, because of a model, a setting, or a store, and no other one serves.
+        WorkerFailed: one ended by itself soon after it had begun, and no other one serves; its log has the reason.
     """
     if workers < 1:
         raise ValueError(f"workers is {workers}; it must be 1 or more.")
@@ -107,6 +109,9 @@ class _Workers:
         self._processes: dict[int, Any] = {}
         self._begun_s: dict[int, float] = {}
         self._ready: dict[int, Connection] = {}
+        # Of those that failed: the last pause, and when they begin again.
+        self._paused_s: dict[int, float] = {}
+        self._due_s: dict[int, float] = {}
         # Closed when this process ends, however it does; then the workers end, too.
         self._life, self._alive = self._context.Pipe(duplex=False)
         self._signals: list[int] = []
@@ -139,33 +144,54 @@ class _Workers:
     def _watch(self, when_ready: Callable[[], None]) -> None:
         is_told = False
         while not self._signals:
-            for index, process in self._processes.items():
-                if not process.is_alive():
-                    self._replace(index, process)
-                elif index in self._ready and self._ready[index].poll() and self._is_ready(index):
-                    del self._ready[index]
+            for index, process in list(self._processes.items()):
+                if index in self._ready and self._ready[index].poll():
+                    self._hear(index, process, may_fail=is_told)
+                elif not process.is_alive():
+                    self._lose(index, process, None, may_fail=is_told)
+            for index in [index for index, due_s in self._due_s.items() if time.monotonic() >= due_s]:
+                del self._due_s[index]
+                self._begin(index)
             if not self._ready and not is_told:
                 is_told = True
                 when_ready()
             time.sleep(LOOK_S)
 
-    def _is_ready(self, index: int) -> bool:
-        """Whether it said so. Raises CannotBegin where it said why it cannot be."""
+    def _hear(self, index: int, process: Any, may_fail: bool) -> None:
+        """What a worker says once: that it is ready, or why it cannot be."""
         try:
             reason = self._ready[index].recv()
-        except EOFError:  # It ends.
-            return False
-        if reason is not None:
-            raise CannotBegin(reason)
-        return True
+        except EOFError:  # It ends without a word.
+            process.join(LOOK_S)
+            return None if process.is_alive() else self._lose(index, process, None, may_fail)
+        if reason is None:
+            del self._ready[index]
+        else:
+            self._lose(index, process, reason, may_fail)
 
-    def _replace(self, index: int, process: Any) -> None:
-        if index in self._ready and self._ready[index].poll():
-            self._is_ready(index)
-        if time.monotonic() - self._begun_s[index] < SHORTEST_S or index in self._ready:
+    def _lose(self, index: int, process: Any, reason: str | None, may_fail: bool) -> None:
+        """A worker ended, or is about to, and begins again.
+
+        Raises:
+            CannotBegin, WorkerFailed: it failed, and may not fail, or no other one serves.
+        """
+        has_failed = index in self._ready or time.monotonic() - self._begun_s[index] < SHORTEST_S
+        del self._processes[index]
+        self._ready.pop(index, None)
+        serves = any(other not in self._ready and one.is_alive() for other, one in self._processes.items())
+        if has_failed and not (may_fail and serves):
+            self._processes[index] = process
+            if reason is not None:
+                raise CannotBegin(reason)
             raise WorkerFailed(f"worker {index} ended with status {process.exitcode}; the log has the reason.")
-        logger.error("worker ended and is replaced", extra={"worker": index, "status": process.exitcode})
-        self._begin(index)
+        shortest, longest = PAUSES_S
+        pause_s = min(longest, 2 * self._paused_s.get(index, shortest / 2)) if has_failed else 0.0
+        self._paused_s.pop(index, None)
+        if has_failed:
+            self._paused_s[index] = pause_s
+        told = {"worker": index, "status": process.exitcode, "pause_s": pause_s}
+        logger.error("worker ended and is replaced", extra=told if reason is None else {**told, "reason": reason})
+        self._due_s[index] = time.monotonic() + pause_s
 
     def _end(self) -> None:
         handed_on = 0

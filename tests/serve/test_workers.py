@@ -1,18 +1,21 @@
 """Workers side by side behind one port: streams are found wherever their client comes back, and figures are of all."""
 
+import multiprocessing
 import os
 import re
 import signal
 import subprocess
 import sys
 import threading
+import time
 
 import httpx
 import numpy as np
 import pytest
 
 from streamrnn.runtime import Enhancer, Listener
-from streamrnn.serve import connect
+from streamrnn.serve import connect, workers
+from streamrnn.serve.settings import ServerSettings
 from streamrnn.serve.siblings import Siblings, merged
 from tests.serve.conftest import Relay, Running
 
@@ -122,6 +125,87 @@ def test_texts_of_workers_are_one_with_a_label():
     ]
 
 
+class Scripted:
+    """A worker that lives until it is told to end, or says why it cannot begin and ends."""
+
+    exitcode = 1
+
+    def __init__(self, begins: bool):
+        self.lives = begins
+
+    def is_alive(self) -> bool:
+        return self.lives
+
+    def join(self, _timeout=None) -> None:
+        pass
+
+
+@pytest.fixture
+def scripted(tmp_path, monkeypatch):
+    """scripted(begins) -> the parent of two workers, which begin or not as listed; and all that were begun."""
+
+    def make(begins: list[bool]):
+        parent = workers._Workers({}, ServerSettings(port=0), tmp_path, [[], []], None)
+        begun: list[Scripted] = []
+
+        def begin(index: int) -> None:
+            worker = Scripted(begins[len(begun)] if len(begun) < len(begins) else True)
+            ready, tells = multiprocessing.Pipe(duplex=False)
+            tells.send(None if worker.lives else "the store is down")
+            begun.append(worker)
+            parent._processes[index], parent._ready[index] = worker, ready
+            parent._begun_s[index] = time.monotonic()
+
+        monkeypatch.setattr(parent, "_begin", begin)
+        monkeypatch.setattr(workers, "LOOK_S", 0.005)
+        monkeypatch.setattr(workers, "PAUSES_S", (0.02, 0.04))
+        for index in (0, 1):
+            begin(index)
+        return parent, begun
+
+    return make
+
+
+def watched(parent, until, kill=lambda: None):
+    """Watches until it is so, or for 10 s."""
+    ready = threading.Event()
+    watching = threading.Thread(target=parent._watch, args=(ready.set,))
+    watching.start()
+    assert ready.wait(10)
+    kill()
+    deadline = time.monotonic() + 10
+    while not until() and time.monotonic() < deadline:
+        time.sleep(0.005)
+    parent._signals.append(15)
+    watching.join(10)
+    assert until() and not watching.is_alive()
+
+
+def test_a_worker_that_cannot_begin_again_is_tried_again_while_another_serves(scripted, caplog):
+    parent, begun = scripted([True, True, False, False, False])
+
+    def kill() -> None:
+        begun[1].lives = False
+
+    watched(parent, lambda: len(begun) == 6 and len(parent._processes) == 2 and not parent._ready, kill)
+    assert begun[0].lives and begun[5].lives
+    told = [(record.pause_s, getattr(record, "reason", None)) for record in caplog.records]
+    assert told == [(0.02, None), *[(0.04, "the store is down")] * 3]
+
+
+def test_what_cannot_begin_at_first_or_is_the_last_one_ends_the_server(scripted):
+    parent, _ = scripted([True, False])
+    with pytest.raises(workers.CannotBegin, match="store is down"):
+        parent._watch(lambda: None)
+    parent, begun = scripted([True, True, False])
+
+    def kill() -> None:
+        begun[0].lives = begun[1].lives = False
+
+    with pytest.raises(workers.WorkerFailed, match="status 1"):
+        parent._watch(kill)
+
+
 @pytest.mark.system
 def test_two_processes_share_a_port_and_one_that_is_killed_is_replaced(sample_path):
     command = [sys.executable, "-m", "streamrnn", "serve", "vad", "--port", "0", "--workers", "2"]
@@ -133,8 +217,6 @@ def test_two_processes_share_a_port_and_one_that_is_killed_is_replaced(sample_pa
             with connect(url, "vad", 16_000) as client:
                 client.feed(np.zeros(16_000, np.int16))
                 client.finish()
-            # A worker that dies soon after it has begun would not be replaced.
-            threading.Event().wait(10)
             os.kill(int(workers["0"]), signal.SIGKILL)
             for _ in range(600):
                 threading.Event().wait(0.1)
