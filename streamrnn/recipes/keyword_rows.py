@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +12,10 @@ from streamrnn.data.clips import Clip, pick, pick_balanced
 from streamrnn.data.live_scenes import LiveScenes
 from streamrnn.data.recordings import held_out
 from streamrnn.data.word_rows import MOST_WORDS, WordRow, after_clip, word_row
+from streamrnn.recipes.echoes import echoed
 
 if TYPE_CHECKING:
     from streamrnn.recipes.keywords import KeywordsTraining
-
-# Between two times that a row is heard.
-ECHO_UPDATES = 5
 
 
 @dataclass(frozen=True)
@@ -115,19 +112,16 @@ class RunningRows:
     settings: "KeywordsTraining"
 
     def batches(self, seed: int) -> Callable[[int], dict[str, Any]]:
-        """The batch of each step, as KeywordsRecipe.batches.
+        """The batch of each step, as KeywordsRecipe.batches. Rows are composed in groups, of which echoes are heard."""
+        s = self.settings
 
-        Rows are composed in groups that are heard several times, ECHO_UPDATES apart (Choi et al. 2019, "Faster neural
-        network training with data echoing").
-        """
-        s, times = self.settings, self.settings.echoes
+        def drawn(number: int) -> tuple[list[WordRow], np.ndarray]:
+            return self._drawn(np.random.default_rng([seed, number]), s.batch_size // s.echoes)
 
-        @lru_cache(maxsize=ECHO_UPDATES * times + 4 * s.workers)
-        def group(number: int) -> tuple[list[WordRow], np.ndarray]:
-            return self._drawn(np.random.default_rng([seed, number]), s.batch_size // times)
+        groups_of = echoed(drawn, s.echoes)
 
         def batch(step: int) -> dict[str, Any]:
-            groups = [group(step + ECHO_UPDATES * later) for later in range(times)]
+            groups = groups_of(step)
             rows = [row for some, _ in groups for row in some]
             reset = np.concatenate([reset for _, reset in groups])
             return placed(rows, s.model.lookahead_frames // 2, s.model.hop_samples) | {"reset": reset}

@@ -38,6 +38,7 @@ from streamrnn.decisions.keywords import SILENCE, UNKNOWN
 from streamrnn.learning import TrainingSettings
 from streamrnn.losses import max_pooling_loss, spotting_loss
 from streamrnn.models import Keywords, KeywordsSettings
+from streamrnn.recipes.echoes import check_echoes
 from streamrnn.recipes.keyword_rows import ClipSource, RunningRows, SortedClips, clip_batch, placed
 from streamrnn.recipes.recipe import outputs
 from streamrnn.recipes.wake import threshold_for
@@ -93,7 +94,7 @@ class KeywordsTraining:
     """Threads that make clips."""
 
     def __post_init__(self):
-        for name in ("batch_size", "echoes", "workers"):
+        for name in ("batch_size", "workers"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1.")
         for name in (
@@ -108,8 +109,7 @@ class KeywordsTraining:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be from 0 to 1.")
         if self.unknown_share + self.silence_share >= 1:
             raise ValueError("unknown_share + silence_share leave no share for words; together they must be below 1.")
-        if self.batch_size % self.echoes:
-            raise ValueError(f"batch_size is {self.batch_size}; it must be a multiple of echoes, {self.echoes}.")
+        check_echoes(self.batch_size, self.echoes)
         if not self.running_s >= 0 or not self.max_alarms_per_hour > 0:
             told = f"running_s is {self.running_s} and max_alarms_per_hour {self.max_alarms_per_hour}"
             raise ValueError(f"{told}; they must be 0 or above, and above 0.")

@@ -31,13 +31,11 @@ from streamrnn.decisions import roc_auc
 from streamrnn.learning import TrainingSettings
 from streamrnn.losses import frame_binary_cross_entropy
 from streamrnn.models import VoiceActivity, VoiceActivitySettings
+from streamrnn.recipes.echoes import check_echoes, echoed
 from streamrnn.recipes.recipe import outputs
 
 # How often utterances are drawn by the quality of their labels, beside each other in one folder.
 QUALITIES = {"A": 1.0, "B": 0.4}
-# Between two times that a scene is heard, in batches of scenes.
-ECHO_BATCHES = 5
-
 VALIDATION_SCENES = 60
 VALIDATION_DURATION_S = 20.0
 
@@ -64,7 +62,7 @@ class VoiceActivityTraining:
     line that stays open does."""
     echoes: int = 1
     """Times that each scene is heard, some updates apart and beside others. Composing scenes takes most of the time of
-    training on processors (Choi et al. 2019, "Faster neural network training with data echoing")."""
+    training on processors."""
     labels: Path | None = field(default=None, metadata={"identity": False})
     """Folder of labels, one vad_segments.csv in a folder of the name of each folder of recordings, as
     scripts/label_speech.py writes them; default: those that lie beside the recordings."""
@@ -74,11 +72,10 @@ class VoiceActivityTraining:
     """Threads that compose scenes."""
 
     def __post_init__(self):
-        for name in ("batch_size", "parts", "echoes", "workers"):
+        for name in ("batch_size", "parts", "workers"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1.")
-        if self.batch_size % self.echoes:
-            raise ValueError(f"batch_size is {self.batch_size}; it must be a multiple of echoes, {self.echoes}.")
+        check_echoes(self.batch_size, self.echoes)
         frame_s = self.model.hop_samples / self.model.sample_rate
         if not self.duration_s >= frame_s:
             raise ValueError(f"duration_s is {self.duration_s}; a scene needs a frame, {frame_s} s, or more.")
@@ -124,9 +121,8 @@ class VoiceActivityRecipe:
         """
         s = self.settings
         # Consecutive parts each need the whole scene. The cache alone would let two threads compose it.
-        # Groups are kept only for their echoes: a batch of them is some 50 MB.
-        group = lru_cache(maxsize=2 * ECHO_BATCHES * (s.echoes - 1))(partial(self._drawn, self._scenes("train")))
-        whole, lock = lru_cache(maxsize=3)(partial(self._together, group)), Lock()
+        groups = echoed(partial(self._drawn, self._scenes("train")), s.echoes)
+        whole, lock = lru_cache(maxsize=3)(lambda number: _together(groups(number))), Lock()
 
         def make(step: int) -> dict[str, Any]:
             with lock:
@@ -162,13 +158,6 @@ class VoiceActivityRecipe:
         frames = round(VALIDATION_DURATION_S * model.sample_rate / model.hop_samples)
         scenes = self._scenes("valid")
         return self._batch([scenes.draw(rng, frames) for _ in range(VALIDATION_SCENES)])
-
-    def _together(self, group: Callable[[int], dict[str, Any]], number: int) -> dict[str, Any]:
-        """The scenes of one batch, whole: a new group, and others that were heard before, in other rows."""
-        groups = [group(number + ECHO_BATCHES * later) for later in range(self.settings.echoes)]
-        names = [name for of_group in groups for name in of_group["names"]]
-        arrays = groups[0].keys() - {"names"}
-        return {key: np.concatenate([of_group[key] for of_group in groups]) for key in arrays} | {"names": names}
 
     def _drawn(self, scenes: LiveScenes, number: int) -> dict[str, Any]:
         """A group of scenes, whole."""
@@ -226,6 +215,13 @@ class VoiceActivityRecipe:
         found = self.recordings.speech
         labels = ((folder, read_speech_labels(table, folder)) for folder, table in self._tables.items())
         return [labelled_clips(of_split(found[folder], split), of, QUALITIES) for folder, of in labels]
+
+
+def _together(groups: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Groups of scenes as one."""
+    arrays = groups[0].keys() - {"names"}
+    whole: dict[str, Any] = {key: np.concatenate([of_group[key] for of_group in groups]) for key in arrays}
+    return whole | {"names": [name for of_group in groups for name in of_group["names"]]}
 
 
 def _part(whole: dict[str, Any], part: int, settings: VoiceActivityTraining) -> dict[str, Any]:
