@@ -7,7 +7,8 @@ downloads the packages in PACKAGES with apt-get, and writes OUT/noise_debian and
 Sounds in which somebody speaks are left out: by their names, and where the judge (see label_speech.py) hears speech for
 0.5 s or more.
 Each package's licence is in its own usr/share/doc/<package>/copyright, which is copied beside the sounds; most are GPL
-or CC BY-SA. Needs Debian, ffmpeg, dpkg-deb and unzip. It takes some half an hour and 4 GB.
+or CC BY-SA. Needs Debian, ffmpeg, dpkg-deb and unzip. It takes an hour or more and 5 GB; what was
+ended goes on where it was with the same command.
 """
 
 import argparse
@@ -25,26 +26,35 @@ from label_speech import CELL, RATE, Silero
 from streamrnn.audio import AudioError, read_audio
 
 PACKAGES = (
+    "abe-data",
     "adonthell-data",
     "alienblaster-data",
     "amphetamine-data",
     "ardentryst",
     "asc-music",
+    "asterisk-moh-opsound-wav",
     "atanks-data",
     "baresip-core",
+    "berusky2-data",
     "biniax2-data",
     "blobwars-data",
     "blockout2",
+    "bomberclone-data",
     "boswars-data",
     "brainparty-data",
     "btanks-data",
     "bucklespring-data",
     "bzflag-data",
     "caveexpress-data",
+    "cavepacker-data",
     "ceferino-data",
     "chromium-bsu-data",
+    "circuslinux-data",
     "colobot-common-sounds",
+    "crrcsim-data",
     "csmash-data",
+    "csoundqt-examples",
+    "cube2-data",
     "davegnukem-data",
     "deepin-sound-theme",
     "drascula-music",
@@ -59,6 +69,7 @@ PACKAGES = (
     "fb-music-high",
     "fillets-ng-data",
     "flare-game",
+    "flightgear-data-base",
     "foobillardplus-data",
     "freecol",
     "freedink-data",
@@ -67,29 +78,47 @@ PACKAGES = (
     "freeorion-data",
     "fretsonfire-songs-muldjord",
     "frozen-bubble-data",
+    "funnyboat",
     "gajim",
+    "gamine-data",
     "garden-of-coloured-lights-data",
+    "gcompris-qt-data",
+    "gigalomania-data",
     "gl-117-data",
+    "glob2-data",
     "gnome-audio",
+    "gnome-shell-pomodoro-data",
+    "grandorgue-demo",
     "gunroar-data",
     "hannah-data",
+    "hedgewars-data",
     "heroes-sound-effects",
     "heroes-sound-tracks",
+    "hex-a-hop-data",
     "holotz-castle-data",
+    "hydrogen-data",
     "hydrogen-drumkits",
     "hydrogen-drumkits-effects",
     "jami-daemon",
+    "khangman",
     "krank",
     "lbreakout2-data",
     "lgeneral-data",
+    "linphone-common",
     "lmms-common",
+    "lordsawar-data",
     "lugaru-data",
     "madbomber-data",
     "mazeofgalious-data",
     "meritous-data",
+    "miceamaze",
     "micropolis-data",
+    "minetest-mod-homedecor",
     "minetest-mod-mesecons",
+    "minetest-mod-nether",
+    "minetest-mod-xdecor",
     "mirrormagic-data",
+    "moon-lander-data",
     "mu-cade-data",
     "naev-data",
     "netpanzer-data",
@@ -103,42 +132,57 @@ PACKAGES = (
     "opencity-data",
     "openclonk-data",
     "openttd-opensfx",
+    "orbital-eunuchs-sniper-data",
     "overgod-data",
     "oxygen-sounds",
     "parsec47-data",
     "pathological",
+    "pax-britannica-data",
     "pekka-kana-2-data",
+    "photofilmstrip",
     "pinball-data",
     "pingus-data",
+    "pink-pony-data",
     "planetblupi-common",
     "planetblupi-music-ogg",
     "plasma-workspace-data",
     "plee-the-bear-data",
+    "pokerth-data",
     "powermanga-data",
     "psi-plus-sounds",
     "pushover-data",
+    "rafkill-data",
+    "raincat-data",
     "ri-li-data",
     "rockdodger",
     "rrootage-data",
     "scorched3d-data",
+    "scratch",
     "sdl-ball-data",
     "searchandrescue-data",
     "solarwolf",
+    "sound-icons",
     "sound-theme-freedesktop",
     "spring-common",
     "starfighter-data",
     "starvoyager-data",
+    "stormbaancoureur-data",
     "supertransball2-data",
     "supertux-data",
     "tecnoballz-data",
     "teeworlds-data",
     "titanion-data",
     "tomatoes-data",
+    "torcs-data",
     "torus-trooper-data",
     "trackballs-data",
+    "trigger-rally-data",
     "triplea",
+    "trophy-data",
     "tumiki-fighters-data",
+    "tuxfootball",
     "tuxmath-data",
+    "tuxpaint-data",
     "tuxpaint-stamps-default",
     "tuxtype-data",
     "ufoai-music",
@@ -149,13 +193,31 @@ PACKAGES = (
     "warzone2100-music",
     "wesnoth-1.16-data",
     "wesnoth-1.16-music",
+    "widelands-data",
     "wizznic-data",
     "wordwarvi-sound",
     "workrave-data",
     "xmoto-data",
     "yaru-theme-sound",
 )
-HELD_OUT = {"pushover-data", "nexuiz-music", "lugaru-data", "frozen-bubble-data", "fb-music-high", "endless-sky-data"}
+HELD_OUT = {
+    "asterisk-moh-opsound-wav",
+    "crrcsim-data",
+    "endless-sky-data",
+    "fb-music-high",
+    "frozen-bubble-data",
+    "gamine-data",
+    "gigalomania-data",
+    "gnome-shell-pomodoro-data",
+    "hex-a-hop-data",
+    "lugaru-data",
+    "minetest-mod-homedecor",
+    "nexuiz-music",
+    "pushover-data",
+    "rafkill-data",
+    "trigger-rally-data",
+    "tuxfootball",
+}
 SOUND = re.compile(r"\.(wav|ogg|oga|opus|mp3|flac|aiff?|wv|xm|mod|it|s3m)$", re.I)
 # Names of sounds in which somebody speaks or sings.
 VOICES = re.compile(
@@ -163,7 +225,7 @@ VOICES = re.compile(
     r"|scream|(^|[/_-])pain|death|grunt|human|narrat|tutorial|sequence|campaign|choir|song_|yell|hello|yes|no_|(^|[/_-])word",
     re.I,
 )
-MUSIC = re.compile(r"music|track|soundtrack|theme|song", re.I)
+MUSIC = re.compile(r"music|track|soundtrack|theme|song|/moh/", re.I)
 EXCERPT_S, EXCERPTS_OF_MUSIC, SHORTEST_S = 25, 4, 0.25
 
 
@@ -176,9 +238,10 @@ def main() -> None:
     parser.add_argument("--pieces", type=int, default=40, help="of music, of one package at most")
     args = parser.parse_args()
     most = {"music": args.pieces, "noise": args.noises}
-    rows: dict[str, list[tuple[str, str, str]]] = {"music": [], "noise": []}
-    judge = Silero(args.judge)
+    judge, there = Silero(args.judge), packages_in(args.out)
     for package in PACKAGES:
+        if package in there:
+            continue
         with tempfile.TemporaryDirectory() as folder:
             deb = fetched(package, args.debs or Path(folder))
             if deb is None:
@@ -187,11 +250,24 @@ def main() -> None:
             found = excerpts(package, unpacked(deb, Path(folder) / "files"), args.out, most)
         for kind, paths in found.items():
             good = [path for path in paths if usable(judge, args.out / f"{kind}_debian" / path)]
-            rows[kind] += [(path, package, "valid" if package in HELD_OUT else "train") for path in good]
+            add_rows(
+                args.out / f"{kind}_debian",
+                [(path, package, "valid" if package in HELD_OUT else "train") for path in good],
+            )
         print(f"{package}: {len(found['music'])} of music, {len(found['noise'])} of noise", flush=True)
-    for kind, of_kind in rows.items():
-        with (args.out / f"{kind}_debian" / "manifest.csv").open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file, lineterminator="\n").writerows([("path", "source", "split"), *of_kind])
+
+
+def packages_in(out: Path) -> set[str]:
+    """The packages of which an earlier run wrote excerpts: it may be ended and begun again."""
+    tables = [table.read_text(encoding="utf-8") for table in out.glob("*_debian/manifest.csv")]
+    return {row["source"] for table in tables for row in csv.DictReader(table.splitlines())}
+
+
+def add_rows(folder: Path, rows: list[tuple[str, str, str]]) -> None:
+    table = folder / "manifest.csv"
+    is_new = not table.exists()
+    with table.open("a", newline="", encoding="utf-8") as file:
+        csv.writer(file, lineterminator="\n").writerows([("path", "source", "split")] * is_new + rows)
 
 
 def fetched(package: str, folder: Path) -> Path | None:
