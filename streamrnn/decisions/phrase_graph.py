@@ -65,6 +65,7 @@ class Graph:
         offsets, joined: int[junctions that are reached], where a junction's joins begin, and which it is.
         starts: bool[junctions], whether a path may begin there.
         ends: int[sentences], the junction at the end of each.
+        goes_on: bool[nodes], whether it is a word's last phoneme, after which another word may follow.
         shortest: int[sentences], phonemes of the shortest way to say it.
     """
 
@@ -81,6 +82,7 @@ class Graph:
     joined: NDArray[np.int64]
     starts: NDArray[np.bool_]
     ends: NDArray[np.int64]
+    goes_on: NDArray[np.bool_]
     shortest: NDArray[np.int64]
 
     def slots(self, sentence: int, code: int) -> dict[str, str]:
@@ -91,6 +93,11 @@ class Graph:
                 # The digits of a row of them have one name.
                 found[slot.name] = found.get(slot.name, "") + value
         return found
+
+    def last_nodes(self, sentence: int) -> NDArray[np.int64]:
+        """The phonemes with which a sentence may end."""
+        end = self.ends[sentence]
+        return self.sources[slice(*np.searchsorted(self.joins, [end, end + 1]))]
 
 
 def counted(codes: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -255,6 +262,8 @@ class _Builder:
         joined, offsets = np.unique(to, return_index=True)
         starts = np.zeros(len(self._leads), bool)
         starts[sorted(after[_START])] = True
+        goes_on = np.zeros(len(symbols), bool)
+        goes_on[sources[np.isin(to, origins)]] = True
         return Graph(
             sentences=tuple(sentences),
             filled=tuple(self.filled),
@@ -269,6 +278,7 @@ class _Builder:
             joined=joined,
             starts=starts,
             ends=np.array(ends),
+            goes_on=goes_on,
             shortest=self._shortest(ends),
         )
 

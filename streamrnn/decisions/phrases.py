@@ -27,9 +27,6 @@ from streamrnn.decisions.phrase_search import BLANK, REWARD, Paths, Search, cost
 # Log probabilities are at most 0, up to rounding.
 ROUNDING = 1e-3
 
-# Between the words of a phrase.
-PAUSE_MS = 600.0
-
 
 @dataclass(frozen=True)
 class PhraseSettings:
@@ -43,6 +40,8 @@ class PhraseSettings:
             each phrase its threshold, by what was measured with the model.
         threshold: confidence in (0, 1] at which a phrase was said, in place of those; 0: those.
         settle_ms: a phrase that was said is told when nothing better has come for this time, at most 10 minutes.
+        pause_ms: the longest pause within a phrase, at most 10 minutes: where more may follow, as [and sugar] after
+            "with milk", a phrase is told when nothing has followed for this time.
         refractory_ms: after a phrase, what ends within this time is not told, at most 10 minutes.
         calibration: what was measured with the model: see `Calibration`.
 
@@ -55,6 +54,7 @@ class PhraseSettings:
     max_alarms_per_hour: float = 0.5
     threshold: float = 0.0
     settle_ms: float = 120.0
+    pause_ms: float = 600.0
     refractory_ms: float = 500.0
     calibration: tuple[tuple[float, ...], ...] = field(default=(), metadata={"given_by": "evaluate"})
 
@@ -76,7 +76,7 @@ class PhraseSettings:
                 f"threshold is {self.threshold}; it is a confidence above 0 and at most 1, or 0 for those that keep "
                 "max_alarms_per_hour."
             )
-        for name in ("settle_ms", "refractory_ms"):
+        for name in ("settle_ms", "pause_ms", "refractory_ms"):
             check_setting_ms(f"PhraseSettings got {name}", getattr(self, name))
         Calibration(self.calibration)
 
@@ -134,6 +134,7 @@ class _State:
     start: int = 0
     end: int = 0
     code: int = 0
+    may_go_on: bool = False  # whether another word may follow
     longer: float = 0.0  # nats by which a longer phrase that is being said is above the threshold
     longer_frame: int = 0  # when that last rose
 
@@ -144,8 +145,8 @@ class PhraseDecoder:
     The label of an event is the phrase as it was typed, or the intent of a grammar's sentence, whose slots and their
     values are in `slots`. Its score is the confidence, exp of the mean log-likelihood ratio per phoneme of the phrase
     against any sounds at all: 1 where every sound of the phrase was the likeliest one. A phrase is told when it has
-    been above its threshold and nothing better, or longer, has come for `settle_ms`; what began before its end is then
-    forgotten. The span is that of its phonemes' peaks.
+    been above its threshold and nothing better, or longer, has come for `settle_ms`, or for `pause_ms` where it may go
+    on; what began before its end is then forgotten. The span is that of its phonemes' peaks.
 
     Frame t covers [t x frame_s, (t+1) x frame_s) seconds; its decisions have decided_s = (t+1) x frame_s +
     lookahead_s. Time and memory per frame are constant. Not thread-safe; separate decoders are independent.
@@ -173,7 +174,7 @@ class PhraseDecoder:
         self._prepared = _prepared(settings, self.labels)
         self.graph = self._prepared[0]
         self._settle_frames = whole_frames(settings.settle_ms, frame_s)
-        self._pause_frames = whole_frames(PAUSE_MS, frame_s)
+        self._pause_frames = whole_frames(settings.pause_ms, frame_s)
         self._refractory_frames = whole_frames(settings.refractory_ms, frame_s)
         self.reset()
 
@@ -298,10 +299,20 @@ class PhraseDecoder:
             end, reached = self.graph.ends[found.sentence], self._search.reached
             state.sentence, state.above, state.score, state.phonemes = found
             state.start, state.code = int(reached.start[self._row, end]), int(reached.code[self._row, end])
-            state.end = state.frames
-        if state.sentence < 0 or state.frames - state.end < self._settle_frames or self._goes_on():
+            state.end, state.may_go_on = state.frames, self._may_go_on(found.sentence)
+        settled = max(self._settle_frames, self._pause_frames if state.may_go_on else 0)
+        if state.sentence < 0 or state.frames - state.end < settled or self._goes_on():
             return []
         return self._tell()
+
+    def _may_go_on(self, sentence: int) -> bool:
+        """Whether another word may follow the best path to a sentence's end."""
+        lasts = self.graph.last_nodes(sentence)
+        lasts = lasts[self.graph.goes_on[lasts]]
+        if not len(lasts):
+            return False
+        score, _, _ = said_so_far(self.graph, self._search.row(self._row).paths)
+        return bool((score[0, lasts] >= self._search.reached.score[self._row, self.graph.ends[sentence]]).any())
 
     def _goes_on(self) -> bool:
         """Whether a longer phrase is being said that would be better than the one that was."""

@@ -1,3 +1,4 @@
+import math
 import re
 import warnings
 
@@ -79,6 +80,31 @@ def test_a_longer_phrase_is_preferred_to_its_beginning():
     for said in phrases:
         (event,) = found(decoder(*phrases), heard(sounds(said), 3), heard(babble(3, 20), 4))
         assert event.label == said
+
+
+ORDER = "a latte [with milk [and sugar]]"
+
+
+@given(st.integers(0, 12), st.integers(0, 1000))
+def test_who_pauses_within_a_phrase_that_may_go_on_is_waited_for(pause, seed):
+    said = [heard(sounds(part), seed + n, pause=0) for n, part in enumerate(("a latte with milk", "and sugar"))]
+    between = heard([], seed, pause=pause)[:pause]
+    (event,) = found(decoder(ORDER), between, said[0], between, said[1])
+    # All that was said belongs to it.
+    assert event.end_s >= (2 * len(between) + len(said[0]) + len(said[1]) - 3) * FRAME_S
+
+
+def test_a_phrase_that_may_go_on_is_told_after_the_longest_pause_and_another_one_at_once():
+    silence, said = heard([], pause=50), heard(sounds("a latte with milk"), 1)
+    for phrases, settings, waits_s in (
+        ((ORDER,), {}, 0.6),
+        ((ORDER,), {"pause_ms": 200}, 0.2),
+        (("a latte with milk", "a latte with milk and sugar"), {}, 0.6),
+        (("a latte with milk", "a latte with sugar"), {}, 0.12),
+        (("a [big] latte with milk",), {}, 0.12),
+    ):
+        (event,) = found(decoder(*phrases, **settings), said, silence)
+        assert event.decided_s == pytest.approx(event.end_s + waits_s + 0.2)
 
 
 def test_words_in_brackets_may_be_left_out_and_alternatives_said():
@@ -176,6 +202,7 @@ def test_phrases_that_cannot_be_listened_for_are_refused(settings, told):
         ({"max_alarms_per_hour": 0}, "above 0"),
         ({"threshold": 1.5}, "at most 1"),
         ({"settle_ms": -1}, "0 or more"),
+        ({"pause_ms": math.nan}, "pause_ms"),
         ({"calibration": ((5, 0.1),)}, "all rising"),
     ],
 )
