@@ -64,8 +64,8 @@ class Evaluate:
     grammar: Annotated[Path | None, default_is("phrases are drawn from transcripts")] = None
     """For phrases: commands with slots, a TOML file. Judged on folders that hold commands.json, {recording: {"intent":
     ..., "slots": {name: value}}}."""
-    threshold: Annotated[float | None, default_is("by the model's table of false alarms")] = None
-    """For --grammar: the confidence at which a command was said."""
+    threshold: Annotated[float | None, default_is("the model's own")] = None
+    """For --situations and --grammar: the score from which speech, a word or a command is heard."""
     hand_over: Annotated[float | None, default_is("not measured")] = None
     """Also find the score from which on this share of the answers is right, on recordings of --fit, and measure how far
     scores can be trusted. Below it a person should look: events of kind abstain."""
@@ -139,8 +139,8 @@ def _check_oversight(flags: Evaluate) -> None:
 
 
 def _decision(flags: Evaluate) -> dict[str, Any]:
-    if flags.grammar is None and flags.threshold is not None:
-        raise ValueError("--threshold is for the commands of --grammar. Pass --grammar too, or leave it out.")
+    if flags.grammar is None and flags.situations is None and flags.threshold is not None:
+        raise ValueError("--threshold is for --situations and the commands of --grammar. Pass one, or leave it out.")
     if flags.grammar is not None and flags.task != "phrases":
         raise ValueError(f"--grammar is for phrases; {flags.task} has none. Leave it out.")
     if flags.grammar is not None and flags.save_calibration is not None:
@@ -170,10 +170,13 @@ def _threshold(flags: Evaluate, result: dict[str, Any], most_per_hour: float) ->
 
 
 def _in_situations(flags: Evaluate, situations: Path) -> None:
-    if flags.data or flags.split or flags.exclude or flags.negatives or flags.grammar or flags.threshold is not None:
-        raise ValueError("--situations goes with --only, --model and --json alone. Leave the other flags out.")
+    if flags.data or flags.split or flags.exclude or flags.negatives or flags.grammar:
+        raise ValueError(
+            "--situations goes with --only, --model, --threshold and --json alone. Leave the other flags out."
+        )
     with progress("situations") as moved:
-        result = evaluate_situations(flags.task, situations, flags.model or flags.task, flags.only, moved)
+        model, decision = flags.model or flags.task, _decision(flags)
+        result = evaluate_situations(flags.task, situations, model, flags.only, moved, decision)
     if flags.json:
         print(json.dumps(result, indent=2))
     else:

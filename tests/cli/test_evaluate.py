@@ -123,7 +123,7 @@ def test_situations_are_rows_of_a_table_or_of_json(streamrnn, capsys, situations
     [
         (
             ("--situations", "SITUATIONS", "--data", "SITUATIONS"),
-            "--situations goes with --only, --model and --json alone",
+            "--situations goes with --only, --model, --threshold and --json alone",
         ),
         (("--data", "SITUATIONS", "--only", "rain"), "--only names situations. Pass --situations too"),
         (("--situations", "SITUATIONS", "--only", "rain"), "has no situation rain; it has: words-in-rain."),

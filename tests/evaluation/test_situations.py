@@ -228,6 +228,11 @@ def test_a_model_is_judged_by_its_task(folder, keywords):
     words = evaluate_situations("keywords", folder, path, ["spoken"])
     assert words["rows"]["spoken"]["words"] == 1 and set(words) == {"task", "model", "situations", "rows"}
     assert {"speech_found", "decisions_changed"} <= set(evaluate_situations("vad", folder, speech)["rows"]["spoken"])
+    found = [
+        evaluate_situations("vad", folder, speech, ["spoken"], decision={"threshold": threshold})["rows"]["spoken"]
+        for threshold in (0.01, 1.0)
+    ]
+    assert [row["speech_found"] for row in found] == [1.0, 0.0]
 
 
 def test_models_of_other_tasks_are_refused(keywords):

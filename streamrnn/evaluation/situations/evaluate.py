@@ -31,6 +31,7 @@ def evaluate_situations(
     model_name_or_path: str | PathLike[str] = "vad",
     only: Sequence[str] = (),
     progress: Callable[[int, int], None] | None = None,
+    decision: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The figures of a model, run live in chunks of 100 ms, in situations; ready for JSON.
 
@@ -40,6 +41,7 @@ def evaluate_situations(
         model_name_or_path: a shipped model's name, or the path of a saved one.
         only: names of situations; default: all.
         progress: called with (situations done, situations) after each.
+        decision: settings of its decision in place of the model's own, such as {"threshold": 0.7}.
 
     Returns:
         task, model, situations as given, and rows: figures by the name of the situation. See SpeechJudge.row and
@@ -47,10 +49,10 @@ def evaluate_situations(
 
     Raises:
         FileNotFoundError: no such model, or no situations.
-        ValueError: an unknown task, one that is not judged in situations, a model of another one, or `only` names a
-            situation that is not there.
+        TypeError, ValueError: see load; an unknown task, one that is not judged in situations, a model of another one,
+            or `only` names a situation that is not there.
     """
-    judge: Judge = task_of(task).resolve("situations")(load(model_name_or_path))
+    judge: Judge = task_of(task).resolve("situations")(load(model_name_or_path, **(decision or {})))
     rows = judge_situations({"": judge}, Path(situations), only, progress)
     asked = {"task": task, "model": str(model_name_or_path), "situations": str(situations)}
     return asked | {"rows": {name: row[""] for name, row in rows.items()}}
