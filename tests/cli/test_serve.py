@@ -98,14 +98,14 @@ def test_the_next_server_goes_on_with_the_streams_of_the_one_before(command):
 
 
 def test_a_second_signal_ends_it_at_once(command, stream):
-    process = command("--port", "0", "--queue-s", "60", "--shutdown-s", "60", "--tick-ms", "30000")
+    process = command("--port", "0", "--queue-s", "60", "--shutdown-s", "60", "--tick-ms", "10000")
     client = stream(process.stdout.readline().split()[-1])
-    # The next tick is half a minute away, and the sound waits for it.
     client.send(bytes(320_000))
     process.send_signal(signal.SIGTERM)
+    # The state comes with the next tick, in ten seconds, and the last events ten seconds later.
     assert json.loads(client.recv())["type"]
     process.send_signal(signal.SIGTERM)
-    assert process.wait(10) == 128 + signal.SIGTERM
+    assert process.wait(8) == 128 + signal.SIGTERM
 
 
 def test_under_nohup_a_terminal_that_closes_changes_nothing(command):
