@@ -27,7 +27,7 @@ from streamrnn.recipes.wake_encoder import Encoder, Heard, closest, scores
 HARD_SHARE, FEWEST_HARD = 1 / 12, 100
 
 # Score from which recordings that come close to a phrase are told of.
-LEAST_TOLD = 0.9
+LEAST_TOLD = 0.5
 
 OnProgress = Callable[[str, int, int], None]
 
@@ -188,9 +188,8 @@ def train_wake(
             parts[split] = with_word, without
         head = fit_head(encoder, *parts["train"], settings, partial(progress, f"training for {phrase!r}"))
         figures = _judged(encoder, head, *parts["valid"], settings)
-        least = min(figures["threshold"], LEAST_TOLD)
         figures["closest"] = {
-            split: closest(head, parts[split][1], others[split].all.clips, rate, listener.frame_s, least)
+            split: closest(head, parts[split][1], others[split].all.clips, rate, listener.frame_s, LEAST_TOLD)
             for split in ("train", "valid")
         }
         built = WakeSettings(
