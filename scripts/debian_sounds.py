@@ -248,12 +248,14 @@ def main() -> None:
                 print(f"{package}: cannot be downloaded; left out")
                 continue
             found = excerpts(package, unpacked(deb, Path(folder) / "files"), args.out, most)
-        for kind, paths in found.items():
-            good = [path for path in paths if usable(judge, args.out / f"{kind}_debian" / path)]
-            add_rows(
-                args.out / f"{kind}_debian",
-                [(path, package, "valid" if package in HELD_OUT else "train") for path in good],
-            )
+        good = {
+            kind: [path for path in paths if usable(judge, args.out / f"{kind}_debian" / path)]
+            for kind, paths in found.items()
+        }
+        # All of a package at once: one whose rows are there counts as done.
+        for kind, paths in good.items():
+            split = "valid" if package in HELD_OUT else "train"
+            add_rows(args.out / f"{kind}_debian", [(path, package, split) for path in paths])
         print(f"{package}: {len(found['music'])} of music, {len(found['noise'])} of noise", flush=True)
 
 

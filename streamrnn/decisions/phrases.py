@@ -309,10 +309,9 @@ class PhraseDecoder:
         """Whether another word may follow the best path to a sentence's end."""
         lasts = self.graph.last_nodes(sentence)
         lasts = lasts[self.graph.goes_on[lasts]]
-        if not len(lasts):
-            return False
-        score, _, _ = said_so_far(self.graph, self._search.row(self._row).paths)
-        return bool((score[0, lasts] >= self._search.reached.score[self._row, self.graph.ends[sentence]]).any())
+        paths, reached = self._search.paths, self._search.reached
+        score = np.maximum(paths.said[self._row, lasts], paths.waited[self._row, lasts])
+        return bool((score >= reached.score[self._row, self.graph.ends[sentence]]).any())
 
     def _goes_on(self) -> bool:
         """Whether a longer phrase is being said that would be better than the one that was."""

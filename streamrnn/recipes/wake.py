@@ -187,10 +187,11 @@ def train_wake(
             without = heard[split] if not alike else heard[split].and_those(encoder.hear(alike))
             parts[split] = with_word, without
         head = fit_head(encoder, *parts["train"], settings, partial(progress, f"training for {phrase!r}"))
-        figures = _judged(encoder, head, *parts["valid"], settings)
+        scored = {split: scores(head, without.frames) for split, (_, without) in parts.items()}
+        figures = _judged(encoder, head, parts["valid"][0], scored["valid"], settings)
         figures["closest"] = {
-            split: closest(head, parts[split][1], others[split].all.clips, rate, listener.frame_s, LEAST_TOLD)
-            for split in ("train", "valid")
+            split: closest(of_split, parts[split][1], others[split].all.clips, rate, listener.frame_s, LEAST_TOLD)
+            for split, of_split in scored.items()
         }
         built = WakeSettings(
             words=(phrase,), head=settings.head, head_dropout=settings.head_dropout, **vars(listener.settings)
@@ -275,7 +276,10 @@ def _loss(head: Chain, batch: dict[str, Any]) -> Any:
     return wake_loss(logits, batch["words"], batch["elsewhere"], batch["hardness"])
 
 
-def _judged(encoder: Encoder, head: Chain, with_word: Heard, without: Heard, settings: WakeTraining) -> dict[str, Any]:
+def _judged(
+    encoder: Encoder, head: Chain, with_word: Heard, without: np.ndarray, settings: WakeTraining
+) -> dict[str, Any]:
+    """Figures of rows with the word, and of the scores of rows without it, float32[rows, frames]."""
     frame_s = encoder.listener.frame_s
     refractory = KeywordSettings().refractory_frames(frame_s)
     heard = scores(head, with_word.frames)
@@ -285,10 +289,8 @@ def _judged(encoder: Encoder, head: Chain, with_word: Heard, without: Heard, set
         for word in words
         if word.any()
     ]
-    alarms = sorted(
-        (peak for row in scores(head, without.frames) for peak in peak_scores(row, refractory)), reverse=True
-    )
-    hours = without.frames.shape[0] * without.frames.shape[1] * frame_s / 3600
+    alarms = sorted((peak for row in without for peak in peak_scores(row, refractory)), reverse=True)
+    hours = without.size * frame_s / 3600
     threshold = threshold_for(alarms, hours, settings.max_alarms_per_hour)
     thresholds = sorted({0.5, threshold, *(threshold_for(alarms, hours, rate) for rate in (0.2, 0.5, 1, 2, 5, 10))})
     curve = detection_curve(said, alarms, hours, thresholds)

@@ -102,14 +102,14 @@ def _probabilities(head: Chain, frames: jax.Array) -> jax.Array:
 
 
 def closest(
-    head: Chain, heard: Heard, clips: Sequence[Clip], sample_rate: int, frame_s: float, least: float
+    heard: np.ndarray, rows: Heard, clips: Sequence[Clip], sample_rate: int, frame_s: float, least: float
 ) -> list[dict[str, Any]]:
     """The recordings without the phrase that come closest to it: perhaps it is said in them.
 
     Args:
-        head: of the phrase.
-        heard: rows without the phrase, those of recordings among them.
-        clips: of the recordings that `heard` numbers.
+        heard: the probability of the phrase in each frame of the rows, as scores() gives it.
+        rows: without the phrase, those of recordings among them.
+        clips: of the recordings that `rows` numbers.
         sample_rate: of the rows.
         frame_s: seconds per frame of `heard`.
         least: score from which a recording is told of.
@@ -118,15 +118,15 @@ def closest(
         recording, its path; at_s, where in the file; score. At most ten, the closest first.
     """
     found: dict[Clip, tuple[float, float]] = {}
-    for row, recorded in zip(scores(head, heard.frames), heard.recorded, strict=True):
+    for row, recorded in zip(heard, rows.recorded, strict=True):
+        if not recorded:
+            continue
         at = int(row.argmax())
         # The head fires behind the end of a word, where the next recording may have begun.
         sample = round((at * frame_s - AFTER_END_S) * sample_rate)
-        under_way = [(begin, index) for begin, index in recorded if begin <= max(sample, 0)] or recorded[:1]
-        for begin, index in under_way[-1:]:
-            place = max(0.0, (sample - begin) / sample_rate)
-            if row[at] >= max(least, found.get(clips[index], (0.0, 0.0))[0]):
-                found[clips[index]] = float(row[at]), place
+        begin, index = ([one for one in recorded if one[0] <= max(sample, 0)] or recorded[:1])[-1]
+        if row[at] >= max(least, found.get(clips[index], (0.0, 0.0))[0]):
+            found[clips[index]] = float(row[at]), max(0.0, (sample - begin) / sample_rate)
     loudest = sorted(found.items(), key=lambda item: -item[1][0])[:CLOSEST]
     return [
         {"recording": str(clip.path), "at_s": round(_start_s(clip) + place, 2), "score": score}

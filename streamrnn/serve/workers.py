@@ -42,7 +42,7 @@ class CannotBegin(OSError):
 
 
 class WorkerFailed(RuntimeError):
-    """A worker ended by itself, soon after it had begun, and no other one serves."""
+    """A worker ended by itself, soon after it had begun: at first, or while no other one serves."""
 
 
 def serve_workers(
@@ -68,8 +68,9 @@ def serve_workers(
     Raises:
         CannotListen: the address is in use.
         ValueError: there are to be no workers, or the system cannot share a port.
-        CannotBegin: one could not begin, because of a model, a setting, or a store, and no other one serves.
-        WorkerFailed: one ended by itself soon after it had begun, and no other one serves; its log has the reason.
+        CannotBegin: one could not begin, because of a model, a setting, or a store: at first, or while no other one
+            serves.
+        WorkerFailed: one ended by itself soon after it had begun, likewise; its log has the reason.
     """
     if workers < 1:
         raise ValueError(f"workers is {workers}; it must be 1 or more.")
@@ -109,7 +110,7 @@ class _Workers:
         self._processes: dict[int, Any] = {}
         self._begun_s: dict[int, float] = {}
         self._ready: dict[int, Connection] = {}
-        # Of those that failed: the last pause, and when they begin again.
+        # Of those that ended: the last pause, and when they begin again.
         self._paused_s: dict[int, float] = {}
         self._due_s: dict[int, float] = {}
         # Closed when this process ends, however it does; then the workers end, too.
@@ -163,7 +164,9 @@ class _Workers:
             reason = self._ready[index].recv()
         except EOFError:  # It ends without a word.
             process.join(LOOK_S)
-            return None if process.is_alive() else self._lose(index, process, None, may_fail)
+            if not process.is_alive():
+                self._lose(index, process, None, may_fail)
+            return
         if reason is None:
             del self._ready[index]
         else:
@@ -185,10 +188,8 @@ class _Workers:
                 raise CannotBegin(reason)
             raise WorkerFailed(f"worker {index} ended with status {process.exitcode}; the log has the reason.")
         shortest, longest = PAUSES_S
-        pause_s = min(longest, 2 * self._paused_s.get(index, shortest / 2)) if has_failed else 0.0
-        self._paused_s.pop(index, None)
-        if has_failed:
-            self._paused_s[index] = pause_s
+        pause_s = min(longest, max(shortest, 2 * self._paused_s.get(index, 0.0))) if has_failed else 0.0
+        self._paused_s[index] = pause_s
         told = {"worker": index, "status": process.exitcode, "pause_s": pause_s}
         logger.error("worker ended and is replaced", extra=told if reason is None else {**told, "reason": reason})
         self._due_s[index] = time.monotonic() + pause_s
