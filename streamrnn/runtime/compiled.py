@@ -4,7 +4,7 @@ import hashlib
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -28,6 +28,7 @@ else:
 Graph = Any
 Weights = tuple[tuple[jax.Array, ...], Packed]
 Program = Callable[[Weights, State, np.ndarray], tuple[Packed, jax.Array]]
+Beginning = Callable[[list[jax.Array], int], tuple[Packed, Packed]]
 
 # Weights up to this size travel together; above it, taking them apart again would cost more than it saves.
 SMALL = 4096
@@ -117,11 +118,9 @@ class _Programs:
 
     def __init__(self) -> None:
         self.programs: dict[tuple[str, Graph], Program] = {}
+        self.beginnings: dict[Graph, Beginning] = {}
         self.compiled: dict[tuple[str, int, Graph], Compiled] = {}
 
-
-# Compiled as a whole: leaf by leaf, a first stream would compile a dozen small programs.
-_pack = jax.jit(pack)
 
 # Weakly by model: a model that nobody holds takes its programs along.
 _of_models: WeakKeyDictionary[Model, _Programs] = WeakKeyDictionary()
@@ -148,9 +147,11 @@ def _compiled(model: Model, way: str, batch_size: int) -> Compiled:
         if found is not None and all(a is b for a, b in zip(found.leaves, leaves, strict=True)):
             return found
         program = of_model.programs.get((way, graph)) or _program(graph, structure, leaves, way)
-        state = model.init_state(batch_size)
-        made = Compiled(program, _gathered(leaves), _pack(state), leaves, _described(model, state))
-        of_model.programs[way, graph] = program
+        begin = of_model.beginnings.get(graph) or _beginning(graph, structure)
+        small, fresh_state = begin(leaves, batch_size)
+        large = tuple(leaf for leaf in leaves if not _is_small(leaf))
+        made = Compiled(program, (large, small), fresh_state, leaves, _described(model, batch_size))
+        of_model.programs[way, graph], of_model.beginnings[graph] = program, begin
         of_model.compiled[way, batch_size, graph] = made
         return made
 
@@ -172,9 +173,16 @@ def _program(graph: Graph, structure: Any, leaves: list[jax.Array], way: str) ->
     return program
 
 
-def _gathered(leaves: list[jax.Array]) -> Weights:
-    large = tuple(leaf for leaf in leaves if not _is_small(leaf))
-    return large, _pack([leaf[None] for leaf in leaves if _is_small(leaf)])
+def _beginning(graph: Graph, structure: Any) -> Beginning:
+    """(variables, batch size) -> (the small ones, a fresh state). Compiled as a whole: array by array, a first stream
+    would compile a dozen small programs."""
+
+    @partial(jax.jit, static_argnums=1)
+    def begin(leaves: list[jax.Array], batch_size: int) -> tuple[Packed, Packed]:
+        model = nnx.merge(graph, jax.tree.unflatten(structure, leaves))
+        return pack([leaf[None] for leaf in leaves if _is_small(leaf)]), pack(model.init_state(batch_size))
+
+    return begin
 
 
 def _is_small(leaf: Any) -> bool:
@@ -185,7 +193,8 @@ def _is_key(leaf: Any) -> bool:
     return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
 
-def _described(model: Model, state: Any) -> str:
+def _described(model: Model, batch_size: int) -> str:
+    state = jax.eval_shape(lambda: model.init_state(batch_size))
     # Settings are more than weights: constants that were computed from them, and what the words are.
     facts = type(model).__name__, model.signal, model.stride, model.lookahead, model.labels, model.settings
     return repr((*facts, [(leaf.shape[1:], leaf.dtype.name) for leaf in jax.tree.leaves(state)]))
