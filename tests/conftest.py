@@ -83,6 +83,8 @@ counted = itertools.count()
 
 def pytest_runtest_teardown() -> None:
     """Compiled programs are forgotten where there are very many of them."""
+    # A command keeps the collector from what is there after its start, and here that is what all tests left.
+    gc.unfreeze()
     if next(counted) % TESTS_BETWEEN_COUNTS or not MAPPINGS.exists():
         return
     if MAPPINGS.read_bytes().count(b"\n") > MOST_MAPPINGS:

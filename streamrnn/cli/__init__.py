@@ -11,6 +11,7 @@ from importlib import import_module
 
 from streamrnn.cli.extras import advice
 from streamrnn.cli.interrupt import Interrupted, ending_at_once
+from streamrnn.cli.starting import starting
 from streamrnn.suggestions import did_you_mean
 
 COMMANDS = {
@@ -91,7 +92,8 @@ def _dispatch(args: list[str]) -> int:
         case ["--version", *_]:
             print(f"streamrnn {import_module('streamrnn').__version__}")
         case [command, *rest] if command in COMMANDS:
-            module = import_module(f"streamrnn.cli.{command}")
+            with starting():
+                module = import_module(f"streamrnn.cli.{command}")
             module.main(rest)
         case [command, *_]:
             meant = did_you_mean(command, COMMANDS)

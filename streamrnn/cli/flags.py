@@ -6,6 +6,7 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 
 import tyro
 
+from streamrnn.cli.starting import starting
 from streamrnn.suggestions import did_you_mean
 
 T = TypeVar("T")
@@ -20,7 +21,8 @@ CONFIG = (
 
 def parse(settings: type[T], command: str, args: list[str]) -> T:
     """The settings that the arguments give; help and wrong flags end the process, with status 0 and 2."""
-    return tyro.cli(settings, prog=f"streamrnn {command}", args=args, config=CONFIG)
+    with starting():
+        return tyro.cli(settings, prog=f"streamrnn {command}", args=args, config=CONFIG)
 
 
 def device_of(text: str | None) -> int | str | None:

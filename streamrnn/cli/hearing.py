@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 
+from streamrnn.cli.starting import starting
 from streamrnn.decisions import Event, SpeechSettings
 from streamrnn.decisions.phrases import NoPhrases
 from streamrnn.serve.access import TOKEN_VARIABLE
 
 if TYPE_CHECKING:
     from streamrnn.runtime import Enhancer, Listener
+    from streamrnn.runtime.steps import AnyModel
     from streamrnn.serve.client import Client
 
 IN_PYTHON = "In Python, use streamrnn.run_file or streamrnn.Stream."
@@ -85,14 +87,8 @@ class Here:
     """
 
     def __init__(self, model: str, sample_rate: int, overrides: Callable[[type], dict[str, Any]]):
-        # Here, not above: JAX takes a second to import, and what is wrong with the sound or the outputs is said before.
-        from streamrnn.pretrained import load
-        from streamrnn.runtime import configure
-
-        # An exported model runs without JAX.
-        if not model.endswith(".onnx"):
-            configure()
-        self._model, self._rate = load(model), sample_rate
+        with starting():
+            self._model, self._rate = _loaded(model), sample_rate
         decision = self._model.decision
         self._settings = {} if decision is None else overrides(type(decision))
         self._outlet = self._model.outlet(**self._settings)
@@ -108,12 +104,14 @@ class Here:
     def hearing(self) -> Hearing:
         from streamrnn.runtime import Listener
 
-        return _HearingHere(Listener(self._model, self._rate, **self._settings))
+        with starting():
+            return _HearingHere(Listener(self._model, self._rate, **self._settings))
 
     def enhancing(self) -> Enhancing:
         from streamrnn.runtime import Enhancer
 
-        return _EnhancingHere(Enhancer(self._model, self._rate, **self._settings))
+        with starting():
+            return _EnhancingHere(Enhancer(self._model, self._rate, **self._settings))
 
     def __enter__(self) -> Self:
         return self
@@ -253,6 +251,17 @@ class _EnhancingThere:
 
     def latency(self) -> str:
         return _with_answers(self._client, self._live)
+
+
+def _loaded(model: str) -> "AnyModel":
+    # Here, not above: JAX takes a second to import, and what is wrong with the sound or the outputs is said before.
+    from streamrnn.pretrained import load
+    from streamrnn.runtime import configure
+
+    # An exported model runs without JAX.
+    if not model.endswith(".onnx"):
+        configure()
+    return load(model)
 
 
 def _with_compute(latency: Any) -> str:
