@@ -87,7 +87,8 @@ class Held:
     @cached_property
     def aligned(self) -> Callable[[Any], jax.Array]:
         """The layer's outputs for whole recordings, compiled."""
-        return self._compiled(aligned)
+        # What looks ahead nowhere is padded with nothing, and its scan is compiled already.
+        return self._compiled(aligned) if self.layer.lookahead else lambda x: self.scan(self.fresh, x)[1]
 
     def steps(self, state: State, x: Any) -> tuple[State, np.ndarray]:
         """Block by block, as a live stream runs it."""
