@@ -87,6 +87,17 @@ def split_blocks(layer: Layer, x: Frames) -> jax.Array:
     return x.reshape(batch, time // layer.stride, layer.stride, features)
 
 
+def remembered(past: State, x: Frames) -> State:
+    """The last frames of past[batch, frames, features] and x[batch, time, features], as many as past has, in its dtype.
+
+    It equals a slice of both put together, of which XLA makes a loop on processors that looks at each number whence it
+    comes.
+    """
+    frames, time = past.shape[1], x.shape[1]
+    newest = x[:, max(0, time - frames) :].astype(past.dtype)
+    return jnp.concatenate([past[:, time:], newest], axis=1)
+
+
 def aligned(layer: Layer, x: Frames) -> Frames:
     """The layer's outputs for whole recordings, each output frame aligned with its input frames.
 
@@ -103,4 +114,4 @@ def aligned(layer: Layer, x: Frames) -> Frames:
     return y[:, layer.lookahead // layer.stride :]
 
 
-__all__ = ["Constant", "Layer", "Stateless", "aligned", "constant", "split_blocks"]
+__all__ = ["Constant", "Layer", "Stateless", "aligned", "constant", "remembered", "split_blocks"]

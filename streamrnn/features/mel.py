@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from streamrnn.contract import Layer, Stateless, constant
+from streamrnn.contract import Layer, Stateless, constant, remembered
 from streamrnn.features.stft import STFT
 from streamrnn.shapes import Frames, Spectrum, State
 
@@ -141,7 +141,7 @@ class Deltas(Layer):
         heard = jnp.concatenate([state, x], axis=1)
         shifted = [heard[:, k : k + time] for k in range(self.width)]
         derivatives = [sum(c * frame for c, frame in zip(row, shifted, strict=True)) for row in self.filters[...]]
-        return heard[:, time:], jnp.concatenate([shifted[self.lookahead], *derivatives], axis=-1)
+        return remembered(state, x), jnp.concatenate([shifted[self.lookahead], *derivatives], axis=-1)
 
 
 def log_mel(

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from streamrnn.contract import Layer, constant
+from streamrnn.contract import Layer, constant, remembered
 from streamrnn.shapes import Samples, Spectrum, State
 
 
@@ -53,7 +53,7 @@ class STFT(Layer):
         # Shifted views instead of a gather of sample indices: every slice is static, and XLA fuses them into one copy.
         shifted = [heard[:, k : k + time] for k in range(_frames_per_window(self))]
         segments = jnp.concatenate(shifted, axis=-1)[..., -self.window :]
-        return heard[:, time:], jnp.fft.rfft(segments * self.analysis_window[...], n=self.n_fft)
+        return remembered(state, x), jnp.fft.rfft(segments * self.analysis_window[...], n=self.n_fft)
 
 
 class InverseSTFT(Layer):

@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 from flax import nnx
 
-from streamrnn.contract import Layer
+from streamrnn.contract import Layer, remembered
 from streamrnn.layers.chain import Chain
 from streamrnn.layers.pointwise import Dense
 from streamrnn.shapes import Block, Frames, OutputFrame, State
@@ -72,7 +72,7 @@ class CausalConv(Layer):
         heard = jnp.concatenate([state, x.astype(state.dtype)], axis=1)
         # One matmul over all taps: half the time of a convolution with a single output frame.
         taps = heard[:, :: self.dilation].reshape(x.shape[0], 1, -1)
-        return heard[:, x.shape[1] :], self._weighted(taps)
+        return remembered(state, x), self._weighted(taps)
 
     def scan(self, state: State, x: Frames) -> tuple[State, Frames]:
         if x.shape[1] % self.stride:
@@ -81,7 +81,7 @@ class CausalConv(Layer):
                 f"Pass a multiple of {self.stride}, or let streamrnn.Stream do the chunking."
             )
         heard = jnp.concatenate([state, x.astype(state.dtype)], axis=1)
-        return heard[:, x.shape[1] :], self.conv(heard)
+        return remembered(state, x), self.conv(heard)
 
     def _weighted(self, taps: Frames) -> OutputFrame:
         bias = None if self.conv.bias is None else self.conv.bias[...]

@@ -2,7 +2,7 @@
 
 import jax.numpy as jnp
 
-from streamrnn.contract import Layer, Stateless
+from streamrnn.contract import Layer, Stateless, remembered
 from streamrnn.shapes import Block, Frames, OutputFrame, State
 
 
@@ -38,7 +38,7 @@ class Delay(Layer):
             )
         line = jnp.concatenate([state, x.astype(state.dtype)], axis=1)
         time = x.shape[1]
-        return line[:, time:], line[:, :time].astype(x.dtype)
+        return remembered(state, x), line[:, :time].astype(x.dtype)
 
 
 class Lookahead(Stateless):

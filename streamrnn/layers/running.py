@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from streamrnn.contract import Layer
+from streamrnn.contract import Layer, remembered
 from streamrnn.shapes import Block, Frames, OutputFrame, State
 
 
@@ -92,7 +92,7 @@ class Window(Layer):
         line = jnp.concatenate([state, x.astype(jnp.float32)], axis=1)
         time = x.shape[1]
         shifted = [line[:, start : start + time] for start in range(self.frames)]
-        return line[:, time:], jnp.concatenate(shifted, axis=-1).astype(x.dtype)
+        return remembered(state, x), jnp.concatenate(shifted, axis=-1).astype(x.dtype)
 
 
 __all__ = ["RunningMax", "RunningMean", "Window"]
