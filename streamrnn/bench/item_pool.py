@@ -20,8 +20,8 @@ DRAWN = 64
 def bench_item_pool(model_name: str, streams: Sequence[int] = (1000,), rounds: int = 10) -> dict[str, Any]:
     """Measures pools in which every stream gets one item, and then all are advanced; beside them a lone stream.
 
-    Items are drawn at random: what they hold changes no time. It calls streamrnn.configure(): call it before JAX is
-    used.
+    Items are drawn at random: what they hold changes no time. It calls streamrnn.configure(threads=1): call it before
+    JAX is used.
 
     Args:
         model_name: a shipped model's name or a path.
@@ -39,7 +39,7 @@ def bench_item_pool(model_name: str, streams: Sequence[int] = (1000,), rounds: i
     """
     if rounds < 1 or not streams or min(streams) < 1:
         raise ValueError(f"bench_item_pool got {rounds} rounds and {list(streams)} streams; all must be 1 or more.")
-    configure()
+    configure(threads=1)
     model, machine = load(model_name), describe_machine()
     if not isinstance(series := model.signal, Series):
         raise ValueError(f"{model_name} hears sound. Measure it by bench_pool.")

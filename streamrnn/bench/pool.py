@@ -39,7 +39,8 @@ def bench_pool(
     advanced: chunks taken apart, steps and decisions, all included.
 
     Pools and what runs beside them take turns, each with a second of sound, so that ratios hold on a busy machine too;
-    absolute figures need an idle one. It calls streamrnn.configure(): call it before JAX is used.
+    absolute figures need an idle one. It calls streamrnn.configure(threads=1): call it before JAX is used. So a pool
+    has one core.
 
     Args:
         model_name: a shipped model's name or a path.
@@ -62,7 +63,7 @@ def bench_pool(
     """
     if seconds < 1 or not streams or min(streams) < 1:
         raise ValueError(f"bench_pool got {seconds} seconds and {list(streams)} streams; all must be 1 or more.")
-    configure()
+    configure(threads=1)
     model, machine = load(model_name), describe_machine()
     hears_speech = "speech_start" in model.outlet().kinds
     pools = [PoolLoad(model, n) for n in sorted(set(streams))]

@@ -99,7 +99,7 @@ def _prepare() -> None:
     from streamrnn.serve.logs import log_to_stderr
 
     log_to_stderr()
-    configure()
+    configure(threads=1)
 
 
 def _listening(flags: Serve) -> Any:

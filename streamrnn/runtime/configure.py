@@ -9,18 +9,33 @@ from pathlib import Path
 # Parameters of mallopt(3): how many blocks may be mapped on their own, and when the top of the heap is given back.
 _M_MMAP_MAX, _M_TRIM_THRESHOLD = -4, -1
 
+# The environment variable by which XLA is told how many threads a processor's programs share.
+XLA_THREADS = "PJRT_NPROC"
 
-def configure(cache: Path | str | None = None) -> None:
+
+def configure(cache: Path | str | None = None, *, threads: int | None = None) -> None:
     """Sets JAX up for live audio in this process. Call it first thing, before anything runs on a device.
 
     - CPU steps run in the calling thread instead of being handed to another one: for small models the largest gain.
     - Compiled programs are kept on disk, so that the next process starts in a fraction of the time.
+    - With `threads`, a processor shares the parts of one step among so many threads. For a Pool or a server that is 1:
+      steps are short, and to share them costs more than it brings.
 
     Where that folder cannot be made or written to, or there is no home, nothing is kept and a warning says so.
 
     Args:
         cache: folder of the compiled programs; default: $XDG_CACHE_HOME/streamrnn, or ~/.cache/streamrnn.
+        threads: see above; the environment's PJRT_NPROC goes before. Default: JAX's, one per core, which suits training
+            and whole recordings.
+
+    Raises:
+        ValueError: threads is below 1.
     """
+    if threads is not None:
+        if threads < 1:
+            raise ValueError(f"configure got threads={threads}; pass 1 or more, or None to leave it to JAX.")
+        # XLA looks at it when JAX is first used; it has no other setting for this.
+        os.environ.setdefault(XLA_THREADS, str(threads))
     # Here, not above: a process that only runs exported models needs no JAX.
     import jax
 

@@ -6,7 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from streamrnn.runtime import keep_memory
+import pytest
+
+from streamrnn.runtime import configure, keep_memory
 
 ROOT = Path(__file__).parents[2]
 REPORT = """
@@ -70,6 +72,26 @@ for folder in ("", "/dev/null", "/proc/none"):
     {REPORT.strip().replace(chr(10), chr(10) + 4 * " ")}
 """
     assert reports(code, JAX_COMPILATION_CACHE_DIR="") == 3 * [[False, None, 0]]
+
+
+def test_a_step_is_shared_by_as_many_threads_as_were_asked_for_unless_the_environment_says_another_number():
+    code = """
+import pathlib, streamrnn
+streamrnn.configure(threads={threads})
+{stream}
+names = [path.read_text() for path in pathlib.Path("/proc/self/task").glob("*/comm")]
+print(sum("XLAEigen" in name for name in names))
+"""
+    if not Path("/proc/self/task").is_dir():
+        pytest.skip("only Linux tells a process of its threads")
+    (one,), (three,) = (reports(code.format(threads=threads, stream=STREAM.strip())) for threads in (1, 3))
+    (two,) = reports(code.format(threads=1, stream=STREAM.strip()), PJRT_NPROC="2")
+    assert (one, two, three) == (1, 2, 3)
+
+
+def test_fewer_threads_than_one_are_refused():
+    with pytest.raises(ValueError, match="threads=0"):
+        configure(threads=0)
 
 
 def test_the_command_line_works_without_a_home():
