@@ -12,6 +12,7 @@ Chunk = ArrayLike | bytes | bytearray | memoryview
 MAX_CHANNELS = 64
 # Recordings overshoot 1 a little, resampled or mixed ones more; int16 values stored as floats are in the thousands.
 MAX_AMPLITUDE = 64.0
+INT16_UNIT = np.float32(1 / 32768)
 
 
 class AudioError(ValueError):
@@ -125,7 +126,9 @@ def _as_float32(array: np.ndarray) -> np.ndarray:
     # dtype.type ignores the byte order, which astype then handles.
     kind = array.dtype.type
     if kind is np.int16:
-        return array.astype(np.float32) * np.float32(1 / 32768)
+        samples = array.astype(np.float32)
+        samples *= INT16_UNIT
+        return samples
     if kind not in (np.float32, np.float64, np.float16):
         raise TypeError(
             f"audio is {array.dtype}; it must be float in [-1, 1], int16, or bytes of 16 bit samples. "

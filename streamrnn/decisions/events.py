@@ -1,7 +1,7 @@
 """Events: a decoder's decisions and their times."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 EventKind = Literal["speech_start", "speech_end", "keyword", "partial", "word", "endpoint", "label", "abstain"]
@@ -62,7 +62,9 @@ class Event:
     def to_dict(self) -> dict[str, Any]:
         """The fields by name, ready for JSON; numbers are rounded to a millionth. A reason and slots are there if there
         are some."""
-        told = {name: value for name, value in asdict(self).items() if value or name not in OPTIONAL}
+        told = {name: value for name in _NAMES if (value := getattr(self, name)) or name not in OPTIONAL}
+        if self.slots:
+            told["slots"] = dict(self.slots)
         return {name: round(value, 6) if isinstance(value, float) else value for name, value in told.items()}
 
     def later(self, by_s: float) -> "Event":
@@ -82,6 +84,9 @@ class Event:
             end_s=None if self.end_s is None else min(self.end_s, duration_s),
             decided_s=min(self.decided_s, duration_s),
         )
+
+
+_NAMES = tuple(field.name for field in fields(Event))
 
 
 @dataclass(frozen=True, slots=True)

@@ -223,8 +223,11 @@ class _Headers:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        names = {name for name, _ in scope.get("headers", ())}
-        is_whole = scope["type"] != "http" or not names & {b"content-length", b"transfer-encoding"}
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        names = {name for name, _ in scope["headers"]}
+        is_whole = not names & {b"content-length", b"transfer-encoding"}
 
         async def noted() -> Message:
             nonlocal is_whole

@@ -28,6 +28,8 @@ class Doors:
     def __init__(self, settings: ServerSettings, context: ssl.SSLContext | None = None):
         self.settings, self.context = settings, context
         self.connections = 0
+        # One for all: what is read is copied out of it before the next one reads.
+        self.buffer = memoryview(bytearray(ADMITTED_BYTES))
         self.shaking_hands: set[Gate] = set()
         self._newcomers: Counter[str] = Counter()
 
@@ -83,7 +85,6 @@ class Gate(asyncio.BufferedProtocol):
         # asyncio reads once in a turn of its loop. uvloop goes on for as long as the buffer is filled.
         self._has_to_rest = not isinstance(self._loop, asyncio.SelectorEventLoop)
         self._slice_bytes = STRANGER_BYTES
-        self._buffer = memoryview(b"")
         # What came between the TLS handshake and its news.
         self._early: list[bytes] = []
 
@@ -108,12 +109,10 @@ class Gate(asyncio.BufferedProtocol):
         self._leave()
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        self._buffer = memoryview(bytearray(self._slice_bytes))
-        return self._buffer
+        return self._doors.buffer[: self._slice_bytes]
 
     def buffer_updated(self, nbytes: int) -> None:
-        data = bytes(self._buffer[:nbytes])
-        self._buffer = memoryview(b"")
+        data = bytes(self._doors.buffer[:nbytes])
         if self._inner is None:
             self._early.append(data)
         elif not self._lingers:
@@ -177,7 +176,8 @@ class Gate(asyncio.BufferedProtocol):
     def pause_reading(self) -> None:
         """Takes nothing more for now."""
         self._is_paused = True
-        self._read_or_not()
+        # Most messages are taken in this turn of the loop; to stop and start for each costs calls of the system.
+        self._loop.call_soon(self._read_or_not)
 
     def resume_reading(self) -> None:
         """Takes what comes again."""
