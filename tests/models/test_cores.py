@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from functools import cache
 
 import jax
 import jax.numpy as jnp
@@ -33,6 +34,7 @@ TINY = {"mels": 8, "channels": 6, "hidden": 5, "heads": 2, "context_frames": 8}
 run = nnx.jit(aligned)
 
 
+@cache
 def shipped(name: str) -> tuple[type, CoreSettings]:
     model = load(name)
     return type(model), model.settings
