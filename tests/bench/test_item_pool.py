@@ -13,7 +13,7 @@ from streamrnn.bench.item_pool import bench_item_pool, print_report
 @pytest.fixture(scope="module")
 def report():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(item_pool, "configure", lambda: None)
+        patch.setattr(item_pool, "configure", lambda threads: None)
         yield {name: json.loads(json.dumps(bench_item_pool(name, (3, 2), 3))) for name in ("pen", "intent")}
 
 
@@ -32,7 +32,7 @@ def test_the_report_is_printed_as_a_table(report):
 
 
 def test_a_model_that_hears_and_pools_of_nothing_are_refused(monkeypatch):
-    monkeypatch.setattr(item_pool, "configure", lambda: None)
+    monkeypatch.setattr(item_pool, "configure", lambda threads: None)
     with pytest.raises(ValueError, match="vad hears sound"):
         bench_item_pool("vad")
     with pytest.raises(ValueError, match="0 rounds"):

@@ -25,7 +25,7 @@ def deaf(second: np.ndarray) -> None:
 def report(model: VoiceActivity, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict]:
     streamrnn.save(model, path := tmp_path_factory.mktemp("models") / "model")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pool, "configure", lambda: None)
+        patch.setattr(pool, "configure", lambda threads: None)
         patch.setitem(pool.TARGETS, "deaf / pool", 1e9)
         yield json.loads(json.dumps(bench_pool(str(path), (3, 2), seconds=2, beside={"deaf": (RATE, deaf)})))
 

@@ -163,7 +163,7 @@ def absent() -> Deaf:
 
 
 def test_detectors_that_run_are_measured_beside_pools_and_others_are_named(monkeypatch):
-    monkeypatch.setattr("streamrnn.bench.pool.configure", lambda: None)
+    monkeypatch.setattr("streamrnn.bench.pool.configure", lambda threads: None)
     others = (Peer("deaf", Deaf, (), "pip install deaf"), Peer("absent", absent, (), "pip install absent"))
     report = bench_pool_beside_peers((2,), 1, peers=others)
     assert [row["name"] for row in report["beside"]] == ["lone Stream", "deaf"]

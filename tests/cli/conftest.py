@@ -40,7 +40,7 @@ def streamrnn(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("streamrnn.pretrained.load", cached_load)
     # Process-wide settings of JAX would reach the tests that come after.
     for place in ("runtime", "cli.evaluate", "cli.audit"):
-        monkeypatch.setattr(f"streamrnn.{place}.configure", lambda: None)
+        monkeypatch.setattr(f"streamrnn.{place}.configure", lambda **_settings: None)
     for place in ("runtime", "cli.train"):
         monkeypatch.setattr(f"streamrnn.{place}.keep_memory", lambda: None)
     return lambda *args: main([str(arg) for arg in args])

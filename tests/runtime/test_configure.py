@@ -74,7 +74,8 @@ for folder in ("", "/dev/null", "/proc/none"):
     assert reports(code, JAX_COMPILATION_CACHE_DIR="") == 3 * [[False, None, 0]]
 
 
-def test_a_step_is_shared_by_as_many_threads_as_were_asked_for_unless_the_environment_says_another_number():
+def test_a_step_is_shared_by_as_many_threads_as_were_asked_for_unless_the_environment_says_another_number(monkeypatch):
+    monkeypatch.delenv("PJRT_NPROC", raising=False)
     code = """
 import pathlib, streamrnn
 streamrnn.configure(threads={threads})
