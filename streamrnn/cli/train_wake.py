@@ -63,7 +63,8 @@ class TrainWake:
     near: int = 300
     """Times that they say something that sounds like it."""
     exclude: tuple[str, ...] = ()
-    """Names of recordings in --data to leave out, such as those in which somebody says the phrase."""
+    """Names of recordings in --data to leave out, such as those in which somebody says the phrase; NAME@12.5 is the
+    clip at second 12.5 of a recording that holds many."""
     encoder: str = "phonemes-en"
     """The model of phonemes through whose encoder it listens: a shipped one's name or a path."""
     out: Path = Path("runs", "wake")
@@ -195,7 +196,10 @@ def _told_of_closest(phrase: str, closest: dict[str, list[dict[str, Any]]]) -> s
     ]
     if not lines:
         return ""
-    told = f"These come closest to {phrase!r}. Listen to them; where it is said, train again with --exclude NAME:"
+    told = (
+        f"These come closest to {phrase!r}. Listen to them; where it is said, train again with --exclude NAME, or "
+        "NAME@SECONDS for one clip of many:"
+    )
     return "\n".join([told, *lines[:CLOSEST]]) + "\n"
 
 

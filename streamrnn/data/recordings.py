@@ -1,5 +1,6 @@
 """The recordings in a recipe's folders: speech, noise, music and rooms."""
 
+import re
 import warnings
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -11,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from streamrnn.audio import AudioWarning
+from streamrnn.audio import AudioFile, AudioWarning
 from streamrnn.data.clips import Clip, named
 from streamrnn.data.contents import file_sums, warn_of_twins
 from streamrnn.data.layouts import KINDS, find_folders, read_folder
@@ -129,18 +130,39 @@ def _there(clips: Sequence[Clip], missing: Sequence[Clip]) -> list[Clip]:
 
 
 def without(clips: Sequence[Clip], exclude: Sequence[str]) -> list[Clip]:
-    """The clips except those with these names: the last parts of their paths, with or without the ending.
+    """The clips except those with these names: the last parts of their paths, with or without the ending. NAME@12.5 is
+    the clip of that recording in which its second 12.5 lies, where a recording holds many.
 
     Raises:
         ValueError: no clip has one of the names, or all clips have.
+        AudioError: a recording that is named with a place cannot be read.
     """
-    if missing := set(exclude) - {name for clip in clips for name in (clip.path.name, clip.path.stem)}:
-        example = f" Pass file names, such as {clips[0].path.name}." if clips else ""
-        raise ValueError(f"exclude names {', '.join(sorted(missing))}, but there is no such recording.{example}")
-    kept = [clip for clip in clips if clip.path.name not in exclude and clip.path.stem not in exclude]
+    by_name: dict[str, list[Clip]] = defaultdict(list)
+    for clip in clips:
+        for name in {clip.path.name, clip.path.stem}:
+            by_name[name].append(clip)
+    left_out: set[Clip] = set()
+    for asked in exclude:
+        found = by_name.get(asked) or _at_place(by_name, asked)
+        if not found:
+            example = f" Pass file names, such as {clips[0].path.name}." if clips else ""
+            raise ValueError(f"exclude names {asked}, but there is no such recording.{example}")
+        left_out.update(found)
+    kept = [clip for clip in clips if clip not in left_out]
     if not kept:
         raise ValueError(f"exclude leaves none of {len(clips)} recordings. Leave some in.")
     return kept
+
+
+def _at_place(by_name: Mapping[str, list[Clip]], asked: str) -> list[Clip]:
+    """The clips of NAME@SECONDS in which that second lies."""
+    name, _, place = asked.rpartition("@")
+    clips = by_name.get(name, [])
+    if not clips or not re.fullmatch(r"\d+(\.\d*)?", place):
+        return []
+    with AudioFile(clips[0].path) as file:
+        at = float(place) * file.sample_rate
+    return [clip for clip in clips if clip.start <= at and (clip.end is None or at < clip.end)]
 
 
 def _of_these(found: Recordings, clips: set[Clip]) -> Recordings:

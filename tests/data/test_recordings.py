@@ -8,12 +8,14 @@ import pytest
 
 from streamrnn.audio import AudioWarning, write_audio
 from streamrnn.data import Clip
+from streamrnn.data.layouts import read_folder
 from streamrnn.data.recordings import (
     balanced_sounds_of,
     find_recordings,
     held_out,
     recordings_to_train_on,
     sounds_of,
+    without,
 )
 
 
@@ -74,6 +76,18 @@ def test_recordings_to_leave_out_are_named_with_or_without_their_ending(tmp_path
         recordings_to_train_on([tmp_path], ["a", "d.wav"])
     with pytest.raises(ValueError, match="exclude leaves none of 6 recordings"):
         recordings_to_train_on([tmp_path], ["a", "b", "c"])
+
+
+def test_a_clip_of_a_recording_that_holds_many_is_left_out_by_its_place(tmp_path):
+    write_audio(tmp_path / "a@b.wav", np.zeros(16_000, np.float32), 8000)
+    (tmp_path / "manifest.csv").write_text("path,start,end\na@b.wav,0,6000\na@b.wav,6000,12000\na@b.wav,12000,\n")
+    for names, kept in ((["a@b@1.6"], [0, 6000]), (["a@b.wav@0", "a@b@1.9"], [6000]), (["a@b@0.75"], [0, 12_000])):
+        assert [clip.start for clip in without(read_folder(tmp_path), names)] == kept
+    for name in ("a@b@x", "a@b@", "b@1"):
+        with pytest.raises(ValueError, match=f"exclude names {name}, but there is no such recording"):
+            without(read_folder(tmp_path), [name])
+    with pytest.raises(ValueError, match="exclude leaves none of 3"):
+        without(read_folder(tmp_path), ["a@b"])
 
 
 def test_recordings_that_are_not_there_are_left_out_at_once_and_named_with_their_lines(tmp_path):
