@@ -163,7 +163,8 @@ def _said(
         for clip, samples in read_clips(read_folder(flags.recordings), rate):
             read.setdefault(("said", "valid" if clip.split == "valid" else "train"), []).append(samples)
     return Said(
-        *(read.get(key, []) for key in (("said", "train"), ("near", "train"), ("said", "valid"), ("near", "valid")))
+        ways_of(words_of(phrase)),
+        *(read.get(key, []) for key in (("said", "train"), ("near", "train"), ("said", "valid"), ("near", "valid"))),
     )
 
 

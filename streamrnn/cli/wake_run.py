@@ -63,7 +63,8 @@ def plan_of_wake(
     return (
         f"{table_of(groups)}\nOf {' and '.join(map(repr, models))} each: {flags.clips:,} times said by {speak}, "
         f"{flags.near:,} times what sounds like it; at most {training.hours:g} h of other sound per split, "
-        f"{training.rows:,} rows of {training.row_s:g} s with the phrase, {training.steps:,} updates.\n"
+        f"{training.rows:,} rows of {training.row_s:g} s with the phrase; {training.heads} heads, "
+        f"{training.steps:,} updates each.\n"
         f"Written at the end: {', '.join(map(str, models.values()))}"
     )
 
@@ -93,7 +94,7 @@ def minutes_of_wake(
     hearing = (2 * training.hours * 3600 / training.row_s + len(models) * training.rows * 1.4) * row_s / 60
     return (
         f"time, at most: about {_minutes(speaking)} for voices to speak, {_minutes(hearing)} to hear rows, which are "
-        "read and varied besides; then the updates of a small head, some seconds per hundred"
+        "read and varied besides; then the updates of small heads, some seconds per hundred"
     )
 
 

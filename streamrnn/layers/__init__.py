@@ -9,10 +9,11 @@ from streamrnn.layers.each import PerFeature
 from streamrnn.layers.embedding import Embedding, EmbeddingBag
 from streamrnn.layers.made import MADE
 from streamrnn.layers.masking import SpecAugment
+from streamrnn.layers.phrase_scores import PhraseScores
 from streamrnn.layers.pointwise import Apply, Dense, Dropout, LayerNorm, RMSNorm
 from streamrnn.layers.pytorch import from_torch, to_torch
 from streamrnn.layers.recurrent import Recurrent, run_recurrences
-from streamrnn.layers.running import RunningMax, RunningMean, Window
+from streamrnn.layers.running import RecentMax, RunningMax, RunningMean, Window
 from streamrnn.layers.subsample import StackFrames
 
 __all__ = [
@@ -30,7 +31,9 @@ __all__ = [
     "LayerNorm",
     "Lookahead",
     "PerFeature",
+    "PhraseScores",
     "RMSNorm",
+    "RecentMax",
     "Recomputed",
     "Recurrent",
     "Residual",

@@ -1,5 +1,7 @@
 """Statistics of all frames so far: for answers about a whole stream that improve with every frame."""
 
+from functools import reduce
+
 import jax
 import jax.numpy as jnp
 
@@ -95,4 +97,35 @@ class Window(Layer):
         return remembered(state, x), jnp.concatenate(shifted, axis=-1).astype(x.dtype)
 
 
-__all__ = ["RunningMax", "RunningMean", "Window"]
+class RecentMax(Layer):
+    """The maximum of the last `frames` frames, of each feature. The state are the frames before, [batch, frames - 1,
+    features].
+
+    Args:
+        frames: how many, 1 or more.
+        features: width of a frame.
+
+    Raises:
+        ValueError: frames is below 1.
+    """
+
+    def __init__(self, frames: int, features: int):
+        if frames < 1:
+            raise ValueError(f"RecentMax got frames={frames}; it needs 1 or more.")
+        self.frames, self.features = frames, features
+
+    def init_state(self, batch_size: int) -> State:
+        # See RunningMax.
+        return jnp.full((batch_size, self.frames - 1, self.features), jnp.finfo(jnp.float32).min, jnp.float32)
+
+    def step(self, state: State, x: Block) -> tuple[State, OutputFrame]:
+        return self.scan(state, x)
+
+    def scan(self, state: State, x: Frames) -> tuple[State, Frames]:
+        line, time = jnp.concatenate([state, x.astype(jnp.float32)], axis=1), x.shape[1]
+        # Of two at a time: see PhraseScores.
+        highest = reduce(jnp.maximum, [line[:, start : start + time] for start in range(self.frames)])
+        return remembered(state, x), highest.astype(x.dtype)
+
+
+__all__ = ["RecentMax", "RunningMax", "RunningMean", "Window"]

@@ -1,11 +1,10 @@
-"""Training of wake words: a head on the frozen encoder of a model of phonemes, against hours of other sound."""
+"""Training of wake words: a head beside a search, on the frozen model of phonemes, against hours of other sound."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
@@ -20,8 +19,8 @@ from streamrnn.learning import TrainingSettings
 from streamrnn.learning.learner import Learner
 from streamrnn.losses.wake import wake_loss
 from streamrnn.models import Phonemes, Wake, WakeSettings
-from streamrnn.models.wake import wake_head
-from streamrnn.recipes.wake_encoder import Encoder, Heard, closest, scores
+from streamrnn.models.wake import Together, joined, sounds_of_ways, wake_head
+from streamrnn.recipes.wake_encoder import Encoder, Heard, closest, decided, scores
 
 # Of the rows without the word, those that come closest to it are drawn as often as all others together.
 HARD_SHARE, FEWEST_HARD = 1 / 12, 100
@@ -47,17 +46,19 @@ class WakeTraining:
     rows: int = 600
     """Rows of 8 s with the phrase in them, among talk and noise."""
     steps: int = 600
-    """Updates of the head."""
+    """Updates of each head."""
     rounds: int = 3
     """Parts of the training; after each, the sound that comes closest to a false alarm is sought."""
     batch_size: int = 24
     """Rows per update, half of them with the phrase."""
     learning_rate: float = 3e-3
     """Peak learning rate."""
+    heads: int = 3
+    """Heads that learn apart, from other random numbers, and decide by their mean."""
     head: int = 48
-    """State of the head."""
+    """State of each."""
     head_dropout: float = 0.4
-    """Dropout of the head's inputs."""
+    """Dropout of the heads' inputs."""
     row_s: float = 8.0
     """Length of rows."""
     augment: AugmentSettings = field(
@@ -77,7 +78,7 @@ class WakeTraining:
         for name in ("max_alarms_per_hour", "hours", "learning_rate", "row_s"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be above 0.")
-        for name in ("rows", "steps", "rounds", "head"):
+        for name in ("rows", "steps", "rounds", "heads", "head"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1.")
         if self.batch_size < 2 or self.steps < self.rounds:
@@ -86,8 +87,11 @@ class WakeTraining:
 
 @dataclass(frozen=True)
 class Said:
-    """Recordings of a phrase alone and of phrases that sound alike, to train and to validate with."""
+    """Recordings of a phrase alone and of phrases that sound alike, to train and to validate with; and the sounds of
+    the ways to say it, which the search looks for.
+    """
 
+    ways: Sequence[Sequence[str]]
     words: Sequence[np.ndarray]
     near: Sequence[np.ndarray]
     valid_words: Sequence[np.ndarray]
@@ -166,6 +170,7 @@ def train_wake(
                 f"there are {len(said.words)} recordings of {phrase!r} to train with and {len(said.valid_words)} to "
                 "validate with; both are needed. Raise --clips, or add recordings."
             )
+    built = {phrase: _settings_of(phrase, said, listener, settings) for phrase, said in phrases.items()}
     encoder, rate = Encoder(listener), listener.settings.sample_rate
     length = round(settings.row_s * rate / encoder.block_samples) * encoder.block_samples
     others, heard = {}, {}
@@ -185,19 +190,22 @@ def train_wake(
             with_word = encoder.hear((rows.with_word(rng, number) for number in range(count)), told)
             alike = [rows.near_word(rng, number) for number in range(min(len(near), count // 4))]
             without = heard[split] if not alike else heard[split].and_those(encoder.hear(alike))
-            parts[split] = with_word, without
-        head = fit_head(encoder, *parts["train"], settings, partial(progress, f"training for {phrase!r}"))
-        scored = {split: scores(head, without.frames) for split, (_, without) in parts.items()}
-        figures = _judged(encoder, head, parts["valid"][0], scored["valid"], settings)
+            parts[split] = encoder.search(with_word, built[phrase]), encoder.search(without, built[phrase])
+        head = fit_heads(built[phrase], *parts["train"], settings, partial(progress, f"training for {phrase!r}"))
+        scored = {split: scores(head, built[phrase], without) for split, (_, without) in parts.items()}
+        figures = _judged(
+            listener.frame_s,
+            scores(head, built[phrase], parts["valid"][0]),
+            parts["valid"][0].words,
+            scored["valid"],
+            settings,
+        )
         figures["closest"] = {
             split: closest(of_split, parts[split][1], others[split].all.clips, rate, listener.frame_s, LEAST_TOLD)
             for split, of_split in scored.items()
         }
-        built = WakeSettings(
-            words=(phrase,), head=settings.head, head_dropout=settings.head_dropout, **vars(listener.settings)
-        )
         decision = KeywordSettings(threshold=figures["threshold"], smoothing_ms=0.0)
-        model = Wake(built, decision, rngs=nnx.Rngs(0))
+        model = Wake(built[phrase], decision, rngs=nnx.Rngs(0))
         model.assemble(listener, head)
         model.eval()
         yield phrase, model, figures
@@ -225,19 +233,44 @@ def _without(
             break
 
 
-def fit_head(
-    encoder: Encoder,
+def _settings_of(phrase: str, said: Said, listener: Phonemes, settings: WakeTraining) -> WakeSettings:
+    return WakeSettings(
+        words=(phrase,),
+        sounds=(sounds_of_ways(said.ways),),
+        head=settings.heads * settings.head,
+        head_dropout=settings.head_dropout,
+        **vars(listener.settings),
+    )
+
+
+def fit_heads(
+    built: WakeSettings,
     with_word: Heard,
     without: Heard,
     settings: WakeTraining,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Chain:
-    """A head that tells rows with the word from rows without; in eval mode."""
-    s = WakeSettings(head=settings.head, head_dropout=settings.head_dropout, **vars(encoder.listener.settings))
-    head, rng = wake_head(s, nnx.Rngs(settings.seed)), np.random.default_rng([settings.seed, 2])
+    """Heads that, with the search, tell rows with the word from rows without; as one that is their mean."""
+    steps, heads = settings.steps, []
+    for number in range(settings.heads):
+        told = partial(lambda before, done, total: progress(before + done, settings.heads * total), number * steps)
+        one = replace(built, head=settings.head)
+        heads.append(_fit_head(one, with_word, without, replace(settings, seed=settings.seed + number), told))
+    return joined(heads, built, nnx.Rngs(0))
+
+
+def _fit_head(
+    built: WakeSettings,
+    with_word: Heard,
+    without: Heard,
+    settings: WakeTraining,
+    progress: Callable[[int, int], None],
+) -> Chain:
+    """One head, in eval mode."""
+    head, rng = wake_head(built, nnx.Rngs(settings.seed)), np.random.default_rng([settings.seed, 2])
     learner = Learner(
         head,
-        _loss,
+        partial(_loss, Together(built)),
         TrainingSettings(
             steps=settings.steps,
             learning_rate=settings.learning_rate,
@@ -250,14 +283,14 @@ def fit_head(
     for step in range(settings.steps):
         if step and step % (settings.steps // settings.rounds) == 0:
             nnx.update(head, learner.devices.copy_here(learned.shipped))  # pyright: ignore[reportOptionalMemberAccess]
-            closest = scores(head, without.frames).max(axis=1)
+            closest = scores(head, built, without).max(axis=1)
             hard = np.argsort(-closest)[: max(FEWEST_HARD, round(HARD_SHARE * len(without)))]
         chosen = rng.integers(len(with_word), size=settings.batch_size - half)
         is_hard, anywhere = rng.random(half) < 0.5, rng.integers(len(without), size=half)
         others = np.where(is_hard, hard[rng.integers(len(hard), size=half)], anywhere)
         batch = {
             name: np.concatenate([getattr(with_word, name)[chosen], getattr(without, name)[others]])
-            for name in ("frames", "words", "elsewhere")
+            for name in ("frames", "found", "words", "elsewhere")
         }
         # False alarms count more and more, when the word is known.
         batch["hardness"] = np.full(settings.batch_size, 2 * min(1, 0.2 + step / settings.steps), np.float32)
@@ -270,25 +303,19 @@ def fit_head(
     return head
 
 
-def _loss(head: Chain, batch: dict[str, Any]) -> Any:
-    frames = batch["frames"].astype(jnp.float32)
-    _, logits = head.scan(head.init_state(frames.shape[0]), frames)
+def _loss(together: Together, head: Chain, batch: dict[str, Any]) -> Any:
+    logits = decided(head, together, batch["frames"], batch["found"])
     return wake_loss(logits, batch["words"], batch["elsewhere"], batch["hardness"])
 
 
 def _judged(
-    encoder: Encoder, head: Chain, with_word: Heard, without: np.ndarray, settings: WakeTraining
+    frame_s: float, heard: np.ndarray, places: np.ndarray, without: np.ndarray, settings: WakeTraining
 ) -> dict[str, Any]:
-    """Figures of rows with the word, and of the scores of rows without it, float32[rows, frames]."""
-    frame_s = encoder.listener.frame_s
+    """Figures of the scores of rows with the word, float32[rows, frames], of its places in them, as in Heard, and of
+    the scores of rows without it.
+    """
     refractory = KeywordSettings().refractory_frames(frame_s)
-    heard = scores(head, with_word.frames)
-    said = [
-        float(row[word].max())
-        for row, words in zip(heard, with_word.words, strict=True)
-        for word in words
-        if word.any()
-    ]
+    said = [float(row[word].max()) for row, words in zip(heard, places, strict=True) for word in words if word.any()]
     alarms = sorted((peak for row in without for peak in peak_scores(row, refractory)), reverse=True)
     hours = without.size * frame_s / 3600
     threshold = threshold_for(alarms, hours, settings.max_alarms_per_hour)
@@ -318,7 +345,7 @@ __all__ = [
     "OtherSound",
     "Said",
     "WakeTraining",
-    "fit_head",
+    "fit_heads",
     "threshold_for",
     "train_wake",
 ]

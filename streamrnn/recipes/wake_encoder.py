@@ -1,7 +1,8 @@
 """What the frozen encoder of a model of phonemes makes of rows of sound, and what a head of a wake word says of it."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import jax
@@ -13,8 +14,9 @@ from streamrnn.audio import AudioFile
 from streamrnn.contract import aligned
 from streamrnn.data.clips import Clip
 from streamrnn.data.wake_rows import MOST_SAID, Row
-from streamrnn.layers import Chain
+from streamrnn.layers import Chain, Dense, PhraseScores
 from streamrnn.models import Phonemes
+from streamrnn.models.wake import Together, WakeSettings, side_by_side
 
 # A word may be detected from a little before its end to half a second after it.
 BEFORE_END_S, AFTER_END_S = 0.12, 0.48
@@ -27,14 +29,15 @@ CLOSEST = 10
 
 @dataclass(frozen=True)
 class Heard:
-    """Rows as the encoder hears them, float16[rows, frames, hidden], the words' places in them, as in wake_loss, and
-    what was recorded where in them, as in Row.
+    """Rows as the encoder hears them, float16[rows, frames, hidden], the words' places in them, as in wake_loss, what
+    was recorded where in them, as in Row, and what the search for a word gives, float16[rows, frames, 1].
     """
 
     frames: np.ndarray
     words: np.ndarray
     elsewhere: np.ndarray
     recorded: tuple[tuple[tuple[int, int], ...], ...]
+    found: np.ndarray
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -47,6 +50,7 @@ class Heard:
             np.concatenate([self.elsewhere, others.elsewhere]),
             # What was composed for one phrase is of no recording.
             self.recorded + ((),) * len(others),
+            np.concatenate([self.found, others.found]),
         )
 
 
@@ -73,7 +77,14 @@ class Encoder:
                 elsewhere.append(places[1])
                 recorded.append(row.recorded)
             told(len(words))
-        return Heard(np.concatenate(frames), np.stack(words), np.stack(elsewhere), tuple(recorded))
+        heard = np.concatenate(frames)
+        nothing = np.zeros((*heard.shape[:2], 0), np.float16)
+        return Heard(heard, np.stack(words), np.stack(elsewhere), tuple(recorded), nothing)
+
+    def search(self, heard: Heard, settings: WakeSettings) -> Heard:
+        """The same rows with what the search for the settings' word gives in them."""
+        layer, phonemes = PhraseScores(settings.ways(), self.listener.out_features), self.listener.network.layers[1]  # pyright: ignore[reportAttributeAccessIssue]
+        return replace(heard, found=_in_parts(partial(_searched, layer, phonemes), heard.frames))
 
     def _places(self, row: Row, frames: int) -> tuple[np.ndarray, np.ndarray]:
         frame_s, rate = self.listener.frame_s, self.listener.settings.sample_rate
@@ -86,19 +97,40 @@ class Encoder:
         return words, elsewhere
 
 
-def scores(head: Chain, frames: np.ndarray) -> np.ndarray:
-    """The probability of the word in each frame of rows[rows, frames, hidden], float32[rows, frames]."""
+def scores(head: Chain, settings: WakeSettings, heard: Heard) -> np.ndarray:
+    """The probability of the word in each frame of some rows, float32[rows, frames]."""
     head.eval()
+    return _in_parts(partial(_probabilities, head, Together(settings)), heard.frames, heard.found)
+
+
+def decided(head: Chain, together: Together, frames: jax.Array, found: jax.Array) -> jax.Array:
+    """Logits of silence and the word, of rows from their beginning, [rows, frames, 2]."""
+    _, logits = head.scan(head.init_state(frames.shape[0]), frames.astype(jnp.float32))
+    both = side_by_side(logits, found.astype(jnp.float32))
+    return together.scan(together.init_state(frames.shape[0]), both)[1]
+
+
+def _in_parts(run: Callable[..., jax.Array], *rows: np.ndarray) -> np.ndarray:
+    """What `run` gives for arrays of rows, in batches of one size."""
     together = 4 * ENCODED_TOGETHER
-    parts = (frames[start : start + together] for start in range(0, len(frames), together))
-    padded = ((len(part), np.pad(part, ((0, together - len(part)), (0, 0), (0, 0)))) for part in parts)
-    return np.concatenate([np.asarray(_probabilities(head, jnp.asarray(part)))[:count] for count, part in padded])
+    done = []
+    for start in range(0, len(rows[0]), together):
+        parts = [each[start : start + together] for each in rows]
+        missing = together - len(parts[0])
+        padded = [jnp.asarray(np.pad(part, ((0, missing), *[(0, 0)] * (part.ndim - 1)))) for part in parts]
+        done.append(np.asarray(run(*padded))[: len(parts[0])])
+    return np.concatenate(done)
 
 
 @nnx.jit
-def _probabilities(head: Chain, frames: jax.Array) -> jax.Array:
-    _, logits = head.scan(head.init_state(frames.shape[0]), frames.astype(jnp.float32))
-    return jax.nn.softmax(logits)[..., 1]
+def _probabilities(head: Chain, together: Together, frames: jax.Array, found: jax.Array) -> jax.Array:
+    return jax.nn.softmax(decided(head, together, frames, found))[..., 1]
+
+
+@nnx.jit
+def _searched(search: PhraseScores, phonemes: Dense, frames: jax.Array) -> jax.Array:
+    log_p = jax.nn.log_softmax(phonemes(frames.astype(jnp.float32)))
+    return search.scan(search.init_state(frames.shape[0]), log_p)[1].astype(jnp.float16)
 
 
 def closest(
@@ -152,4 +184,4 @@ def _in_batches(rows: Iterable[Row], size: int) -> Iterator[list[Row]]:
         yield batch
 
 
-__all__ = ["CLOSEST", "ENCODED_TOGETHER", "Encoder", "Heard", "closest", "scores"]
+__all__ = ["CLOSEST", "ENCODED_TOGETHER", "Encoder", "Heard", "closest", "decided", "scores"]

@@ -9,10 +9,12 @@ import pytest
 from flax import nnx
 
 from streamrnn.audio import write_audio
+from streamrnn.contract import aligned
 from streamrnn.data import AugmentSettings
 from streamrnn.data.recordings import find_recordings
 from streamrnn.evaluation.evaluate import evaluate
-from streamrnn.models import Phonemes, PhonemesSettings, Wake
+from streamrnn.models import Phonemes, PhonemesSettings, Wake, WakeSettings
+from streamrnn.models.wake import joined, wake_head
 from streamrnn.pretrained import load, save
 from streamrnn.recipes.wake import Said, WakeTraining, threshold_for, train_wake
 from streamrnn.runtime import run_file_events
@@ -24,6 +26,7 @@ LISTENER = PhonemesSettings(
 TRAINING = WakeTraining(
     rows=16,
     steps=40,
+    heads=2,
     batch_size=8,
     head=8,
     head_dropout=0.0,
@@ -32,6 +35,8 @@ TRAINING = WakeTraining(
     learning_rate=0.02,
     augment=AugmentSettings(speed=(0.98, 1.02), room_share=0, noise_share=0.2, music_share=0, babble_share=0),
 )
+# Of a model of phonemes that never learned them, so that they say nothing.
+WAYS = [("OW", "Y", "EH", "Z"), ("OW", "Y", "EY")]
 
 
 def tone(hz: float, seconds: float = 0.5) -> np.ndarray:
@@ -62,7 +67,7 @@ def other(tmp_path_factory) -> Path:
 def test_a_head_learns_a_word_on_a_frozen_encoder_and_is_judged(other, tmp_path):
     listener = Phonemes(LISTENER, rngs=nnx.Rngs(0))
     listener.eval()
-    said = Said([tone(hz) for hz in (780, 800, 820)], [tone(500)], [tone(810)])
+    said = Said(WAYS, [tone(hz) for hz in (780, 800, 820)], [tone(500)], [tone(810)])
     told = set()
     [(phrase, model, figures)] = train_wake(
         listener, {"oyez": said}, find_recordings([other / "talk"]), TRAINING, lambda what, done, total: told.add(what)
@@ -88,6 +93,22 @@ def test_a_head_learns_a_word_on_a_frozen_encoder_and_is_judged(other, tmp_path)
     assert set(live["by_source"]) == {"talk"}
 
 
+def test_joined_heads_are_their_mean():
+    sizes, rngs = (3, 5), nnx.Rngs(7)
+    apart = [wake_head(WakeSettings(head=size, hidden=6), rngs) for size in sizes]
+    for head in apart:
+        for leaf in jax.tree.leaves(nnx.state(head, nnx.Param), is_leaf=lambda each: isinstance(each, nnx.Variable)):
+            leaf[...] = leaf[...] + 0.1 * jax.random.normal(rngs.params(), leaf.shape)
+        head.eval()
+    whole = joined(apart, WakeSettings(head=8, hidden=6), nnx.Rngs(0))
+    whole.eval()
+    x = jax.random.normal(jax.random.key(1), (2, 9, 6))
+    each = [np.asarray(aligned(head, x)) for head in apart]
+    np.testing.assert_allclose(aligned(whole, x), np.mean(each, axis=0), atol=1e-5)
+    with pytest.raises(ValueError, match=r"heads of \[3, 5\] units; the settings' head has 9"):
+        joined(apart, WakeSettings(head=9, hidden=6), nnx.Rngs(0))
+
+
 def test_it_names_the_recordings_that_come_closest_to_a_phrase(other, tmp_path):
     """Here one in which it is said, of which no transcript tells."""
     folder = tmp_path / "talk"
@@ -97,7 +118,7 @@ def test_it_names_the_recordings_that_come_closest_to_a_phrase(other, tmp_path):
         file.write("secret.wav,talk,valid\n")
     listener = Phonemes(LISTENER, rngs=nnx.Rngs(0))
     listener.eval()
-    said = Said([tone(hz) for hz in (780, 800, 820)], [tone(500)], [tone(810)])
+    said = Said(WAYS, [tone(hz) for hz in (780, 800, 820)], [tone(500)], [tone(810)])
     [(_, _, figures)] = train_wake(listener, {"oyez": said}, find_recordings([folder]), TRAINING)
     first = figures["closest"]["valid"][0]
     assert Path(first["recording"]).name == "secret.wav" and 0.4 < first["at_s"] < 1.8
@@ -106,9 +127,9 @@ def test_it_names_the_recordings_that_come_closest_to_a_phrase(other, tmp_path):
 def test_without_other_sound_or_recordings_of_the_phrase_nothing_is_trained(other):
     listener, found = Phonemes(LISTENER, rngs=nnx.Rngs(0)), find_recordings([other / "word"])
     with pytest.raises(ValueError, match=r"0 recordings of 'oyez' to train with and 1 to validate with"):
-        next(train_wake(listener, {"oyez": Said([], [], [tone(800)])}, found, TRAINING))
+        next(train_wake(listener, {"oyez": Said(WAYS, [], [], [tone(800)])}, found, TRAINING))
     with pytest.raises(ValueError, match=r"no sound of split train without oyez.*the more different the better"):
-        next(train_wake(listener, {"oyez": Said([tone(800)], [], [tone(800)])}, found, TRAINING))
+        next(train_wake(listener, {"oyez": Said(WAYS, [tone(800)], [], [tone(800)])}, found, TRAINING))
 
 
 def test_the_threshold_lets_through_what_is_accepted():
