@@ -89,7 +89,7 @@ class Enhancement:
 def check_plot(path: Path) -> None:
     """Raises ImportError without matplotlib, and ValueError for a suffix that names no picture."""
     if find_spec("matplotlib") is None:
-        raise ImportError('--plot needs the package matplotlib: pip install "streamrnn[plot]"')
+        raise ImportError('drawing a picture needs the package matplotlib: pip install "streamrnn[plot]"')
     if path.suffix.lower() not in SUFFIXES:
         raise ValueError(f"--plot got {path}; its suffix names the format. End it in {', '.join(SUFFIXES)}.")
 

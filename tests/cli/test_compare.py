@@ -90,5 +90,6 @@ def test_without_matplotlib_the_table_is_printed_and_a_plot_names_the_extra(
     assert streamrnn("compare") == 0
     assert "transformer" in capsys.readouterr().out
     assert streamrnn("compare", "--plot", tmp_path / "figures") == 2
-    assert capsys.readouterr().err == 'streamrnn: --plot needs the package matplotlib: pip install "streamrnn[plot]"\n'
+    told = 'drawing a picture needs the package matplotlib: pip install "streamrnn[plot]"'
+    assert capsys.readouterr().err == f"streamrnn: {told}\n"
     assert len(asked) == 1 and not (tmp_path / "figures").exists()

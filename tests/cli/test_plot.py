@@ -39,7 +39,7 @@ def test_without_matplotlib_the_extra_is_named_and_nothing_is_heard(
     assert streamrnn("run", model_path, sound_path, "--plot", tmp_path / "a.png") == 2
     printed = capsys.readouterr()
     assert printed.out == ""
-    assert printed.err == 'streamrnn: --plot needs the package matplotlib: pip install "streamrnn[plot]"\n'
+    assert printed.err == 'streamrnn: drawing a picture needs the package matplotlib: pip install "streamrnn[plot]"\n'
 
 
 def test_the_envelope_keeps_the_extremes_in_their_places():
