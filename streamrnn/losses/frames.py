@@ -57,4 +57,14 @@ def weighted_mean(
     return jnp.sum(weighted, axis) / jnp.where(total > 0, total, 1.0)
 
 
-__all__ = ["cross_entropy", "frame_binary_cross_entropy", "frame_cross_entropy", "weighted_mean"]
+def highest(x: Float[jax.Array, "..."], axis: int) -> Float[jax.Array, "..."]:
+    """The highest number along an axis, whose gradient goes to the first such number.
+
+    That of jnp.max looks for the numbers that equal the highest one and divides by their count. A compiler may compute
+    them anew and round in another way; then there are none, and the gradient is NaN.
+    """
+    where = jnp.expand_dims(jnp.argmax(x, axis=axis), axis)
+    return jnp.squeeze(jnp.take_along_axis(x, where, axis=axis), axis)
+
+
+__all__ = ["cross_entropy", "frame_binary_cross_entropy", "frame_cross_entropy", "highest", "weighted_mean"]

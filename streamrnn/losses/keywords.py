@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Bool, Float, Int
 
-from streamrnn.losses.frames import cross_entropy, weighted_mean
+from streamrnn.losses.frames import cross_entropy, highest, weighted_mean
 from streamrnn.losses.mean import Mean
 
 # Finite, unlike -inf, so that the difference of two is not NaN.
@@ -118,7 +118,7 @@ def _log_pooled_in(
     """log s[c] in each place, without the constant log(smoothing_frames)."""
     smoothed, peak = _smoothed(log_p, smoothing_frames)
     smoothed = jnp.log(jnp.maximum(smoothed, jnp.finfo(smoothed.dtype).tiny)) + peak
-    best = jnp.max(jnp.where(places[..., None], smoothed[:, None], LOG_ZERO), axis=2)
+    best = highest(jnp.where(places[..., None], smoothed[:, None], LOG_ZERO), axis=2)
     return jnp.where(jnp.any(places, axis=-1)[..., None], best, 0.0)
 
 
@@ -136,7 +136,7 @@ def _log_pooled(
 ) -> Float[jax.Array, "batch classes"]:
     """log s[c], without the constant log(smoothing_frames)."""
     smoothed, peak = _smoothed(log_p, smoothing_frames)
-    best = jnp.max(jnp.where(weighted[..., None], smoothed, 0), axis=1)
+    best = highest(jnp.where(weighted[..., None], smoothed, 0), axis=1)
     return peak[:, 0] + jnp.log(jnp.maximum(best, jnp.finfo(best.dtype).tiny))
 
 

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Bool, Float
 
+from streamrnn.losses.frames import highest
 from streamrnn.losses.mean import Mean
 
 # Of each row, the frames that come closest to a false alarm.
@@ -34,7 +35,7 @@ def wake_loss(
     """
     z = logits[..., 1] - logits[..., 0]
     there = jnp.any(words, axis=-1)
-    best = jnp.max(jnp.where(words, z[:, None], -jnp.inf), axis=-1)
+    best = highest(jnp.where(words, z[:, None], -jnp.inf), axis=-1)
     said = jnp.where(there, jax.nn.softplus(-jnp.where(there, best, 0.0)), 0.0)
     alarm = jnp.where(elsewhere, jax.nn.softplus(z), 0.0)
     everywhere = jnp.sum(alarm, axis=-1) / jnp.maximum(jnp.sum(elsewhere, axis=-1), 1)

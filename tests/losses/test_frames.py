@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from streamrnn.losses import frame_binary_cross_entropy, frame_cross_entropy
+from streamrnn.losses.frames import highest
 
 binary_and_gradient = jax.jit(jax.value_and_grad(lambda *frames: frame_binary_cross_entropy(*frames).value))
 categorical_and_gradient = jax.jit(jax.value_and_grad(lambda *frames: frame_cross_entropy(*frames).value))
@@ -144,3 +145,10 @@ def test_bfloat16_logits_are_summed_in_float32(labelled_frames, frames):
     logits, targets, weights = frames
     rough = jnp.asarray(logits, jnp.bfloat16)
     assert binary(rough, targets, weights) == binary(np.asarray(rough, np.float32), targets, weights)
+
+
+def test_the_gradient_of_the_highest_number_goes_to_it():
+    x = jnp.array([[1.0, 3.0, 3.0], [-jnp.inf, -2.0, -5.0]])
+    for axis, expected in ((1, [[0, 1, 0], [0, 1, 0]]), (0, [[1, 1, 1], [0, 0, 0]])):
+        np.testing.assert_array_equal(highest(x, axis), x.max(axis=axis))
+        np.testing.assert_array_equal(jax.grad(lambda x, axis=axis: highest(x, axis).sum())(x), expected)
