@@ -66,7 +66,30 @@ class RunningMax(Layer):
         return y[:, -1], y.astype(x.dtype)
 
 
-class Window(Layer):
+class _LastFrames(Layer):
+    """What is made of the last frames. The state is the frames before, [batch, frames - 1, features]."""
+
+    # What stands for frames before the stream.
+    before: float
+
+    def __init__(self, frames: int, features: int):
+        if frames < 1:
+            raise ValueError(f"{type(self).__name__} got frames={frames}; it needs 1 or more.")
+        self.frames, self.features = frames, features
+
+    def init_state(self, batch_size: int) -> State:
+        return jnp.full((batch_size, self.frames - 1, self.features), self.before, jnp.float32)
+
+    def step(self, state: State, x: Block) -> tuple[State, OutputFrame]:
+        return self.scan(state, x)
+
+    def _last(self, state: State, x: Frames) -> list[jax.Array]:
+        """Of each frame the last ones, the oldest first: `frames` arrays [batch, time, features]."""
+        line, time = jnp.concatenate([state, x.astype(jnp.float32)], axis=1), x.shape[1]
+        return [line[:, start : start + time] for start in range(self.frames)]
+
+
+class Window(_LastFrames):
     """The last `frames` frames side by side, the oldest first: x[batch, time, n] -> [batch, time, frames n].
 
     Zeros stand for what was before the stream. The state is the frames before, [batch, frames - 1, features].
@@ -79,26 +102,14 @@ class Window(Layer):
         ValueError: frames is below 1.
     """
 
-    def __init__(self, frames: int, features: int):
-        if frames < 1:
-            raise ValueError(f"Window got frames={frames}; it needs 1 or more.")
-        self.frames, self.features = frames, features
-
-    def init_state(self, batch_size: int) -> State:
-        return jnp.zeros((batch_size, self.frames - 1, self.features), jnp.float32)
-
-    def step(self, state: State, x: Block) -> tuple[State, OutputFrame]:
-        return self.scan(state, x)
+    before = 0.0
 
     def scan(self, state: State, x: Frames) -> tuple[State, Frames]:
-        line = jnp.concatenate([state, x.astype(jnp.float32)], axis=1)
-        time = x.shape[1]
-        shifted = [line[:, start : start + time] for start in range(self.frames)]
-        return remembered(state, x), jnp.concatenate(shifted, axis=-1).astype(x.dtype)
+        return remembered(state, x), jnp.concatenate(self._last(state, x), axis=-1).astype(x.dtype)
 
 
-class RecentMax(Layer):
-    """The maximum of the last `frames` frames, of each feature. The state are the frames before, [batch, frames - 1,
+class RecentMax(_LastFrames):
+    """The maximum of the last `frames` frames, of each feature. The state is the frames before, [batch, frames - 1,
     features].
 
     Args:
@@ -109,23 +120,12 @@ class RecentMax(Layer):
         ValueError: frames is below 1.
     """
 
-    def __init__(self, frames: int, features: int):
-        if frames < 1:
-            raise ValueError(f"RecentMax got frames={frames}; it needs 1 or more.")
-        self.frames, self.features = frames, features
-
-    def init_state(self, batch_size: int) -> State:
-        # See RunningMax.
-        return jnp.full((batch_size, self.frames - 1, self.features), jnp.finfo(jnp.float32).min, jnp.float32)
-
-    def step(self, state: State, x: Block) -> tuple[State, OutputFrame]:
-        return self.scan(state, x)
+    # See RunningMax.
+    before = float(jnp.finfo(jnp.float32).min)
 
     def scan(self, state: State, x: Frames) -> tuple[State, Frames]:
-        line, time = jnp.concatenate([state, x.astype(jnp.float32)], axis=1), x.shape[1]
         # Of two at a time: see PhraseScores.
-        highest = reduce(jnp.maximum, [line[:, start : start + time] for start in range(self.frames)])
-        return remembered(state, x), highest.astype(x.dtype)
+        return remembered(state, x), reduce(jnp.maximum, self._last(state, x)).astype(x.dtype)
 
 
 __all__ = ["RecentMax", "RunningMax", "RunningMean", "Window"]

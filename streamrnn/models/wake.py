@@ -1,6 +1,6 @@
 """Wake words: a search for a word's sounds and a small recurrent head, which both have to hear it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -113,7 +113,7 @@ class Confirmed(Layer):
 
     def __init__(self, s: WakeSettings, rngs: nnx.Rngs):
         self.phonemes = Dense(s.hidden, len(s.symbols) + 1, dtype=jnp.float32, rngs=rngs)
-        self.search = PhraseScores(s.ways(), len(s.symbols) + 1)
+        self.search = word_search(s)
         self.head = wake_head(s, rngs)
         self.together = Together(s)
 
@@ -121,21 +121,19 @@ class Confirmed(Layer):
         return tuple(layer.init_state(batch_size) for layer in (self.search, self.head, self.together))
 
     def step(self, state: State, x: Block) -> tuple[State, OutputFrame]:
-        search, head, together = state
-        search, found = self.search.step(search, self._log_p(x))
-        head, logits = self.head.step(head, x)
-        together, y = self.together.step(together, side_by_side(logits, found))
-        return (search, head, together), y
+        return self._decide(self.search.step, self.head.step, self.together.step, state, x)
 
     def scan(self, state: State, x: Frames) -> tuple[State, Frames]:
-        search, head, together = state
-        search, found = self.search.scan(search, self._log_p(x))
-        head, logits = self.head.scan(head, x)
-        together, y = self.together.scan(together, side_by_side(logits, found))
-        return (search, head, together), y
+        return self._decide(self.search.scan, self.head.scan, self.together.scan, state, x)
 
-    def _log_p(self, x: Frames) -> Frames:
-        return jax.nn.log_softmax(self.phonemes(x))
+    def _decide(
+        self, search: Callable, head: Callable, together: Callable, state: State, x: Frames
+    ) -> tuple[State, Frames]:
+        of_search, of_head, of_both = state
+        of_search, found = search(of_search, jax.nn.log_softmax(self.phonemes(x)))
+        of_head, logits = head(of_head, x)
+        of_both, y = together(of_both, side_by_side(logits, found))
+        return (of_search, of_head, of_both), y
 
 
 class Together(Layer):
@@ -163,6 +161,11 @@ class Together(Layer):
 def side_by_side(logits: Frames, found: Frames) -> Frames:
     """The head's logits of silence and of the words, and the search's scores of the words, for `Together`."""
     return jnp.concatenate([logits[..., 1:] - logits[..., :1], found], axis=-1)
+
+
+def word_search(s: WakeSettings) -> PhraseScores:
+    """Log probabilities of the blank and the symbols -> how well they fit each word."""
+    return PhraseScores(s.ways(), len(s.symbols) + 1)
 
 
 def wake_head(s: WakeSettings, rngs: nnx.Rngs) -> Chain:
@@ -218,4 +221,14 @@ def sounds_of_ways(ways: Sequence[Sequence[str]]) -> str:
     return OR.join(" ".join(way) for way in ways)
 
 
-__all__ = ["Confirmed", "Together", "Wake", "WakeSettings", "joined", "side_by_side", "sounds_of_ways", "wake_head"]
+__all__ = [
+    "Confirmed",
+    "Together",
+    "Wake",
+    "WakeSettings",
+    "joined",
+    "side_by_side",
+    "sounds_of_ways",
+    "wake_head",
+    "word_search",
+]

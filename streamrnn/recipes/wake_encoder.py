@@ -16,7 +16,7 @@ from streamrnn.data.clips import Clip
 from streamrnn.data.wake_rows import MOST_SAID, Row
 from streamrnn.layers import Chain, Dense, PhraseScores
 from streamrnn.models import Phonemes
-from streamrnn.models.wake import Together, WakeSettings, side_by_side
+from streamrnn.models.wake import Together, WakeSettings, side_by_side, word_search
 
 # A word may be detected from a little before its end to half a second after it.
 BEFORE_END_S, AFTER_END_S = 0.12, 0.48
@@ -83,8 +83,8 @@ class Encoder:
 
     def search(self, heard: Heard, settings: WakeSettings) -> Heard:
         """The same rows with what the search for the settings' word gives in them."""
-        layer, phonemes = PhraseScores(settings.ways(), self.listener.out_features), self.listener.network.layers[1]  # pyright: ignore[reportAttributeAccessIssue]
-        return replace(heard, found=_in_parts(partial(_searched, layer, phonemes), heard.frames))
+        phonemes = self.listener.network.layers[1]  # pyright: ignore[reportAttributeAccessIssue]
+        return replace(heard, found=_in_parts(partial(_searched, word_search(settings), phonemes), heard.frames))
 
     def _places(self, row: Row, frames: int) -> tuple[np.ndarray, np.ndarray]:
         frame_s, rate = self.listener.frame_s, self.listener.settings.sample_rate
