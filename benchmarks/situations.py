@@ -1,6 +1,7 @@
 """Voice activity detectors in the situations that `streamrnn compose situations` writes, ours beside others."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +20,17 @@ from streamrnn.pretrained import load
 
 # Names of situations, of detectors and seven figures.
 WIDTH = 112
+# How far Silero VAD's own code, and others after it, lets scores fall before speech ends.
+PEERS_OFF = 0.15
 
 
 class HeardByPeer:
     """A detector by others as a judge asks it: at its own rate, with scores from 0 to 1."""
 
-    def __init__(self, peer: Peer, detector: Detector):
+    def __init__(self, peer: Peer, detector: Detector, durations: SpeechSettings):
         self._detector, self._highest = detector, peer.highest
-        self.frame_s, self.decision = detector.frame_s, SpeechSettings(threshold=peer.threshold)
+        self.frame_s = detector.frame_s
+        self.decision = replace(durations, threshold=peer.threshold, off_threshold=peer.threshold - PEERS_OFF)
 
     def hear(self, samples: np.ndarray, sample_rate: int) -> np.ndarray:
         scores = self._detector.scores(resample(samples, sample_rate, self._detector.sample_rate))
@@ -42,8 +46,9 @@ def compare_in_situations(
 ) -> dict[str, Any]:
     """The figures of our models and of the peers that are installed, in each situation, ready for JSON.
 
-    All hear the same recordings, and all scores are decided on alike, by the default durations of SpeechSettings; each
-    has its own threshold. Our models run live at a recording's rate; peers hear it resampled offline to theirs.
+    All hear the same recordings. Each has its own threshold; durations and padding of the peers' decisions are those of
+    our first model, so that nobody finds more speech by adding more around it. Our models run live at a recording's
+    rate; peers hear it resampled offline to theirs.
 
     Args:
         situations: a folder as `streamrnn compose situations` writes it.
@@ -60,8 +65,10 @@ def compare_in_situations(
         FileNotFoundError: no such model, or no situations.
         ValueError: a model of another task, or `only` names a situation that is not there.
     """
-    made, missing = made_or_missing(peers, lambda peer: (peer, HeardByPeer(peer, peer.make())))
-    judges = {f"{name} {__version__}": speech_judge(load(name)) for name in models}
+    loaded = {name: load(name) for name in models}
+    durations = next((model.decision for model in loaded.values()), SpeechSettings())
+    made, missing = made_or_missing(peers, lambda peer: (peer, HeardByPeer(peer, peer.make(), durations)))
+    judges = {f"{name} {__version__}": speech_judge(model) for name, model in loaded.items()}
     judges |= {f"{peer.name} {version_of(peer)}".strip(): SpeechJudge(detector) for peer, detector in made}
     rows = judge_situations(judges, situations, only, progress)
     detectors = {name: {situation: row[name] for situation, row in rows.items()} for name in judges}
