@@ -26,8 +26,9 @@ TRIM_CELLS = 10
 BABBLE_VOICES = (3, 10)
 # How often a background is of each kind.
 SHARES = {
-    "noise": 0.30,
-    "music": 0.20,
+    "noise": 0.26,
+    "music": 0.19,
+    "cries": 0.05,
     "melodies": 0.07,
     "tones": 0.10,
     "babble": 0.10,
@@ -37,6 +38,11 @@ SHARES = {
     "engines": 0.04,
     "colours": 0.02,
 }
+# Labels of recordings in which a throat makes sound, and nobody speaks: most like speech, and few of them.
+CRIES = (
+    *("dog_bark", "dog", "cat", "dude_miaowing", "rooster", "hen", "crow", "cow", "pig", "sheep", "frog", "farmyard"),
+    *("baby_cry", "crying_baby", "person_sneeze", "sneeze", "sneezing", "cough", "coughing", "snoring", "breathing"),
+)
 BACKGROUNDS, BACKGROUND_SHARES = tuple(SHARES), tuple(SHARES.values())
 
 
@@ -137,6 +143,7 @@ class LiveScenes:
     Attributes:
         speech: pools of utterances, each with the share of utterances drawn from it.
         noise, music: recordings, int16[n]; may be empty, and what is made up has their share then.
+        cries: recordings of CRIES, int16[n]; may be empty, and noise has their share then.
         rooms: impulse responses, float32[n]; may be empty.
         sample_rate: of all of them.
         cell_samples: samples per cell.
@@ -150,6 +157,7 @@ class LiveScenes:
     sample_rate: int
     cell_samples: int
     settings: LiveSettings = field(default_factory=LiveSettings)
+    cries: Sequence[np.ndarray] = ()
 
     def draw(self, rng: np.random.Generator, cells: int) -> LiveScene:
         """One scene of so many cells; the same generator state gives the same scene."""
@@ -229,7 +237,7 @@ class LiveScenes:
     def _sound(self, rng: np.random.Generator, n: int) -> np.ndarray:
         """A background of any kind: recorded noise or music, or one that is made up."""
         kind = BACKGROUNDS[int(rng.choice(len(BACKGROUNDS), p=BACKGROUND_SHARES))]
-        pool = {"noise": self.noise, "music": self.music}.get(kind, ())
+        pool = {"noise": self.noise, "music": self.music, "cries": self.cries or self.noise}.get(kind, ())
         if pool:
             s = self.settings
             sound = recorded_background(rng, _as_float(pick(rng, pool)), n, s.background_speed, s.speed_share)
@@ -338,6 +346,7 @@ def whispered(rng: np.random.Generator, samples: np.ndarray) -> np.ndarray:
 SYNTHETIC: dict[str, Callable[[np.random.Generator, int, int], np.ndarray]] = {
     "noise": texture,
     "music": music,
+    "cries": texture,
     "tones": draw_tones,
     "melodies": music,
     "breaths": breaths,
@@ -362,6 +371,7 @@ def _as_float(samples: np.ndarray) -> np.ndarray:
 
 
 __all__ = [
+    "CRIES",
     "NOISE",
     "SPEECH",
     "UNKNOWN",

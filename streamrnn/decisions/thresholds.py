@@ -19,6 +19,9 @@ from streamrnn.decisions.events import Event
 from streamrnn.decisions.handing_over import check_hand_over, handing_over, kinds_of
 from streamrnn.decisions.outlets import Events
 
+# Of the threshold's odds to those of the off threshold where that is left open.
+OFF_ODDS = 7.0
+
 
 @dataclass(frozen=True)
 class SpeechSettings:
@@ -26,8 +29,8 @@ class SpeechSettings:
 
     Attributes:
         threshold: probability in (0, 1] at which speech may start.
-        off_threshold: probability in (0, threshold] below which a frame is silence inside speech; None takes
-            `threshold` - 0.15, but at least 0.01.
+        off_threshold: probability in (0, threshold] below which a frame is silence inside speech; None takes that whose
+            odds are a seventh of the threshold's: 0.25 for 0.7, 0.125 for 0.5.
         min_speech_ms: speech is reported once it has lasted this long.
         min_silence_ms: speech ends once silence has lasted this long (the hangover).
         padding_ms: added before the first and after the last frame of speech.
@@ -56,7 +59,7 @@ class SpeechSettings:
         if self.off_threshold is not None and not 0 < self.off_threshold <= self.threshold:
             raise ValueError(
                 f"SpeechSettings got off_threshold={self.off_threshold} with threshold={self.threshold}; it is above "
-                "0 and at most threshold. Change it, or leave it out to take threshold - 0.15."
+                "0 and at most threshold. Change it, or leave it out to take a seventh of the threshold's odds."
             )
         for name in ("min_speech_ms", "min_silence_ms", "padding_ms"):
             check_setting_ms(f"SpeechSettings got {name}", getattr(self, name))
@@ -66,7 +69,8 @@ class SpeechSettings:
         """The off threshold in use: `off_threshold`, or its default if that is None."""
         if self.off_threshold is not None:
             return self.off_threshold
-        return min(self.threshold, max(self.threshold - 0.15, 0.01))
+        # By odds, so that it means the same of models that call other probabilities high.
+        return self.threshold / (self.threshold + OFF_ODDS * (1 - self.threshold))
 
     def outlet(self, labels: Sequence[str], frame_s: float, lookahead_s: float) -> Events:
         """The outlet of a stream of probabilities, [frames, 1]: see `SpeechDecoder`. The first label is the events'."""

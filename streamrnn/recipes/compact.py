@@ -1,8 +1,9 @@
 """The recipe of voice activity models that are small enough for any runtime, and for Silero VAD's interface."""
 
+import math
 from dataclasses import dataclass, field
 
-from streamrnn.models import VoiceActivitySettings
+from streamrnn.models import VoiceActivity, VoiceActivitySettings
 from streamrnn.recipes.voice_activity import VoiceActivityRecipe, VoiceActivityTraining
 
 # Clients of Silero VAD keep 256 floats of state and 64 samples of context, and send 512 samples at a time.
@@ -29,6 +30,11 @@ class CompactVoiceActivityRecipe(VoiceActivityRecipe):
     """`VoiceActivityRecipe` with a small model: a probability per 8 ms, and 216 floats besides the window's context."""
 
     Settings = CompactVoiceActivityTraining
+
+    def finish(self, model: VoiceActivity) -> None:
+        """Takes the weight of speech back from its odds: clients of Silero VAD decide at 0.5, whatever was trained."""
+        bias = model.network.layers[-1].bias
+        bias[...] = bias[...] - math.log(self.settings.speech_weight)
 
 
 __all__ = ["COMPACT", "CompactVoiceActivityRecipe", "CompactVoiceActivityTraining"]

@@ -96,6 +96,23 @@ def test_backgrounds_begin_and_end_within_a_scene():
     assert rises > 8
 
 
+def is_cry(sound: np.ndarray) -> bool:
+    """Whether nearly all of its power lies at 1.3 radians per sample."""
+    power = np.square(np.abs(np.fft.rfft(sound * np.hanning(len(sound)))))
+    place = round(1.3 / (2 * np.pi) * len(sound))
+    return bool(power[place - 2 : place + 3].sum() > 0.8 * power.sum())
+
+
+def test_cries_are_heard_apart_from_noise_and_as_often_as_their_share_says():
+    cry = (8000 * np.sin(1.3 * np.arange(RATE))).astype(np.int16)
+    drawn = dataclasses.replace(scenes(), cries=[cry])
+    heard = [is_cry(drawn._sound(np.random.default_rng(seed), RATE)) for seed in range(400)]
+    # Of 400 with a share of 0.05: 20, with a deviation of 4.4.
+    assert 8 <= sum(heard) <= 34
+    without = [is_cry(scenes()._sound(np.random.default_rng(seed), RATE)) for seed in range(400)]
+    assert not any(without)
+
+
 def test_nobody_speaks_in_scenes_without_speech_whatever_else_sounds():
     scene = scenes(silent_share=1.0, steady_share=1.0, gate_share=0.5).draw(np.random.default_rng(1), 500)
     assert not scene.cells.any() and scene.names == ()

@@ -145,7 +145,7 @@ def test_a_dip_between_the_thresholds_neither_drops_nor_ends_speech():
 
 
 def test_a_dip_below_the_off_threshold_drops_a_candidate():
-    values = ([0.9] * 5 + [0.3]) * 10
+    values = ([0.9] * 5 + [0.1]) * 10
     assert decode(SpeechDecoder(SpeechSettings(min_speech_ms=60), FRAME_S), values) == []
 
 
@@ -297,6 +297,8 @@ def test_settings_out_of_range_are_refused_by_name(values, named):
         SpeechSettings(**values)
 
 
-@pytest.mark.parametrize(("threshold", "off"), [(0.5, 0.35), (0.1, 0.01), (0.005, 0.005)])
-def test_the_default_off_threshold_lies_below_the_threshold(threshold, off):
-    assert SpeechSettings(threshold=threshold).resolved_off_threshold == pytest.approx(off)
+@pytest.mark.parametrize(
+    ("threshold", "off"), [(0.7, 0.25), (0.5, 0.125), (0.9, 0.5625), (1.0, 1.0), (0.007, 0.001006)]
+)
+def test_the_default_off_threshold_has_a_seventh_of_the_odds(threshold, off):
+    assert SpeechSettings(threshold=threshold).resolved_off_threshold == pytest.approx(off, rel=1e-3)

@@ -152,7 +152,7 @@ def test_running_sound_needs_no_recordings_of_noise(data):
 
 def test_a_model_learns_words_in_running_sound_and_its_threshold_from_states_that_go_on(data, tmp_path, monkeypatch):
     monkeypatch.setattr("streamrnn.recipes.keywords.RUNNING_VALIDATION_ROWS", 6)
-    slower = dataclasses.replace(RUNNING.training, learning_rate=0.01)
+    slower = dataclasses.replace(RUNNING.training, learning_rate=0.01, steps=2 * RUNNING.training.steps)
     recipe = KeywordsRecipe([data / "words", data / "noise"], dataclasses.replace(RUNNING, training=slower))
     assert isinstance(recipe, Carrying) and isinstance(recipe, Finishing)
     fresh = recipe.model(nnx.Rngs(0))

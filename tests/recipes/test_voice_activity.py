@@ -16,7 +16,8 @@ from streamrnn.data.mixtures import SceneSettings
 from streamrnn.learning import TrainingSettings
 from streamrnn.models import VoiceActivity, VoiceActivitySettings
 from streamrnn.recipes import Recipe
-from streamrnn.recipes.compact import COMPACT
+from streamrnn.recipes.compact import COMPACT, CompactVoiceActivityRecipe, CompactVoiceActivityTraining
+from streamrnn.recipes.recipe import outputs
 from streamrnn.recipes.test_sets.scenes import read_scenes
 from streamrnn.recipes.train import train
 from streamrnn.recipes.voice_activity import VoiceActivityRecipe, VoiceActivityTraining
@@ -29,7 +30,7 @@ TINY = VoiceActivitySettings(
 )
 SETTINGS = VoiceActivityTraining(
     model=TINY,
-    training=TrainingSettings(steps=30, learning_rate=0.03, warmup_steps=2, validate_every=15),
+    training=TrainingSettings(steps=40, learning_rate=0.03, warmup_steps=2, validate_every=20),
     batch_size=4,
     duration_s=5.0,
     parts=1,
@@ -98,7 +99,7 @@ def scenes_of(data: Path, split: str = "train", **arguments):
 def test_a_model_learns_to_hear_speech(trained):
     _, model, figure, out = trained
     first, last = lines_of(out)
-    assert (first["step"], last["step"]) == (15, 30)
+    assert (first["step"], last["step"]) == (20, 40)
     assert last["loss"] < first["loss"] < 0.8
     assert isinstance(model, VoiceActivity) and model.settings == TINY
     assert math.isfinite(figure) and figure == max(first["validation"], last["validation"]) > 0.7
@@ -139,6 +140,9 @@ def test_a_batch_holds_frames_of_sound_and_a_truth_for_each(data):
         "reset": ((4,), bool),
     }
     assert set(np.unique(batch["targets"])) == {0.0, 1.0}
+    spoken = batch["targets"] > 0
+    assert set(np.unique(batch["weights"][spoken])) == {np.float32(SETTINGS.speech_weight)}
+    assert set(np.unique(batch["weights"][~spoken])) <= {0.0, 1.0}
 
 
 def test_a_batch_depends_on_the_seed_and_its_step_alone(data):
@@ -191,6 +195,14 @@ def test_a_split_gets_its_own_recordings_and_without_rooms_those_of_the_valid_sp
     assert [len(pool) for pool in (scenes_of(own_data).noise, scenes_of(own_data).rooms)] == [1, 1]
     (own_data / "rir/manifest.csv").write_text("path,split\nfar.wav,valid\nnear.wav,valid\n")
     assert len(scenes_of(own_data).rooms) == 2
+
+
+def test_recordings_of_throats_that_say_nothing_are_drawn_apart_by_their_labels(own_data):
+    recipe = VoiceActivityRecipe([own_data], SETTINGS)
+    assert not len(recipe._scenes("train").cries)
+    (own_data / "noise_hiss/manifest.csv").write_text("path,label,split\na.wav,dog_bark,train\nb.wav,rain,valid\n")
+    recipe = VoiceActivityRecipe([own_data], SETTINGS)
+    assert [len(recipe._scenes(split).cries) for split in ("train", "valid")] == [1, 0]
 
 
 def test_segments_of_a_recording_at_another_rate_are_moved_to_the_rate_of_the_scenes(own_data):
@@ -293,6 +305,7 @@ def test_recordings_that_cannot_be_read_are_skipped_while_there_are_others(own_d
         ({"parts": 0}, "parts is 0; it must be at least 1"),
         ({"batch_size": 9, "echoes": 2}, "batch_size is 9; it must be a multiple of echoes, 2"),
         ({"reset_share": 1.5}, r"reset_share is 1\.5; it is a share"),
+        ({"speech_weight": 0.0}, r"speech_weight is 0\.0; it is a factor above 0"),
     ],
 )
 def test_settings_that_give_no_batch_say_so(wrong, message):
@@ -344,6 +357,15 @@ def test_a_model_learns_on_parts(data, tmp_path):
     recipe = VoiceActivityRecipe([data], PARTS)
     _, figure = train(recipe, "vad", tmp_path)
     assert figure > 0.6
+
+
+def test_the_finished_compact_model_hears_by_odds_without_the_weight_of_speech(data):
+    settings = CompactVoiceActivityTraining(model=TINY, speech_weight=0.25)
+    recipe = CompactVoiceActivityRecipe([data], settings)
+    plain, finished = (recipe.model(nnx.Rngs(0)) for _ in range(2))
+    recipe.finish(finished)
+    x = np.random.default_rng(0).normal(0, 0.1, (1, 20, TINY.hop_samples)).astype(np.float32)
+    np.testing.assert_allclose(outputs(finished, x) - outputs(plain, x), np.log(4), rtol=1e-4)
 
 
 def test_the_compact_model_fits_what_clients_of_silero_vad_keep():

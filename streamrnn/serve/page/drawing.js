@@ -152,7 +152,7 @@ export class Scope {
     this.#drawThreshold(threshold, y, height, `on at ${threshold.toFixed(2)}`);
     if (off === undefined) return;
     // The decoder's own default: see SpeechSettings.
-    this.#drawThreshold(off ?? Math.max(threshold - 0.15, 0.01), y, height, "");
+    this.#drawThreshold(off ?? threshold / (threshold + 7 * (1 - threshold)), y, height, "");
   }
 
   #fillLevels(levels, y, height) {
