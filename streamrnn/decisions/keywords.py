@@ -56,7 +56,7 @@ class KeywordSettings:
         if not 0 < self.threshold <= 1:
             raise ValueError(
                 f"KeywordSettings got threshold={self.threshold}; it is a probability above 0 and at most 1. "
-                "Lower it to miss fewer words, raise it for fewer false alarms; 0.5 is the default."
+                "Lower it to miss fewer words, raise it for fewer false alarms."
             )
         check_setting_ms("KeywordSettings got smoothing_ms", self.smoothing_ms, LONGEST_SMOOTHING_MS)
         check_setting_ms("KeywordSettings got refractory_ms", self.refractory_ms)

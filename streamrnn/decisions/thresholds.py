@@ -54,7 +54,7 @@ class SpeechSettings:
         if not 0 < self.threshold <= 1:
             raise ValueError(
                 f"SpeechSettings got threshold={self.threshold}; it is a probability above 0 and at most 1. "
-                "Lower it to hear more speech, raise it to hear less; 0.5 is the default."
+                "Lower it to hear more speech, raise it to hear less."
             )
         if self.off_threshold is not None and not 0 < self.off_threshold <= self.threshold:
             raise ValueError(
