@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, field
+from typing import Any
 
 from streamrnn.models import VoiceActivity, VoiceActivitySettings
 from streamrnn.recipes.voice_activity import VoiceActivityRecipe, VoiceActivityTraining
@@ -33,7 +34,8 @@ class CompactVoiceActivityRecipe(VoiceActivityRecipe):
 
     def finish(self, model: VoiceActivity) -> None:
         """Takes the weight of speech back from its odds: clients of Silero VAD decide at 0.5, whatever was trained."""
-        bias = model.network.layers[-1].bias
+        network: Any = model.network
+        bias = network.layers[-1].bias
         bias[...] = bias[...] - math.log(self.settings.speech_weight)
 
 
