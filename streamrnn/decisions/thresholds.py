@@ -19,7 +19,7 @@ from streamrnn.decisions.events import Event
 from streamrnn.decisions.handing_over import check_hand_over, handing_over, kinds_of
 from streamrnn.decisions.outlets import Events
 
-# Of the threshold's odds to those of the off threshold where that is left open.
+# The odds of the threshold over those of the off threshold, where that is left open.
 OFF_ODDS = 7.0
 
 
