@@ -13,6 +13,7 @@ from benchmarks.peers import PEERS, Detector, Peer, version_of
 from streamrnn import __version__
 from streamrnn.audio import resample
 from streamrnn.cli.situations import situations_table
+from streamrnn.compat.silero import neg_threshold_of
 from streamrnn.decisions import SpeechSettings
 from streamrnn.evaluation.situations import SpeechJudge, judge_situations
 from streamrnn.evaluation.situations.speech import speech_judge
@@ -20,8 +21,6 @@ from streamrnn.pretrained import load
 
 # Names of situations, of detectors and seven figures.
 WIDTH = 112
-# How far Silero VAD's own code, and others after it, lets scores fall before speech ends.
-PEERS_OFF = 0.15
 
 
 class HeardByPeer:
@@ -30,7 +29,7 @@ class HeardByPeer:
     def __init__(self, peer: Peer, detector: Detector, durations: SpeechSettings):
         self._detector, self._highest = detector, peer.highest
         self.frame_s = detector.frame_s
-        self.decision = replace(durations, threshold=peer.threshold, off_threshold=peer.threshold - PEERS_OFF)
+        self.decision = replace(durations, threshold=peer.threshold, off_threshold=neg_threshold_of(peer.threshold))
 
     def hear(self, samples: np.ndarray, sample_rate: int) -> np.ndarray:
         scores = self._detector.scores(resample(samples, sample_rate, self._detector.sample_rate))

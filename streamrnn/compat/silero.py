@@ -150,7 +150,7 @@ def get_speech_timestamps(
     runs = model.model if isinstance(model, SileroVad) else model
     settings = SpeechSettings(
         threshold=threshold,
-        off_threshold=max(threshold - 0.15, 0.01) if neg_threshold is None else neg_threshold,
+        off_threshold=neg_threshold_of(threshold) if neg_threshold is None else neg_threshold,
         min_speech_ms=0,
         min_silence_ms=min_silence_duration_ms,
         padding_ms=0,
@@ -171,6 +171,11 @@ def get_speech_timestamps(
         progress_tracking_callback(100.0)
     unit = (lambda t: round(t, time_resolution)) if return_seconds else (lambda t: round(t * sampling_rate))
     return [{"start": unit(start), "end": unit(end)} for start, end in _padded(pieces, pad_s, duration_s)]
+
+
+def neg_threshold_of(threshold: float) -> float:
+    """The score below which speech ends for Silero VAD's code where nobody says it."""
+    return max(threshold - 0.15, 0.01)
 
 
 class VADIterator:
@@ -202,7 +207,7 @@ class VADIterator:
             model.model if isinstance(model, SileroVad) else model,
             sampling_rate,
             threshold=threshold,
-            off_threshold=max(threshold - 0.15, 0.01),
+            off_threshold=neg_threshold_of(threshold),
             min_speech_ms=0,
             min_silence_ms=min_silence_duration_ms,
             padding_ms=speech_pad_ms,
@@ -335,6 +340,7 @@ __all__ = [
     "drop_chunks",
     "get_speech_timestamps",
     "load_silero_vad",
+    "neg_threshold_of",
     "read_audio",
     "save_audio",
 ]
