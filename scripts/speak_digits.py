@@ -51,6 +51,11 @@ def speak(number: int, out: Path, seed: int, *, alone: bool) -> dict[str, object
     with tempfile.TemporaryDirectory() as folder:
         spoken = Path(folder) / "spoken.wav"
         speaker = PROGRAMS[program](rng, groups, spoken)
+        if not spoken.exists():
+            # festival's text2wave ends with status 0 where it has no such voice.
+            raise SystemExit(
+                f"{program} wrote nothing with {speaker}. Install its voices; see the beginning of this script."
+            )
         samples, _ = read_audio(spoken, SAMPLE_RATE)
     path = f"{number:05}.flac"
     write_audio(out / path, samples * np.float32(0.5 / max(np.abs(samples).max(), 1e-3)), SAMPLE_RATE)

@@ -147,6 +147,7 @@ SMALL_SPEAKER = SpeakerSettings(
     lookahead_frames=3,
 )
 SMALL_KEYWORDS = KeywordsSettings(words=("a", "b"), mels=8, channels=(6, 6), hidden=5)
+LISTENING_KEYWORDS = dataclasses.replace(SMALL_KEYWORDS, encoder=True, layers=2, lookahead_frames=8)
 
 
 def with_core(core: str) -> Case:
@@ -274,6 +275,7 @@ LAYERS: dict[str, Case] = {
     ),
     "Speaker": Case(lambda r: Speaker(SMALL_SPEAKER, rngs=r), 160),
     "Keywords": Case(lambda r: Keywords(SMALL_KEYWORDS, rngs=r), 160),
+    "Keywords, through an encoder": Case(lambda r: Keywords(LISTENING_KEYWORDS, rngs=r), 160),
     "vad, as shipped": Case(lambda r: load("vad"), 160, draw=quiet_noise, tolerance=1e-4),
     "keywords, as shipped": Case(lambda r: load("keywords"), 160, draw=quiet_noise, tolerance=1e-4),
 }

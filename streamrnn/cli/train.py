@@ -18,7 +18,7 @@ from streamrnn.learning.checkpoints import last_step
 from streamrnn.learning.devices import is_alone, is_main, join_processes
 from streamrnn.models import Model
 from streamrnn.pretrained import load, save
-from streamrnn.recipes import Recipe
+from streamrnn.recipes import Recipe, like
 from streamrnn.recipes.train import PRIVACY, foresee, train
 from streamrnn.runtime import configure, keep_memory
 from streamrnn.signals import Sound
@@ -61,7 +61,7 @@ def main(args: list[str]) -> None:
     length_is_chosen = any(arg.partition("=")[0] in LENGTH_FLAGS for arg in args)
     for task in trainable:
         recipe = task.resolve("recipe")
-        trainers[task.name] = trainer(task.name, recipe, length_is_chosen)
+        trainers[task.name] = trainer(task.name, recipe, length_is_chosen, _start_in(args) if asked else None)
         if asked is None:
             trainers[task.name].__doc__ = _first_sentences(recipe)
     if asked is None:
@@ -77,10 +77,26 @@ def _first_sentences(recipe: type[Recipe]) -> str:
     return " ".join((recipe.__doc__ or "").strip().partition("\n\n")[0].split())
 
 
-def trainer(task: str, recipe: type[Recipe], length_is_chosen: bool) -> Callable[..., None]:
-    """The function behind `streamrnn train TASK`: its flags are the fields of the recipe's settings."""
+def _start_in(args: list[str]) -> str | None:
+    """What follows --start, whose sizes are the defaults of other flags."""
+    for number, arg in enumerate(args):
+        name, given, value = arg.partition("=")
+        if name == "--start":
+            return value if given else next(iter(args[number + 1 :]), None)
+    return None
+
+
+def trainer(
+    task: str, recipe: type[Recipe], length_is_chosen: bool, defaults_of: str | None = None
+) -> Callable[..., None]:
+    """The function behind `streamrnn train TASK`: its flags are the fields of the recipe's settings.
+
+    Args:
+        defaults_of: the model whose sizes are theirs where a flag is not given.
+    """
 
     def run(
+        *,
         data: tuple[Path, ...],
         settings: Any,
         processes: Processes,
@@ -97,9 +113,9 @@ def trainer(task: str, recipe: type[Recipe], length_is_chosen: bool) -> Callable
         Args:
             data: Folders of recordings; of a task of lines, its files or their folder.
             out: Folder of checkpoints, figures and the finished model. Made where missing.
-            start: Begin with the weights of this model, the name of a shipped one or a path, as far as they fit. Unless
-                you set --steps or --patience, training then ends after some hundred updates, or sooner where nothing
-                improves.
+            start: Begin with the weights of this model, the name of a shipped one or a path, as far as they fit. If it
+                is of the same task, its sizes are the defaults of their flags. Unless you set --steps or --patience,
+                training then ends after some hundred updates, or sooner where nothing improves.
             tensorboard: Write OUT/tensorboard, too.
             dry_run: Print shapes, sizes and steps, and end before the first update.
             read_outside: Read recordings that a table names by paths out of its own folder.
@@ -122,6 +138,9 @@ def trainer(task: str, recipe: type[Recipe], length_is_chosen: bool) -> Callable
                 train_into(out, task, built, start=beginning, tensorboard=tensorboard)
 
     run.__annotations__["settings"] = recipe.Settings
+    if defaults_of is not None:
+        settings: Any = recipe.Settings
+        run.__kwdefaults__["settings"] = like(settings(), load(defaults_of))  # pyright: ignore[reportOptionalSubscript]
     return run
 
 

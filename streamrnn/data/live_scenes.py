@@ -141,7 +141,8 @@ class LiveScenes:
     """Draws scenes from pools of recordings, all at one sample rate.
 
     Attributes:
-        speech: pools of utterances, each with the share of utterances drawn from it.
+        speech: pools of utterances, each with the share of utterances drawn from it; may be empty where silent_share
+            is 1, and babble is made up then.
         noise, music: recordings, int16[n]; may be empty, and what is made up has their share then.
         cries: recordings of CRIES, int16[n]; may be empty, and noise has their share then.
         rooms: impulse responses, float32[n]; may be empty.
@@ -243,7 +244,7 @@ class LiveScenes:
             sound = recorded_background(rng, _as_float(pick(rng, pool)), n, s.background_speed, s.speed_share)
             sound = sound[::-1] if rng.random() < s.backwards_share else sound
             return equalised(rng, sound, self.sample_rate) if rng.random() < s.colour_share else sound
-        if kind == "babble":
+        if kind == "babble" and self.speech:
             return self._babble(rng, n)
         if kind == "colours":
             return mixing.coloured_noise(n, rng.uniform(-0.5, 2), rng)
@@ -347,6 +348,7 @@ SYNTHETIC: dict[str, Callable[[np.random.Generator, int, int], np.ndarray]] = {
     "noise": texture,
     "music": music,
     "cries": texture,
+    "babble": texture,
     "tones": draw_tones,
     "melodies": music,
     "breaths": breaths,

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from streamrnn.data.clips import Clip, pool_shares
-from streamrnn.data.live_scenes import NOISE, SPEECH, LiveScene, LiveSettings, Spoken
+from streamrnn.data.live_scenes import NOISE, SPEECH, LiveScene, LiveScenes, LiveSettings, Spoken
+from streamrnn.data.recordings import balanced_sounds_of, rooms_of, sounds_of
 from streamrnn.data.spoken import faded, spoken_text, trimmed
 from streamrnn.data.store import ClipStore, SomeClips
 
@@ -41,7 +42,7 @@ RUNNING = LiveSettings(
 
 @dataclass(frozen=True)
 class WordRow:
-    """A row of sound and what is said in it; a frame is two cells.
+    """A row of sound and what is said in it; a frame is a whole number of cells.
 
     Attributes:
         samples: float32[n] in [-1, 1].
@@ -133,6 +134,38 @@ def utterances_of(
     return pools
 
 
+def running_sound(
+    speech: Sequence[tuple[float, Sequence[Spoken]]],
+    noise: Sequence[Clip],
+    music: Sequence[Clip],
+    rooms: Sequence[Clip],
+    sample_rate: int,
+    cell_samples: int,
+    *,
+    balanced: bool,
+    silent_share: float = RUNNING.silent_share,
+) -> LiveScenes:
+    """Scenes of utterances, and of all that begins and ends beside them; without a voice where there are none.
+
+    Args:
+        speech: see utterances_of.
+        noise, music, rooms: recordings; may be empty.
+        sample_rate, cell_samples: see LiveScenes.
+        balanced: draw small collections of noise and music more often, as for training.
+        silent_share: of scenes in which nobody speaks.
+    """
+    drawn = balanced_sounds_of if balanced else sounds_of
+    return LiveScenes(
+        speech=speech,
+        noise=drawn(noise, sample_rate),
+        music=drawn(music, sample_rate),
+        rooms=[room.astype(np.float32) / 32768 for room in rooms_of(rooms, sample_rate)],
+        sample_rate=sample_rate,
+        cell_samples=cell_samples,
+        settings=replace(RUNNING, silent_share=silent_share if speech else 1.0),
+    )
+
+
 def label_of(clip: Clip, numbers: Mapping[str, int], is_of_words: bool) -> int | None:
     """What is said in a clip: see FIRST_WORD; None: a word among other things.
 
@@ -212,6 +245,7 @@ __all__ = [
     "WordRow",
     "after_clip",
     "label_of",
+    "running_sound",
     "utterances_of",
     "word_row",
 ]

@@ -123,6 +123,10 @@ class BestPath:
 
 # Log-probability of the impossible. Finite, so that sums and differences need no special case and JSON can hold it.
 _NEVER = -1e30
+# What lies below is that, with something added.
+_HARDLY_EVER = -1e29
+# Nothing that a search keeps is less probable than the best by more nats.
+_FARTHEST = 1e9
 
 
 @dataclass(slots=True)
@@ -138,6 +142,13 @@ class _Alignments:
         self.log_p = _log_add(self.log_p, earlier.log_p + log_p)
         if earlier.best_log_p + log_p > self.best_log_p:
             self.best_log_p, self.tokens = earlier.best_log_p + log_p, tokens
+
+    def is_impossible(self) -> bool:
+        return self.log_p < _HARDLY_EVER and self.best_log_p < _HARDLY_EVER
+
+    def may_be(self) -> bool:
+        """Whether these are log-probabilities relative to those of the best hypothesis, a sum and its largest part."""
+        return -_FARTHEST < self.best_log_p <= self.log_p + 1e-3 and self.log_p <= 1.0
 
     def trim(self, log_p: float, settled: int) -> None:
         """Makes log-probabilities relative to `log_p` and drops settled tokens."""
@@ -159,6 +170,14 @@ class _Hypothesis:
 
     def ends_in_symbol(self) -> bool:
         return self.symbol.best_log_p > self.blank.best_log_p
+
+    def spells(self, prefix: tuple[int, ...]) -> bool:
+        """Whether it can be that of a search: the tokens of its best alignment, and of each possible kind, are the
+        prefix.
+        """
+        kinds = [kind for kind in (self.blank, self.symbol) if not kind.is_impossible()]
+        spelled = all(tuple(token.symbol for token in kind.tokens) == prefix for kind in [*kinds, self.either()])
+        return spelled and all(kind.may_be() for kind in kinds)
 
     def trim(self, log_p: float, settled: int) -> None:
         self.blank.trim(log_p, settled)
@@ -241,8 +260,7 @@ class BeamSearch:
             raise ValueError(
                 f"BeamSearch.restore got a damaged snapshot ({error!r}). Pass what snapshot() returned."
             ) from None
-        # Each prefix is spelled by the tokens of its best alignment.
-        spelled = all([t.symbol for t in h.either().tokens] == list(prefix) for prefix, h in beam.items())
+        spelled = all(hypothesis.spells(prefix) for prefix, hypothesis in beam.items())
         if not (spelled and 1 <= len(beam) <= self.width and last_settled in range(symbols + 1)):
             raise ValueError("BeamSearch.restore got an impossible beam. Pass a result of BeamSearch.snapshot.")
         self._last_settled, self._beam = last_settled, beam

@@ -10,9 +10,11 @@ from streamrnn.decisions import KeywordSettings
 from streamrnn.decisions.keywords import SILENCE, UNKNOWN
 from streamrnn.features import RunningNormalise, log_mel
 from streamrnn.layers import Apply, CausalConv, Chain, Dense, Dropout, Lookahead, SpecAugment
-from streamrnn.models.cores import CoreSettings, core_layers
+from streamrnn.models.cores import CELLS, CoreSettings, core_layers
+from streamrnn.models.encoder import speech_encoder
 from streamrnn.models.front_end import levels_above_floor
 from streamrnn.models.model import Model
+from streamrnn.models.phonemes import PhonemesSettings
 
 
 @dataclass(frozen=True)
@@ -20,16 +22,20 @@ class KeywordsSettings(CoreSettings):
     """Settings of a keyword model.
 
     Raises:
-        ValueError: a word is repeated, or is "silence" or "unknown", which are always classes.
+        ValueError: a word is repeated, or is "silence" or "unknown", which are always classes; with `encoder`, the core
+            is not recurrent, there is a running normalisation, or the look-ahead is of no whole number of frames.
     """
 
     words: tuple[str, ...] = ()
     """The words to detect; two more classes, "silence" and "unknown" words, are always added. Without words, training
     takes the labels of its first folder."""
+    encoder: bool = False
+    """Listen through the layers of a model of phonemes, to which `--start phonemes-en` gives their weights, if they
+    are of its sizes: --hidden 256 --layers 3 --lookahead-frames 20. A frame of probabilities is then 40 ms."""
     sample_rate: int = 16_000
     """Samples per second of the input."""
     hop_samples: int = 160
-    """Samples per spectrum; two of them make one frame of probabilities."""
+    """Samples per spectrum; two of them make one frame of probabilities, four with `encoder`."""
     window_samples: int = 400
     """Samples per window of the spectrum."""
     mels: int = 40
@@ -47,16 +53,31 @@ class KeywordsSettings(CoreSettings):
     floor: float = 25.0
     """Variance, in squared decibels, below which the running normalisation no longer amplifies."""
     channels: tuple[int, int] = (96, 112)
-    """Channels of the two convolutions over five spectra, and then over five of every second of these."""
+    """Channels of the two convolutions over five spectra, and then over five of every second of these. With `encoder`,
+    the second has as many as `hidden`."""
     lookahead_frames: int = 10
-    """Later spectra that a probability depends on; even."""
+    """Later spectra that a probability depends on; even, and with `encoder` a multiple of 4."""
     dropout: float = 0.2
-    """Dropout of the outputs of each of the core's layers in training."""
+    """Dropout of the outputs of each of the core's layers in training; with `encoder`, of their inputs."""
 
     def __post_init__(self):
         super().__post_init__()
         if wrong := [word for word in self.words if word in (SILENCE, UNKNOWN) or self.words.count(word) > 1]:
             raise ValueError(f"words are {', '.join(self.words)}; {wrong[0]!r} is there twice or anyway. Leave it out.")
+        if self.encoder and self.core not in CELLS:
+            raise ValueError(f"core is {self.core}; the encoder is recurrent: {', '.join(CELLS)}.")
+        if self.encoder and self.memory_s:
+            raise ValueError(f"memory_s is {self.memory_s}; the encoder hears levels above the noise floor. Pass 0.")
+        if self.encoder and self.lookahead_frames % self.hops_per_frame:
+            raise ValueError(
+                f"lookahead_frames is {self.lookahead_frames}; with encoder it is a multiple of {self.hops_per_frame}, "
+                "and 20 in phonemes-en."
+            )
+
+    @property
+    def hops_per_frame(self) -> int:
+        """Spectra per frame of probabilities."""
+        return 4 if self.encoder else 2
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -66,7 +87,7 @@ class KeywordsSettings(CoreSettings):
 
 class Keywords(Model):
     """Log-mel and its height above the noise floor -> two convolutions, down to 20 ms -> core (two GRU layers) ->
-    probabilities of labels.
+    probabilities of labels; or the encoder of a model of phonemes, at 40 ms, in place of all but the last.
 
     Outputs are in the order of settings.labels and sum to 1. After Arik et al. 2017, "Convolutional recurrent neural
     networks for small-footprint keyword spotting", but causal.
@@ -87,11 +108,23 @@ class Keywords(Model):
             raise ValueError("Keywords got no words to listen for. Pass KeywordsSettings(words=('yes', 'no')).")
         out = len(settings.labels)
         head = Dense(settings.hidden, out, dtype=jnp.float32, rngs=rngs)
-        network = Chain(_front_end(settings, rngs), _core(settings, rngs), head)
+        heard = [_encoder(settings, rngs)] if settings.encoder else [_front_end(settings, rngs), _core(settings, rngs)]
+        network = Chain(*heard, head)
         super().__init__(settings, decision or KeywordSettings(), network, out, labels=settings.labels)
 
     def readout(self, logits: jax.Array) -> jax.Array:
         return jax.nn.softmax(logits)
+
+
+def _encoder(s: KeywordsSettings, rngs: nnx.Rngs) -> Chain:
+    same = ("sample_rate", "hop_samples", "window_samples", "mels", "silence", "floor_fall_s", "floor_rise_s")
+    same += ("core", "hidden", "layers", "dropout")
+    settings = PhonemesSettings(
+        channels=s.channels[0],
+        lookahead_frames=s.lookahead_frames // s.hops_per_frame,
+        **{name: getattr(s, name) for name in same},
+    )
+    return speech_encoder(settings, rngs, s.dtype)
 
 
 def _front_end(s: KeywordsSettings, rngs: nnx.Rngs) -> Chain:

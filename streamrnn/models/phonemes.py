@@ -7,10 +7,9 @@ import jax.numpy as jnp
 from flax import nnx
 
 from streamrnn.decisions import PhraseSettings
-from streamrnn.features import log_mel
-from streamrnn.layers import Apply, CausalConv, Chain, Dense, Dropout, LayerNorm, Lookahead, SpecAugment
-from streamrnn.models.cores import CellName, recurrent_layer
-from streamrnn.models.front_end import levels_above_floor
+from streamrnn.layers import Chain, Dense
+from streamrnn.models.cores import CellName
+from streamrnn.models.encoder import speech_encoder
 from streamrnn.models.model import Model
 from streamrnn.phonetics import PHONEMES
 
@@ -79,28 +78,4 @@ class Phonemes(Model):
         return jax.nn.log_softmax(logits)
 
 
-def speech_encoder(s: PhonemesSettings, rngs: nnx.Rngs) -> Chain:
-    """Raw audio -> a frame of `hidden` numbers per four hops."""
-    front_end = Chain(
-        *log_mel(s.sample_rate, s.window_samples, s.hop_samples, s.mels, amin=s.silence),
-        *levels_above_floor(s.mels, s.sample_rate / s.hop_samples, s.floor_fall_s, s.floor_rise_s, s.silence),
-        SpecAugment(2 * s.mels, 2, s.mels // 4, 2, s.masked_frames, rngs=rngs),
-    )
-    convolutions = Chain(
-        CausalConv(2 * s.mels, s.channels, 5, stride=2, rngs=rngs),
-        LayerNorm(s.channels, rngs=rngs),
-        Apply(jax.nn.relu),
-        CausalConv(s.channels, s.hidden, 5, stride=2, rngs=rngs),
-        LayerNorm(s.hidden, rngs=rngs),
-        Apply(jax.nn.relu),
-    )
-    recurrent = [
-        layer
-        for _ in range(s.layers)
-        for layer in (Dropout(s.dropout, rngs=rngs), recurrent_layer(s.core, s.hidden, s.hidden, "float32", rngs))
-    ]
-    # The look-ahead is counted after the strides, in spectra of four hops, so it is always a whole number of frames.
-    return Chain(front_end, convolutions, Lookahead(s.lookahead_frames), *recurrent)
-
-
-__all__ = ["Phonemes", "PhonemesSettings", "speech_encoder"]
+__all__ = ["Phonemes", "PhonemesSettings"]

@@ -11,18 +11,10 @@ from jaxtyping import Float, Int
 
 from streamrnn.contract import Layer, aligned
 from streamrnn.decisions import Alphabet, EndpointSettings, TranscriptSettings
-from streamrnn.features import RunningNormalise, log_mel
-from streamrnn.layers import (
-    Apply,
-    CausalConv,
-    Chain,
-    Dense,
-    Dropout,
-    LayerNorm,
-    Lookahead,
-    SpecAugment,
-)
-from streamrnn.models.cores import CellName, recurrent_layer
+from streamrnn.features import RunningNormalise
+from streamrnn.layers import Chain, Dense
+from streamrnn.models.cores import CellName
+from streamrnn.models.encoder import speech_encoder
 from streamrnn.models.model import Model
 from streamrnn.shapes import Block, Frames, OutputFrame, Samples, State
 
@@ -51,8 +43,15 @@ class CTCSettings:
     """Bands of the log-mel spectrum."""
     silence: float = 1e-8
     """Mel power (full scale 1) below which sound counts as silence: about the noise of 16 bits."""
-    memory_s: float = 4.0
-    """Memory of the running normalisation, in seconds, for level and colour of the sound."""
+    memory_s: float = 0.0
+    """Memory of the running normalisation, in seconds, for level and colour of the sound; 0: none, but each band's
+    height above its noise floor. A normalisation over seconds hears symbols where a noise or music begins. With 0,
+    `--start phonemes-en` gives the encoder its weights, if it is of its sizes: --hidden 256 --layers 3
+    --lookahead-frames 5."""
+    floor_fall_s: float = 0.1
+    """Time constant, in seconds, with which a band's noise floor follows sound below it."""
+    floor_rise_s: float = 3.0
+    """Time constant, in seconds, with which a band's noise floor follows sound above it."""
     channels: int = 96
     """Channels of the first convolution; the second has as many as `hidden`."""
     core: CellName = "gru"
@@ -105,7 +104,7 @@ class TransducerSettings(CTCSettings):
 
 
 class CTC(Model):
-    """Log-mel -> running normalisation -> two convolutions of stride 2 -> recurrent layers -> symbols' probabilities.
+    """Log-mel and its height above the floor -> two convolutions of stride 2 -> recurrent layers -> probabilities.
 
     Outputs are [blank, *symbols] and sum to 1. After Graves et al. 2006, "Connectionist temporal classification", in
     the one-directional form with look-ahead of Amodei et al. 2016, "Deep Speech 2".
@@ -271,27 +270,8 @@ class GreedySearch(Layer):
 
 def _encoder(s: CTCSettings, rngs: nnx.Rngs) -> Chain:
     """Raw audio -> a frame of `hidden` numbers per four hops."""
-    dtype = jnp.dtype(s.dtype)
-    front_end = Chain(
-        *log_mel(s.sample_rate, s.window_samples, s.hop_samples, s.mels, amin=s.silence),
-        RunningNormalise(s.mels, round(s.memory_s * s.sample_rate / s.hop_samples)),
-        SpecAugment(s.mels, 2, s.mels // 6, 2, s.masked_frames, rngs=rngs),
-    )
-    convolutions = Chain(
-        CausalConv(s.mels, s.channels, 5, stride=2, dtype=dtype, rngs=rngs),
-        LayerNorm(s.channels, rngs=rngs),
-        Apply(jax.nn.relu),
-        CausalConv(s.channels, s.hidden, 5, stride=2, dtype=dtype, rngs=rngs),
-        LayerNorm(s.hidden, rngs=rngs),
-        Apply(jax.nn.relu),
-    )
-    recurrent = [
-        layer
-        for _ in range(s.layers)
-        for layer in (Dropout(s.dropout, rngs=rngs), recurrent_layer(s.core, s.hidden, s.hidden, s.dtype, rngs))
-    ]
-    # The look-ahead is counted after the strides, in spectra of four hops, so it is always a whole number of frames.
-    return Chain(front_end, convolutions, Lookahead(s.lookahead_frames), *recurrent)
+    memory = round(s.memory_s * s.sample_rate / s.hop_samples)
+    return speech_encoder(s, rngs, s.dtype, [RunningNormalise(s.mels, memory)] if memory else [])
 
 
 __all__ = ["CTC", "DIGITS", "CTCSettings", "Transducer", "TransducerSettings"]

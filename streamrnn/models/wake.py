@@ -13,8 +13,9 @@ from streamrnn.contract import Layer
 from streamrnn.decisions import KeywordSettings
 from streamrnn.decisions.keywords import SILENCE
 from streamrnn.layers import Chain, Dense, Dropout, PhraseScores, RecentMax, Recurrent
+from streamrnn.models.encoder import speech_encoder
 from streamrnn.models.model import Model
-from streamrnn.models.phonemes import Phonemes, PhonemesSettings, speech_encoder
+from streamrnn.models.phonemes import Phonemes, PhonemesSettings
 from streamrnn.shapes import Block, Frames, OutputFrame, State
 
 # A phrase whose sounds cost so many nats each is as likely as not.

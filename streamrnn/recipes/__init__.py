@@ -9,7 +9,7 @@ from streamrnn.recipes.keywords import KeywordsRecipe, KeywordsTraining
 from streamrnn.recipes.music import MusicRecipe
 from streamrnn.recipes.next_item import TypingRecipe
 from streamrnn.recipes.phonemes import PhonemesRecipe
-from streamrnn.recipes.recipe import Recipe
+from streamrnn.recipes.recipe import Recipe, like
 from streamrnn.recipes.speller import SayRecipe
 from streamrnn.recipes.transcription import CTCRecipe, TransducerRecipe
 from streamrnn.recipes.voice_activity import VoiceActivityRecipe
@@ -33,4 +33,5 @@ __all__ = [
     "TransducerRecipe",
     "TypingRecipe",
     "VoiceActivityRecipe",
+    "like",
 ]

@@ -86,13 +86,13 @@ def loudest(samples: np.ndarray, length: int) -> np.ndarray:
 
 def clip_batch(clips: Sequence[tuple[np.ndarray, int]], settings: "KeywordsTraining") -> dict[str, np.ndarray]:
     """Clips as a batch, padded with zeros; weights are 1 in the frames of the clip, else 0."""
-    frames, hop = settings.frames, settings.model.hop_samples
+    frames, hop, per_frame = settings.frames, settings.model.hop_samples, settings.model.hops_per_frame
     samples = np.zeros((len(clips), frames * hop), np.float32)
-    weights = np.zeros((len(clips), frames // 2), np.float32)
+    weights = np.zeros((len(clips), frames // per_frame), np.float32)
     for row, (clip, _) in enumerate(clips):
         clip = clip[: frames * hop]
         samples[row, : len(clip)] = clip
-        weights[row, : max(1, -(-len(clip) // (2 * hop)))] = 1
+        weights[row, : max(1, -(-len(clip) // (per_frame * hop)))] = 1
     labels = np.array([label for _, label in clips], np.int32)
     return {"samples": samples.reshape(len(clips), frames, hop), "labels": labels, "weights": weights}
 
@@ -124,7 +124,7 @@ class RunningRows:
             groups = groups_of(step)
             rows = [row for some, _ in groups for row in some]
             reset = np.concatenate([reset for _, reset in groups])
-            return placed(rows, s.model.lookahead_frames // 2, s.model.hop_samples) | {"reset": reset}
+            return placed(rows, self._late, s.model.hop_samples) | {"reset": reset}
 
         return batch
 
@@ -134,7 +134,8 @@ class RunningRows:
         for fresh in reset:
             if fresh and self.clips is not None:
                 clip, label, name = self.clips.draw(rng)
-                rows.append(after_clip(clip, label, self.row(rng, s.running_frames), s.frames // 2, self._frame))
+                clip_frames, frame = s.frames // s.model.hops_per_frame, s.model.hops_per_frame * s.model.hop_samples
+                rows.append(after_clip(clip, label, self.row(rng, s.running_frames), clip_frames, frame))
                 rows[-1] = replace(rows[-1], name=f"{name}, {rows[-1].name}")
             else:
                 rows.append(self.row(rng, s.frames + s.running_frames))
@@ -142,13 +143,13 @@ class RunningRows:
 
     def row(self, rng: np.random.Generator, hops: int, ends_open: bool = True) -> WordRow:
         """A row of so many hops."""
-        m = self.settings.model
-        late = m.lookahead_frames // 2 if ends_open else 0
-        return word_row(self.scenes.draw(rng, hops), 2, 2 * m.hop_samples / m.sample_rate, late)
+        m, late = self.settings.model, self._late if ends_open else 0
+        frame_s = m.hops_per_frame * m.hop_samples / m.sample_rate
+        return word_row(self.scenes.draw(rng, hops), m.hops_per_frame, frame_s, late)
 
     @property
-    def _frame(self) -> int:
-        return 2 * self.settings.model.hop_samples
+    def _late(self) -> int:
+        return self.settings.model.lookahead_frames // self.settings.model.hops_per_frame
 
 
 @dataclass(frozen=True)
@@ -179,7 +180,7 @@ def placed(rows: Sequence[WordRow], late_frames: int, hop_samples: int) -> dict[
             labels[number, at] = label
             places[number, at, begins + late_frames : ends + late_frames] = True
     return {
-        "samples": np.stack([row.samples for row in rows]).reshape(len(rows), 2 * frames, hop_samples),
+        "samples": np.stack([row.samples for row in rows]).reshape(len(rows), -1, hop_samples),
         "labels": labels,
         "places": places,
         "weights": np.stack([_delayed(row.weights, late_frames) for row in rows]),

@@ -21,7 +21,6 @@ from streamrnn.data.augment import Augment, AugmentSettings
 from streamrnn.data.clips import Clip, named, pick
 from streamrnn.data.labels import warn_of_other_labels
 from streamrnn.data.layouts import find_folders
-from streamrnn.data.live_scenes import LiveScenes
 from streamrnn.data.recordings import (
     Recordings,
     Sounds,
@@ -29,10 +28,9 @@ from streamrnn.data.recordings import (
     of_split,
     recordings_to_train_on,
     rooms_of,
-    sounds_of,
 )
 from streamrnn.data.store import ClipStore
-from streamrnn.data.word_rows import FIRST_WORD, RUNNING, utterances_of
+from streamrnn.data.word_rows import FIRST_WORD, running_sound, utterances_of
 from streamrnn.decisions import clip_class, peak_scores, smooth_posteriors
 from streamrnn.decisions.keywords import SILENCE, UNKNOWN
 from streamrnn.learning import TrainingSettings
@@ -118,14 +116,17 @@ class KeywordsTraining:
 
     @property
     def frames(self) -> int:
-        """Input frames per clip: an even number."""
-        return round(self.duration_s * self.model.sample_rate / self.model.hop_samples / 2) * 2
+        """Input frames per clip, as many as make whole frames of outputs."""
+        return self._whole_frames(self.duration_s)
 
     @property
     def running_frames(self) -> int:
-        """Input frames of running sound per row: an even number, 0 in private training."""
-        seconds = 0.0 if self.training.private else self.running_s
-        return round(seconds * self.model.sample_rate / self.model.hop_samples / 2) * 2
+        """Input frames of running sound per row, the same way; 0 in private training."""
+        return self._whole_frames(0.0 if self.training.private else self.running_s)
+
+    def _whole_frames(self, seconds: float) -> int:
+        m = self.model
+        return round(seconds * m.sample_rate / m.hop_samples / m.hops_per_frame) * m.hops_per_frame
 
 
 class KeywordsRecipe:
@@ -161,9 +162,9 @@ class KeywordsRecipe:
         return Keywords(self.settings.model, rngs=rngs)
 
     def batches(self, start: int, stop: int) -> Iterator[dict[str, Any]]:
-        """Rows: samples float32[batch, frames, hop]; labels int32[batch, words], places bool[batch, words, frames / 2],
-        weights float32[batch, frames / 2] and quiet bool[batch, frames / 2], see spotting_loss; reset bool[batch];
-        names. Truth is as late as the model's outputs.
+        """Rows: samples float32[batch, hops, hop]; labels int32[batch, words], places bool[batch, words, frames],
+        weights float32[batch, frames] and quiet bool[batch, frames], see spotting_loss; reset bool[batch]; names. Truth
+        is as late as the model's outputs.
 
         Without running sound: samples; labels int32[batch]; weights; names.
         """
@@ -277,7 +278,7 @@ class KeywordsRecipe:
         """Running sound of split valid, always the same: 90 rows of 20 s."""
         m, rng = self.settings.model, np.random.default_rng(1)
         rows = self._running("valid", None)
-        hops = round(RUNNING_VALIDATION_S * m.sample_rate / m.hop_samples / 2) * 2
+        hops = round(RUNNING_VALIDATION_S * m.sample_rate / m.hop_samples / m.hops_per_frame) * m.hops_per_frame
         drawn = [rows.row(rng, hops, ends_open=False) for _ in range(RUNNING_VALIDATION_ROWS)]
         parts = [drawn[i : i + RUNNING_TOGETHER] for i in range(0, len(drawn), RUNNING_TOGETHER)]
         return [placed(part, late_frames=0, hop_samples=m.hop_samples) for part in parts]
@@ -288,17 +289,10 @@ class KeywordsRecipe:
         folders = [[*folders[0], *folders[1]]] + [
             of_split(clips, split) for clips in found.speech.values() if not any(c.label in m.words for c in clips)
         ]
-        rooms = rooms_of(of_split(found.rooms, split), m.sample_rate)
-        drawn = balanced_sounds_of if split == "train" else sounds_of
-        scenes = LiveScenes(
-            speech=utterances_of(folders, self._speech(split), m.words, m.hop_samples, m.sample_rate),
-            noise=drawn(of_split(found.noise, split), m.sample_rate),
-            music=drawn(of_split(found.music, split), m.sample_rate),
-            rooms=[room.astype(np.float32) / 32768 for room in rooms],
-            sample_rate=m.sample_rate,
-            cell_samples=m.hop_samples,
-            settings=RUNNING,
-        )
+        speech = utterances_of(folders, self._speech(split), m.words, m.hop_samples, m.sample_rate)
+        noise, music, rooms = (of_split(clips, split) for clips in (found.noise, found.music, found.rooms))
+        balanced = split == "train"
+        scenes = running_sound(speech, noise, music, rooms, m.sample_rate, m.hop_samples, balanced=balanced)
         return RunningRows(scenes, clips, self.settings)
 
     def _speech(self, split: str) -> ClipStore:
@@ -351,7 +345,7 @@ class KeywordsRecipe:
     def _validation_batch(self, part: list[tuple[Clip, np.ndarray]]) -> dict[str, np.ndarray]:
         m = self.settings.model
         seconds = int(np.ceil(len(part[-1][1]) / m.sample_rate))
-        frames = seconds * m.sample_rate // m.hop_samples // 2 * 2
+        frames = seconds * m.sample_rate // m.hop_samples // m.hops_per_frame * m.hops_per_frame
         # In training, a clip labelled "silence" is an unknown word, and so it is here.
         index = {word: m.labels.index(word) for word in m.words}
         clips = [(s.astype(np.float32) / 32768, index.get(clip.label, 1)) for clip, s in part]

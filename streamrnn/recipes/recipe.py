@@ -1,6 +1,7 @@
 """The interface of recipes: everything needed to train one task."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -12,6 +13,8 @@ from streamrnn.data.series import Files
 from streamrnn.learning import TrainingSettings
 from streamrnn.models import Model
 
+# Settings of a model that tell what it listens for, and not its sizes.
+VOCABULARY = {"words", "symbols"}
 # For validation. At module level, because a new wrapper each time would compile anew.
 outputs = nnx.jit(aligned)
 
@@ -91,4 +94,17 @@ class Drawing(Protocol):
         ...
 
 
-__all__ = ["Carrying", "Drawing", "Finishing", "Recipe", "outputs"]
+def like(settings: Any, start: Model) -> Any:
+    """A recipe's settings whose model has the sizes of another one, if both are models of sound of one kind.
+
+    Its words or symbols stay, as do all settings of models of anything else, which follow from the data.
+    """
+    ours: Any = getattr(settings, "model", None)
+    theirs: Any = start.settings
+    if not hasattr(ours, "sample_rate") or not (isinstance(theirs, type(ours)) or isinstance(ours, type(theirs))):
+        return settings
+    same = {field.name for field in fields(ours)} & {field.name for field in fields(theirs)} - VOCABULARY
+    return replace(settings, model=replace(ours, **{name: getattr(theirs, name) for name in same}))
+
+
+__all__ = ["Carrying", "Drawing", "Finishing", "Recipe", "like", "outputs"]

@@ -13,20 +13,25 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from streamrnn.audio import AudioWarning, as_samples, mixing
+from streamrnn.audio import AudioWarning
 from streamrnn.contract import aligned
 from streamrnn.data import Augment, AugmentSettings, ClipStore, prefetch, read_clips
-from streamrnn.data.clips import Clip, named, pick_by_shares, pool_shares
+from streamrnn.data.clips import Clip, named
+from streamrnn.data.live_scenes import LiveScenes
 from streamrnn.data.recordings import counted, of_split, recordings_to_train_on, rooms_of, sounds_of
 from streamrnn.data.spoken import Spoken, Strings, StringSettings, Whole, single_words, spoken_ids, spoken_text
+from streamrnn.data.word_rows import running_sound, utterances_of
 from streamrnn.decisions import transcript, word_error_rate
 from streamrnn.learning import TrainingSettings
 from streamrnn.losses import Mean, ctc_loss, transducer_loss
 from streamrnn.models import CTC, CTCSettings, Transducer, TransducerSettings
 from streamrnn.recipes.recipe import outputs
+from streamrnn.recipes.transcription_rows import SpokenRows
 
-VALIDATION_RECORDINGS, VALIDATION_STRINGS = 200, 48
+VALIDATION_RECORDINGS, VALIDATION_STRINGS, VALIDATION_OTHERS = 200, 48, 32
 VALIDATION_ROWS = 16
+# Rows of other sound in which nobody speaks.
+SILENT_SHARE = 0.45
 
 Batch = dict[str, Any]
 
@@ -55,6 +60,12 @@ class CTCTraining:
     """Lengths of rows, in ascending order; all rows of a batch have the same. Longer recordings are left out."""
     whole_share: float = 0.5
     """Share of rows with a recording of several symbols, instead of a string of single words, if there are both."""
+    other_share: float = 0.15
+    """Share of rows without a symbol: noise, music and tones that begin and end, and talk of other words, if the
+    symbols are words and there is any."""
+    around_share: float = 0.4
+    """Share of the other rows in which such sound, often louder than what is said, ends before it and begins after it:
+    a model that never heard a noise end is deaf for seconds after one. Not where other_share is 0."""
     exclude: tuple[str, ...] = ()
     """Names of recordings to leave out, such as those with wrong labels."""
     workers: int = field(default=2, metadata={"identity": False})
@@ -63,8 +74,9 @@ class CTCTraining:
     def __post_init__(self):
         if self.workers < 1:
             raise ValueError(f"workers is {self.workers}; it must be at least 1.")
-        if not 0 <= self.whole_share <= 1:
-            raise ValueError(f"whole_share is {self.whole_share}; it must be from 0 to 1.")
+        for name in ("whole_share", "other_share", "around_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be from 0 to 1.")
         if not self.durations_s or not self.durations_s[0] >= 0.1 or sorted({*self.durations_s}) != [*self.durations_s]:
             raise ValueError(f"durations_s is {self.durations_s}; it must be rising lengths of 0.1 s or more.")
         if self.batch_s < self.durations_s[-1]:
@@ -129,14 +141,16 @@ class TranscriptionRecipe:
         return prefetch(make, start, stop, self.settings.workers)
 
     def validate(self, model: Any) -> float:
-        """1 - word error rate over 200 recordings of split valid and 48 strings of its words, always the same."""
+        """1 - word error rate over 200 recordings of split valid, 48 strings of its words, and, with `other_share`, 32
+        rows without a symbol, always the same.
+        """
         pairs = [pair for batch in self._validation for pair in _transcribed(model, batch)]
         return 1 - word_error_rate(pairs).rate
 
     def _transcribed(self, split: str) -> dict[Path, list[tuple[Clip, tuple[int, ...]]]]:
         alphabet = self.settings.model.alphabet
         speech = self.recordings.speech.items()
-        found = {folder: spoken_ids(of_split(clips, split), alphabet) for folder, clips in speech}
+        found = {folder: _of_words(spoken_ids(of_split(clips, split), alphabet)) for folder, clips in speech}
         if not any(ids for clips in found.values() for _, ids in clips):
             raise ValueError(
                 f"no clip of split {split} has a transcript in the model's {len(alphabet.symbols)} symbols "
@@ -156,7 +170,7 @@ class TranscriptionRecipe:
             )
 
     @cached_property
-    def _training_source(self) -> "_Source":
+    def _training_source(self) -> SpokenRows:
         rate, found = self.settings.model.sample_rate, self.recordings
         noise, music = (sounds_of(of_split(clips, "train"), rate) for clips in (found.noise, found.music))
         rooms = rooms_of(of_split(found.rooms, "train"), rate)
@@ -179,10 +193,12 @@ class TranscriptionRecipe:
             longest = source.samples(duration_s)
             rows += [source.strings.draw(rng, longest) for _ in range(VALIDATION_STRINGS)]
         rows = [source.placed(rng, row, duration_s) for row in rows]
+        if source.other:
+            rows += [source.without_symbols(rng, duration_s) for _ in range(VALIDATION_OTHERS)]
         parts = [rows[i : i + VALIDATION_ROWS] for i in range(0, len(rows), VALIDATION_ROWS)]
         return [source.batch(part, duration_s) for part in parts]
 
-    def _source(self, split: str, augment: Augment | None, strings: StringSettings) -> "_Source":
+    def _source(self, split: str, augment: Augment | None, strings: StringSettings) -> SpokenRows:
         rate, whole, words = self.settings.model.sample_rate, [], {}
         for folder, clips in self._clips[split].items():
             several = {clip: ids for clip, ids in clips if len(ids) > 1}
@@ -193,9 +209,21 @@ class TranscriptionRecipe:
                 read = read_clips(list(single), rate)
                 spoken = [Spoken(s, single[clip], clip.speaker, name=str(clip.path)) for clip, s in read]
                 words[folder] = single_words(spoken, rate)
-        source = _Source(whole, Strings(words, rate, strings), self.settings, augment, self._block_samples)
+        other = self._other_sound(split) if self.settings.other_share else None
+        source = SpokenRows(whole, Strings(words, rate, strings), self.settings, augment, self._block_samples, other)
         source.require_rows()
         return source
+
+    def _other_sound(self, split: str) -> LiveScenes:
+        m, found = self.settings.model, self.recordings
+        of_symbols = {clip for clips in self._clips[split].values() for clip, ids in clips if ids}
+        others = [[c for c in of_split(clips, split) if c not in of_symbols] for clips in found.speech.values()]
+        folders = others if m.alphabet.is_words else []
+        store = ClipStore([clip for clips in folders for clip in clips], m.sample_rate)
+        talk = utterances_of(folders, store, m.symbols, m.hop_samples, m.sample_rate)
+        noise, music, rooms = (of_split(clips, split) for clips in (found.noise, found.music, found.rooms))
+        training = {"balanced": split == "train", "silent_share": SILENT_SHARE}
+        return running_sound(talk, noise, music, rooms, m.sample_rate, m.hop_samples, **training)
 
     @cached_property
     def _block_samples(self) -> int:
@@ -241,86 +269,9 @@ class TransducerRecipe(TranscriptionRecipe):
         return Mean((jnp.sum(losses),), (jnp.sum(lengths).astype(jnp.float32),))
 
 
-@dataclass(frozen=True)
-class _Source:
-    """Draws rows: recordings of several symbols, or strings of single words."""
-
-    whole: list[Whole]
-    strings: Strings
-    settings: CTCTraining
-    augment: Augment | None
-    block_samples: int
-
-    def draw(self, rng: np.random.Generator, duration_s: float) -> Spoken:
-        """One row: float32 of exactly `duration_s`, augmented."""
-        fitting = self.fitting[duration_s]
-        if fitting and (not self.strings.words or rng.random() < self.settings.whole_share):
-            clips = pick_by_shares(rng, fitting, pool_shares([clips.voices for clips in fitting]))
-            spoken = clips[int(rng.integers(len(clips)))]
-        else:
-            spoken = self.strings.draw(rng, round(self.samples(duration_s) * self.settings.augment.speed[0]))
-        faster = mixing.change_speed(as_samples(spoken.samples), rng.uniform(*self.settings.augment.speed))
-        row = self.placed(rng, replace(spoken, samples=faster, spans=()), duration_s)
-        return row if self.augment is None else replace(row, samples=self.augment(rng, row.samples))
-
-    def placed(self, rng: np.random.Generator, spoken: Spoken, duration_s: float) -> Spoken:
-        """At a random place in silence of `duration_s`."""
-        length, samples = self.samples(duration_s), as_samples(spoken.samples)[: self.samples(duration_s)]
-        start = int(rng.integers(length - len(samples) + 1))
-        return replace(spoken, samples=np.pad(samples, (start, length - len(samples) - start)), spans=())
-
-    def batch(self, rows: Sequence[Spoken], duration_s: float) -> Batch:
-        hop = self.settings.model.hop_samples
-        labels = np.zeros((len(rows), self._most_labels[duration_s]), np.int32)
-        for row, spoken in zip(labels, rows, strict=True):
-            row[: len(spoken.ids)] = spoken.ids
-        return {
-            "samples": np.stack([row.samples for row in rows]).reshape(len(rows), -1, hop),
-            "labels": labels,
-            "label_lengths": np.array([len(row.ids) for row in rows], np.int32),
-            "names": [row.name for row in rows],
-        }
-
-    def samples(self, duration_s: float) -> int:
-        """Samples of a row: whole blocks."""
-        return round(duration_s * self.settings.model.sample_rate / self.block_samples) * self.block_samples
-
-    @cached_property
-    def durations_s(self) -> list[float]:
-        """The lengths of rows for which there are recordings."""
-        return [d for d in self.settings.durations_s if self.fitting[d] or self.strings.words]
-
-    def require_rows(self) -> None:
-        """Warns of recordings that fit into no row. Raises ValueError if none fits."""
-        count = sum(len(clips) for clips in self.whole)
-        too_long = count - sum(len(clips) for whole in self.fitting.values() for clips in whole)
-        longest = (
-            f"{self.settings.durations_s[-1]} s, the longest row, at {self.settings.augment.speed[0]} of its speed"
-        )
-        if not self.durations_s:
-            raise ValueError(f"none of {count} recordings fits into {longest}. Raise --durations-s.")
-        if too_long:
-            warnings.warn(f"{too_long} of {count} recordings do not fit into {longest}.", AudioWarning, stacklevel=2)
-
-    @cached_property
-    def fitting(self) -> dict[float, list[Whole]]:
-        """Recordings by the shortest row that they fit into at any speed, and by folder."""
-        slowest = self.settings.augment.speed[0]
-        shorter, fitting = 0.0, {}
-        for duration_s in self.settings.durations_s:
-            longest = self.samples(duration_s) * slowest / self.settings.model.sample_rate
-            chosen = [clips.between(shorter, longest) for clips in self.whole]
-            fitting[duration_s], shorter = [clips for clips in chosen if len(clips)], longest
-        return fitting
-
-    @cached_property
-    def _most_labels(self) -> dict[float, int]:
-        """The largest number of labels in a row: one per length of rows, since each shape is compiled anew."""
-        most = self.settings.strings.words[1] if self.strings.words else 1
-        found = {}
-        for duration_s in self.settings.durations_s:
-            found[duration_s] = most = max([most, *(clips.most_labels for clips in self.fitting[duration_s])])
-        return found
+def _of_words(spoken: list[tuple[Clip, tuple[int, ...]]]) -> list[tuple[Clip, tuple[int, ...]]]:
+    """Without the clips whose label is no word but a language, say, as no label of their folder is a symbol."""
+    return spoken if any(ids for _, ids in spoken) else [one for one in spoken if one[0].transcript]
 
 
 def _all_frames(logits: jax.Array) -> jax.Array:

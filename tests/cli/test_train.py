@@ -1,5 +1,6 @@
 """`streamrnn train`: a model on disk, interruptions, and what goes wrong."""
 
+import dataclasses
 import fcntl
 import json
 import os
@@ -19,12 +20,16 @@ from rich.console import Console
 
 from streamrnn.cli.plan import plan_of, shortened
 from streamrnn.cli.progress import training_progress
+from streamrnn.cli.train import trainer
 from streamrnn.data import Clip
 from streamrnn.data.recordings import Recordings
 from streamrnn.learning import TrainingSettings
 from streamrnn.learning.progress import Progress
-from streamrnn.models import VoiceActivity, VoiceActivitySettings
+from streamrnn.models import Keywords, KeywordsSettings, VoiceActivity, VoiceActivitySettings
 from streamrnn.pretrained import describe, load
+from streamrnn.recipes import CTCRecipe, KeywordsRecipe, like
+from streamrnn.recipes.forecast import ForecastTraining
+from streamrnn.recipes.keywords import KeywordsTraining
 
 
 @dataclass(frozen=True)
@@ -129,6 +134,23 @@ def test_the_best_model_so_far_runs_while_training_goes_on(train, capsys, tmp_pa
     path = tmp_path / "run" / "tiny.safetensors"
     assert f"{path} has the best weights so far" in capsys.readouterr().err
     assert describe(path)["figures"] == {"validation": 0.5} and isinstance(load(path), VoiceActivity)
+
+
+def test_a_training_that_starts_from_a_model_has_its_sizes_and_other_words():
+    settings = KeywordsSettings(words=("a",), encoder=True, hidden=20, layers=3, lookahead_frames=20)
+    start = Keywords(settings, rngs=nnx.Rngs(0))
+    taken = like(KeywordsTraining(), start).model
+    assert taken == dataclasses.replace(settings, words=())
+    ours = CTCRecipe.Settings()
+    assert like(ours, start) == ours, "models of another kind have other sizes"
+    lines = ForecastTraining()
+    assert like(lines, start) == lines
+
+
+def test_flags_have_the_sizes_of_the_model_to_start_from_as_defaults():
+    run = trainer("keywords", KeywordsRecipe, length_is_chosen=False, defaults_of="keywords-en")
+    assert run.__kwdefaults__["settings"].model.hidden == load("keywords-en").settings.hidden
+    assert "settings" not in trainer("keywords", KeywordsRecipe, length_is_chosen=False).__kwdefaults__
 
 
 def test_training_that_begins_with_weights_is_short():

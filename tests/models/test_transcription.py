@@ -12,7 +12,15 @@ from streamrnn.models import CTC, CTCSettings, Transducer, TransducerSettings
 from streamrnn.models.transcription import GreedySearch
 from streamrnn.pretrained import load, save
 
-TINY = {"symbols": ("yes", "no"), "mels": 8, "channels": 6, "hidden": 8, "layers": 1, "lookahead_frames": 1}
+TINY = {
+    "symbols": ("yes", "no"),
+    "mels": 8,
+    "memory_s": 4.0,
+    "channels": 6,
+    "hidden": 8,
+    "layers": 1,
+    "lookahead_frames": 1,
+}
 BATCH, FRAMES, FEATURES, SYMBOLS, MOST = 2, 12, 4, 2, 2
 
 

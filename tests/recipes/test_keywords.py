@@ -37,6 +37,7 @@ SETTINGS = KeywordsTraining(
     workers=1,
 )
 RUNNING = dataclasses.replace(SETTINGS, running_s=2.0, batch_size=8)
+LISTENING = dataclasses.replace(TINY, encoder=True, layers=1, lookahead_frames=8)
 PRIVATE = dataclasses.replace(SETTINGS.training, steps=6, validate_every=6, dp_clip=1.0, dp_noise=1.0)
 PITCHES_HZ = {"high": 600, "low": 150, "middle": 300}
 
@@ -126,21 +127,23 @@ def test_a_batch_depends_on_its_step_and_the_seed_alone(data):
     assert (first["samples"] != second["samples"]).any()
 
 
-def test_a_batch_of_running_sound_has_the_shapes_that_its_loss_takes(data):
-    (batch,) = KeywordsRecipe([data], RUNNING).batches(0, 1)
+@pytest.mark.parametrize(("model", "hops_per_frame"), [(TINY, 2), (LISTENING, 4)])
+def test_a_batch_of_running_sound_has_the_shapes_that_its_loss_takes(data, model, hops_per_frame):
+    (batch,) = KeywordsRecipe([data], dataclasses.replace(RUNNING, model=model)).batches(0, 1)
     names = batch.pop("names")
     assert len(names) == 8 and all(names)
+    frames = 120 // hops_per_frame
     assert {name: array.shape for name, array in batch.items()} == {
         "samples": (8, 120, 50),
         "labels": (8, 7),
-        "places": (8, 7, 60),
-        "weights": (8, 60),
-        "quiet": (8, 60),
+        "places": (8, 7, frames),
+        "weights": (8, frames),
+        "quiet": (8, frames),
         "reset": (8,),
     }
     assert 0 < batch["reset"].sum() < 8
     fresh = batch["reset"] & (batch["labels"][:, 0] > 1)
-    late = TINY.lookahead_frames // 2
+    late = model.lookahead_frames // hops_per_frame
     assert not batch["places"][fresh][:, 0, :late].any() and batch["places"][fresh][:, 0, late].all()
     assert not batch["weights"][:, :late].any(), "what is decided there, an earlier row knows"
 

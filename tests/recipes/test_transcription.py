@@ -1,6 +1,7 @@
 """Training of transcription, from folders of recordings to models that have learned."""
 
 import dataclasses
+import warnings
 from pathlib import Path
 
 import jax
@@ -16,7 +17,7 @@ from streamrnn.learning import TrainingSettings
 from streamrnn.models import CTC, CTCSettings, Transducer, TransducerSettings
 from streamrnn.recipes import CTCRecipe, TransducerRecipe
 from streamrnn.recipes.train import train
-from streamrnn.recipes.transcription import CTCTraining, TransducerTraining
+from streamrnn.recipes.transcription import VALIDATION_OTHERS, CTCTraining, TransducerTraining
 
 RATE = 2000
 # One word of the recordings is no symbol, and every recipe says so.
@@ -29,6 +30,7 @@ MODEL = {
     "hop_samples": 20,
     "window_samples": 100,
     "mels": 8,
+    "memory_s": 4.0,
     "channels": 16,
     "hidden": 24,
     "layers": 1,
@@ -42,6 +44,7 @@ COMMON = {
     "strings": StringSettings(words=(1, 2), garbage_share=0.1, overlap_s=0.0, pause_s=0.2),
     "batch_s": 8.0,
     "durations_s": (1.0,),
+    "other_share": 0.0,
     "workers": 1,
 }
 SETTINGS = CTCTraining(model=CTCSettings(**MODEL), **COMMON)
@@ -111,6 +114,51 @@ def test_a_batch_holds_sound_and_what_is_said_in_it(data):
         assert set(labels[:length]) <= {1, 2} and not labels[length:].any()
 
 
+@pytest.mark.parametrize("folders", [("words", "talk"), ("words", "talk", "others")])
+def test_some_rows_are_other_sound_in_which_no_symbol_is_said(data, tmp_path, folders):
+    write_folder(tmp_path / "others", {f"{s}.wav": ("middle middle low low", s) for s in ("train", "valid")})
+    write_folder(tmp_path / "more", {f"{s}.wav": ("middle middle", s) for s in ("train", "valid")})
+    places = [data / "words", data / "talk", *([tmp_path / "others", tmp_path / "more"] if "others" in folders else [])]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", AudioWarning)
+        recipe = CTCRecipe(places, dataclasses.replace(SETTINGS, other_share=0.5))
+    batches = list(recipe.batches(0, 12))
+    lengths = np.concatenate([batch["label_lengths"] for batch in batches])
+    assert 0 < np.sum(lengths == 0) < len(lengths)
+    names = {
+        part
+        for batch in batches
+        for name, length in zip(batch["names"], batch["label_lengths"], strict=True)
+        if length == 0
+        for part in name.split(", ")
+    }
+    spoken_in = {part for part in names if part != "sound without a voice"}
+    allowed = {str(data / "words/other.wav"), str(tmp_path / "more/train.wav")}
+    assert spoken_in <= allowed and (str(tmp_path / "more/train.wav") in spoken_in) == ("others" in folders)
+    validated = np.concatenate([batch["label_lengths"] for batch in recipe._validation])
+    assert np.sum(validated == 0) == VALIDATION_OTHERS
+
+
+def test_other_sound_ends_before_what_is_said_and_begins_after_it(data):
+    settings = dataclasses.replace(SETTINGS, whole_share=1.0, durations_s=(4.0,), other_share=0.01, around_share=1.0)
+    source = CTCRecipe([data], settings)._training_source
+    rng, said = np.random.default_rng(3), np.zeros(source.samples(4.0), np.float32)
+    said[3000:5000] = 0.1
+    rows = [source._with_others_around(rng, said, said, 4.0) for _ in range(20)]
+    for row in rows:
+        np.testing.assert_array_equal(row[3000:5000] / row[3000], np.ones(2000))
+    assert any(row[:2900].any() for row in rows) and any(row[5100:].any() for row in rows)
+    assert np.array_equal(source._with_others_around(rng, 0 * said, 0 * said, 4.0), 0 * said)
+
+
+def test_an_alphabet_of_characters_has_other_sound_without_talk(data):
+    characters = dataclasses.replace(SETTINGS.model, symbols=tuple(" higlowmde"))
+    recipe = CTCRecipe([data], dataclasses.replace(SETTINGS, model=characters, other_share=1.0))
+    (batch,) = recipe.batches(0, 1)
+    assert set(batch["names"]) == {"sound without a voice"} and not batch["label_lengths"].any()
+    assert np.isfinite(batch["samples"]).all() and np.abs(batch["samples"]).max() <= 1
+
+
 def test_a_batch_depends_on_the_seed_and_its_step_alone(data):
     recipe = CTCRecipe([data], SETTINGS)
     whole, resumed = list(recipe.batches(0, 3)), list(recipe.batches(2, 3))
@@ -176,6 +224,14 @@ def test_single_words_that_are_no_symbols_are_counted_and_named(data):
         CTCRecipe([data], SETTINGS)
 
 
+def test_labels_of_a_folder_without_a_symbol_are_no_words(data, tmp_path):
+    write_audio(tmp_path / "a.wav", spoken("middle"), RATE)
+    (tmp_path / "manifest.csv").write_text("path,label,split\na.wav,french,train\n")
+    recipe = CTCRecipe([data, tmp_path], SETTINGS)
+    garbage = recipe._training_source.strings._garbage
+    assert [Path(word.name).name for word in garbage] == ["other.wav"]
+
+
 def test_recordings_with_other_words_are_counted_and_the_words_named(data):
     fewer = dataclasses.replace(SETTINGS, model=dataclasses.replace(SETTINGS.model, symbols=("low", "deep")))
     with pytest.warns(AudioWarning, match="1 of 1 clips are left out: 'high' are no symbols"):
@@ -193,7 +249,14 @@ def test_data_without_a_transcript_in_the_symbols_is_refused(data):
 
 @pytest.mark.parametrize(
     "setting",
-    [{"workers": 0}, {"whole_share": 2.0}, {"durations_s": (2.0, 1.0)}, {"durations_s": ()}, {"batch_s": 0.5}],
+    [
+        {"workers": 0},
+        {"whole_share": 2.0},
+        {"other_share": -0.1},
+        {"durations_s": (2.0, 1.0)},
+        {"durations_s": ()},
+        {"batch_s": 0.5},
+    ],
 )
 def test_settings_out_of_range_are_named(setting):
     with pytest.raises(ValueError, match=next(iter(setting))):

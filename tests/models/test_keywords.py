@@ -1,0 +1,31 @@
+"""Keyword models that listen through the encoder of a model of phonemes."""
+
+import dataclasses
+
+import pytest
+from flax import nnx
+
+from streamrnn.models import Keywords, KeywordsSettings, Phonemes, PhonemesSettings
+
+SIZES = {"sample_rate": 2000, "hop_samples": 50, "window_samples": 100, "mels": 8, "hidden": 12, "layers": 1}
+LISTENING = KeywordsSettings(words=("low",), encoder=True, channels=(8, 8), lookahead_frames=8, **SIZES)
+
+
+def test_an_encoder_takes_the_weights_of_a_model_of_phonemes():
+    phonemes = Phonemes(PhonemesSettings(channels=8, lookahead_frames=2, **SIZES), rngs=nnx.Rngs(1))
+    model = Keywords(LISTENING, rngs=nnx.Rngs(0))
+    assert model.initialise_from(phonemes) == ["network.layers.1.bias", "network.layers.1.kernel"]
+    assert model.lookahead == phonemes.lookahead and model.frame_s == phonemes.frame_s
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"core": "tcn"}, "core is tcn; the encoder is recurrent: elman, gru"),
+        ({"memory_s": 3.0}, "memory_s is 3.0; the encoder hears levels above the noise floor"),
+        ({"lookahead_frames": 10}, "lookahead_frames is 10; with encoder it is a multiple of 4"),
+    ],
+)
+def test_an_encoder_that_cannot_be_is_refused(change, message):
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(LISTENING, **change)
