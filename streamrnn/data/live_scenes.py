@@ -4,7 +4,7 @@ Where `mixtures.Scenes` lays one noise under a whole scene, backgrounds here are
 and a course. A detector that learned from constant noise takes every change for speech.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -24,8 +24,8 @@ SPEECH_DB = -26.0
 INAUDIBLE_DB = -8.0
 TRIM_CELLS = 10
 BABBLE_VOICES = (3, 10)
-# How often a background is of each kind.
-SHARES = {
+# How often a background is of each kind; see LiveSettings.kinds.
+KINDS = {
     "noise": 0.26,
     "music": 0.19,
     "cries": 0.05,
@@ -43,7 +43,6 @@ CRIES = (
     *("dog_bark", "dog", "cat", "dude_miaowing", "rooster", "hen", "crow", "cow", "pig", "sheep", "frog", "farmyard"),
     *("baby_cry", "crying_baby", "person_sneeze", "sneeze", "sneezing", "cough", "coughing", "snoring", "breathing"),
 )
-BACKGROUNDS, BACKGROUND_SHARES = tuple(SHARES), tuple(SHARES.values())
 
 
 @dataclass(frozen=True)
@@ -75,8 +74,12 @@ def trimmed(spoken: Spoken, cell_samples: int) -> Spoken:
 class LiveSettings:
     """How scenes are drawn. Shares are probabilities; ranges are drawn from evenly."""
 
+    kinds: Mapping[str, float] = field(default_factory=lambda: KINDS)
+    """How often a background is of each kind of KINDS, relative to the others."""
     snr_db: tuple[float, float] = (-6.0, 30.0)
     """Level of speech over that of each background."""
+    alone_db: tuple[float, float] = (0.0, 0.0)
+    """How much louder backgrounds are where nobody speaks in the scene."""
     floor_db: tuple[float, float] = (-80.0, -35.0)
     """Level of the room's own noise, relative to full scale; speech is at -26 before the gain."""
     gain_db: tuple[float, float] = (-28.0, 12.0)
@@ -167,6 +170,8 @@ class LiveScenes:
         if rng.random() >= s.silent_share:
             talk, truth, names, said = self._talk(rng, cells)
         background = self._background(rng, n)
+        if not names and s.alone_db != (0.0, 0.0):
+            background = background * _factor(rng.uniform(*s.alone_db))
         if names and rng.random() < s.colour_share:
             talk = coloured(rng, talk)
         if names and self.rooms and rng.random() < s.room_share:
@@ -237,7 +242,8 @@ class LiveScenes:
 
     def _sound(self, rng: np.random.Generator, n: int) -> np.ndarray:
         """A background of any kind: recorded noise or music, or one that is made up."""
-        kind = BACKGROUNDS[int(rng.choice(len(BACKGROUNDS), p=BACKGROUND_SHARES))]
+        kinds, shares = tuple(self.settings.kinds), np.array(tuple(self.settings.kinds.values()))
+        kind = kinds[int(rng.choice(len(kinds), p=shares / shares.sum()))]
         pool = {"noise": self.noise, "music": self.music, "cries": self.cries or self.noise}.get(kind, ())
         if pool:
             s = self.settings
@@ -374,6 +380,7 @@ def _as_float(samples: np.ndarray) -> np.ndarray:
 
 __all__ = [
     "CRIES",
+    "KINDS",
     "NOISE",
     "SPEECH",
     "UNKNOWN",

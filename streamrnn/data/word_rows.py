@@ -29,6 +29,7 @@ WORD_SHARE, OTHER_SHARE, TALK_SHARE = 0.66, 0.23, 0.11
 
 RUNNING = LiveSettings(
     snr_db=(0.0, 30.0),
+    alone_db=(0.0, 18.0),
     silent_share=0.2,
     begins_s=(-1.5, 0.8),
     pause_s=8.0,
@@ -143,7 +144,7 @@ def running_sound(
     cell_samples: int,
     *,
     balanced: bool,
-    silent_share: float = RUNNING.silent_share,
+    settings: LiveSettings = RUNNING,
 ) -> LiveScenes:
     """Scenes of utterances, and of all that begins and ends beside them; without a voice where there are none.
 
@@ -152,7 +153,7 @@ def running_sound(
         noise, music, rooms: recordings; may be empty.
         sample_rate, cell_samples: see LiveScenes.
         balanced: draw small collections of noise and music more often, as for training.
-        silent_share: of scenes in which nobody speaks.
+        settings: how scenes are drawn.
     """
     drawn = balanced_sounds_of if balanced else sounds_of
     return LiveScenes(
@@ -162,7 +163,7 @@ def running_sound(
         rooms=[room.astype(np.float32) / 32768 for room in rooms_of(rooms, sample_rate)],
         sample_rate=sample_rate,
         cell_samples=cell_samples,
-        settings=replace(RUNNING, silent_share=silent_share if speech else 1.0),
+        settings=settings if speech else replace(settings, silent_share=1.0),
     )
 
 

@@ -17,10 +17,10 @@ from streamrnn.audio import AudioWarning
 from streamrnn.contract import aligned
 from streamrnn.data import Augment, AugmentSettings, ClipStore, prefetch, read_clips
 from streamrnn.data.clips import Clip, named
-from streamrnn.data.live_scenes import LiveScenes
+from streamrnn.data.live_scenes import KINDS, LiveScenes
 from streamrnn.data.recordings import counted, of_split, recordings_to_train_on, rooms_of, sounds_of
 from streamrnn.data.spoken import Spoken, Strings, StringSettings, Whole, single_words, spoken_ids, spoken_text
-from streamrnn.data.word_rows import running_sound, utterances_of
+from streamrnn.data.word_rows import RUNNING, running_sound, utterances_of
 from streamrnn.decisions import transcript, word_error_rate
 from streamrnn.learning import TrainingSettings
 from streamrnn.losses import Mean, ctc_loss, transducer_loss
@@ -30,8 +30,8 @@ from streamrnn.recipes.transcription_rows import SpokenRows
 
 VALIDATION_RECORDINGS, VALIDATION_STRINGS, VALIDATION_OTHERS = 200, 48, 32
 VALIDATION_ROWS = 16
-# Rows of other sound in which nobody speaks.
-SILENT_SHARE = 0.45
+# Rows of other sound: in half of them nobody speaks, and machines are heard more often, as on telephones.
+OTHER_SOUND = replace(RUNNING, silent_share=0.45, kinds=KINDS | {"tones": 0.25, "melodies": 0.12})
 
 Batch = dict[str, Any]
 
@@ -222,8 +222,8 @@ class TranscriptionRecipe:
         store = ClipStore([clip for clips in folders for clip in clips], m.sample_rate)
         talk = utterances_of(folders, store, m.symbols, m.hop_samples, m.sample_rate)
         noise, music, rooms = (of_split(clips, split) for clips in (found.noise, found.music, found.rooms))
-        training = {"balanced": split == "train", "silent_share": SILENT_SHARE}
-        return running_sound(talk, noise, music, rooms, m.sample_rate, m.hop_samples, **training)
+        drawn = {"balanced": split == "train", "settings": OTHER_SOUND}
+        return running_sound(talk, noise, music, rooms, m.sample_rate, m.hop_samples, **drawn)
 
     @cached_property
     def _block_samples(self) -> int:

@@ -86,6 +86,26 @@ def test_scenes_with_everything_are_finite_sound_within_full_scale():
         assert scene.cells.shape == (300,) and set(np.unique(scene.cells)) <= {NOISE, SPEECH, UNKNOWN}
 
 
+def test_backgrounds_are_louder_where_nobody_speaks_and_nowhere_else():
+    rest = {"steady_share": 1.0, "snr_db": (20.0, 20.0)}
+    for silent_share, louder_db in ((1.0, 15.0), (0.0, 0.0)):
+        plain, raised = (
+            scenes(**rest, silent_share=silent_share, alone_db=(db, db)).draw(np.random.default_rng(4), 600)
+            for db in (0.0, 15.0)
+        )
+        background = plain.cells == NOISE
+        ratio = power_of(raised)[background].mean() / power_of(plain)[background].mean()
+        assert 10 * np.log10(ratio) == pytest.approx(louder_db, abs=2.0)
+
+
+def test_backgrounds_are_of_the_kinds_asked_for():
+    drawn = scenes(silent_share=1.0, steady_share=1.0, kinds={"tones": 2.0, "clicks": 0.0})
+    only = scenes(silent_share=1.0, steady_share=1.0, kinds={"tones": 1.0})
+    for seed in range(5):
+        one, other = (some.draw(np.random.default_rng(seed), 300).samples for some in (drawn, only))
+        np.testing.assert_array_equal(one, other)
+
+
 def test_backgrounds_begin_and_end_within_a_scene():
     drawn = scenes(silent_share=1.0, events_s=5.0, snr_db=(-10.0, 0.0))
     rises = 0
