@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from streamrnn import pretrained
-from streamrnn.audio import read_audio, write_audio
+from streamrnn.audio import write_audio
 from streamrnn.data import read_manifest
 from streamrnn.data.spoken import spoken_ids, trimmed
 from streamrnn.decisions import forced_alignment, transcript
@@ -49,8 +49,8 @@ def main() -> None:
     alphabet, rate = model.settings.alphabet, model.settings.sample_rate
     clips = spoken_ids(read_manifest(options.recordings, options.split), alphabet)
     rows, met = [], 0
-    for clip, ids in ((clip, ids) for clip, ids in clips if len(ids) > 1):
-        samples = read_audio(clip.path, rate)[0][clip.start : clip.end]
+    for place, (clip, ids) in enumerate((clip, ids) for clip, ids in clips if len(ids) > 1):
+        samples = clip.read(rate)
         whole = log_probabilities(model, [samples])[0]
         if (text := heard(model, whole)) != alphabet.decode(ids):
             print(f"{clip.path.name}: {alphabet.decode(ids)!r}, and the model hears {text!r}")
@@ -58,7 +58,8 @@ def main() -> None:
             met += 1
             if piece is not None:
                 word = alphabet.decode([ids[number]])
-                path = f"{Path(clip.path).stem}_{number:02}_{word}.flac"
+                # Recordings in other folders may have the same name, and one may hold several clips.
+                path = f"{Path(clip.path).stem}_{place:04}_{number:02}_{word}.flac"
                 write_audio(options.out / path, piece, rate)
                 rows.append([path, clip.speaker, word, options.split])
     with (options.out / "manifest.csv").open("w", newline="", encoding="utf-8") as file:

@@ -24,7 +24,7 @@ import onnxruntime
 from scipy.ndimage import binary_closing, binary_dilation, binary_opening, maximum_filter1d
 from scipy.signal import butter, sosfiltfilt
 
-from streamrnn.audio import AudioError
+from streamrnn.audio import AudioError, AudioFile
 from streamrnn.data.clips import Clip
 from streamrnn.data.layouts import find_folders, read_folder
 
@@ -107,6 +107,8 @@ def _segments(cells: np.ndarray, kind: int) -> list[tuple[int, int]]:
 def _rows(folder: Path, detector: Silero, clip: Clip) -> list[tuple]:
     try:
         samples = clip.read(RATE)
+        with AudioFile(clip.path) as file:
+            scale = file.sample_rate / RATE
     except (AudioError, OSError) as error:
         print(f"left out: {error}")
         return []
@@ -118,8 +120,13 @@ def _rows(folder: Path, detector: Silero, clip: Clip) -> list[tuple]:
     quality = "A" if found.range_db > 30 else "B"
     name = clip.path.relative_to(folder).as_posix()
     kinds = ("speech", SPEECH), ("unknown", UNKNOWN)
+
+    def place(cell: int) -> int:
+        """Of a cell's beginning, in samples of the recording."""
+        return clip.start + round(min(cell * CELL, len(samples)) * scale)
+
     return [
-        (name, clip.start + start * CELL, clip.start + min(end * CELL, len(samples)), kind, quality)
+        (name, place(start), place(end), kind, quality)
         for kind, number in kinds
         for start, end in _segments(found.cells, number)
     ]

@@ -1,6 +1,7 @@
 """Transcribed recordings for training: clips with symbols, used whole or joined into strings."""
 
 import math
+import re
 import warnings
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -167,6 +168,16 @@ def spoken_ids(clips: Sequence[Clip], alphabet: Alphabet) -> list[tuple[Clip, tu
 def spoken_text(clip: Clip) -> str:
     """The text of a clip: its transcript, or its label if it has none; words are separated by single spaces."""
     return " ".join((clip.transcript or clip.label).split())
+
+
+def plain_words(text: str) -> list[str]:
+    """The words of a text in lower case, without punctuation; "_" stands between words."""
+    return re.findall(r"[^\W_]+(?:['’][^\W_]+)*", text.casefold())
+
+
+def says(text: str, phrase: str) -> bool:
+    """Whether the words of a phrase are in a text, one after the other; neither case nor punctuation matters."""
+    return f" {' '.join(plain_words(phrase))} " in f" {' '.join(plain_words(text))} "
 
 
 def _unknown(text: str, alphabet: Alphabet) -> set[str]:
@@ -343,6 +354,8 @@ __all__ = [
     "Strings",
     "faded",
     "laid_over",
+    "plain_words",
+    "says",
     "single_words",
     "spoken_ids",
     "spoken_text",

@@ -11,7 +11,7 @@ import numpy as np
 from streamrnn.data.clips import Clip, pool_shares
 from streamrnn.data.live_scenes import NOISE, SPEECH, LiveScene, LiveScenes, LiveSettings, Spoken
 from streamrnn.data.recordings import balanced_sounds_of, rooms_of, sounds_of
-from streamrnn.data.spoken import faded, spoken_text, trimmed
+from streamrnn.data.spoken import faded, plain_words, says, spoken_text, trimmed
 from streamrnn.data.store import ClipStore, SomeClips
 
 # What an utterance is: one of the words, from 2 on; another single word; talk without any of the words; and talk of
@@ -177,9 +177,9 @@ def label_of(clip: Clip, numbers: Mapping[str, int], is_of_words: bool) -> int |
     if clip.label in numbers:
         return numbers[clip.label]
     text = spoken_text(clip) if clip.transcript or is_of_words else ""
-    said = [word.casefold().strip(".,;:!?") for word in text.split()]
-    if any(word.casefold() in said for word in numbers):
+    if any(says(text, word) for word in numbers):
         return None
+    said = plain_words(text)
     return UNWRITTEN if not said else OTHER_WORD if len(said) == 1 else TALK
 
 
@@ -197,7 +197,7 @@ def word_row(scene: LiveScene, cells_per_frame: int, frame_s: float, ends_open: 
     for number, (first, last, label) in enumerate(spans):
         here = slice(max(first, 0), max(last, 0))
         if label == UNWRITTEN:
-            weights[here] = UNWRITTEN_WEIGHT
+            weights[here] = np.minimum(weights[here], UNWRITTEN_WEIGHT)
         if label in (TALK, UNWRITTEN):
             continue
         # Neighbours do not compete: each has its time from its first third to that of the next.

@@ -11,6 +11,7 @@ from flax import nnx
 from streamrnn.data import Augment, AugmentSettings
 from streamrnn.data.clips import Clip
 from streamrnn.data.recordings import Recordings, Sounds, of_split, rooms_of, sounds_of
+from streamrnn.data.spoken import says, spoken_text
 from streamrnn.data.wake_rows import Row, WakeRows
 from streamrnn.decisions import KeywordSettings
 from streamrnn.decisions.detection import detection_curve, peak_scores
@@ -337,8 +338,7 @@ def threshold_for(alarms: Sequence[float], hours: float, most_per_hour: float) -
 
 
 def _has(clip: Clip, phrases: Sequence[str]) -> bool:
-    said = f" {(clip.transcript or clip.label).lower().replace('_', ' ')} "
-    return any(f" {phrase} " in said for phrase in phrases)
+    return any(says(spoken_text(clip), phrase) for phrase in phrases)
 
 
 __all__ = [

@@ -1,5 +1,8 @@
 """Tables of where somebody speaks."""
 
+import importlib.util
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -49,3 +52,19 @@ def test_only_clips_with_labels_of_the_wanted_quality_are_used(tmp_path):
     a, b, c = (Clip(tmp_path / name) for name in ("a.wav", "b.wav", "c.wav"))
     labels = {a.path: SpeechLabels(quality="A"), b.path: SpeechLabels(quality="B")}
     assert labelled_clips([a, b, c], labels, ["A"]) == [(a, labels[a.path])]
+
+
+@pytest.mark.parametrize("rate", [8000, 16_000, 48_000])
+def test_the_script_writes_places_in_samples_of_the_recording(tmp_path, rate: int):
+    spec = importlib.util.spec_from_file_location("label_speech", Path(__file__).parents[2] / "scripts/label_speech.py")
+    assert spec is not None and spec.loader is not None
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    rng, seconds = np.random.default_rng(0), np.arange(8 * rate) / rate
+    sound = 0.0005 * rng.standard_normal(len(seconds)) + 0.3 * np.sin(1500 * seconds) * ((seconds >= 5) & (seconds < 6))
+    write_audio(tmp_path / "a.wav", sound.astype(np.float32), rate)
+    # The clip begins after 2 s, and the other judge hears speech where it is.
+    clip = Clip(tmp_path / "a.wav", start=2 * rate, end=8 * rate)
+    rows = script._rows(tmp_path, lambda samples: np.repeat(np.float32([0, 0, 0, 1, 0, 0]), 100), clip)
+    [(_, start, end, _, _)] = [row for row in rows if row[3] == "speech"]
+    assert start / rate == pytest.approx(5, abs=0.05) and end / rate == pytest.approx(6, abs=0.05)

@@ -9,10 +9,10 @@ from streamrnn.audio import write_audio
 from streamrnn.data.clips import Clip
 from streamrnn.data.live_scenes import NOISE, SPEECH, LiveScene
 from streamrnn.data.store import ClipStore
-from streamrnn.data.word_rows import after_clip, label_of, utterances_of, word_row
+from streamrnn.data.word_rows import UNWRITTEN, UNWRITTEN_WEIGHT, after_clip, label_of, utterances_of, word_row
 
 FRAME_S = 0.02
-NUMBERS = {"yes": 2, "no": 3}
+NUMBERS = {"yes": 2, "no": 3, "shut_down": 4}
 
 
 def scene(*said: tuple[int, int, int], cells: int = 600, heard: bool = True) -> LiveScene:
@@ -27,6 +27,11 @@ def test_a_word_may_be_decided_from_its_first_third_to_some_time_behind_its_end(
     assert row.words == ((3, 40, 60 + 18),)
     assert (row.weights[:30] == 1).all() and (row.weights[30:78] == 0).all() and (row.weights[78:] == 1).all()
     assert row.quiet[:30].all() and not row.quiet[30:60].any() and row.quiet[60:].all()
+
+
+def test_talk_that_nobody_wrote_down_teaches_nothing_of_the_word_before_it():
+    row = word_row(scene((60, 120, 3), (130, 400, UNWRITTEN)), 2, FRAME_S, 0)
+    assert (row.weights[30:78] == 0).all() and (row.weights[78:200] == UNWRITTEN_WEIGHT).all()
 
 
 def test_neighbours_do_not_share_a_frame():
@@ -75,6 +80,8 @@ def clip(label: str = "", transcript: str = "") -> Clip:
         (clip("speech"), False, -1),
         (clip("names", "A house"), False, 0),
         (clip("names", "I said NO!"), False, None),
+        (clip("names", "He said “no” to me"), False, None),
+        (clip("names", "Well: shut, down it goes"), False, None),
         (clip("other", "HOUSE"), False, 1),
     ],
 )

@@ -10,6 +10,7 @@ import hypothesis
 import hypothesis.strategies as st
 import numpy as np
 import pytest
+from scipy.signal import resample_poly
 
 from streamrnn.audio import read_audio, write_audio
 from streamrnn.decisions import forced_alignment
@@ -69,9 +70,12 @@ def test_the_script_cuts_words_where_they_were_spoken(tmp_path):
     recordings, out = tmp_path / "recordings", tmp_path / "words"
     recordings.mkdir()
     write_audio(recordings / "a.flac", samples, rate)
-    write_audio(recordings / "b.flac", samples[: spans[1][1] + 4000], rate)
+    # A part of a recording, at another rate than the model's.
+    part = np.concatenate([samples[-8000:], samples[: spans[1][1] + 4000]])
+    write_audio(recordings / "b.flac", resample_poly(part, 2, 1).astype(np.float32), 2 * rate)
     (recordings / "manifest.csv").write_text(
-        f"path,speaker,transcript,split\na.flac,somebody,{' '.join(DIGITS)},train\nb.flac,somebody,nine one,train\n",
+        f"path,start,end,speaker,transcript,split\na.flac,0,{len(samples)},somebody,{' '.join(DIGITS)},train\n"
+        f"b.flac,16000,{2 * len(part)},somebody,nine one,train\n",
         encoding="utf-8",
     )
     done = cut_words(recordings, out)

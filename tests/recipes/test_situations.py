@@ -10,12 +10,14 @@ import pytest
 
 from streamrnn.audio import AudioWarning, read_audio, write_audio
 from streamrnn.data.mixtures import Utterance
+from streamrnn.data.recordings import find_recordings
 from streamrnn.data.speech_labels import read_speech_labels
 from streamrnn.recipes.test_sets.situations import SITUATIONS, Pools, Word, write_situations
 from streamrnn.recipes.test_sets.situations.lines import gsm, lossy, mu_law, only_sent_when_spoken, opus
 from streamrnn.recipes.test_sets.situations.noises import at_level
 from streamrnn.recipes.test_sets.situations.telephony import TONES, dtmf, fax_answer, national_tone, telephone_sounds
 from streamrnn.recipes.test_sets.situations.whisper import whispered
+from streamrnn.recipes.test_sets.situations.write import FEWEST_WORDS, _vocabularies
 
 RATE = 16_000
 BY_NAME = {situation.name: situation for situation in SITUATIONS}
@@ -49,6 +51,22 @@ def pools() -> Pools:
 
 def composed(name: str, pools: Pools, number: int = 0):
     return BY_NAME[name].compose(pools, np.random.default_rng([7, number]), number)
+
+
+def test_words_at_another_rate_are_where_their_table_says(tmp_path):
+    words = [f"word {number}" for number in range(FEWEST_WORDS)]
+    rows, spans = ["path,start,end,label,transcript,split"], ["path,start,end"]
+    for number, word in enumerate(words):
+        # The second half of a recording at 8 kHz: half a second of silence, then half a second of a voice.
+        sound = np.concatenate([np.zeros(12_000), buzz(0.5, 130)[::2]]).astype(np.float32)
+        write_audio(tmp_path / f"{number}.wav", sound, 8000)
+        rows.append(f"{number}.wav,8000,16000,{word},{word},test")
+        spans.append(f"{number}.wav,12000,16000")
+    (tmp_path / "manifest.csv").write_text("\n".join(rows))
+    (tmp_path / "vad_segments.csv").write_text("\n".join(spans))
+    found = _vocabularies(find_recordings([tmp_path]), "test")[tmp_path.name]
+    assert {word.label for word in found} == set(words)
+    assert all(len(word.samples) == RATE and word.segments == ((RATE // 2, RATE),) for word in found)
 
 
 def level_db(samples: np.ndarray) -> float:

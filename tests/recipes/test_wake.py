@@ -16,7 +16,7 @@ from streamrnn.evaluation.evaluate import evaluate
 from streamrnn.models import Phonemes, PhonemesSettings, Wake, WakeSettings
 from streamrnn.models.wake import joined, wake_head
 from streamrnn.pretrained import load, save
-from streamrnn.recipes.wake import Said, WakeTraining, threshold_for, train_wake
+from streamrnn.recipes.wake import OtherSound, Said, WakeTraining, threshold_for, train_wake
 from streamrnn.runtime import run_file_events
 
 RATE = 2000
@@ -122,6 +122,14 @@ def test_it_names_the_recordings_that_come_closest_to_a_phrase(other, tmp_path):
     [(_, _, figures)] = train_wake(listener, {"oyez": said}, find_recordings([folder]), TRAINING)
     first = figures["closest"]["valid"][0]
     assert Path(first["recording"]).name == "secret.wav" and 0.4 < first["at_s"] < 1.8
+
+
+@pytest.mark.parametrize("transcript", ["Oyez, oyez!", "they cry “oyez”", "OYEZ"])
+def test_talk_in_whose_transcript_the_phrase_is_is_left_out(transcript: str, tmp_path):
+    write_audio(tmp_path / "a.wav", tone(150, 1.0), RATE)
+    (tmp_path / "manifest.csv").write_text(f'path,transcript,split\na.wav,"{transcript}",train\n', encoding="utf-8")
+    with pytest.raises(ValueError, match="no sound of split train without oyez"):
+        OtherSound.of(find_recordings([tmp_path]), "train", TRAINING, RATE, ["oyez"])
 
 
 def test_without_other_sound_or_recordings_of_the_phrase_nothing_is_trained(other):

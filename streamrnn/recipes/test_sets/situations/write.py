@@ -166,7 +166,6 @@ def _vocabularies(found: Recordings, split: str) -> dict[str, list[Word]]:
             continue
         table = folder / SEGMENTS
         labels = read_speech_labels(table) if table.is_file() else {}
-        segments = {path: of.speech for path, of in labels.items()}
         # In the order of the table one speaker, or one word, would come after the other.
         order = np.random.default_rng(0).permutation(len(said))
         store = ClipStore([said[k] for k in order], RATE)
@@ -174,7 +173,7 @@ def _vocabularies(found: Recordings, split: str) -> dict[str, list[Word]]:
             Word(
                 samples,
                 clip.label,
-                tuple((a, min(b, len(samples))) for a, b in segments.get(clip.path, ()) if a < len(samples)),
+                labels[clip.path].of(clip, len(samples), RATE).speech if clip.path in labels else (),
             )
             for clip, samples in store
         ]
