@@ -78,6 +78,7 @@ class _State:
     label: int | None = None  # the current one
     start_s: float = 0.0
     score: float = 0.0  # the highest of its stretch
+    previous_end_s: float = 0.0
 
 
 class LabelDecoder:
@@ -136,7 +137,7 @@ class LabelDecoder:
         return [event for frame in moving_mean(heard, self._smoothing_frames) for event in self._hear(frame)]
 
     def conclude(self, duration_s: float) -> list[Event]:
-        """The end of the current label, if no more sound comes for now.
+        """The end of the current label, if no more sound comes for now; what comes later begins from that end on.
 
         Args:
             duration_s: length of the stream so far, in seconds.
@@ -205,7 +206,9 @@ class LabelDecoder:
             if begins or scores[state.label] < self.settings.resolved_off_threshold:
                 events = self._end(max(moment_s, state.start_s), decided_s)
         if begins and self.labels[best]:
-            state.label, state.start_s, state.score = best, round(moment_s, 6), scores[best]
+            # After conclude(), that end is later than half the smoothing ago.
+            state.label, state.start_s = best, max(round(moment_s, 6), state.previous_end_s)
+            state.score = scores[best]
             events.append(self._event(None, decided_s))
         return events
 
@@ -213,7 +216,8 @@ class LabelDecoder:
         state = self._state
         if state.label is None:
             return []
-        ended = self._event(max(round(end_s, 6), state.start_s), decided_s)
+        state.previous_end_s = max(round(end_s, 6), state.start_s)
+        ended = self._event(state.previous_end_s, decided_s)
         state.label = None
         return [ended]
 

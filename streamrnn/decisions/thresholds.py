@@ -153,7 +153,8 @@ class SpeechDecoder:
         return events
 
     def conclude(self, duration_s: float) -> list[Event]:
-        """The end of open speech, where no more sound comes for now; what comes later may begin speech anew.
+        """The end of open speech, where no more sound comes for now; what comes later may begin speech anew, from that
+        end on.
 
         Args:
             duration_s: how long the stream is by now, in seconds.
@@ -164,7 +165,8 @@ class SpeechDecoder:
         check_duration("SpeechDecoder.conclude got duration_s", duration_s, "seconds")
         state, events = self._state, []
         if state.speaking:
-            events = [self._speech_end(self._padded_end_s(), duration_s).clipped(duration_s)]
+            # Clipped before it is kept: speech that goes on begins at the end that was told.
+            events = [self._speech_end(min(self._padded_end_s(), duration_s), duration_s).clipped(duration_s)]
         state.onset, state.speaking = -1, False
         return events
 
@@ -248,7 +250,9 @@ class SpeechDecoder:
         if frame - state.last_speech < self._min_silence_frames:
             return None
         frame_end_s = (frame + 1) * self.frame_s
-        event = self._speech_end(min(self._padded_end_s(), frame_end_s), frame_end_s + self.lookahead_s)
+        # With a lookahead, an end that conclude() told may be later than this frame.
+        end_s = max(min(self._padded_end_s(), frame_end_s), state.start_s)
+        event = self._speech_end(end_s, frame_end_s + self.lookahead_s)
         state.onset, state.speaking = -1, False
         return event
 

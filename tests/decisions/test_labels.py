@@ -56,6 +56,18 @@ def test_a_stretch_is_placed_where_it_was_in_spite_of_smoothing():
     assert first.end_s <= second.start_s
 
 
+def test_a_label_that_goes_on_after_a_conclusion_begins_at_the_end_that_was_told():
+    decoder = decoder_of(smoothing_ms=1000)
+    decoder.push(posteriors_of((20, 1.0, 0.0)))
+    (told,) = decoder.conclude(1.95)
+    snapshot = json.loads(json.dumps(decoder.snapshot()))
+    decoder = decoder_of(smoothing_ms=1000)
+    decoder.restore(snapshot)
+    started, ended, other = decoder.push(posteriors_of((3, 1.0, 0.0), (8, 0.0, 1.0)))
+    assert told.end_s == started.start_s == 1.95 and started.decided_s == pytest.approx(2.1)
+    assert (ended.label, other.label) == ("de", "en") and 1.95 <= ended.end_s <= other.start_s
+
+
 @given(st.data())
 def test_any_chunks_and_any_snapshot_give_the_same_events(data):
     posteriors = np.random.default_rng(data.draw(st.integers(0, 99))).dirichlet((0.3, 0.3, 0.3), 30).astype(np.float32)

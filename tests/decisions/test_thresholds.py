@@ -230,6 +230,29 @@ def test_a_push_of_no_frames_changes_nothing():
     assert decoder.snapshot() == before
 
 
+@pytest.mark.parametrize("padding_ms", [30.0, 100.0, 400.0, 500.0])
+def test_speech_that_goes_on_after_a_conclusion_begins_at_the_end_that_was_told(padding_ms):
+    decoder = SpeechDecoder(SpeechSettings(padding_ms=padding_ms), FRAME_S)
+    decoder.push(np.ones(200))
+    (told,) = decoder.conclude(1.995)
+    started, ended = decoder.push(np.array([1.0] * 10 + PAUSE))
+    assert told.end_s == started.start_s == 1.995 and started.decided_s == pytest.approx(2.06)
+    assert ended.end_s == pytest.approx(min(2.1 + padding_ms / 1000, 2.4))
+
+
+@property_test
+@hypothesis.given(probabilities, speech_settings, st.sampled_from([0.0, 0.1]), st.data())
+def test_conclusions_leave_segments_apart_and_none_begins_after_its_decision(values, settings, lookahead_s, data):
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(values)), max_size=4)))
+    decoder, events = SpeechDecoder(settings, FRAME_S, lookahead_s), []
+    for cut, piece in zip((*cuts, len(values)), np.split(np.asarray(values, np.float32), cuts), strict=True):
+        events += decoder.push(piece) + decoder.conclude(cut * FRAME_S + lookahead_s)
+    assert all(event.start_s <= event.decided_s + 1e-6 for event in events)
+    found = segments(events)
+    assert all(segment.start_s <= segment.end_s for segment in found)
+    assert all(a.end_s <= b.start_s for a, b in itertools.pairwise(found))
+
+
 def test_the_label_of_the_decoder_is_that_of_its_events():
     events = decode(SpeechDecoder(SpeechSettings(), FRAME_S, label="singing"), [1.0] * 10)
     assert [event.label for event in events] == ["singing", "singing"]
