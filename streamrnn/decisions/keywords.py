@@ -162,7 +162,8 @@ class KeywordDecoder:
     end is detected then. "silence", which is class 0, and "unknown" are never detected.
 
     With `settle_ms`, a word that was detected is sent when its average falls, or after that time. The event then has
-    the highest score and spans the frames averaged for it. If another word scores higher meanwhile, it is that one's.
+    the highest score and spans the frames averaged for it. If another word that may be detected scores higher
+    meanwhile, it is that one's.
 
     With `hand_over`, a word that was detected is sent as soon as its average reaches that score. If it falls below the
     threshold before, or has not reached it after the time of the moving average, an abstain event with its highest
@@ -290,7 +291,7 @@ class KeywordDecoder:
         frame = state.frames
         state.frames = frame + 1
         if state.unsure >= 0:
-            return self._hear_on(frame, smoothed.tolist(), top)
+            return self._hear_on(frame, smoothed.tolist())
         if top < self.settings.threshold:
             state.held = []
             return None
@@ -306,29 +307,38 @@ class KeywordDecoder:
             return None
         return self._event(frame, word, top)
 
-    def _hear_on(self, frame: int, scores: list[float], top: float) -> Event | None:
-        """A frame while a word is not sure yet. Any word that is sure takes its place."""
+    def _hear_on(self, frame: int, scores: list[float]) -> Event | None:
+        """A frame while a word is not sure yet. Any word that is sure and not held takes its place."""
         state = self._state
         state.held = [word for word in state.held if scores[word] >= self.settings.threshold]
         if self._settle_frames:
-            return self._settle_on(frame, scores, top)
-        if top >= self.settings.hand_over:
-            word, state.unsure = scores.index(top), -1
+            return self._settle_on(frame, scores)
+        word = self._highest(scores)
+        if scores[word] >= self.settings.hand_over:
+            state.unsure = -1
             state.held = sorted({*state.held, word})
-            return self._event(frame, word, top)
+            return self._event(frame, word, scores[word])
         state.best, state.unsure_frames = max(state.best, scores[state.unsure]), state.unsure_frames + 1
         if scores[state.unsure] >= self.settings.threshold and state.unsure_frames < self._smoothing_frames:
             return None
         return self._settled(frame)
 
-    def _settle_on(self, frame: int, scores: list[float], top: float) -> Event | None:
+    def _highest(self, scores: list[float]) -> int:
+        """The word that is waited for, or one that scores higher and may be detected: none that is held."""
+        state = self._state
+        free = (word for word in range(len(scores)) if word == state.unsure or word not in state.held)
+        return max(free, key=scores.__getitem__)
+
+    def _settle_on(self, frame: int, scores: list[float]) -> Event | None:
         """A frame while a word's average may still rise."""
         state = self._state
         state.unsure_frames += 1
         falls = scores[state.unsure] < state.best
-        if top > state.best:
-            state.unsure, state.best, state.best_frame, falls = scores.index(top), top, frame, False
-            state.held = sorted({*state.held, state.unsure})
+        word = self._highest(scores)
+        if scores[word] > state.best:
+            # The event is no longer the other word's, which may take it back.
+            state.held = sorted({*state.held, word} - ({state.unsure} - {word}))
+            state.unsure, state.best, state.best_frame, falls = word, scores[word], frame, False
         return self._settled(frame) if falls or state.unsure_frames >= self._settle_frames else None
 
     def _settled(self, frame: int) -> Event:

@@ -143,6 +143,23 @@ def test_a_word_that_scores_higher_while_one_settles_takes_its_place():
     assert (event.label, event.score) == ("yes", 1.0)
 
 
+@pytest.mark.parametrize("extra", [{}, {"settle_ms": 100.0}, {"hand_over": 0.58}])
+def test_a_word_that_is_held_takes_the_place_of_no_other(extra):
+    settings = KeywordSettings(threshold=0.3, smoothing_ms=0, refractory_ms=200, **extra)
+    said = posteriors_of(("yes", 40, 0.6))
+    said[20, 2:], said[21:, 2] = (0.4, 0.55), 0.95
+    yes, no = decoder_of(settings).push(said)
+    assert (yes.label, no.label) == ("yes", "no")
+    assert no.kind == ("abstain" if "hand_over" in extra else "keyword")
+
+
+def test_a_word_whose_place_another_took_may_take_it_back():
+    said = np.zeros((20, len(LABELS)), np.float32)
+    said[:3, 2:] = [(0.4, 0.35), (0.41, 0.45), (0.8, 0.35)]
+    (event,) = decoder_of(KeywordSettings(threshold=0.3, smoothing_ms=0, settle_ms=200)).push(said)
+    assert (event.label, event.score) == ("yes", pytest.approx(0.8))
+
+
 def test_a_word_that_has_not_settled_is_sent_at_the_end_of_the_stream():
     decoder = decoder_of(SETTLES)
     assert decoder.push(posteriors_of(("yes", 4, 1.0))) == []

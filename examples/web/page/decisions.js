@@ -103,7 +103,7 @@ class KeywordDecoder {
     for (const word of this.held) if (means[word] < threshold) this.held.delete(word);
     const score = Math.max(...means.slice(FIRST_WORD));
     const word = means.indexOf(score, FIRST_WORD);
-    if (this.best !== null) return this.#settle(frame, word, means);
+    if (this.best !== null) return this.#settle(frame, means);
     if (score < threshold || this.held.has(word) || frame < this.ready) return [];
     this.held.add(word);
     this.ready = frame + this.refractory;
@@ -119,13 +119,18 @@ class KeywordDecoder {
   }
 
   /** A frame while the mean of a word may still rise. */
-  #settle(frame, word, means) {
+  #settle(frame, means) {
     const frames = this.best.frames + 1;
+    // The word that is waited for, or one that scores higher and may be detected: none that is held.
+    const free = means.map((mean, word) => (word >= FIRST_WORD && (word === this.best.word || !this.held.has(word)) ? mean : -1));
+    const word = free.indexOf(Math.max(...free));
     const rises = means[word] > this.best.score;
     const falls = !rises && means[this.best.word] < this.best.score;
     if (rises) {
-      this.best = { frame, word, score: means[word] };
+      // The event is no longer the other word's, which may take it back.
+      this.held.delete(this.best.word);
       this.held.add(word);
+      this.best = { frame, word, score: means[word] };
     }
     this.best.frames = frames;
     return falls || frames >= this.settles ? this.#sent(frame) : [];
