@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from streamrnn.runtime import Stream
 
 # Flags that mean something for sound alone.
-OF_SOUND = ("srt", "out", "labels", "realtime", "sample_rate", "channels", "channel", "device", "server")
+OF_SOUND = (
+    *("srt", "out", "labels", "utterances", "pre_roll_ms", "longest_s"),
+    *("realtime", "sample_rate", "channels", "encoding", "channel", "device", "server"),
+)
 # Longer lines are none that a person or a table writes.
 LONGEST_LINE = 100_000
 
@@ -44,7 +47,9 @@ def run_lines(run: Any, task: Task) -> BaseException | None:
         OSError, ValueError: the source, the model or the settings cannot be used, or no line could be.
     """
     for flag in OF_SOUND:
-        if getattr(run, flag):
+        value = getattr(run, flag)
+        # By identity: 0 is a channel, too.
+        if value is not None and value is not False:
             raise ValueError(
                 f"--{flag.replace('_', '-')} is for models of sound; {run.model} reads lines. Leave it out."
             )
@@ -57,7 +62,7 @@ def run_lines(run: Any, task: Task) -> BaseException | None:
 
         configure()
         model = load(run.model)
-        overrides = {} if model.decision is None else run.overrides(type(model.decision))
+        overrides = _overrides(run, model.decision)
         answers = Answers(task.resolve("lines")(model, **overrides), Stream(model), run.json, picture)
         ended_by = ending_of(lambda: answers.give(_lines_of(file)))
     wrote = ""
@@ -123,6 +128,18 @@ class Answers:
         if self._picture is not None:
             self._picture.add(answer)
         return json.dumps(answer, ensure_ascii=False) if self._as_json else self._lines.said(answer)
+
+
+def _overrides(run: Any, decision: Any) -> dict[str, Any]:
+    """The decision settings that were given. Raises ValueError for those that the model lacks."""
+    if decision is not None:
+        return run.overrides(type(decision))
+    if run.given:
+        named = ", ".join(f"--{'phrase' if name == 'phrases' else name.replace('_', '-')}" for name in run.given)
+        raise ValueError(
+            f"{named} is for models that decide on events; {run.model} gives an answer per line. Leave it out."
+        )
+    return {}
 
 
 def _picture(path: Path, task: Task) -> "Fans":

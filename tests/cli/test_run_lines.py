@@ -119,12 +119,25 @@ def test_a_model_of_characters_is_evaluated_run_and_writes(streamrnn, capsys, tm
 def test_flags_and_sources_of_sound_are_refused(streamrnn, capsys, pen):
     assert streamrnn("run", pen / "pen", "-", "--sample-rate", 8000) == 2
     assert "--sample-rate is for models of sound" in capsys.readouterr().err
+    for flag, value in [("--channel", 0), ("--encoding", "mulaw"), ("--utterances", "said"), ("--longest-s", 0.0)]:
+        assert streamrnn("run", pen / "pen", "-", flag, value) == 2
+        assert f"{flag} is for models of sound" in capsys.readouterr().err
+    assert streamrnn("run", pen / "pen", "-", "--phrase", "hey computer") == 2
+    assert "has no setting phrases" in capsys.readouterr().err
     assert streamrnn("run", pen / "pen", "-", "--plot", "pen.png") == 2
     assert "pen has no picture" in capsys.readouterr().err
     assert streamrnn("run", pen / "pen", "mic") == 2
     assert "reads lines of text and hears nothing" in capsys.readouterr().err
     assert streamrnn("run", pen / "pen", "nowhere.csv") == 2
     assert "nowhere.csv" in capsys.readouterr().err
+
+
+def test_settings_of_decisions_are_refused_by_models_that_decide_nothing(streamrnn, capsys, typed):
+    typed("the c\n")
+    flags = ("--threshold", 0.9, "--min-speech-ms", 10, "--phrase", "hey computer")
+    assert streamrnn("run", "typing", "-", *flags) == 2
+    told = " ".join(capsys.readouterr().err.split())
+    assert all(flag in told for flag in flags[::2]) and "typing gives an answer per line" in told
 
 
 def test_an_endless_line_is_left_out_and_the_next_one_read(streamrnn, capsys, pen, typed):
