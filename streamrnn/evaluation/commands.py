@@ -3,12 +3,14 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from streamrnn.data import Clip
+from streamrnn.data.tables import read_text
 from streamrnn.decisions import bootstrap_interval
 from streamrnn.evaluation.judging import OnProgress, decided, judge_all, scan_clip, stream_clip
 from streamrnn.models import Model
@@ -38,9 +40,9 @@ def evaluate_commands(
 ) -> dict[str, Any]:
     """The clips, streaming and offline entries of streamrnn.evaluation.evaluate, of a model that has a grammar.
 
-    Each folder holds commands.json: for each recording, by its name with or without the ending, {"intent": ...,
-    "slots": {name: value}}. Recordings that it does not name are left out. Of several events of a recording the one of
-    the highest score counts. Figures, shares of all commands or of all slots that were said:
+    Each folder holds commands.json: for each recording, by its path in that folder or by its name, with or without the
+    ending, {"intent": ..., "slots": {name: value}}. Recordings that it does not name are left out. Of several events of
+    a recording the one of the highest score counts. Figures, shares of all commands or of all slots that were said:
 
     - heard: commands for which there was an event.
     - intent: those with the right intent.
@@ -71,36 +73,45 @@ def evaluate_commands(
 
 
 def _commands_of(folders: Sequence[Path], clips: Sequence[Clip]) -> dict[Clip, Command]:
-    tables = [folder / TABLE for folder in folders if (folder / TABLE).is_file()]
+    tables = {folder: _read(folder / TABLE) for folder in folders if (folder / TABLE).is_file()}
     if not tables:
         named = ", ".join(map(str, folders))
         raise FileNotFoundError(f"{named} has no {TABLE}, which tells the intent and the slots of each recording.")
-    known = {name: command for table in tables for name, command in _read(table).items()}
-    found = {}
-    for clip in clips:
-        command = known.get(clip.path.name, known.get(clip.path.stem))
-        if command is not None:
-            found[clip] = command
+    found = {clip: command for clip in clips if (command := _command_of(clip, tables)) is not None}
     if not found:
-        example = next(iter(known), "nothing")
-        raise ValueError(f"{', '.join(map(str, tables))} names none of {len(clips)} recordings, but {example}.")
+        named, example = ", ".join(str(folder / TABLE) for folder in tables), next(chain(*tables.values()), "nothing")
+        raise ValueError(f"{named} names none of {len(clips)} recordings, but {example}.")
     return found
 
 
+def _command_of(clip: Clip, tables: Mapping[Path, Mapping[str, Command]]) -> Command | None:
+    """The command of a recording by the table of its own folder: others may have recordings of the same name."""
+    # A manifest may name recordings of elsewhere; they belong to its folder.
+    above = (*Path(clip.place).parents, *clip.path.parents)
+    folder = next((folder for folder in above if folder in tables), None)
+    if folder is None:
+        return None
+    within = clip.path.relative_to(folder) if clip.path.is_relative_to(folder) else clip.path
+    names = (within.as_posix(), within.with_suffix("").as_posix(), clip.path.name, clip.path.stem)
+    return next((tables[folder][name] for name in names if name in tables[folder]), None)
+
+
 def _read(table: Path) -> dict[str, Command]:
-    """The commands by the names of recordings, as they are and without their endings."""
+    """The commands by the names or paths of recordings, as they are and without their endings."""
+    text = read_text(table)
     try:
-        rows = json.loads(table.read_text(encoding="utf-8"))
+        rows = json.loads(text)
         commands = {
             name: Command(str(row["intent"]), {slot: str(value).strip() for slot, value in row["slots"].items()})
             for name, row in rows.items()
         }
+        without = {Path(name).with_suffix("").as_posix(): command for name, command in commands.items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(
             f'{table} is no table of commands ({error!r}). Write {{"a.wav": {{"intent": "light", "slots": '
             '{"colour": "red"}}}.'
         ) from None
-    return commands | {Path(name).stem: command for name, command in commands.items()}
+    return commands | {name: command for name, command in without.items() if name not in commands}
 
 
 def _heard(model: Model, outputs: np.ndarray, duration_s: float) -> Command | None:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from streamrnn.audio import write_audio
+from streamrnn.data import Clip
 from streamrnn.evaluation import commands, evaluate
 from streamrnn.evaluation.commands import Command, command_figures
 from tests.decisions.spoken_phonemes import FRAME_S, heard, sounds
@@ -58,6 +59,27 @@ def test_commands_are_judged_by_their_table(folder, monkeypatch):
     figures = result["streaming"]
     assert (figures["heard"], figures["intent"], figures["right"]) == (1, 1, pytest.approx(2 / 3))
     assert (figures["slots_right"], figures["slots_invented"]) == (0.75, 0)
+
+
+def test_recordings_of_one_name_are_judged_by_the_table_of_their_own_folder(tmp_path):
+    clips, states = [], {"x": "on", "y": "off", "y/far": "dim"}
+    for name in states:
+        (tmp_path / name).mkdir()
+        clips.append(Clip(tmp_path / name / "1.wav"))
+    for name, table in [("x", {"1.wav": "on"}), ("y", {"1": "off", "far/1.wav": "dim"})]:
+        rows = {key: {"intent": "light", "slots": {"state": state}} for key, state in table.items()}
+        (tmp_path / name / "commands.json").write_text("\ufeff" + json.dumps(rows), encoding="utf-8")
+    found = commands._commands_of([tmp_path / "x", tmp_path / "y"], clips)
+    assert [found[clip].slots["state"] for clip in clips] == list(states.values())
+
+
+def test_recordings_of_elsewhere_are_judged_by_the_table_beside_their_manifest(tmp_path):
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x" / "commands.json").write_text('{"1.wav": {"intent": "light", "slots": {}}}')
+    clip = Clip(tmp_path / "y" / "1.wav", place=f"{tmp_path}/x/manifest.csv, line 2")
+    assert commands._commands_of([tmp_path / "x"], [clip, Clip(tmp_path / "y" / "1.wav", 1)]) == {
+        clip: Command("light", {})
+    }
 
 
 @pytest.mark.parametrize(
