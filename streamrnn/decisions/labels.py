@@ -186,7 +186,9 @@ class LabelDecoder:
             past = np.full(0, np.nan)
         if not np.isfinite(past).all():
             raise ValueError("LabelDecoder.restore got posteriors that are no numbers. Pass a result of snapshot().")
-        if past.shape != self._past.shape or state["label"] not in (None, *range(len(self.labels))):
+        # By its type, too: 1.0 equals 1 and is no place in a list.
+        known = state["label"] is None or (type(state["label"]) is int and 0 <= state["label"] < len(self.labels))
+        if past.shape != self._past.shape or not known:
             raise ValueError(
                 f"LabelDecoder.restore got {past.shape} past frames x labels; it keeps {self._past.shape}. "
                 "Pass the snapshot of a decoder with the same labels and smoothing_ms."

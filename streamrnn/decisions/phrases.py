@@ -260,7 +260,10 @@ class PhraseDecoder:
         """
         numbers, arrays = [f.name for f in fields(_State)], [f.name for f in fields(Paths)]
         check_snapshot("PhraseDecoder", snapshot, [*numbers, *arrays])
-        check_alike("PhraseDecoder", {**snapshot, "last_end": max(0, snapshot["last_end"])}, _State())
+        last_end = snapshot["last_end"]
+        # Long before the stream where no phrase was said yet, which is less than other integers may be.
+        ended = max(0, last_end) if isinstance(last_end, int) else last_end
+        check_alike("PhraseDecoder", {**snapshot, "last_end": ended}, _State())
         fresh, state = Paths.fresh(1, self.graph), _State(**{name: snapshot[name] for name in numbers})
         for name in arrays:
             given, needed = snapshot[name], getattr(fresh, name)[0]

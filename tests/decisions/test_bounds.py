@@ -13,6 +13,8 @@ from streamrnn.decisions import (
     EndpointSettings,
     KeywordDecoder,
     KeywordSettings,
+    LabelDecoder,
+    LabelSettings,
     SpeechDecoder,
     SpeechSettings,
     TokenDecoder,
@@ -56,6 +58,7 @@ def test_a_bonus_that_makes_words_of_silence_makes_no_endless_text():
 DECODERS = {
     "speech": (lambda: SpeechDecoder(SpeechSettings(), FRAME_S), 1),
     "keywords": (lambda: KeywordDecoder(KeywordSettings(), ["silence", "unknown", "yes", "no"], FRAME_S), 4),
+    "labels": (lambda: LabelDecoder(LabelSettings(smoothing_ms=200.0), ["de", "en", ""], FRAME_S), 3),
     "greedy": (lambda: TranscriptDecoder(TranscriptSettings(), ALPHABET, FRAME_S), 4),
     "beam": (lambda: TranscriptDecoder(TranscriptSettings(beam_width=3), ALPHABET, FRAME_S), 4),
     "tokens": (lambda: TokenDecoder(EndpointSettings(), ALPHABET, FRAME_S), 4),
@@ -89,7 +92,7 @@ def test_a_damaged_snapshot_is_refused_or_harmless(make, features):
     decoder.push(outputs)
     snapshot = json.loads(json.dumps(decoder.snapshot()))
     for path in list(places(snapshot))[1:40]:
-        for value in ("x", None, math.nan, 10**6, [], {}, [[]], [None]):
+        for value in ("x", None, math.nan, 10**6, 1.0, True, [], {}, [[]], [None]):
             other = make()
             try:
                 other.restore(damaged(snapshot, path, value))

@@ -255,3 +255,13 @@ def test_a_snapshot_that_was_changed_is_refused(name):
     live = decoder("hey computer")
     with pytest.raises(ValueError, match=r"PhraseDecoder.restore got"):
         live.restore(live.snapshot() | {name: 10**9 if name != "frames" else -5})
+
+
+@pytest.mark.parametrize("value", ["soon", None, math.nan, [], {}, 1.5, True])
+def test_a_snapshot_with_other_values_is_refused_for_every_name(value):
+    live = decoder("hey computer")
+    for name, kept in live.snapshot().items():
+        if isinstance(kept, float | bool) and isinstance(value, type(kept)) and value == value:
+            continue
+        with pytest.raises(ValueError, match=r"PhraseDecoder.restore got"):
+            live.restore(live.snapshot() | {name: value})
