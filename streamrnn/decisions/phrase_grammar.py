@@ -103,6 +103,11 @@ def grammar_from(text: str) -> Grammar:
     try:
         found = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
+        if text.strip().endswith(".toml") and len(text.strip().splitlines()) == 1:
+            raise ValueError(
+                f"The grammar is {text.strip()[:200]!r}, a path; the text in that file is needed. Pass "
+                f'Path({text.strip()[:200]!r}).read_text(encoding="utf-8").'
+            ) from None
         raise ValueError(f"The grammar is no TOML ({error}). Write [intents], and lists of sentences in it.") from None
     if unknown := found.keys() - {"intents", "slots"}:
         raise ValueError(f"The grammar has [{min(unknown)}]; it has [intents] and [slots]. Rename it.")

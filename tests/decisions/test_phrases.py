@@ -257,6 +257,12 @@ def test_a_snapshot_that_was_changed_is_refused(name):
         live.restore(live.snapshot() | {name: 10**9 if name != "frames" else -5})
 
 
+@pytest.mark.parametrize("path", ["lights.toml", "/home/me/my lights.toml\n"])
+def test_a_path_in_place_of_a_grammar_is_told_how_to_pass_its_text(path):
+    with pytest.raises(ValueError, match=rf"the text in that file is needed. Pass Path\('{path.strip()}'\).read_text"):
+        decoder(grammar=path)
+
+
 @pytest.mark.parametrize("value", ["soon", None, math.nan, [], {}, 1.5, True])
 def test_a_snapshot_with_other_values_is_refused_for_every_name(value):
     live = decoder("hey computer")
