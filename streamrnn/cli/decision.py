@@ -89,7 +89,7 @@ def spoken(phrases: tuple[str, ...], grammar: Path | None) -> dict[str, Any]:
     found: dict[str, Any] = {"phrases": phrases} if phrases else {}
     if grammar is not None:
         try:
-            found["grammar"] = grammar.read_text(encoding="utf-8")
+            found["grammar"] = grammar.read_text(encoding="utf-8-sig")
         except UnicodeDecodeError:
             raise ValueError(f"--grammar {grammar} is no text in UTF-8. Pass a TOML file.") from None
         if not found["grammar"].strip():

@@ -40,7 +40,7 @@ def read_people(places: Sequence[Path]) -> People:
     if others:
         raise ValueError(f"{1 + len(others)} tables: {path}, {others[0]} and so on. Pass one of them.")
     people: dict[str, list[tuple[float, float]]] = {}
-    with path.open(encoding="utf-8", newline="") as file:
+    with path.open(encoding="utf-8-sig", newline="") as file:
         rows = csv.DictReader(file)
         if missing := [name for name in COLUMNS if name not in (rows.fieldnames or ())]:
             raise ValueError(f"{path} has no column {missing[0]!r}. It needs a header with {', '.join(COLUMNS)}.")

@@ -80,7 +80,7 @@ def _reader(path: Path) -> Callable[[Path], Iterator[tuple[str, Example]]]:
 
 def _clinc(path: Path) -> Iterator[tuple[str, Example]]:
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(path.read_text(encoding="utf-8-sig"))
         for name, rows in data.items():
             part = PARTS[name.removeprefix("oos_")]
             yield from ((part, Example(line, () if label == "oos" else (label,))) for line, label in rows)
@@ -90,8 +90,8 @@ def _clinc(path: Path) -> Iterator[tuple[str, Example]]:
 
 def _table(path: Path) -> Iterator[tuple[str, Example]]:
     names = path.with_name("labels.txt")
-    labels = names.read_text(encoding="utf-8").split() if names.is_file() else None
-    with path.open(encoding="utf-8", newline="") as file:
+    labels = names.read_text(encoding="utf-8-sig").split() if names.is_file() else None
+    with path.open(encoding="utf-8-sig", newline="") as file:
         for number, row in enumerate(csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE), start=1):
             if len(row) < 2:
                 raise ValueError(f"{path}, line {number} has no tab between the example and its labels.")
@@ -106,7 +106,7 @@ def _table(path: Path) -> Iterator[tuple[str, Example]]:
 
 def _strokes(path: Path) -> Iterator[tuple[str, Example]]:
     part = {".tra": "train", ".tes": "test"}[path.suffix]
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), start=1):
         cells = [cell.strip() for cell in line.split(",")]
         if len(cells) != 17:
             raise ValueError(f"{path}, line {number} has {len(cells)} numbers; it needs 8 points and a digit.")

@@ -64,7 +64,7 @@ def _collection(path: Path) -> dict[str, list[np.ndarray]]:
 def _text(path: Path) -> list[np.ndarray]:
     lines = MusicLines(SimpleNamespace(settings=SimpleNamespace(keys=KEYS, lowest_midi=LOWEST_MIDI)))
     pieces: list[list[np.ndarray]] = [[]]
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), start=1):
         if not line.strip():
             pieces.append([])
             continue

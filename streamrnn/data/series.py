@@ -71,7 +71,7 @@ def read_table(places: Sequence[Path]) -> Table:
     path, *others = files.paths
     if others:
         raise ValueError(f"{1 + len(others)} tables: {path}, {others[0]} and so on. Pass one of them.")
-    with path.open(encoding="utf-8", newline="") as file:
+    with path.open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.reader(file))
     if len(rows) < 3 or len(rows[0]) < 2:
         raise ValueError(f"{path} is no table with a header, a column of dates and columns of numbers.")
@@ -108,7 +108,7 @@ def read_text(places: Sequence[Path]) -> Text:
     read = []
     for path in files.paths:
         try:
-            read.append(path.read_text(encoding="utf-8"))
+            read.append(path.read_text(encoding="utf-8-sig"))
         except UnicodeDecodeError as error:
             raise ValueError(
                 f"{path} is no text in UTF-8 ({error.reason} at byte {error.start}). Convert it."

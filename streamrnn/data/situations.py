@@ -86,7 +86,7 @@ def read_situations(folder: Path, only: Sequence[str] = ()) -> list[SituationFol
 def _rows_of(table: Path, *columns: str) -> dict[Path, list[Row]]:
     """The rows of a table by recording; a table that has its header alone gives none, as where nobody speaks."""
     rows: dict[Path, list[Row]] = defaultdict(list)
-    with table.open() as file:
+    with table.open("rb") as file:
         empty = sum(1 for _, _ in zip(file, range(2), strict=False)) < 2
     for row in [] if empty else read_table(table, ("path", "start", "end", *columns)):
         rows[recording_of(table.parent, row)].append(row)

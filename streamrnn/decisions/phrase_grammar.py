@@ -101,7 +101,8 @@ def grammar_from(text: str) -> Grammar:
         ValueError: it is no TOML, has no sentence, or names a slot that is none; the message says where.
     """
     try:
-        found = tomllib.loads(text)
+        # Editors put a byte order mark before a file's text.
+        found = tomllib.loads(text.removeprefix("\ufeff"))
     except tomllib.TOMLDecodeError as error:
         if text.strip().endswith(".toml") and len(text.strip().splitlines()) == 1:
             raise ValueError(
