@@ -49,6 +49,25 @@ def train(
     tell(report, print_report, json)
 
 
+def backends(
+    frames: int = 100, hidden: int = 128, dtype: Literal["float32", "bfloat16"] = "float32", json: bool = False
+) -> None:
+    """Compares the numbers and gradients of every backend on this device with those of plain steps.
+
+    Args:
+        frames: Frames of each recording.
+        hidden: State, and width of the inputs.
+        dtype: Numbers to compute in.
+        json: Print one JSON object.
+    """
+    from benchmarks.backends import compare_backends, print_report
+
+    report = compare_backends(frames=frames, hidden=hidden, dtype=dtype)
+    tell(report, print_report, json)
+    if wrong := [f"{row['cell']} by {row['backend']}" for row in report["rows"] if not row["agrees"]]:
+        raise SystemExit(f"These do not agree with plain steps: {', '.join(wrong)}.")
+
+
 def cores(
     systems: Annotated[tuple[str, ...], default_is("all")] = (),
     full: bool = False,
@@ -325,6 +344,7 @@ def storing(
 
 
 BENCHMARKS = {
+    "backends": backends,
     "train": train,
     "cores": cores,
     "memory": memory,
@@ -359,6 +379,7 @@ def main(args: Sequence[str] | None = None) -> None:
 __all__ = [
     "BENCHMARKS",
     "anomalies",
+    "backends",
     "capacity",
     "choices",
     "cores",
