@@ -31,6 +31,7 @@ typedef struct {
     char **names, **next_names;
     OrtValue **now, **next;
     float *pcm, *probability;
+    char *json;
     About about;
 } Stream;
 
@@ -84,7 +85,6 @@ static int frames(const char *json, const char *name) {
 static About read_about(const char *json) {
     if (number(json, "format") != 1) stop("The model has another format than 1. Export it again.");
     if (strstr(json, "\"kind\": \"step\"") == NULL) stop("The model takes whole recordings. Export it without --scan.");
-    if (strstr(json, "\"initial\": ") != NULL) stop("A state of the model begins with something else than zeros.");
     return (About){
         .sample_rate = (int)number(json, "sample_rate"),
         .block_samples = (int)number(json, "block_samples"),
@@ -98,16 +98,26 @@ static About read_about(const char *json) {
     };
 }
 
-static About about_model(const OrtSession *session, OrtAllocator *allocator) {
+/* The number with which a state array begins. In the file a state lists its name first and `initial` last, if at all. */
+static double initial(const char *json, const char *state) {
+    char key[256];
+    snprintf(key, sizeof key, "\"name\": \"%s\", ", state);
+    const char *found = strstr(json, key), *end = found == NULL ? NULL : strchr(found, '}');
+    if (end == NULL) stop("The model says nothing of %s. Export it again.", state);
+    const char *value = strstr(found, "\"initial\": ");
+    if (value == NULL || value > end) return 0;
+    value += strlen("\"initial\": ");
+    if (*value == '[') stop("%s begins with several numbers, and this program fills an array with one.", state);
+    return strtod(value, NULL);
+}
+
+static void read_metadata(Stream *stream) {
     OrtModelMetadata *metadata;
-    char *json;
-    check(ort->SessionGetModelMetadata(session, &metadata));
-    check(ort->ModelMetadataLookupCustomMetadataMap(metadata, allocator, "streamrnn", &json));
-    if (json == NULL) stop("The file says nothing of itself. Make it with: streamrnn export vad vad.onnx");
-    About about = read_about(json);
-    check(ort->AllocatorFree(allocator, json));
+    check(ort->SessionGetModelMetadata(stream->session, &metadata));
+    check(ort->ModelMetadataLookupCustomMetadataMap(metadata, stream->allocator, "streamrnn", &stream->json));
+    if (stream->json == NULL) stop("The file says nothing of itself. Make it with: streamrnn export vad vad.onnx");
+    stream->about = read_about(stream->json);
     ort->ReleaseModelMetadata(metadata);
-    return about;
 }
 
 /* The stream. */
@@ -123,8 +133,8 @@ static OrtSession *open_session(OrtEnv *env, const char *path) {
     return session;
 }
 
-/* An array of zeros for one stream, such as a fresh state is. */
-static OrtValue *make_array(OrtAllocator *allocator, const OrtTypeInfo *type) {
+/* An array for one stream, filled with a number, as a fresh state is. */
+static OrtValue *make_array(OrtAllocator *allocator, const OrtTypeInfo *type, double value) {
     const OrtTensorTypeAndShapeInfo *info;
     ONNXTensorElementDataType element;
     OrtValue *array;
@@ -139,7 +149,10 @@ static OrtValue *make_array(OrtAllocator *allocator, const OrtTypeInfo *type) {
     for (size_t axis = 0; axis < axes; axis++) count *= (size_t)shape[axis];
     check(ort->CreateTensorAsOrtValue(allocator, shape, axes, element, &array));
     check(ort->GetTensorMutableData(array, &data));
-    memset(data, 0, count * 4); /* float32 or int32 */
+    for (size_t n = 0; n < count; n++) {
+        if (element == ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32) ((int32_t *)data)[n] = (int32_t)value;
+        else ((float *)data)[n] = (float)value;
+    }
     free(shape);
     return array;
 }
@@ -148,11 +161,11 @@ static void open_array(Stream *stream, size_t n) {
     OrtTypeInfo *type;
     check(ort->SessionGetInputName(stream->session, n, stream->allocator, &stream->names[n]));
     check(ort->SessionGetInputTypeInfo(stream->session, n, &type));
-    stream->now[n] = make_array(stream->allocator, type);
+    stream->now[n] = make_array(stream->allocator, type, n == 0 ? 0 : initial(stream->json, stream->names[n]));
     ort->ReleaseTypeInfo(type);
     check(ort->SessionGetOutputName(stream->session, n, stream->allocator, &stream->next_names[n]));
     check(ort->SessionGetOutputTypeInfo(stream->session, n, &type));
-    stream->next[n] = make_array(stream->allocator, type);
+    stream->next[n] = make_array(stream->allocator, type, 0);
     ort->ReleaseTypeInfo(type);
 }
 
@@ -161,7 +174,7 @@ static Stream open_stream(const char *path) {
     check(ort->CreateEnv(ORT_LOGGING_LEVEL_ERROR, "vad", &stream.env));
     check(ort->GetAllocatorWithDefaultOptions(&stream.allocator));
     stream.session = open_session(stream.env, path);
-    stream.about = about_model(stream.session, stream.allocator);
+    read_metadata(&stream);
     check(ort->SessionGetInputCount(stream.session, &stream.arrays));
     stream.names = zeros(stream.arrays, sizeof *stream.names);
     stream.next_names = zeros(stream.arrays, sizeof *stream.next_names);
@@ -193,6 +206,7 @@ static void close_stream(Stream *stream) {
         check(ort->AllocatorFree(stream->allocator, stream->names[n]));
         check(ort->AllocatorFree(stream->allocator, stream->next_names[n]));
     }
+    check(ort->AllocatorFree(stream->allocator, stream->json));
     free(stream->now);
     free(stream->next);
     free(stream->names);

@@ -1,11 +1,13 @@
 """The example in C, compiled and run. It needs ONNX Runtime's header and library: see `compiler`."""
 
+import json
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import soundfile
 
@@ -49,11 +51,18 @@ def vad(compiler: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with vad.onnx, keywords-en.onnx, and recordings.onnx, which takes whole recordings."""
+    """A folder with vad.onnx, keywords-en.onnx, recordings.onnx, which takes whole recordings, and listed.onnx, a state
+    of which begins with several numbers."""
     folder = tmp_path_factory.mktemp("models")
     for name in ("vad", "keywords-en"):
         export_onnx(streamrnn.load(name), folder / f"{name}.onnx", about=about_model(name))
     export_onnx(streamrnn.load("vad"), folder / "recordings.onnx", recording=True)
+    listed = onnx.load(folder / "vad.onnx")
+    (entry,) = (entry for entry in listed.metadata_props if entry.key == "streamrnn")
+    about = json.loads(entry.value)
+    about["states"][-1]["initial"] = [0.5] * 127 + [0.0]
+    entry.value = json.dumps(about)
+    onnx.save(listed, folder / "listed.onnx")
     return folder
 
 
@@ -86,6 +95,7 @@ def test_it_prints_what_the_example_in_python_prints(vad: Path, models: Path, wa
         ("vad.onnx", "stereo_44k.flac", "Needed are 16 bits, mono, 16000 Hz. Convert it first."),
         ("keywords-en.onnx", "conversation.flac", "Export a voice activity model."),
         ("recordings.onnx", "conversation.flac", "Export it without --scan."),
+        ("listed.onnx", "conversation.flac", "state.1.4.GRU begins with several numbers"),
         ("none.onnx", "conversation.flac", "none.onnx"),
     ],
 )
