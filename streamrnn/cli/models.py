@@ -56,6 +56,7 @@ def describe_shipped(name: str) -> dict[str, Any]:
         "frames_per_s": 1 / model.signal.duration_s(1),
         "parameters": sum(leaf.size for leaf in jax.tree.leaves(nnx.state(model, nnx.Param))),
         "algorithmic_latency_ms": model.algorithmic_latency_ms,
+        "frames_per_item": model.frames_per_item,
         "figures": card.get("figures", {}),
     }
 
@@ -80,7 +81,7 @@ def _all_of(row: dict[str, Any]) -> list[str]:
         f"{row['name']}: {row['task']}, a {row['model']} that gives {row['gives']}",
         f"  rate        {_rate(row)}",
         f"  parameters  {row['parameters']:,}, {row['megabytes']:.1f} MB",
-        f"  latency     {_latency(row)}",
+        f"  latency     {_latency(row)}{_counted(row)}",
         *(f"  labels      {line}" for line in textwrap.wrap(", ".join(row["labels"]), 66)[:8]),
         *(f"  {line}" for line in _figures(row["figures"])),
         f"  card        {card}",
@@ -94,11 +95,20 @@ def _rate(row: dict[str, Any]) -> str:
 
 
 def _latency(row: dict[str, Any]) -> str:
-    """In items where nothing says how fast they come."""
+    """In items where nothing says how fast they come: the item itself, and later ones."""
     if row["sample_rate"] is None:
-        items = round(row["algorithmic_latency_ms"] * row["frames_per_s"] / 1000)
+        frames = round(row["algorithmic_latency_ms"] * row["frames_per_s"] / 1000)
+        items = -(-frames // row["frames_per_item"])
         return f"{items} item{'s' * (items != 1)}"
     return f"{row['algorithmic_latency_ms']:.0f} ms"
+
+
+def _counted(row: dict[str, Any]) -> str:
+    """What the items of a latency are, where they are several."""
+    latency = _latency(row)
+    if not latency.endswith(" items"):
+        return ""
+    return f": the one that is answered, and {int(latency.split()[0]) - 1} later"
 
 
 def _figures(figures: dict[str, Any], prefix: str = "") -> list[str]:

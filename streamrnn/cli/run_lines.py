@@ -8,6 +8,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from streamrnn.cli.decision import SHIPPED
 from streamrnn.cli.interrupt import ending_of, until_interrupted
 from streamrnn.lines import LineError, Lines
 from streamrnn.tasks import Task, find_task
@@ -26,11 +27,12 @@ LONGEST_LINE = 100_000
 
 
 def task_of_lines(model: str) -> Task | None:
-    """The task of a model that reads lines: its name, or the path of a saved one; None for those that hear sound."""
+    """The task of a model that reads lines: its name, a shipped model's, or the path of a saved one; None for those that
+    hear sound."""
     task = find_task(model)
     if task is None:
-        path = Path(model)
         # As load finds it, but without importing JAX.
+        path = shipped if (shipped := SHIPPED / f"{model}.safetensors").is_file() else Path(model)
         path = path.with_suffix(".json") if path.suffix == ".safetensors" else path.with_name(f"{path.name}.json")
         try:
             task = find_task(str(json.loads(path.read_text(encoding="utf-8")).get("task")))

@@ -32,12 +32,14 @@ class Model(Layer, Timed):
     Attributes:
         settings, decision, network, out_features, signal, labels: see above; the first two are stored with the weights.
         task: name of the task that it was trained for, as its file says; "" where none does.
+        frames_per_item: frames that one item of lines takes, such as a letter.
     """
 
     Settings: ClassVar[type]
     Decision: ClassVar[type | None] = None
     out_features: int
     task: str = ""
+    frames_per_item: ClassVar[int] = 1
 
     def __init__(
         self,

@@ -43,6 +43,7 @@ class Speller(Model):
 
     Settings = SpellerSettings
     settings: SpellerSettings
+    frames_per_item = FRAMES_PER_LETTER
 
     def __init__(self, settings: SpellerSettings, decision: None = None, *, rngs: nnx.Rngs):
         s = settings

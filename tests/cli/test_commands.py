@@ -83,6 +83,7 @@ def test_shipped_models_are_listed_with_size_latency_and_figures(streamrnn, caps
         "frames_per_s": 100.0,
         "parameters": parameters,
         "algorithmic_latency_ms": pytest.approx(40.0),
+        "frames_per_item": 1,
         "figures": {"validation": 0.875},
     }
     assert streamrnn("models") == 0
@@ -92,6 +93,11 @@ def test_shipped_models_are_listed_with_size_latency_and_figures(streamrnn, caps
     assert streamrnn("models", "small") == 0
     rest = capsys.readouterr().out
     assert all(text in rest for text in ("small", f"{parameters:,}", "40 ms", "validation 0.875"))
+
+
+def test_the_latency_of_a_model_of_spelling_is_told_in_letters(streamrnn, capsys):
+    assert streamrnn("models", "say-en") == 0
+    assert "latency     5 items: the one that is answered, and 4 later" in capsys.readouterr().out
 
 
 def test_a_model_that_is_not_shipped_is_named_with_those_that_are(streamrnn, capsys):

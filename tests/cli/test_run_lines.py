@@ -47,6 +47,13 @@ def pen(tmp_path_factory):
     return tmp_path_factory.mktemp("pen")
 
 
+def test_a_shipped_model_is_run_by_its_own_name_as_by_its_tasks(streamrnn, capsys, typed):
+    for name in ("say", "say-en"):
+        typed("hello\n")
+        assert streamrnn("run", name, "-") == 0
+        assert capsys.readouterr().out == "hello: HH EH L OW\n"
+
+
 def test_a_classifier_is_trained_evaluated_and_run(streamrnn, capsys, strokes, pen, typed):
     assert streamrnn("train", "pen", "--data", strokes, "--out", pen, *SMALL, *SHORT) == 0
     assert "pen.safetensors FILE" in capsys.readouterr().out
