@@ -25,7 +25,7 @@ COMMANDS = {
     "audit": "measure what a model gives away, and whom it serves worse",
     "card": "check that a model's card says what it has to",
     "data": "fetch public corpora to train with",
-    "compose": "compose test recordings with known truth, for evaluate: vad, denoise, digits",
+    "compose": "compose test recordings with known truth, for evaluate: vad, denoise, digits, situations",
     "record": "record clips of a word, checked as they are made, to train with",
     "train": "train a model on a folder of recordings",
     "convert": "make a model of another package's weights: Resemblyzer's speaker encoder",

@@ -50,7 +50,8 @@ class Batch:
     """
 
     model: tyro.conf.Positional[str]
-    """Name of a model (`streamrnn models` lists them), or the path of a .safetensors or .onnx file."""
+    """Name of a model or of its task (`streamrnn models` lists them); the path of a .safetensors or .onnx file; or
+    hf://owner/name."""
     inputs: tyro.conf.Positional[tuple[str, ...]]
     """Recordings, folders, patterns ("*.wav"), lists of paths (.txt), manifests (.csv, .tsv, .jsonl)."""
     out: Path

@@ -12,6 +12,15 @@ from streamrnn.decisions import SpeechSettings
 from streamrnn.tasks import tasks
 
 SHIPPED = Path(__file__).parents[1] / "pretrained"
+# What settings of one name mean that kinds of decoders explain each for itself.
+SHARED = {
+    "threshold": "score from which speech begins, or a word, label or phrase is told; of phrases 0 means: by "
+    "--max-alarms-per-hour.",
+    "off_threshold": "score below which speech or a label ends; automatic: of speech, that whose odds are a seventh of the "
+    "threshold's (0.25 for 0.7, 0.125 for 0.5); of a label, half the threshold.",
+    "hand_over": "score below which what is told is followed, or for keywords replaced, by an abstain event: a person "
+    "should look; 0: never.",
+}
 
 
 def _all_optional(kinds: tuple[type, ...]) -> type:
@@ -56,6 +65,7 @@ def _explained(kinds: tuple[type, ...]) -> str:
         lines |= {
             line.split(":")[0].strip(): line for line in _whole(described) if line.split(":")[0].strip() not in lines
         }
+    lines |= {name: f"        {name}: {explained}" for name, explained in SHARED.items() if name in lines}
     return (
         "When something is an event. Behind each default are the tasks whose models have the setting.\n\nAttributes:\n"
         + "\n".join(lines.values())

@@ -58,7 +58,8 @@ class Run:
     """
 
     model: tyro.conf.Positional[str]
-    """Name of a model (`streamrnn models` lists them), or the path of a .safetensors file."""
+    """Name of a model or of its task (`streamrnn models` lists them), or `phrases`; the path of a .safetensors or .onnx
+    file; or hf://owner/name."""
     source: tyro.conf.Positional[str]
     """An audio file, `mic` for the microphone, or `-` for standard input: a file of any kind, or raw samples."""
     json: bool = False

@@ -48,7 +48,8 @@ class Serve:
     """
 
     models: tyro.conf.Positional[tuple[str, ...]]
-    """Names of models (`streamrnn models` lists them), or paths of .safetensors files; the first is the default."""
+    """Names of models or of their tasks (`streamrnn models` lists them), or `phrases`; paths of .safetensors or .onnx
+    files; or hf://owner/name. The first is the default."""
     phrase: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
     """For phrases: what its streams listen for, unless their clients say something else; once for each phrase."""
     grammar: Annotated[Path | None, default_is("none")] = None
