@@ -2,7 +2,8 @@
 
 python examples/02_microphone.py [--utterances N] [--seconds S]
 
-`speech_start` comes while the first word is still being said; its `start_s` is where that word began. Ctrl-C ends it.
+`speech_start` comes while the first word is still being said; without padding its `start_s` is where that word began.
+Ctrl-C ends it.
 """
 
 import argparse
@@ -17,7 +18,7 @@ from streamrnn.audio import AudioError
 def main(utterances: int | None, seconds: float | None) -> None:
     streamrnn.configure()
     try:
-        hearing = streamrnn.listen(streamrnn.load("vad"), "mic")
+        hearing = streamrnn.listen(streamrnn.load("vad"), "mic", padding_ms=0)
     except (AudioError, ImportError) as error:
         sys.exit(f"No microphone to listen to: {error}")
     if seconds is not None:
