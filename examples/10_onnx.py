@@ -1,6 +1,8 @@
-"""Hear with an exported model and ONNX Runtime alone. `streamrnn export vad vad.onnx` writes one; so for keywords-en.
+"""Hear with an exported model, without streamrnn. `streamrnn export vad vad.onnx` writes one; so for keywords-en.
 
 python examples/10_onnx.py MODEL.onnx RECORDING       ("mic" for the microphone)
+
+It needs onnxruntime, numpy and soundfile, and sounddevice for the microphone.
 """
 
 import json
