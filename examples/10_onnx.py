@@ -1,8 +1,6 @@
-"""Hear with an exported model, without streamrnn. `streamrnn export vad vad.onnx` writes one; so for keywords-en.
+"""Hear with an exported model, by ONNX Runtime and soundfile alone. `streamrnn export vad vad.onnx` writes one.
 
 python examples/10_onnx.py MODEL.onnx RECORDING       ("mic" for the microphone)
-
-It needs onnxruntime, numpy and soundfile, and sounddevice for the microphone.
 """
 
 import json

@@ -16,8 +16,8 @@ SHIPPED = Path(__file__).parents[1] / "pretrained"
 SHARED = {
     "threshold": "score from which speech begins, or a word, label or phrase is told; of phrases 0 means: by "
     "--max-alarms-per-hour.",
-    "off_threshold": "score below which speech or a label ends; automatic: of speech, that whose odds are a seventh of the "
-    "threshold's (0.25 for 0.7, 0.125 for 0.5); of a label, half the threshold.",
+    "off_threshold": "score below which speech or a label ends; automatic: of speech, that whose odds are a seventh of "
+    "the threshold's (0.25 for 0.7, 0.125 for 0.5); of a label, half the threshold.",
     "hand_over": "score below which what is told is followed, or for keywords replaced, by an abstain event: a person "
     "should look; 0: never.",
 }

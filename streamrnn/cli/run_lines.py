@@ -27,8 +27,8 @@ LONGEST_LINE = 100_000
 
 
 def task_of_lines(model: str) -> Task | None:
-    """The task of a model that reads lines: its name, a shipped model's, or the path of a saved one; None for those that
-    hear sound."""
+    """The task of a model that reads lines: by its name, a shipped model's, or the path of a saved one; None for those
+    that hear sound."""
     task = find_task(model)
     if task is None:
         # As load finds it, but without importing JAX.
