@@ -1,6 +1,6 @@
 """Hear with an exported model, by ONNX Runtime and soundfile alone. `streamrnn export vad vad.onnx` writes one.
 
-python examples/10_onnx.py MODEL.onnx RECORDING       ("mic" for the microphone)
+python examples/10_onnx.py MODEL.onnx RECORDING       ("mic" for the microphone, by sounddevice)
 """
 
 import json
