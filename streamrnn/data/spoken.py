@@ -34,14 +34,14 @@ class Spoken:
     Attributes:
         speaker: the speaker; "" if unknown.
         spans: (start, end) of each symbol in samples, and of a single word that is not a symbol; () if unknown.
-        name: names of its recordings.
+        names: of its recordings.
     """
 
     samples: np.ndarray
     ids: tuple[int, ...]
     speaker: str = ""
     spans: tuple[tuple[int, int], ...] = ()
-    name: str = ""
+    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Whole:
         first = range(len(self))[index]
         # If one is damaged, another one of that length range replaces it.
         clip, samples = self.store.first_sound([*self._places[first:], *self._places[:first]])
-        return Spoken(samples, self.ids[clip], clip.speaker, name=str(clip.path))
+        return Spoken(samples, self.ids[clip], clip.speaker, names=(str(clip.path),))
 
     def between(self, longer_than_s: float, longest_s: float) -> "Whole":
         """The recordings of that length range."""
@@ -229,10 +229,10 @@ class Strings:
             if len(line) and len(longer) > longest_samples:
                 break
             line = longer
-            ids, names = [*ids, *word.ids], [*names, word.name]
+            ids, names = [*ids, *word.ids], [*names, *word.names]
             end = start + ends
             spans += [(start + begins, end)] * len(word.ids)
-        return Spoken(line, tuple(ids), spans=tuple(spans), name=", ".join(names))
+        return Spoken(line, tuple(ids), spans=tuple(spans), names=tuple(names))
 
     def _pools(self, rng: np.random.Generator) -> dict[int, _Pools]:
         """Recordings to choose from, by symbol."""

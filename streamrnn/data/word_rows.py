@@ -50,14 +50,14 @@ class WordRow:
         words: (class, first frame, frame after the last) in which each may be decided.
         weights: float32[frames], how sure it is that no word is decided in a frame.
         quiet: bool[frames], where nobody speaks.
-        name: names of its recordings.
+        names: of its recordings.
     """
 
     samples: np.ndarray
     words: tuple[tuple[int, int, int], ...]
     weights: np.ndarray
     quiet: np.ndarray
-    name: str
+    names: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -211,7 +211,7 @@ def word_row(scene: LiveScene, cells_per_frame: int, frame_s: float, ends_open: 
         whole = first >= 0 and begins < ends <= n - ends_open
         if whole and len(words) < MOST_WORDS and np.mean(cells == SPEECH) >= AUDIBLE_SHARE:
             words.append((label, begins, ends))
-    return WordRow(scene.samples, tuple(words), weights, quiet, ", ".join(scene.names))
+    return WordRow(scene.samples, tuple(words), weights, quiet, scene.names)
 
 
 def after_clip(clip: np.ndarray, label: int, row: WordRow, clip_frames: int, frame_samples: int) -> WordRow:

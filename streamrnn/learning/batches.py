@@ -1,4 +1,4 @@
-"""The names of a batch's rows, which it may have beside its arrays."""
+"""The names of a batch's rows, which it may have beside its arrays: a row's name, or those of all its recordings."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,19 +6,30 @@ from typing import Any
 import jax
 import numpy as np
 
+Names = str | Sequence[str]
 
-def without_names(batch: Any) -> tuple[Any, Sequence[str]]:
+# What a message calls a row of which no recording is named.
+NAMELESS = "sound without a voice"
+
+
+def without_names(batch: Any) -> tuple[Any, Sequence[Names]]:
     """(the batch's arrays, the names of its rows); names are the entry "names" of a dict; other batches have none."""
     if not isinstance(batch, dict) or "names" not in batch:
         return batch, ()
     return {key: value for key, value in batch.items() if key != "names"}, batch["names"]
 
 
-def suspects(batch: Any) -> Sequence[str]:
-    """Names of the rows with NaN or infinity; if there are none, of all rows, since any may be the cause."""
+def recordings_of(names: Names) -> tuple[str, ...]:
+    """The recordings in a row, by its entry in "names": a str is one, whatever signs it holds."""
+    return (names,) if isinstance(names, str) else tuple(names)
+
+
+def suspects(batch: Any) -> list[str]:
+    """What rows with NaN or infinity are called; if there are none, all rows, since any may be the cause."""
     arrays, names = without_names(batch)
-    broken = [name for row, name in enumerate(names) if not _is_finite(arrays, row)]
-    return broken or names
+    told = [", ".join(recordings_of(of_row)) or NAMELESS for of_row in names]
+    broken = [name for row, name in enumerate(told) if not _is_finite(arrays, row)]
+    return broken or told
 
 
 def _is_finite(arrays: Any, row: int) -> bool:
@@ -26,4 +37,4 @@ def _is_finite(arrays: Any, row: int) -> bool:
     return all(np.all(np.isfinite(values)) for values in rows)
 
 
-__all__ = ["suspects", "without_names"]
+__all__ = ["Names", "recordings_of", "suspects", "without_names"]

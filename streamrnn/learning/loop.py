@@ -48,7 +48,8 @@ def fit(
         model: changed in place; at the end it has the weights of the best validation and is in eval mode.
         loss: (model, batch) -> losses.Mean, or a scalar that is a mean over the rows of the batch.
         batches: (first step, end step) -> the batches of these steps, in order, all of the same shapes: pytrees of
-            arrays with the row as axis 0. A dict may also have "names", a list of str with the rows' names, for errors.
+            arrays with the row as axis 0. A dict may also have "names", a list with the name of each row, str, or
+            those of all recordings in it, a tuple of str: for errors, and for what a private training owes.
         validate: model -> figure, higher is better; called on the model in eval mode.
         settings: how long and how fast.
         out: folder of the checkpoints and of metrics.jsonl: step, loss and gradient_norm (means since the line before),

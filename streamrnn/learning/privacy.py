@@ -10,12 +10,14 @@ import math
 import os
 import secrets
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from streamrnn.learning.batches import without_names
+from streamrnn.learning.batches import Names, recordings_of, without_names
+from streamrnn.learning.checkpoints import last_step
 from streamrnn.learning.settings import TrainingSettings
+from streamrnn.replacing import replace_file
 
 SECRET, ROWS = "secret", "rows.jsonl"
 
@@ -50,8 +52,12 @@ def seen_epsilon(times: Counter[int], noise: float, delta: float) -> float:
     from dp_accounting import get_epsilon_gaussian
 
     # Gaussian mechanisms in a row are one, of all their sensitivities together (Dong, Roth and Su 2022).
-    sensitivity = math.sqrt(sum(rows**2 * updates for rows, updates in times.items()))
-    return float(get_epsilon_gaussian(noise / sensitivity, delta))
+    sensitivity = math.sqrt(_squared_rows(times))
+    return float(get_epsilon_gaussian(noise / sensitivity, delta)) if sensitivity else 0.0
+
+
+def _squared_rows(times: Counter[int]) -> int:
+    return sum(rows**2 * updates for rows, updates in times.items())
 
 
 class Ledger:
@@ -61,7 +67,7 @@ class Ledger:
         folder: of the run.
         settings: of the training; dp_noise is above 0.
         share: the probability with which each unit is in an update, where it is drawn by lot; None: rows are counted.
-        speakers: speaker of each recording by path, for units that are speakers; {}: units are recordings.
+        speakers: speakers of each recording by path, for units that are speakers; None: units are recordings.
 
     Raises:
         ImportError: dp-accounting is not installed.
@@ -73,10 +79,10 @@ class Ledger:
         folder: Path,
         settings: TrainingSettings,
         share: float | None = None,
-        speakers: dict[str, str] | None = None,
+        speakers: Mapping[str, Collection[str]] | None = None,
     ):
         _events()
-        self.folder, self.settings, self.share, self.speakers = Path(folder), settings, share, speakers or {}
+        self.folder, self.settings, self.share, self.speakers = Path(folder), settings, share, speakers
         self.folder.mkdir(parents=True, exist_ok=True)
         self.secret = self._secret()
 
@@ -84,11 +90,12 @@ class Ledger:
         """The same batches from step `start` on; who is in them is written down.
 
         Raises:
-            ValueError: the rows have no names.
+            ValueError: the rows have no names, or units are speakers and a recording has none.
         """
         if self.share is not None:
             yield from batches
             return
+        self._drop_incomplete_lines()
         with (self.folder / ROWS).open("a") as file:
             for step, batch in enumerate(batches, start=start):
                 _, names = without_names(batch)
@@ -102,7 +109,11 @@ class Ledger:
                 yield batch
 
     def statement(self) -> dict[str, Any]:
-        """epsilon and delta, and all that they are of, ready for JSON."""
+        """epsilon and delta, and all that they are of, ready for JSON.
+
+        Raises:
+            ValueError: of an update it is not known who was in it.
+        """
         s = self.settings
         told = {"unit": s.dp_unit, "clip": s.dp_clip, "noise": s.dp_noise, "delta": s.dp_delta}
         if self.share is not None:
@@ -111,7 +122,8 @@ class Ledger:
         else:
             # Weights of any step have given away all that came before it.
             times = self._times()
-            worst = max(times.values(), key=lambda of: sum(rows**2 * updates for rows, updates in of.items()))
+            empty: Counter[int] = Counter()
+            worst = max(times.values(), key=_squared_rows, default=empty)
             epsilon = seen_epsilon(worst, s.dp_noise, s.dp_delta)
             how = {"sampling": "any order", "most_rows": sum(rows * n for rows, n in worst.items()), "updates": s.steps}
         return {"epsilon": epsilon, **told, **how}
@@ -120,19 +132,40 @@ class Ledger:
         """Deletes the secret, with which the noise could be taken out again."""
         (self.folder / SECRET).unlink(missing_ok=True)
 
-    def _units(self, names: Sequence[str]) -> list[list[str]]:
-        rows = [name.split(", ") for name in names]
-        return [sorted({self.speakers.get(name) or name for name in row}) for row in rows]
+    def _units(self, names: Sequence[Names]) -> list[list[str]]:
+        return [sorted({unit for name in recordings_of(row) for unit in self._units_of(name)}) for row in names]
+
+    def _units_of(self, name: str) -> Collection[str]:
+        if self.speakers is None:
+            return (name,)
+        if not self.speakers.get(name):
+            raise ValueError(
+                f"{name} is in a row and has no speaker, so that none can be protected as a whole. Add it to the "
+                "manifest with its speaker, or pass --dp-unit clip."
+            )
+        return self.speakers[name]
 
     def _times(self) -> dict[str, Counter[int]]:
         """Of each unit: rows in an update -> how many such updates."""
         # A step that was made twice, after a crash, is the same one.
-        steps = dict(json.loads(line) for line in (self.folder / ROWS).read_text().splitlines())
+        steps = dict(filter(None, map(_noted, (self.folder / ROWS).read_text().splitlines())))
+        made = max(max(steps, default=-1) + 1, last_step(self.folder) or 0)
+        if missing := sorted({*range(made)} - {*steps}):
+            raise ValueError(
+                f"{self.folder / ROWS} does not tell who was in update {missing[0] + 1}, so that epsilon is not known. "
+                "Train into another --out."
+            )
         times: dict[str, Counter[int]] = {}
         for rows in steps.values():
             for unit, n in Counter(unit for row in rows for unit in row).items():
                 times.setdefault(unit, Counter())[n] += 1
         return times
+
+    def _drop_incomplete_lines(self) -> None:
+        path = self.folder / ROWS
+        if path.exists():
+            lines = path.read_text().splitlines(keepends=True)
+            replace_file(path, "".join(line for line in lines if line.endswith("\n") and _noted(line)).encode())
 
     def _secret(self) -> int:
         path = self.folder / SECRET
@@ -142,6 +175,15 @@ class Ledger:
             with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
                 file.write(str(secrets.randbits(64)))
         return int(path.read_text())
+
+
+def _noted(line: str) -> tuple[int, list[list[str]]] | None:
+    """(step, units of each row); None for the incomplete last line of a run that was killed, or had a full disk."""
+    try:
+        step, rows = json.loads(line)
+    except ValueError:
+        return None
+    return step, rows
 
 
 def _events() -> Any:

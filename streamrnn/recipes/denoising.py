@@ -1,7 +1,7 @@
 """Training of noise suppression: clean speech and noise, mixed on the fly at many levels and in rooms."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -137,10 +137,12 @@ class DenoisingRecipe:
 
     def batches(self, start: int, stop: int) -> Iterator[dict[str, Any]]:
         """noisy and clean, float32[batch, frames, hop] in [-1, 1]; names of the recordings of speech; with carried
-        states also reset, bool[batch]: the rows that start as fresh streams.
+        states also reset, bool[batch]: the rows that start as fresh streams. Private training hears no babble.
         """
         s, seed = self.settings, self.training.seed
-        mixes = _noisy_speech(self.recordings, "train", s.model.sample_rate, TRAINING_MIXES, unlabelled=True)
+        # Nobody counts the recordings that babble is made of.
+        drawn = replace(TRAINING_MIXES, babble_share=0.0) if self.training.private else TRAINING_MIXES
+        mixes = _noisy_speech(self.recordings, "train", s.model.sample_rate, drawn, unlabelled=True)
 
         def make(step: int) -> dict[str, Any]:
             rng = np.random.default_rng([seed, step])
@@ -200,7 +202,7 @@ class DenoisingRecipe:
         return {
             "noisy": framed([mix.samples for mix in mixes]),
             "clean": framed([mix.clean for mix in mixes]),
-            "names": [", ".join(mix.names) or "a mix without speech" for mix in mixes],
+            "names": [mix.names for mix in mixes],
         }
 
 

@@ -28,18 +28,18 @@ class ClipSource:
     augment: Augment
     settings: "KeywordsTraining"
 
-    def draw(self, rng: np.random.Generator) -> tuple[np.ndarray, int, str]:
-        """(float32[n] in [-1, 1] with n <= length, class, name of the recording)."""
+    def draw(self, rng: np.random.Generator) -> tuple[np.ndarray, int, tuple[str, ...]]:
+        """(float32[n] in [-1, 1] with n <= length, class, the name of the recording, if it is of one)."""
         s, drawn = self.settings, rng.random()
         length = s.frames * s.model.hop_samples
         if drawn < s.silence_share:
-            return self._silence(rng, length), 0, "silence"
+            return self._silence(rng, length), 0, ()
         if drawn < s.silence_share + s.unknown_share and self.unknown:
             clip, samples = pick(rng, pick_balanced(rng, self.unknown))
-            return self._heard(rng, part_of(rng, samples, length), length), 1, str(clip.path)
+            return self._heard(rng, part_of(rng, samples, length), length), 1, (str(clip.path),)
         word = int(rng.integers(len(self.words)))
         clip, samples = pick(rng, self.words[word])
-        return self._heard(rng, loudest(samples, length), length), word + 2, str(clip.path)
+        return self._heard(rng, loudest(samples, length), length), word + 2, (str(clip.path),)
 
     def row(self, rng: np.random.Generator, clip: Clip, samples: np.ndarray) -> tuple[np.ndarray, int]:
         """(float32[n] in [-1, 1], class) of a clip, changed at random."""
@@ -133,10 +133,10 @@ class RunningRows:
         s, rows, reset = self.settings, [], rng.random(count) < self.settings.reset_share
         for fresh in reset:
             if fresh and self.clips is not None:
-                clip, label, name = self.clips.draw(rng)
+                clip, label, names = self.clips.draw(rng)
                 clip_frames, frame = s.frames // s.model.hops_per_frame, s.model.hops_per_frame * s.model.hop_samples
                 rows.append(after_clip(clip, label, self.row(rng, s.running_frames), clip_frames, frame))
-                rows[-1] = replace(rows[-1], name=f"{name}, {rows[-1].name}")
+                rows[-1] = replace(rows[-1], names=(*names, *rows[-1].names))
             else:
                 rows.append(self.row(rng, s.frames + s.running_frames))
         return rows, reset
@@ -185,7 +185,7 @@ def placed(rows: Sequence[WordRow], late_frames: int, hop_samples: int) -> dict[
         "places": places,
         "weights": np.stack([_delayed(row.weights, late_frames) for row in rows]),
         "quiet": np.stack([_delayed(row.quiet, late_frames) for row in rows]),
-        "names": [row.name or "sound without a voice" for row in rows],
+        "names": [row.names for row in rows],
     }
 
 

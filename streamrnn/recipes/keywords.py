@@ -38,7 +38,7 @@ from streamrnn.losses import max_pooling_loss, spotting_loss
 from streamrnn.models import Keywords, KeywordsSettings
 from streamrnn.recipes.echoes import check_echoes
 from streamrnn.recipes.keyword_rows import ClipSource, RunningRows, SortedClips, clip_batch, placed
-from streamrnn.recipes.recipe import outputs
+from streamrnn.recipes.recipe import outputs, refuse_babble
 from streamrnn.recipes.wake import threshold_for
 
 VALIDATION_BATCH = 100
@@ -175,7 +175,9 @@ class KeywordsRecipe:
         def make(step: int) -> dict[str, Any]:
             rng = np.random.default_rng([self.training.seed, step])
             drawn = [source.draw(rng) for _ in range(s.batch_size)]
-            return clip_batch([(clip, label) for clip, label, _ in drawn], s) | {"names": [name for *_, name in drawn]}
+            return clip_batch([(clip, label) for clip, label, _ in drawn], s) | {
+                "names": [names for *_, names in drawn]
+            }
 
         return prefetch(make, start, stop, s.workers)
 
@@ -192,11 +194,7 @@ class KeywordsRecipe:
             ValueError: babble is mixed in, which is of other clips.
         """
         s, units = self.settings, self._units
-        if s.augment.babble_share:
-            raise ValueError(
-                "babble mixes voices of other clips into a row, which clipping rows does not bound. Pass "
-                "--babble-share 0 for private training."
-            )
+        refuse_babble(s.augment.babble_share)
         silent, average = round(s.batch_size * s.silence_share), self.share * len(units)
         # More units than that are drawn less often than once in 10^9 updates; they are left out then.
         room = min(len(units), int(average + 6.5 * np.sqrt(average) + 6))

@@ -23,7 +23,7 @@ from streamrnn.learning import TrainingSettings
 from streamrnn.losses import Mean, ctc_loss
 from streamrnn.models import Phonemes, PhonemesSettings
 from streamrnn.phonetics import BLANK
-from streamrnn.recipes.recipe import outputs
+from streamrnn.recipes.recipe import outputs, refuse_babble
 
 VALIDATION_ROWS, VALIDATION_BATCHES = 16, 8
 # Words of a dictionary are some 15 sounds a second at most; longer rows of labels are cut.
@@ -37,7 +37,7 @@ class PhonemesTraining:
     """Settings of `streamrnn train phonemes`.
 
     Raises:
-        ValueError: a number is out of its range.
+        ValueError: a number is out of its range, or private training is to mix in babble of other recordings.
     """
 
     model: PhonemesSettings = field(default_factory=PhonemesSettings)
@@ -70,6 +70,8 @@ class PhonemesTraining:
             raise ValueError(f"duration_s is {self.duration_s}; a row needs 1 s or more.")
         if not self.pause_s >= 0:
             raise ValueError(f"pause_s is {self.pause_s}; it must be 0 or above.")
+        if self.training.private:
+            refuse_babble(self.augment.babble_share)
 
 
 class PhonemesRecipe:
@@ -175,7 +177,7 @@ class _Folder:
 class _Row:
     samples: np.ndarray
     ids: list[int]
-    name: str
+    names: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -205,7 +207,7 @@ class _Source:
         row = np.pad(row[: self.length], (start, max(0, self.length - len(row) - start)))[: self.length]
         if self.augment:
             row = self.augment(rng, row)
-        return _Row(row, ids[: self.most_labels], ", ".join(names))
+        return _Row(row, ids[: self.most_labels], tuple(names))
 
     def batch(self, rows: Sequence[_Row]) -> Batch:
         labels = np.zeros((len(rows), self.most_labels), np.int32)
@@ -215,7 +217,7 @@ class _Source:
             "samples": np.stack([row.samples for row in rows]).reshape(len(rows), -1, self.settings.model.hop_samples),
             "labels": labels,
             "label_lengths": np.array([len(row.ids) for row in rows], np.int32),
-            "names": [row.name for row in rows],
+            "names": [row.names for row in rows],
         }
 
     def _drawn(self, rng: np.random.Generator) -> Any:

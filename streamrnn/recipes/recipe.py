@@ -45,7 +45,8 @@ class Recipe(Protocol):
         ...
 
     def batches(self, start: int, stop: int) -> Iterator[Any]:
-        """The batches of steps start to stop - 1: arrays with the row as axis 0, and "names" of the rows, if any.
+        """The batches of steps start to stop - 1: arrays with the row as axis 0, and "names" of the rows, if any: each
+        a str, or a tuple of str with all recordings in a row; () for one without a voice.
 
         A batch depends only on its step and the seed.
         """
@@ -94,6 +95,15 @@ class Drawing(Protocol):
         ...
 
 
+def refuse_babble(share: float) -> None:
+    """Raises ValueError where a private training would mix other recordings into rows that do not name them."""
+    if share:
+        raise ValueError(
+            "babble mixes voices of other clips into a row, which clipping rows does not bound. Pass --babble-share 0 "
+            "for private training."
+        )
+
+
 def like(settings: Any, start: Model) -> Any:
     """A recipe's settings whose model has the sizes of another one, if both are models of sound of one kind.
 
@@ -107,4 +117,4 @@ def like(settings: Any, start: Model) -> Any:
     return replace(settings, model=replace(ours, **{name: getattr(theirs, name) for name in same}))
 
 
-__all__ = ["Carrying", "Drawing", "Finishing", "Recipe", "like", "outputs"]
+__all__ = ["Carrying", "Drawing", "Finishing", "Recipe", "like", "outputs", "refuse_babble"]

@@ -12,7 +12,7 @@ import jax
 import numpy as np
 from flax import nnx
 
-from streamrnn.data.clips import named
+from streamrnn.data.clips import Clip, named
 from streamrnn.data.series import Files
 from streamrnn.layers import run_recurrences
 from streamrnn.learning.dry_run import DryRun, dry_run
@@ -99,8 +99,8 @@ def train(
 
 def private_ledger(recipe: Recipe, out: Path) -> Ledger:
     """The ledger of a private training: of units drawn by lot, or of rows that are counted."""
-    of_speaker, clips = recipe.training.dp_unit == "speaker", []
-    if of_speaker:
+    clips: list[Clip] = []
+    if of_speaker := recipe.training.dp_unit == "speaker":
         if isinstance(recipe.recordings, Files):
             raise ValueError("The data of this task have no speakers to protect. Pass --dp-unit clip.")
         clips = [clip for of in recipe.recordings.speech.values() for clip in of if clip.split == "train"]
@@ -110,7 +110,11 @@ def private_ledger(recipe: Recipe, out: Path) -> Ledger:
             "column speaker, or pass --dp-unit clip."
         )
     share = recipe.share if isinstance(recipe, Drawing) else None
-    return Ledger(out, recipe.training, share, {str(clip.path): clip.speaker for clip in clips})
+    speakers: dict[str, set[str]] = {}
+    for clip in clips:
+        # A recording that holds clips of several speakers may have been heard of any of them.
+        speakers.setdefault(str(clip.path), set()).add(clip.speaker)
+    return Ledger(out, recipe.training, share, speakers if of_speaker else None)
 
 
 def _digest(model: Model) -> str:

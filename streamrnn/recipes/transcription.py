@@ -207,7 +207,7 @@ class TranscriptionRecipe:
             single = {clip: ids for clip, ids in clips if len(ids) < 2}
             if any(single.values()):
                 read = read_clips(list(single), rate)
-                spoken = [Spoken(s, single[clip], clip.speaker, name=str(clip.path)) for clip, s in read]
+                spoken = [Spoken(s, single[clip], clip.speaker, names=(str(clip.path),)) for clip, s in read]
                 words[folder] = single_words(spoken, rate)
         other = self._other_sound(split) if self.settings.other_share else None
         source = SpokenRows(whole, Strings(words, rate, strings), self.settings, augment, self._block_samples, other)
@@ -222,7 +222,10 @@ class TranscriptionRecipe:
         store = ClipStore([clip for clips in folders for clip in clips], m.sample_rate)
         talk = utterances_of(folders, store, m.symbols, m.hop_samples, m.sample_rate)
         noise, music, rooms = (of_split(clips, split) for clips in (found.noise, found.music, found.rooms))
-        drawn = {"balanced": split == "train", "settings": OTHER_SOUND}
+        # Nobody counts the recordings that babble is made of.
+        hidden = {"babble": 0.0} if split == "train" and self.training.private else {}
+        kinds = replace(OTHER_SOUND, kinds={**OTHER_SOUND.kinds, **hidden})
+        drawn = {"balanced": split == "train", "settings": kinds}
         return running_sound(talk, noise, music, rooms, m.sample_rate, m.hop_samples, **drawn)
 
     @cached_property

@@ -57,26 +57,28 @@ class SpokenRows:
             return row
         varied = self.augment(rng, row.samples)
         if self.other and rng.random() < self.settings.around_share:
-            varied = self._with_others_around(rng, varied, row.samples, duration_s)
+            varied, others = self._with_others_around(rng, varied, row.samples, duration_s)
+            row = replace(row, names=row.names + others)
         return replace(row, samples=varied)
 
     def _with_others_around(
         self, rng: np.random.Generator, samples: np.ndarray, said: np.ndarray, duration_s: float
-    ) -> np.ndarray:
-        """Other sound before and after what is said in float32[n], which ends and begins at once."""
+    ) -> tuple[np.ndarray, tuple[str, ...]]:
+        """Other sound before and after what is said in float32[n], which ends and begins at once; and its names."""
         rate, where = self.settings.model.sample_rate, np.flatnonzero(said)
         if not len(where):
-            return samples
-        others = mixing.gain(self.without_symbols(rng, duration_s).samples, rng.uniform(0, LOUDER_DB))
+            return samples, ()
+        other = self.without_symbols(rng, duration_s)
+        others = mixing.gain(other.samples, rng.uniform(0, LOUDER_DB))
         gaps = np.round(rng.uniform(*AROUND_S, 2) * rate).astype(int)
         others[max(0, where[0] - gaps[0]) : where[-1] + gaps[1]] = 0
-        return mixing.clip_protect(samples + others)
+        return mixing.clip_protect(samples + others), other.names
 
     def without_symbols(self, rng: np.random.Generator, duration_s: float) -> Spoken:
         """A row of other sound."""
         assert self.other is not None
         scene = self.other.draw(rng, self.samples(duration_s) // self.other.cell_samples)
-        return Spoken(scene.samples, (), name=", ".join(scene.names) or "sound without a voice")
+        return Spoken(scene.samples, (), names=scene.names)
 
     def placed(self, rng: np.random.Generator, spoken: Spoken, duration_s: float) -> Spoken:
         """At a random place in silence of `duration_s`."""
@@ -93,7 +95,7 @@ class SpokenRows:
             "samples": np.stack([row.samples for row in rows]).reshape(len(rows), -1, hop),
             "labels": labels,
             "label_lengths": np.array([len(row.ids) for row in rows], np.int32),
-            "names": [row.name for row in rows],
+            "names": [row.names for row in rows],
         }
 
     def samples(self, duration_s: float) -> int:

@@ -192,7 +192,7 @@ class VoiceActivityRecipe:
             "samples": samples.reshape(*cells.shape, self.settings.model.hop_samples),
             "targets": (cells == SPEECH).astype(np.float32),
             "weights": weights[cells],
-            "names": [", ".join(scene.names) or "a scene without speech" for scene in scenes],
+            "names": [scene.names for scene in scenes],
         }
 
     def _scenes(self, split: str) -> LiveScenes:

@@ -83,7 +83,8 @@ def test_rows_that_are_no_numbers_are_the_suspects_and_else_all_rows():
     assert suspects({"x": rows, "scale": 2.0, "names": ["a", "b", "c"]}) == ["a", "b", "c"]
     rows[1, 1] = np.nan
     assert suspects({"x": rows, "scale": 2.0, "names": ["a", "b", "c"]}) == ["b"]
-    assert suspects(rows) == ()
+    assert suspects({"x": rows, "names": ["a", ("b, c", "d"), ()]}) == ["b, c, d"]
+    assert suspects(rows) == []
 
 
 def test_a_folder_that_is_being_trained_into_is_refused_until_that_ends(tmp_path):

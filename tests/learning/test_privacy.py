@@ -1,5 +1,6 @@
 """Private training: epsilon is dp-accounting's, gradients are those of rows, what has no bound is refused."""
 
+import json
 from collections import Counter
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from streamrnn.layers import Dense
 from streamrnn.learning import TrainingSettings, fit
 from streamrnn.learning.learner import Learner
 from streamrnn.learning.optimizer import make_optimizer
-from streamrnn.learning.privacy import SECRET, Ledger, sampled_epsilon, seen_epsilon
+from streamrnn.learning.privacy import ROWS, SECRET, Ledger, sampled_epsilon, seen_epsilon
 
 pytest.importorskip("dp_accounting")
 
@@ -117,9 +118,40 @@ def test_rows_that_nobody_named_are_refused(tmp_path):
 
 
 def test_speakers_are_protected_with_all_their_rows(tmp_path):
-    ledger = Ledger(tmp_path, PRIVATE, None, {"0.wav": "a", "1.wav": "a"})
+    speakers = {f"{row}.wav": {"a"} if row < 2 else {f"speaker {row}"} for row in range(6)}
+    ledger = Ledger(tmp_path, PRIVATE, None, speakers)
     list(ledger.noted(batches(0, 3), 0))
     assert ledger.statement()["epsilon"] == pytest.approx(seen_epsilon(Counter({2: 3}), 1.0, 1e-5))
+    del speakers["5.wav"]
+    with pytest.raises(ValueError, match=r"5\.wav is in a row and has no speaker"):
+        list(ledger.noted(batches(0, 3), 0))
+
+
+def test_all_recordings_of_a_row_are_counted_whatever_signs_their_names_hold(tmp_path):
+    rows = [("a, b.wav", "c.wav"), ("a, d.wav",), ()]
+    ledger = Ledger(tmp_path, PRIVATE, None, {"a, b.wav": {"ann"}, "a, d.wav": {"ann"}, "c.wav": {"cid", "dan"}})
+    list(ledger.noted(iter([{"x": np.zeros((3, 1)), "names": rows}]), 0))
+    assert json.loads((tmp_path / ROWS).read_text()) == [0, [["ann", "cid", "dan"], ["ann"], []]]
+    assert ledger.statement()["epsilon"] == pytest.approx(seen_epsilon(Counter({2: 1}), 1.0, 1e-5))
+
+
+def test_rows_without_a_recording_owe_nothing(tmp_path):
+    ledger = Ledger(tmp_path, PRIVATE)
+    list(ledger.noted(iter([{"x": np.zeros((2, 1)), "names": [(), ()]}]), 0))
+    assert ledger.statement()["epsilon"] == 0 and ledger.statement()["most_rows"] == 0
+
+
+def test_an_incomplete_line_is_noted_again_and_a_lost_one_is_said(tmp_path):
+    ledger = Ledger(tmp_path, PRIVATE)
+    list(ledger.noted(batches(0, 3), 0))
+    whole = (tmp_path / ROWS).read_text()
+    (tmp_path / ROWS).write_text(whole[:-20])
+    list(ledger.noted(batches(2, 4), 2))
+    assert ledger.statement()["most_rows"] == 4
+    lines = (tmp_path / ROWS).read_text().splitlines(keepends=True)
+    (tmp_path / ROWS).write_text("".join([*lines[:1], *lines[2:], "[4, "]))
+    with pytest.raises(ValueError, match="does not tell who was in update 2, so that epsilon is not known"):
+        ledger.statement()
 
 
 def test_all_bits_of_a_secret_draw_the_noise():

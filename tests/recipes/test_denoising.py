@@ -18,6 +18,7 @@ from streamrnn.learning import TrainingSettings
 from streamrnn.learning.batches import suspects
 from streamrnn.losses import disturbance_loss
 from streamrnn.models import Denoising, DenoisingSettings
+from streamrnn.recipes import denoising
 from streamrnn.recipes.denoising import DenoisingRecipe, DenoisingTraining, read_noisy_speech
 from streamrnn.recipes.test_sets.mixes import write_noisy_speech
 from streamrnn.recipes.train import train
@@ -162,9 +163,25 @@ def test_a_batch_names_the_speech_in_it_for_errors_to_name(recipe, data):
     batches = list(recipe.batches(0, 3))
     for batch in batches:
         assert len(batch["names"]) == 2
-        assert {name for row in batch["names"] for name in row.split(", ")} <= speech
+        assert {name for row in batch["names"] for name in row} <= speech
     batches[0]["noisy"][1, 0, 0] = np.nan
-    assert suspects(batches[0]) == [batches[0]["names"][1]]
+    assert suspects(batches[0]) == [", ".join(batches[0]["names"][1])]
+
+
+def test_private_training_hears_no_babble(data, monkeypatch):
+    monkeypatch.setattr(denoising, "TRAINING_MIXES", NoisySettings(babble_share=1.0))
+    mixed: list[int] = []
+    monkeypatch.setattr(NoisySpeech, "_babble", lambda self, rng, n: mixed.append(n) or np.ones(n, np.float32))
+    list(
+        DenoisingRecipe([data], DenoisingTraining(SMALL, TrainingSettings(), batch_size=2, duration_s=0.2)).batches(
+            0, 3
+        )
+    )
+    assert mixed
+    mixed.clear()
+    private = TrainingSettings(dp_clip=1.0, dp_noise=1.0)
+    list(DenoisingRecipe([data], DenoisingTraining(SMALL, private, batch_size=2, duration_s=0.2)).batches(0, 3))
+    assert not mixed
 
 
 def test_the_loss_tells_clean_sound_from_noisy(recipe):

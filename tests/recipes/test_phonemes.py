@@ -111,3 +111,5 @@ def test_settings_out_of_range_are_refused():
         PhonemesTraining(duration_s=0.5)
     with pytest.raises(ValueError, match=r"batch_size is 0; it must be at least 1"):
         PhonemesTraining(batch_size=0)
+    with pytest.raises(ValueError, match=r"Pass --babble-share 0 for private training"):
+        PhonemesTraining(training=TrainingSettings(dp_clip=1.0, dp_noise=1.0))

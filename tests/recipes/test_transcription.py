@@ -17,7 +17,7 @@ from streamrnn.learning import TrainingSettings
 from streamrnn.models import CTC, CTCSettings, Transducer, TransducerSettings
 from streamrnn.recipes import CTCRecipe, TransducerRecipe
 from streamrnn.recipes.train import train
-from streamrnn.recipes.transcription import VALIDATION_OTHERS, CTCTraining, TransducerTraining
+from streamrnn.recipes.transcription import OTHER_SOUND, VALIDATION_OTHERS, CTCTraining, TransducerTraining
 
 RATE = 2000
 # One word of the recordings is no symbol, and every recipe says so.
@@ -103,8 +103,8 @@ def test_a_transducer_starts_from_the_encoder_of_ctc_and_learns_to_write_words(d
 
 def test_a_batch_holds_sound_and_what_is_said_in_it(data):
     (batch,) = CTCRecipe([data], SETTINGS).batches(0, 1)
-    for row, name in enumerate(batch.pop("names")):
-        assert all((data / part).is_file() for part in name.split(", ")), row
+    for row, names in enumerate(batch.pop("names")):
+        assert names and all((data / name).is_file() for name in names), row
     assert {name: (array.shape, array.dtype) for name, array in batch.items()} == {
         "samples": ((8, 100, 20), np.float32),
         "labels": ((8, 3), np.int32),
@@ -125,14 +125,13 @@ def test_some_rows_are_other_sound_in_which_no_symbol_is_said(data, tmp_path, fo
     batches = list(recipe.batches(0, 12))
     lengths = np.concatenate([batch["label_lengths"] for batch in batches])
     assert 0 < np.sum(lengths == 0) < len(lengths)
-    names = {
-        part
+    spoken_in = {
+        name
         for batch in batches
-        for name, length in zip(batch["names"], batch["label_lengths"], strict=True)
+        for names, length in zip(batch["names"], batch["label_lengths"], strict=True)
         if length == 0
-        for part in name.split(", ")
+        for name in names
     }
-    spoken_in = {part for part in names if part != "sound without a voice"}
     allowed = {str(data / "words/other.wav"), str(tmp_path / "more/train.wav")}
     assert spoken_in <= allowed and (str(tmp_path / "more/train.wav") in spoken_in) == ("others" in folders)
     validated = np.concatenate([batch["label_lengths"] for batch in recipe._validation])
@@ -144,24 +143,34 @@ def test_other_sound_ends_before_what_is_said_and_begins_after_it(data):
     source = CTCRecipe([data], settings)._training_source
     rng, said = np.random.default_rng(3), np.zeros(source.samples(4.0), np.float32)
     said[3000:5000] = 0.1
-    rows = [source._with_others_around(rng, said, said, 4.0) for _ in range(20)]
+    rows, names = zip(*(source._with_others_around(rng, said, said, 4.0) for _ in range(20)), strict=True)
+    assert {name for of_row in names for name in of_row} == {str(data / "words/other.wav")}
     for row in rows:
         np.testing.assert_array_equal(row[3000:5000] / row[3000], np.ones(2000))
     assert any(row[:2900].any() for row in rows) and any(row[5100:].any() for row in rows)
-    assert np.array_equal(source._with_others_around(rng, 0 * said, 0 * said, 4.0), 0 * said)
+    silence, nobody = source._with_others_around(rng, 0 * said, 0 * said, 4.0)
+    assert np.array_equal(silence, 0 * said) and nobody == ()
+
+
+def test_private_training_hears_no_babble(data):
+    private = dataclasses.replace(SETTINGS.training, dp_clip=1.0, dp_noise=1.0)
+    settings = dataclasses.replace(SETTINGS, other_share=0.5, training=private)
+    for split, share in (("train", 0), ("valid", OTHER_SOUND.kinds["babble"])):
+        assert CTCRecipe([data], settings)._other_sound(split).settings.kinds["babble"] == share
 
 
 def test_an_alphabet_of_characters_has_other_sound_without_talk(data):
     characters = dataclasses.replace(SETTINGS.model, symbols=tuple(" higlowmde"))
     recipe = CTCRecipe([data], dataclasses.replace(SETTINGS, model=characters, other_share=1.0))
     (batch,) = recipe.batches(0, 1)
-    assert set(batch["names"]) == {"sound without a voice"} and not batch["label_lengths"].any()
+    assert set(batch["names"]) == {()} and not batch["label_lengths"].any()
     assert np.isfinite(batch["samples"]).all() and np.abs(batch["samples"]).max() <= 1
 
 
 def test_a_batch_depends_on_the_seed_and_its_step_alone(data):
     recipe = CTCRecipe([data], SETTINGS)
     whole, resumed = list(recipe.batches(0, 3)), list(recipe.batches(2, 3))
+    assert resumed[0].pop("names") == whole[2]["names"]
     for name, array in resumed[0].items():
         np.testing.assert_array_equal(array, whole[2][name])
     assert np.any(whole[0]["samples"] != whole[1]["samples"])
@@ -182,7 +191,7 @@ def test_recordings_too_short_for_their_transcripts_are_named_and_left_out(data,
     recipe = CTCRecipe([data, tmp_path / "wrong"], dataclasses.replace(SETTINGS, whole_share=1.0))
     with pytest.warns(AudioWarning, match=r"1 recordings are too short for their transcripts.*wrong/b\.wav"):
         batches = list(recipe.batches(0, 4))
-    names = {name for batch in batches for name in batch["names"]}
+    names = {name for batch in batches for row in batch["names"] for name in row}
     assert any("wrong/a.wav" in name for name in names) and not any(
         "b.wav" in name and "wrong" in name for name in names
     )
@@ -229,7 +238,7 @@ def test_labels_of_a_folder_without_a_symbol_are_no_words(data, tmp_path):
     (tmp_path / "manifest.csv").write_text("path,label,split\na.wav,french,train\n")
     recipe = CTCRecipe([data, tmp_path], SETTINGS)
     garbage = recipe._training_source.strings._garbage
-    assert [Path(word.name).name for word in garbage] == ["other.wav"]
+    assert [Path(name).name for word in garbage for name in word.names] == ["other.wav"]
 
 
 def test_recordings_with_other_words_are_counted_and_the_words_named(data):
