@@ -56,7 +56,9 @@ def read_examples(places: Sequence[Path]) -> Examples:
     if parts["train"] and not parts["valid"]:
         parts["valid"] = parts["train"][::10]
         del parts["train"][::10]
-    return Examples(parts, files)
+    # What the numbers in tables stand for is a part of the data, too.
+    beside = sorted({names for path in files.paths if path.suffix == ".tsv" and (names := _names_of(path)).is_file()})
+    return Examples(parts, Files((*files.paths, *beside)))
 
 
 def wanted_of(examples: Sequence[Example], labels: Sequence[str]) -> np.ndarray:
@@ -89,7 +91,7 @@ def _clinc(path: Path) -> Iterator[tuple[str, Example]]:
 
 
 def _table(path: Path) -> Iterator[tuple[str, Example]]:
-    names = path.with_name("labels.txt")
+    names = _names_of(path)
     labels = names.read_text(encoding="utf-8-sig").split() if names.is_file() else None
     with path.open(encoding="utf-8-sig", newline="") as file:
         for number, row in enumerate(csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE), start=1):
@@ -102,6 +104,11 @@ def _table(path: Path) -> Iterator[tuple[str, Example]]:
             except (ValueError, IndexError):
                 raise ValueError(f"{path}, line {number}: {row[1]!r} are no numbers of labels in {names}.") from None
             yield PARTS[path.stem], Example(row[0], named)
+
+
+def _names_of(path: Path) -> Path:
+    """The file with the names of the labels that a table has numbers of, if it has numbers."""
+    return path.with_name("labels.txt")
 
 
 def _strokes(path: Path) -> Iterator[tuple[str, Example]]:

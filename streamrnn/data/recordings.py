@@ -4,7 +4,7 @@ import re
 import warnings
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
@@ -36,6 +36,7 @@ class Recordings:
     Attributes:
         speech: clips of all other folders, by folder.
         places: the searched paths.
+        tables: of labels that lie elsewhere than beside their recordings, by folder of speech.
         noise, music, rooms: clips of the folders named noise*, music* and rir*; noise also from classes named
             _background_noise_, as Speech Commands has one.
     """
@@ -45,10 +46,11 @@ class Recordings:
     noise: list[Clip]
     music: list[Clip]
     rooms: list[Clip]
+    tables: Mapping[Path, Path] = field(default_factory=dict)
 
     @cached_property
     def digest(self) -> str:
-        """An identifier of 16 digits from the sound of all recordings and their tables, independent of paths.
+        """An identifier of 16 digits from the sound of all recordings and their tables, independent of their folders.
 
         Reads all files once.
         """
@@ -59,7 +61,11 @@ class Recordings:
             [(clip.path.name, sums[clip.path], *(getattr(clip, name) for name in SAID)) for clip in clips]
             for clips in groups
         ]
-        return blake2b(repr((said, sorted(map(str, tables.values())))).encode(), digest_size=8).hexdigest()
+        known: tuple[Any, ...] = said, sorted(map(str, tables.values()))
+        if self.tables:
+            elsewhere = file_sums(self.tables.values())
+            known += ([elsewhere.get(self.tables.get(folder, folder)) for folder in self.speech],)
+        return blake2b(repr(known).encode(), digest_size=8).hexdigest()
 
 
 def find_recordings(data: Sequence[Path]) -> Recordings:

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from threading import Lock
@@ -78,7 +78,8 @@ class VoiceActivityTraining:
     than a frame that is missed, and so the network learns most from what it hears wrongly."""
     labels: Path | None = field(default=None, metadata={"identity": False})
     """Folder of labels, one vad_segments.csv in a folder of the name of each folder of recordings, as
-    scripts/label_speech.py writes them; default: those that lie beside the recordings."""
+    scripts/label_speech.py writes them; default: those that lie beside the recordings. What they say identifies a run,
+    not where they lie."""
     exclude: tuple[str, ...] = ()
     """Names of recordings to leave out, such as those with wrong labels."""
     workers: int = field(default=2, metadata={"identity": False})
@@ -121,6 +122,8 @@ class VoiceActivityRecipe:
         self.settings, self.training = settings, settings.training
         self.recordings = recordings_to_train_on(data, settings.exclude)
         self._tables = tables_of(self.recordings, settings.labels)
+        if settings.labels is not None:
+            self.recordings = replace(self.recordings, tables=self._tables)
         # The first validation comes late, so missing data for it are reported before the first update.
         for split in ("train", "valid"):
             require_recordings(self.recordings, self._speech(split), split, QUALITIES)

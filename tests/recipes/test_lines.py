@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from streamrnn.data.examples import read_examples
 from streamrnn.models import ClassifierSettings, ForecastSettings, NextItemSettings
 from streamrnn.recipes.choices import ChoicesRecipe, ChoicesTraining, surprise
 from streamrnn.recipes.classifier import IntentRecipe, IntentTraining, PenRecipe, PenTraining
@@ -87,6 +88,20 @@ def test_the_threshold_leaves_the_share_open_that_was_asked_for(queries):
     recipe._wanted["valid"] = np.array([[1, 0], [0, 1], [0, 0]], bool)
     recipe.finish(model)
     assert model.decision.threshold == pytest.approx(0.7 + 0.02 * 0.2, abs=1e-4)
+
+
+def test_data_of_other_parts_or_labels_are_others_wherever_they_lie(tmp_path):
+    def digest(folder: str, **contents: str) -> str:
+        (tmp_path / folder).mkdir(exist_ok=True)
+        for name, content in contents.items():
+            (tmp_path / folder / name).with_suffix(".txt" if name == "labels" else ".tsv").write_text(content)
+        return read_examples([tmp_path / folder]).files.digest
+
+    before = digest("here", train="a\t0\nb\t1\n", valid="c\t1\n", labels="yes no")
+    assert digest("there", train="a\t0\nb\t1\n", valid="c\t1\n", labels="yes no") == before
+    moved = digest("there", train="a\t0\n", valid="b\t1\nc\t1\n")
+    swapped = digest("here", labels="no yes")
+    assert len({before, moved, swapped}) == 3
 
 
 def test_strokes_are_varied_and_stay_strokes(tmp_path):

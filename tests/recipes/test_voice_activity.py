@@ -353,6 +353,22 @@ def test_any_step_can_be_made_first(data):
     assert not last["reset"].any()
 
 
+def test_what_labels_elsewhere_say_belongs_to_a_run_and_not_where_they_lie(data, tmp_path):
+    def digest(labels: Path) -> str:
+        return VoiceActivityRecipe([data], dataclasses.replace(SETTINGS, labels=labels)).recordings.digest
+
+    table = next(data.glob("*/vad_segments.csv"))
+    for name in ("one", "other"):
+        (tmp_path / name / table.parent.name).mkdir(parents=True)
+        shutil.copy(table, tmp_path / name / table.parent.name)
+    before = digest(tmp_path / "one")
+    assert digest(tmp_path / "other") == before
+    changed = tmp_path / "other" / table.parent.name / table.name
+    head, first, *rest = changed.read_text().splitlines()
+    changed.write_text("\n".join([head, *rest, first]))
+    assert digest(tmp_path / "other") != before
+
+
 def test_a_model_learns_on_parts(data, tmp_path):
     recipe = VoiceActivityRecipe([data], PARTS)
     _, figure = train(recipe, "vad", tmp_path)
