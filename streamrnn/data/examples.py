@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from streamrnn.data.series import Files, files_in
+from streamrnn.data.series import Files, files_in, require_once
 
 PARTS = {"train": "train", "valid": "valid", "val": "valid", "dev": "valid", "test": "test"}
 
@@ -46,9 +46,7 @@ def read_examples(places: Sequence[Path]) -> Examples:
         ValueError: a file is damaged, or there are two of one name.
     """
     files = files_in(places, lambda path: path.name in NAMED or path.suffix in READERS, "table of examples (train.tsv)")
-    names = [path.name for path in files.paths]
-    if twice := [name for name in names if names.count(name) > 1]:
-        raise ValueError(f"{', '.join(map(str, places))} has more than one {twice[0]}. Pass the folder of one alone.")
+    require_once(files, places)
     parts: dict[str, list[Example]] = {"train": [], "valid": [], "test": []}
     for path in files.paths:
         for name, example in _reader(path)(path):

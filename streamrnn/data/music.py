@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from streamrnn.data.series import Files, files_in
+from streamrnn.data.series import Files, files_in, require_once
 from streamrnn.lines import LineError, MusicLines
 
 PARTS = {"traindata": "train", "validdata": "valid", "testdata": "test"}
@@ -29,7 +29,7 @@ def read_pieces(places: Sequence[Path]) -> Pieces:
 
     Raises:
         FileNotFoundError: there is none.
-        ValueError: there is more than one collection, or a file is damaged.
+        ValueError: there is more than one collection or two texts of one name, or a file is damaged.
     """
     what = "collection of music (.mat), or train.txt, valid.txt and test.txt"
     files = files_in(places, lambda path: path.suffix == ".mat" or path.name in TEXTS, what)
@@ -37,6 +37,7 @@ def read_pieces(places: Sequence[Path]) -> Pieces:
     if len(collections) > 1 or (collections and len(files.paths) > 1):
         told = ", ".join(path.name for path in files.paths)
         raise ValueError(f"There is more than one collection: {told}. Pass one of these files.")
+    require_once(files, places)
     parts: dict[str, list[np.ndarray]] = {"train": [], "valid": [], "test": []}
     for path in files.paths:
         if path.suffix == ".mat":

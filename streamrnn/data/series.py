@@ -44,6 +44,13 @@ def files_in(places: Sequence[Path], wanted: Callable[[Path], bool], what: str) 
     return Files(tuple(found))
 
 
+def require_once(files: Files, places: Sequence[Path]) -> None:
+    """Raises ValueError where two of the files have one name, of which one would take the other's place."""
+    names = [path.name for path in files.paths]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise ValueError(f"{', '.join(map(str, places))} has more than one {twice[0]}. Pass the folder of one alone.")
+
+
 @dataclass(frozen=True)
 class Table:
     """A table of readings at equal intervals.
@@ -122,4 +129,4 @@ def read_text(places: Sequence[Path]) -> Text:
     return Text(parts, files)
 
 
-__all__ = ["ETT_ROWS", "Files", "Table", "Text", "files_in", "read_table", "read_text"]
+__all__ = ["ETT_ROWS", "Files", "Table", "Text", "files_in", "read_table", "read_text", "require_once"]

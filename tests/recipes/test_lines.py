@@ -6,6 +6,7 @@ import pytest
 from flax import nnx
 
 from streamrnn.data.examples import read_examples
+from streamrnn.data.music import read_pieces
 from streamrnn.models import ClassifierSettings, ForecastSettings, NextItemSettings
 from streamrnn.recipes.choices import ChoicesRecipe, ChoicesTraining, surprise
 from streamrnn.recipes.classifier import IntentRecipe, IntentTraining, PenRecipe, PenTraining
@@ -40,6 +41,15 @@ def test_a_forecaster_takes_columns_and_scale_from_the_rows_that_it_trains_on(tm
     assert recipe.recordings.digest == ForecastRecipe([table], settings).recordings.digest
     with pytest.raises(ValueError, match="has 60 rows to train on; a stretch has"):
         ForecastRecipe([table], ForecastTraining())
+
+
+def test_music_in_two_texts_of_one_name_is_refused(tmp_path):
+    for folder in ("a", "b/old"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "train.txt").write_text("C3 E4\n")
+    with pytest.raises(ValueError, match=r"has more than one train\.txt\. Pass the folder of one alone"):
+        read_pieces([tmp_path / "a", tmp_path / "b"])
+    assert len(read_pieces([tmp_path / "a"]).parts["train"]) == 1
 
 
 def test_what_comes_ahead_is_the_next_rows():
