@@ -15,12 +15,16 @@ from streamrnn.learning import TrainingSettings
 from streamrnn.losses import Mean, frame_cross_entropy
 from streamrnn.models import Choices, ChoicesSettings
 from streamrnn.recipes.padding import padded
-from streamrnn.recipes.recipe import outputs
+from streamrnn.recipes.recipe import outputs, require_counts, require_shares
 
 
 @dataclass(frozen=True)
 class ChoicesTraining:
-    """Settings of `streamrnn train choices`."""
+    """Settings of `streamrnn train choices`.
+
+    Raises:
+        ValueError: a number is out of its range.
+    """
 
     model: ChoicesSettings = field(default_factory=ChoicesSettings)
     training: TrainingSettings = field(
@@ -33,6 +37,10 @@ class ChoicesTraining:
     shuffled_share: float = 0.0
     """Share of people whose options are renamed at random: for models that are to know nothing of which option was good
     when. People of one study met the same options at the same time."""
+
+    def __post_init__(self):
+        require_counts(self, "people")
+        require_shares(self, "shuffled_share")
 
 
 class ChoicesRecipe:

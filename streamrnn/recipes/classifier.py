@@ -19,14 +19,18 @@ from streamrnn.lines import LabelLines, PenLines, QueryLines, WordLines, labels_
 from streamrnn.losses import Mean, stream_binary_cross_entropy, stream_cross_entropy
 from streamrnn.models import Classifier, ClassifierSettings
 from streamrnn.recipes.padding import last, padded, within
-from streamrnn.recipes.recipe import outputs
+from streamrnn.recipes.recipe import outputs, require_counts, require_not_negative, require_shares
 
 VALIDATED_ROWS = 256
 
 
 @dataclass(frozen=True)
 class ClassifierTraining:
-    """Settings of training a classifier of streams."""
+    """Settings of training a classifier of streams.
+
+    Raises:
+        ValueError: a number is out of its range.
+    """
 
     model: ClassifierSettings = field(default_factory=ClassifierSettings)
     training: TrainingSettings = field(default_factory=TrainingSettings)
@@ -43,6 +47,11 @@ class ClassifierTraining:
     left_open: float = field(default=0.02, metadata={"identity": False})
     """Share of the validated examples whose labels are right that are left without one all the same: it sets the
     threshold, and weighs labels that are missing against strangers who get one."""
+
+    def __post_init__(self):
+        require_counts(self, "examples", "longest_items")
+        require_shares(self, "label_smoothing", "item_dropout", "left_open")
+        require_not_negative(self, "early_share")
 
 
 class ClassifierRecipe:
@@ -188,6 +197,10 @@ class PenTraining(ClassifierTraining):
     """For ids alone."""
     left_open: float = field(default=0.002, metadata={"identity": False})
     """Share of the validated strokes whose labels are right that are left without one: it sets the threshold."""
+
+    def __post_init__(self):
+        super().__post_init__()
+        require_not_negative(self, "tilt")
 
 
 class PenRecipe(ClassifierRecipe):

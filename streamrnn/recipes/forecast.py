@@ -16,12 +16,16 @@ from streamrnn.data.series import read_table
 from streamrnn.learning import TrainingSettings
 from streamrnn.losses import Mean, pinball_loss
 from streamrnn.models import Forecast, ForecastSettings
-from streamrnn.recipes.recipe import outputs
+from streamrnn.recipes.recipe import outputs, require_counts, require_not_negative
 
 
 @dataclass(frozen=True)
 class ForecastTraining:
-    """Settings of `streamrnn train forecast`."""
+    """Settings of `streamrnn train forecast`.
+
+    Raises:
+        ValueError: a number is out of its range.
+    """
 
     model: ForecastSettings = field(default_factory=ForecastSettings)
     training: TrainingSettings = field(
@@ -37,6 +41,10 @@ class ForecastTraining:
     """Rows whose forecasts count."""
     quantile_share: float = 1.0
     """Weight of the pinball loss of the quantiles beside the squared error of the mean."""
+
+    def __post_init__(self):
+        require_counts(self, "stretches", "counted_rows")
+        require_not_negative(self, "warm_rows", "quantile_share")
 
 
 class ForecastRecipe:

@@ -15,12 +15,16 @@ from streamrnn.learning import TrainingSettings
 from streamrnn.losses import Mean
 from streamrnn.models import Music, MusicSettings
 from streamrnn.recipes.padding import padded, within
-from streamrnn.recipes.recipe import outputs
+from streamrnn.recipes.recipe import outputs, require_counts, require_not_negative
 
 
 @dataclass(frozen=True)
 class MusicTraining:
-    """Settings of `streamrnn train music`."""
+    """Settings of `streamrnn train music`.
+
+    Raises:
+        ValueError: a number is out of its range.
+    """
 
     model: MusicSettings = field(default_factory=MusicSettings)
     training: TrainingSettings = field(
@@ -34,6 +38,10 @@ class MusicTraining:
     """Frames of each."""
     transposed: int = 6
     """Most semitones by which a stretch is moved, up or down."""
+
+    def __post_init__(self):
+        require_counts(self, "pieces", "frames")
+        require_not_negative(self, "transposed")
 
 
 class MusicRecipe:

@@ -16,14 +16,18 @@ from streamrnn.learning import TrainingSettings
 from streamrnn.lines import TextLines
 from streamrnn.losses import Mean, frame_cross_entropy
 from streamrnn.models import NextItem, NextItemSettings
-from streamrnn.recipes.recipe import outputs
+from streamrnn.recipes.recipe import outputs, require_counts
 
 VALIDATED_ITEMS = 512
 
 
 @dataclass(frozen=True)
 class TypingTraining:
-    """Settings of `streamrnn train typing`."""
+    """Settings of `streamrnn train typing`.
+
+    Raises:
+        ValueError: a number is out of its range.
+    """
 
     model: NextItemSettings = field(default_factory=NextItemSettings)
     training: TrainingSettings = field(
@@ -35,6 +39,9 @@ class TypingTraining:
     """Places of the text that are read at once."""
     items: int = 96
     """Characters of each per update; the state is carried on to the next."""
+
+    def __post_init__(self):
+        require_counts(self, "rows", "items")
 
 
 class TypingRecipe:

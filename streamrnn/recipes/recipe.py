@@ -95,6 +95,27 @@ class Drawing(Protocol):
         ...
 
 
+def require_counts(settings: Any, *names: str) -> None:
+    """Raises ValueError where one of these settings is not 1 or more."""
+    for name in names:
+        if not getattr(settings, name) >= 1:
+            raise ValueError(f"{name} is {getattr(settings, name)}; it must be at least 1.")
+
+
+def require_shares(settings: Any, *names: str) -> None:
+    """Raises ValueError where one of these settings is not from 0 to 1."""
+    for name in names:
+        if not 0 <= getattr(settings, name) <= 1:
+            raise ValueError(f"{name} is {getattr(settings, name)}; it must be from 0 to 1.")
+
+
+def require_not_negative(settings: Any, *names: str) -> None:
+    """Raises ValueError where one of these settings is below 0."""
+    for name in names:
+        if not getattr(settings, name) >= 0:
+            raise ValueError(f"{name} is {getattr(settings, name)}; it must be 0 or above.")
+
+
 def refuse_babble(share: float) -> None:
     """Raises ValueError where a private training would mix other recordings into rows that do not name them."""
     if share:
@@ -117,4 +138,15 @@ def like(settings: Any, start: Model) -> Any:
     return replace(settings, model=replace(ours, **{name: getattr(theirs, name) for name in same}))
 
 
-__all__ = ["Carrying", "Drawing", "Finishing", "Recipe", "like", "outputs", "refuse_babble"]
+__all__ = [
+    "Carrying",
+    "Drawing",
+    "Finishing",
+    "Recipe",
+    "like",
+    "outputs",
+    "refuse_babble",
+    "require_counts",
+    "require_not_negative",
+    "require_shares",
+]

@@ -19,14 +19,18 @@ from streamrnn.lines.spelling import FRAMES_PER_LETTER
 from streamrnn.losses import Mean, ctc_loss
 from streamrnn.models import Speller, SpellerSettings
 from streamrnn.recipes.padding import padded
-from streamrnn.recipes.recipe import outputs
+from streamrnn.recipes.recipe import outputs, require_counts
 
 VALIDATED_WORDS = 512
 
 
 @dataclass(frozen=True)
 class SayTraining:
-    """Settings of `streamrnn train say`."""
+    """Settings of `streamrnn train say`.
+
+    Raises:
+        ValueError: a number is out of its range.
+    """
 
     model: SpellerSettings = field(default_factory=SpellerSettings)
     training: TrainingSettings = field(
@@ -38,6 +42,9 @@ class SayTraining:
     """Words per update."""
     longest_letters: int = 14
     """Longer words are not trained on."""
+
+    def __post_init__(self):
+        require_counts(self, "words", "longest_letters")
 
 
 class SayRecipe:
@@ -64,6 +71,8 @@ class SayRecipe:
             if len(word) <= settings.longest_letters
         ]
         self._pairs = [pair for pair in self._pairs if len(pair[1]) <= len(pair[0])]
+        if not self._pairs:
+            raise ValueError(f"no word has {settings.longest_letters} letters or fewer. Raise --longest-letters.")
         valid = list(found.parts["valid"].items())[:VALIDATED_WORDS]
         self._valid = [lines.frames(word) for word, _ in valid]
         self._said = [ways for _, ways in valid]

@@ -11,6 +11,7 @@ from streamrnn.models import ClassifierSettings, ForecastSettings, NextItemSetti
 from streamrnn.recipes.choices import ChoicesRecipe, ChoicesTraining, surprise
 from streamrnn.recipes.classifier import IntentRecipe, IntentTraining, PenRecipe, PenTraining
 from streamrnn.recipes.forecast import ForecastRecipe, ForecastTraining, ahead
+from streamrnn.recipes.music import MusicTraining
 from streamrnn.recipes.next_item import TypingRecipe, TypingTraining
 from streamrnn.recipes.padding import last, padded, within
 from streamrnn.recipes.speller import SayRecipe, SayTraining
@@ -41,6 +42,33 @@ def test_a_forecaster_takes_columns_and_scale_from_the_rows_that_it_trains_on(tm
     assert recipe.recordings.digest == ForecastRecipe([table], settings).recordings.digest
     with pytest.raises(ValueError, match="has 60 rows to train on; a stretch has"):
         ForecastRecipe([table], ForecastTraining())
+
+
+@pytest.mark.parametrize(
+    ("settings", "wrong"),
+    [
+        (MusicTraining, {"pieces": 0}),
+        (MusicTraining, {"frames": 0}),
+        (MusicTraining, {"transposed": -1}),
+        (TypingTraining, {"rows": 0}),
+        (TypingTraining, {"items": 0}),
+        (ForecastTraining, {"stretches": 0}),
+        (ForecastTraining, {"counted_rows": 0}),
+        (ForecastTraining, {"warm_rows": -1}),
+        (SayTraining, {"words": 0}),
+        (SayTraining, {"longest_letters": 0}),
+        (ChoicesTraining, {"people": 0}),
+        (ChoicesTraining, {"shuffled_share": 1.5}),
+        (IntentTraining, {"examples": 0}),
+        (PenTraining, {"longest_items": 0}),
+        (PenTraining, {"tilt": -0.1}),
+        (IntentTraining, {"item_dropout": 2.0}),
+    ],
+)
+def test_settings_out_of_range_are_refused(settings, wrong):
+    ((name, value),) = wrong.items()
+    with pytest.raises(ValueError, match=rf"^{name} is {value}; it must be (at least 1|0 or above|from 0 to 1)\.$"):
+        settings(**wrong)
 
 
 def test_music_in_two_texts_of_one_name_is_refused(tmp_path):
