@@ -1,6 +1,7 @@
 """Training of classifiers of streams: one recipe, and per task how its lines are read, varied and cut."""
 
 import dataclasses
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 from flax import nnx
 
 from streamrnn.contract import aligned
+from streamrnn.data.clips import named
 from streamrnn.data.examples import read_examples, wanted_of
 from streamrnn.decisions.metrics import best_f1
 from streamrnn.learning import TrainingSettings
@@ -74,6 +76,10 @@ class ClassifierRecipe:
         lines = lines_for(self.Lines, self.settings.model)
         self._read = {name: [lines.frames(example.line) for example in of] for name, of in examples.items()}
         self._wanted = {name: wanted_of(of, labels) for name, of in examples.items()}
+        lacking = ~self._wanted["valid"].any(axis=0)
+        if lacking.all() or (lacking.any() and settings.model.several):
+            told = named([label for label, is_lacking in zip(labels, lacking, strict=True) if is_lacking])
+            raise ValueError(f"no example to validate with has the label {told}. Add examples to the part valid.")
 
     def model(self, rngs: nnx.Rngs) -> Classifier:
         return Classifier(self.settings.model, rngs=rngs)
@@ -107,12 +113,16 @@ class ClassifierRecipe:
         return float(np.mean(posteriors[known].argmax(axis=1) == wanted[known].argmax(axis=1)))
 
     def finish(self, model: Classifier) -> None:
-        """Sets the threshold: see `left_open`."""
+        """Sets the threshold: see `left_open`. Where no answer is right it stays, and a UserWarning says so."""
         posteriors, wanted = self._answers(model), self._wanted["valid"]
         if model.settings.several:
             threshold = best_f1(posteriors.ravel(), wanted.ravel())[1]
         else:
             right = wanted.any(axis=1) & (posteriors.argmax(axis=1) == wanted.argmax(axis=1))
+            if not right.any():
+                told = f"none of {len(right)} validated answers is right, so the threshold stays at"
+                warnings.warn(f"{told} {model.decision.threshold}.", UserWarning, stacklevel=2)
+                return
             threshold = float(np.quantile(posteriors[right].max(axis=1), self.settings.left_open))
         model.decision = dataclasses.replace(model.decision, threshold=round(min(max(threshold, 1e-3), 1.0), 4))
 

@@ -9,7 +9,14 @@ from streamrnn.data.examples import read_examples
 from streamrnn.data.music import read_pieces
 from streamrnn.models import ClassifierSettings, ForecastSettings, NextItemSettings
 from streamrnn.recipes.choices import ChoicesRecipe, ChoicesTraining, surprise
-from streamrnn.recipes.classifier import IntentRecipe, IntentTraining, PenRecipe, PenTraining
+from streamrnn.recipes.classifier import (
+    EmotionRecipe,
+    EmotionTraining,
+    IntentRecipe,
+    IntentTraining,
+    PenRecipe,
+    PenTraining,
+)
 from streamrnn.recipes.forecast import ForecastRecipe, ForecastTraining, ahead
 from streamrnn.recipes.music import MusicTraining
 from streamrnn.recipes.next_item import TypingRecipe, TypingTraining
@@ -126,6 +133,29 @@ def test_the_threshold_leaves_the_share_open_that_was_asked_for(queries):
     recipe._wanted["valid"] = np.array([[1, 0], [0, 1], [0, 0]], bool)
     recipe.finish(model)
     assert model.decision.threshold == pytest.approx(0.7 + 0.02 * 0.2, abs=1e-4)
+
+
+def test_without_a_right_answer_the_threshold_stays(queries):
+    recipe = IntentRecipe(
+        [queries], IntentTraining(model=ClassifierSettings(ids=50, features=4, embedding=4, hidden=4))
+    )
+    model = recipe.model(nnx.Rngs(0))
+    before = model.decision.threshold
+    recipe._answers = lambda model: np.array([[0.9, 0.1], [0.3, 0.7]])
+    recipe._wanted["valid"] = np.array([[0, 1], [1, 0]], bool)
+    with pytest.warns(UserWarning, match="none of 2 validated answers is right, so the threshold stays at"):
+        recipe.finish(model)
+    assert model.decision.threshold == before
+
+
+def test_labels_that_nothing_is_validated_with_are_named(queries):
+    (queries / "valid.tsv").write_text("pay it\tpay\n")
+    assert IntentRecipe([queries], IntentTraining()).settings.model.labels == ("pay", "weather")
+    with pytest.raises(ValueError, match="no example to validate with has the label weather"):
+        EmotionRecipe([queries], EmotionTraining())
+    (queries / "valid.tsv").write_text("who are you\t\n")
+    with pytest.raises(ValueError, match="no example to validate with has the label pay, weather"):
+        IntentRecipe([queries], IntentTraining())
 
 
 def test_data_of_other_parts_or_labels_are_others_wherever_they_lie(tmp_path):
