@@ -4,6 +4,7 @@ import dataclasses
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar
@@ -21,7 +22,7 @@ from streamrnn.lines import LabelLines, PenLines, QueryLines, WordLines, labels_
 from streamrnn.losses import Mean, stream_binary_cross_entropy, stream_cross_entropy
 from streamrnn.models import Classifier, ClassifierSettings
 from streamrnn.recipes.padding import last, padded, within
-from streamrnn.recipes.recipe import outputs, require_counts, require_not_negative, require_shares
+from streamrnn.recipes.recipe import OfLastWeights, outputs, require_counts, require_not_negative, require_shares
 
 VALIDATED_ROWS = 256
 
@@ -76,9 +77,9 @@ class ClassifierRecipe:
         lines = lines_for(self.Lines, self.settings.model)
         self._read = {name: [lines.frames(example.line) for example in of] for name, of in examples.items()}
         self._wanted = {name: wanted_of(of, labels) for name, of in examples.items()}
-        lacking = ~self._wanted["valid"].any(axis=0)
-        if lacking.all() or (lacking.any() and settings.model.several):
-            told = named([label for label, is_lacking in zip(labels, lacking, strict=True) if is_lacking])
+        lacking = np.flatnonzero(~self._wanted["valid"].any(axis=0))
+        if len(lacking) == len(labels) or (len(lacking) and settings.model.several):
+            told = named(labels[number] for number in lacking)
             raise ValueError(f"no example to validate with has the label {told}. Add examples to the part valid.")
 
     def model(self, rngs: nnx.Rngs) -> Classifier:
@@ -126,7 +127,11 @@ class ClassifierRecipe:
             threshold = float(np.quantile(posteriors[right].max(axis=1), self.settings.left_open))
         model.decision = dataclasses.replace(model.decision, threshold=round(min(max(threshold, 1e-3), 1.0), 4))
 
-    def _answers(self, model: Classifier) -> np.ndarray:
+    @cached_property
+    def _answers(self) -> OfLastWeights[np.ndarray]:
+        return OfLastWeights(self._answered)
+
+    def _answered(self, model: Classifier) -> np.ndarray:
         """Posteriors after the last items of the validated examples."""
         rows, found = self._read["valid"], []
         for begin in range(0, len(rows), VALIDATED_ROWS):

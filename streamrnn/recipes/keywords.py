@@ -38,7 +38,7 @@ from streamrnn.losses import max_pooling_loss, spotting_loss
 from streamrnn.models import Keywords, KeywordsSettings
 from streamrnn.recipes.echoes import check_echoes
 from streamrnn.recipes.keyword_rows import ClipSource, RunningRows, SortedClips, clip_batch, placed
-from streamrnn.recipes.recipe import outputs, refuse_babble
+from streamrnn.recipes.recipe import OfLastWeights, outputs, refuse_babble
 from streamrnn.recipes.wake import threshold_for
 
 VALIDATION_BATCH = 100
@@ -253,7 +253,11 @@ class KeywordsRecipe:
             threshold = threshold_for(alarms, hours, self.settings.max_alarms_per_hour)
             model.decision = dataclasses.replace(model.decision, threshold=round(threshold, 3))
 
-    def _heard_running(self, model: Keywords) -> tuple[list[float], list[float], float]:
+    @cached_property
+    def _heard_running(self) -> OfLastWeights[tuple[list[float], list[float], float]]:
+        return OfLastWeights(self._hear_running)
+
+    def _hear_running(self, model: Keywords) -> tuple[list[float], list[float], float]:
         """Of the running sound of split valid: scores of the words said, of false alarms, highest first, and hours."""
         decision, frame_s = model.decision, model.frame_s
         smoothing, refractory = decision.smoothing_frames(frame_s), decision.refractory_frames(frame_s)

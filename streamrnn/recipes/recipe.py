@@ -2,9 +2,12 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields, replace
+from hashlib import blake2b
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
+import jax
+import numpy as np
 from flax import nnx
 
 from streamrnn.contract import aligned
@@ -12,6 +15,8 @@ from streamrnn.data.recordings import Recordings
 from streamrnn.data.series import Files
 from streamrnn.learning import TrainingSettings
 from streamrnn.models import Model
+
+T = TypeVar("T")
 
 # Settings of a model that tell what it listens for, and not its sizes.
 VOCABULARY = {"words", "symbols"}
@@ -76,7 +81,11 @@ class Finishing(Protocol):
     """A recipe that settles how its model decides once the weights are found, such as a threshold."""
 
     def finish(self, model: Any) -> None:
-        """Sets the model's decision by what it gives for the validated data."""
+        """Sets the model's decision by what it gives for the validated data.
+
+        Called at the end, and after each validation that is the best so far, with a copy: what needs time should be
+        remembered from `validate`; see OfLastWeights.
+        """
         ...
 
 
@@ -93,6 +102,28 @@ class Drawing(Protocol):
     def drawn_batches(self, start: int, stop: int, secret: int) -> Iterator[Any]:
         """The batches of steps start to stop - 1: a row per unit, which is clipped. Padding has drawn[row] False."""
         ...
+
+
+def digest_of(model: Any) -> str:
+    """An identifier of 16 digits from a model's weights."""
+    digest = blake2b(digest_size=8)
+    for weight in jax.tree.leaves(nnx.state(model, nnx.Param)):
+        digest.update(np.asarray(weight).tobytes())
+    return digest.hexdigest()
+
+
+class OfLastWeights(Generic[T]):
+    """What `compute` finds of a model, remembered until it is asked for that of other weights."""
+
+    def __init__(self, compute: Callable[[Any], T]):
+        self._compute = compute
+        self._last: tuple[str, T] | None = None
+
+    def __call__(self, model: Any) -> T:
+        digest = digest_of(model)
+        if self._last is None or self._last[0] != digest:
+            self._last = digest, self._compute(model)
+        return self._last[1]
 
 
 def require_counts(settings: Any, *names: str) -> None:
@@ -142,7 +173,9 @@ __all__ = [
     "Carrying",
     "Drawing",
     "Finishing",
+    "OfLastWeights",
     "Recipe",
+    "digest_of",
     "like",
     "outputs",
     "refuse_babble",

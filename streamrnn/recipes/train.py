@@ -1,15 +1,12 @@
 """Training of a task, from folders of recordings to a model on disk."""
 
 import dataclasses
-import hashlib
 import json
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import jax
-import numpy as np
 from flax import nnx
 
 from streamrnn.data.clips import Clip, named
@@ -20,7 +17,7 @@ from streamrnn.learning.loop import Keep, fit
 from streamrnn.learning.privacy import Ledger
 from streamrnn.learning.progress import Watch
 from streamrnn.models import Model
-from streamrnn.recipes.recipe import Carrying, Drawing, Finishing, Recipe
+from streamrnn.recipes.recipe import Carrying, Drawing, Finishing, Recipe, digest_of
 
 PRIVACY = "privacy.json"
 
@@ -44,7 +41,8 @@ def train(
         task: its name.
         out: folder of the checkpoints and figures; created if missing.
         watched: passes the batches on, and may end training between two of them by raising KeyboardInterrupt.
-        watch, keep, tensorboard: see fit.
+        watch, tensorboard: see fit.
+        keep: see fit; it is given a model that is finished, where the recipe is Finishing.
         start: start from this model's weights instead of random ones, where place and shape fit. A head for other
             words starts from random weights; a UserWarning names what else does not fit.
 
@@ -67,6 +65,13 @@ def train(
             return watched(ledger.noted(recipe.drawn_batches(start, stop, ledger.secret), start))
         return watched(ledger.noted(recipe.batches(start, stop), start))
 
+    def keep_finished(best: Model, figure: float) -> None:
+        # A copy: the threshold or bias of what is kept is none to train on with.
+        if isinstance(recipe, Finishing):
+            best = nnx.clone(best)
+            recipe.finish(best)
+        keep(best, figure)
+
     identity = {
         "task": task,
         "model": type(model).__name__,
@@ -74,7 +79,7 @@ def train(
         "recordings": recipe.recordings.digest,
     }
     if start is not None:
-        identity["start"] = _digest(start)
+        identity["start"] = digest_of(start)
     figure = fit(
         model,
         recipe.loss,
@@ -85,7 +90,7 @@ def train(
         identity,
         initial_carry=_initial_carry(recipe),
         watch=watch,
-        keep=keep,
+        keep=keep_finished,
         tensorboard=tensorboard,
         secret=0 if ledger is None else ledger.secret,
     )
@@ -115,13 +120,6 @@ def private_ledger(recipe: Recipe, out: Path) -> Ledger:
         # A recording that holds clips of several speakers may have been heard of any of them.
         speakers.setdefault(str(clip.path), set()).add(clip.speaker)
     return Ledger(out, recipe.training, share, speakers if of_speaker else None)
-
-
-def _digest(model: Model) -> str:
-    digest = hashlib.blake2b(digest_size=8)
-    for weight in jax.tree.leaves(nnx.state(model, nnx.Param)):
-        digest.update(np.asarray(weight).tobytes())
-    return digest.hexdigest()
 
 
 def foresee(recipe: Recipe) -> DryRun:

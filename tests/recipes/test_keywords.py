@@ -165,8 +165,13 @@ def test_a_model_learns_words_in_running_sound_and_its_threshold_from_states_tha
     fresh = recipe.model(nnx.Rngs(0))
     fresh.eval()
     before = recipe.validate(fresh)
-    model, figure = train(recipe, "keywords", tmp_path)
+    heard, hear, kept = [], recipe._hear_running, []
+    recipe._heard_running._compute = lambda model: heard.append(1) or hear(model)
+    model, figure = train(recipe, "keywords", tmp_path, keep=lambda best, _: kept.append(best.decision))
     assert figure > before + 0.2
+    # What is kept is finished, too, and only the model that comes back is heard once more than for validation.
+    assert kept[-1] == model.decision
+    assert len(heard) <= slower.steps // slower.validate_every + 1
     said, alarms, hours = recipe._heard_running(model)
     assert len(said) > 20 and hours == pytest.approx(6 * 20 / 3600)
     assert sum(alarm >= model.decision.threshold for alarm in alarms) <= 10 * hours

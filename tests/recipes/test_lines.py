@@ -125,23 +125,23 @@ def test_examples_are_labelled_and_strangers_have_no_label(queries):
     np.testing.assert_array_equal(batch["items"], first(recipe)["items"])
 
 
-def test_the_threshold_leaves_the_share_open_that_was_asked_for(queries):
+def test_the_threshold_leaves_the_share_open_that_was_asked_for(queries, monkeypatch):
     settings = IntentTraining(model=ClassifierSettings(ids=50, features=4, embedding=4, hidden=4))
     recipe = IntentRecipe([queries], settings)
     model = recipe.model(nnx.Rngs(0))
-    recipe._answers = lambda model: np.array([[0.9, 0.1], [0.3, 0.7], [0.55, 0.45]])
+    monkeypatch.setattr(recipe, "_answers", lambda model: np.array([[0.9, 0.1], [0.3, 0.7], [0.55, 0.45]]))
     recipe._wanted["valid"] = np.array([[1, 0], [0, 1], [0, 0]], bool)
     recipe.finish(model)
     assert model.decision.threshold == pytest.approx(0.7 + 0.02 * 0.2, abs=1e-4)
 
 
-def test_without_a_right_answer_the_threshold_stays(queries):
+def test_without_a_right_answer_the_threshold_stays(queries, monkeypatch):
     recipe = IntentRecipe(
         [queries], IntentTraining(model=ClassifierSettings(ids=50, features=4, embedding=4, hidden=4))
     )
     model = recipe.model(nnx.Rngs(0))
     before = model.decision.threshold
-    recipe._answers = lambda model: np.array([[0.9, 0.1], [0.3, 0.7]])
+    monkeypatch.setattr(recipe, "_answers", lambda model: np.array([[0.9, 0.1], [0.3, 0.7]]))
     recipe._wanted["valid"] = np.array([[0, 1], [1, 0]], bool)
     with pytest.warns(UserWarning, match="none of 2 validated answers is right, so the threshold stays at"):
         recipe.finish(model)

@@ -183,7 +183,14 @@ def test_labels_may_lie_apart_from_the_recordings_and_say_what_nobody_knows(own_
     labels.mkdir(parents=True)
     rows = "a.wav,1000,2000,speech\na.wav,2000,3000,unknown\nb.wav,1000,3000,speech\n"
     (labels / "vad_segments.csv").write_text(f"path,start,end,kind\n{rows}")
-    recipe = VoiceActivityRecipe([own_data], dataclasses.replace(SETTINGS, labels=labels.parent))
+    recipe, another = (
+        VoiceActivityRecipe([own_data], dataclasses.replace(SETTINGS, labels=folder))
+        for folder in (labels.parent, shutil.copytree(labels.parent, tmp_path / "moved"))
+    )
+    # What they say belongs to a run, and not where they lie.
+    assert another.recordings.digest == recipe.recordings.digest
+    (tmp_path / "moved/talk/vad_segments.csv").write_text(f"path,start,end,kind\n{rows.replace('1000', '1001')}")
+    assert VoiceActivityRecipe([own_data], another.settings).recordings.digest != recipe.recordings.digest
     ((_, (spoken,)),) = recipe._pools("train")
     # From a second before the speech, all that there is, to one behind it.
     assert spoken.cells.tolist() == [0] * 10 + [1] * 10 + [2] * 10
@@ -353,22 +360,6 @@ def test_any_step_can_be_made_first(data):
     assert not last["reset"].any()
 
 
-def test_what_labels_elsewhere_say_belongs_to_a_run_and_not_where_they_lie(data, tmp_path):
-    def digest(labels: Path) -> str:
-        return VoiceActivityRecipe([data], dataclasses.replace(SETTINGS, labels=labels)).recordings.digest
-
-    table = next(data.glob("*/vad_segments.csv"))
-    for name in ("one", "other"):
-        (tmp_path / name / table.parent.name).mkdir(parents=True)
-        shutil.copy(table, tmp_path / name / table.parent.name)
-    before = digest(tmp_path / "one")
-    assert digest(tmp_path / "other") == before
-    changed = tmp_path / "other" / table.parent.name / table.name
-    head, first, *rest = changed.read_text().splitlines()
-    changed.write_text("\n".join([head, *rest, first]))
-    assert digest(tmp_path / "other") != before
-
-
 def test_a_model_learns_on_parts(data, tmp_path):
     recipe = VoiceActivityRecipe([data], PARTS)
     _, figure = train(recipe, "vad", tmp_path)
@@ -382,6 +373,18 @@ def test_the_finished_compact_model_hears_by_odds_without_the_weight_of_speech(d
     recipe.finish(finished)
     x = np.random.default_rng(0).normal(0, 0.1, (1, 20, TINY.hop_samples)).astype(np.float32)
     np.testing.assert_allclose(outputs(finished, x) - outputs(plain, x), np.log(4), rtol=1e-4)
+
+
+def test_the_best_compact_model_so_far_is_kept_finished(data, tmp_path):
+    training = dataclasses.replace(SETTINGS.training, steps=2, validate_every=1)
+    settings = CompactVoiceActivityTraining(model=TINY, training=training, batch_size=4, duration_s=1.0, workers=1)
+    kept: list[list] = []
+    recipe = CompactVoiceActivityRecipe([data], settings)
+    model, _ = train(
+        recipe, "vad-compact", tmp_path, keep=lambda best, _: kept.append(jax.tree.leaves(nnx.state(best)))
+    )
+    for ours, theirs in zip(jax.tree.leaves(nnx.state(model)), kept[-1], strict=True):
+        np.testing.assert_array_equal(ours, theirs)
 
 
 def test_the_compact_model_fits_what_clients_of_silero_vad_keep():
