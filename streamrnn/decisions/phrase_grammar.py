@@ -98,8 +98,12 @@ def grammar_from(text: str) -> Grammar:
     them) and {number} (0 to 100) are always there.
 
     Raises:
+        TypeError: it is no text.
         ValueError: it is no TOML, has no sentence, or names a slot that is none; the message says where.
     """
+    if not isinstance(text, str):
+        came = f"a {type(text).__name__}"
+        raise TypeError(f'A grammar got {came}; it needs a text, such as Path("lights.toml").read_text().')
     try:
         # Editors put a byte order mark before a file's text.
         found = tomllib.loads(text.removeprefix("\ufeff"))

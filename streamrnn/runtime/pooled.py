@@ -116,11 +116,14 @@ class PooledStream:
 
     def conclude(self) -> list[Event]:
         """The end of what is open (speech, an utterance), where no more sound comes for now: the events, at once. The
-        stream goes on, and later sound begins anew what was ended. Nothing of models that give sound or single words.
+        stream goes on, and later sound, that which waits for a tick included, begins anew what was ended. Nothing of
+        models that give sound or single words.
         """
-        with self._pool._lock:
+        pool = self._pool
+        with pool._lock:
             self._require_open()
-            return [] if self._finished else self.outlet.conclude(self.duration_s)
+            waiting = pool._queues.count(self._slot) // pool._queues.block * pool._queues.block
+            return [] if self._finished else self.outlet.conclude(self.duration_s - pool._seconds(waiting))
 
     def reset(self) -> None:
         """Starts a new stream with the next chunk; what is queued is dropped."""

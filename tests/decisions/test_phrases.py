@@ -1,6 +1,7 @@
 import math
 import re
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -261,6 +262,11 @@ def test_a_snapshot_that_was_changed_is_refused(name):
 def test_a_path_in_place_of_a_grammar_is_told_how_to_pass_its_text(path):
     with pytest.raises(ValueError, match=rf"the text in that file is needed. Pass Path\('{path.strip()}'\).read_text"):
         decoder(grammar=path)
+
+
+def test_a_grammar_that_is_no_text_is_told_what_it_needs():
+    with pytest.raises(TypeError, match=r"A grammar got a \w+; it needs a text, such as Path\(\"lights.toml\"\)"):
+        decoder(grammar=Path("lights.toml"))
 
 
 @pytest.mark.parametrize("value", ["soon", None, math.nan, [], {}, 1.5, True])

@@ -216,6 +216,20 @@ def test_speech_that_is_open_at_the_end_ends_with_the_sound(loudness, tone_betwe
     assert end.end_s == end.decided_s == 0.505
 
 
+def test_what_is_concluded_ends_where_it_was_heard_and_not_where_it_waits(loudness, tone_between):
+    pool = Pool(loudness, capacity=1, queue_s=2.0, warm_up=False)
+    stream = pool.open()
+    sound = tone_between([(0.2, 1.0)], 1.0)
+    half = len(sound) // 2
+    stream.feed(sound[:half])
+    drained(pool)
+    stream.feed(sound[half:])
+    [end] = stream.conclude()
+    assert (end.kind, end.end_s, end.decided_s) == ("speech_end", 0.5, 0.5)
+    start = events_of(stream, drained(pool))[0]
+    assert start.kind == "speech_start" and 0.5 <= start.start_s <= start.decided_s
+
+
 def test_decision_settings_are_each_stream_s_own(loudness, tone_between):
     pool = Pool(loudness, capacity=2, queue_s=2.0, warm_up=False)
     usual, quick = pool.open(), pool.open(min_speech_ms=30, min_silence_ms=50)
