@@ -20,7 +20,13 @@ RINGBACK = (
     ((425,), (1.5, 3.5)),
     ((400, 425), (1.0, 2.0)),
 )
-BUSY = (((480, 620), (0.5, 0.5)), ((400,), (0.375, 0.375)), ((425,), (0.48, 0.48)), ((425,), (0.25, 0.25)))
+BUSY = (
+    ((480, 620), (0.5, 0.5)),
+    ((480, 620), (0.25, 0.25)),
+    ((400,), (0.375, 0.375)),
+    ((425,), (0.48, 0.48)),
+    ((425,), (0.25, 0.25)),
+)
 DIAL = (((350, 440), (1e9,)), ((425,), (1e9,)), ((425,), (0.2, 0.3, 0.7, 0.8)), ((350, 450), (1e9,)))
 SPECIAL_INFORMATION_HZ = (950, 1400, 1800)
 
@@ -44,9 +50,15 @@ def keypad(rng: Rng, n: int, sample_rate: int) -> np.ndarray:
 
 
 def call_progress(rng: Rng, n: int, sample_rate: int) -> np.ndarray:
-    """Ringback, busy or dial tone of some country."""
-    family = (RINGBACK, BUSY, DIAL)[int(rng.integers(3))]
-    frequencies, cadence = family[int(rng.integers(len(family)))]
+    """Ringback, busy or dial tone of some country, or of a switchboard that keeps to no recommendation."""
+    families = (RINGBACK, BUSY, DIAL)
+    number = int(rng.integers(len(families) + 1))
+    if number < len(families):
+        family = families[number]
+        frequencies, cadence = family[int(rng.integers(len(family)))]
+    else:
+        frequencies = tuple(rng.uniform(300, 700, int(rng.integers(1, 3))))
+        cadence = tuple(np.exp(rng.uniform(np.log(0.12), np.log(2.0), 2)))
     return _chord(frequencies, n, sample_rate, rng) * _cadence(cadence, n, sample_rate, rng)
 
 
