@@ -1,7 +1,9 @@
 """Averages of several trainings of one model."""
 
+import dataclasses
 from collections.abc import Sequence
 from operator import mul
+from typing import Any
 
 import jax
 import numpy as np
@@ -21,7 +23,8 @@ def average(models: Sequence[Model], shares: Sequence[float] | None = None) -> M
     increasing inference time", ICML 2022.
 
     Args:
-        models: one or more, of one class and with the same settings; none is changed.
+        models: one or more, of one class and with the same settings; how much dropout there was may differ. None is
+            changed.
         shares: weight of each, above 0, with any sum; default: equal weights.
 
     Raises:
@@ -34,7 +37,7 @@ def average(models: Sequence[Model], shares: Sequence[float] | None = None) -> M
             "above 0."
         )
     for other in models[1:]:
-        if (type(other), other.settings) != (type(models[0]), models[0].settings):
+        if (type(other), _trained(other)) != (type(models[0]), _trained(models[0])):
             raise ValueError(
                 f"average got a {type(models[0]).__name__} with {models[0].settings} and a {type(other).__name__} with "
                 f"{other.settings}; weights have a mean where both are the same. Pass trainings of one model."
@@ -44,6 +47,13 @@ def average(models: Sequence[Model], shares: Sequence[float] | None = None) -> M
     states = [nnx.state(model, STORED) for model in models]
     nnx.update(mean, jax.tree.map(lambda *leaves: sum(map(mul, parts, leaves)), *states))
     return mean
+
+
+def _trained(model: Model) -> Any:
+    """The settings that tell what its weights mean. How much dropout there was ends with training; whether there is a
+    layer of it does not."""
+    settings: Any = model.settings
+    return dataclasses.replace(settings, dropout=0.5) if getattr(settings, "dropout", 0.0) else settings
 
 
 __all__ = ["average"]

@@ -12,7 +12,7 @@ from flax import nnx
 
 from streamrnn.contract import aligned
 from streamrnn.decisions import SpeechSettings
-from streamrnn.models import VoiceActivity, VoiceActivitySettings
+from streamrnn.models import Keywords, KeywordsSettings, VoiceActivity, VoiceActivitySettings
 from streamrnn.pretrained import average, describe, load, save
 
 SETTINGS = VoiceActivitySettings(hidden=8, channels=8, mels=8, lookahead_frames=2)
@@ -24,7 +24,7 @@ def trained(seed: int, settings: VoiceActivitySettings = SETTINGS) -> VoiceActiv
     return model
 
 
-def weights(model: VoiceActivity) -> np.ndarray:
+def weights(model: VoiceActivity | Keywords) -> np.ndarray:
     return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(nnx.state(model, nnx.Param))])
 
 
@@ -35,6 +35,14 @@ def test_weights_are_the_mean_by_shares_and_the_models_stay_as_they_are():
     np.testing.assert_allclose(weights(mean), 0.25 * weights(first) + 0.75 * weights(second), atol=1e-6)
     np.testing.assert_array_equal(weights(first), before)
     assert (mean.settings, mean.decision) == (first.settings, first.decision)
+
+
+def test_trainings_with_other_dropout_have_a_mean():
+    settings = [KeywordsSettings(words=("yes",), hidden=8, mels=8, dropout=dropout) for dropout in (0.1, 0.3)]
+    first, second = (Keywords(each, rngs=nnx.Rngs(seed)) for seed, each in enumerate(settings))
+    mean = average([first, second])
+    np.testing.assert_allclose(weights(mean), (weights(first) + weights(second)) / 2, atol=1e-6)
+    assert mean.settings == first.settings
 
 
 def test_the_mean_of_a_model_with_itself_hears_what_it_hears():
