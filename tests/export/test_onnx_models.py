@@ -155,7 +155,9 @@ def test_the_states_are_named_after_the_layers_that_they_belong_to(exported):
         ("GRU", [128], "float32"),
         ("GRU", [128], "float32"),
     ]
-    named = [state for state in OnnxModel(exported("keywords-ar")).metadata["states"] if "Normalise" in state["name"]]
+    named = [
+        state for state in OnnxModel(exported("digits-transducer")).metadata["states"] if "Normalise" in state["name"]
+    ]
     assert [(state["name"].rpartition(".")[2], state["shape"], state["dtype"]) for state in named] == [
         ("frames", [], "int32"),
         ("mean", [40], "float32"),
