@@ -62,8 +62,7 @@ def backends(
     """
     from benchmarks.backends import compare_backends, print_report
 
-    report = compare_backends(frames=frames, hidden=hidden, dtype=dtype)
-    tell(report, print_report, json)
+    tell(report := compare_backends(frames=frames, hidden=hidden, dtype=dtype), print_report, json)
     if wrong := [f"{row['cell']} by {row['backend']}" for row in report["rows"] if not row["agrees"]]:
         raise SystemExit(f"These do not agree with plain steps: {', '.join(wrong)}.")
 

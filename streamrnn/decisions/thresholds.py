@@ -165,8 +165,9 @@ class SpeechDecoder:
         check_duration("SpeechDecoder.conclude got duration_s", duration_s, "seconds")
         state, events = self._state, []
         if state.speaking:
-            # Clipped before it is kept: speech that goes on begins at the end that was told.
-            events = [self._speech_end(min(self._padded_end_s(), duration_s), duration_s).clipped(duration_s)]
+            events = [self._speech_end(self._padded_end_s(), duration_s).clipped(duration_s)]
+            # Speech that goes on begins at the end that was told.
+            state.previous_end_s = min(state.previous_end_s, duration_s)
         state.onset, state.speaking = -1, False
         return events
 
