@@ -38,7 +38,7 @@ test: $(INSTALLED) ## Lint, check types and architecture, run the tests
 
 test-system: $(INSTALLED) ## Run the tests that need a sound server, a browser, balancers (installs Debian packages)
 	scripts/install_debian.sh $(SYSTEM_PACKAGES)
-	$(BIN)/python -m pytest -q -m system
+	$(BIN)/python -m pytest -q -n auto --maxprocesses 2 --dist loadfile -m system
 
 test-wheel: $(INSTALLED) ## Build the wheel and run every command of it alone, without extras
 	$(BIN)/python scripts/try_wheel.py

@@ -230,7 +230,10 @@ def test_a_model_that_is_not_there_is_named(desk, files):
 
 
 def test_sound_that_comes_faster_than_it_is_heard_is_not_lost_in_silence(desk, files):
-    assert desk.visit(files.url).page.evaluate(WAIT_IN_VAIN) == "The model can't keep up with the sound here."
+    visit = desk.visit(files.url)
+    # A page that is still loading when its server ends complains of that.
+    visit.wait_for_state("ready")
+    assert visit.page.evaluate(WAIT_IN_VAIN) == "The model can't keep up with the sound here."
 
 
 def test_a_build_without_npm_says_what_to_install(tmp_path: Path):
