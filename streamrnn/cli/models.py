@@ -97,18 +97,21 @@ def _rate(row: dict[str, Any]) -> str:
 def _latency(row: dict[str, Any]) -> str:
     """In items where nothing says how fast they come: the item itself, and later ones."""
     if row["sample_rate"] is None:
-        frames = round(row["algorithmic_latency_ms"] * row["frames_per_s"] / 1000)
-        items = -(-frames // row["frames_per_item"])
+        items = _items(row)
         return f"{items} item{'s' * (items != 1)}"
     return f"{row['algorithmic_latency_ms']:.0f} ms"
 
 
 def _counted(row: dict[str, Any]) -> str:
     """What the items of a latency are, where they are several."""
-    latency = _latency(row)
-    if not latency.endswith(" items"):
+    if row["sample_rate"] is not None or _items(row) == 1:
         return ""
-    return f": the one that is answered, and {int(latency.split()[0]) - 1} later"
+    return f": the one that is answered, and {_items(row) - 1} later"
+
+
+def _items(row: dict[str, Any]) -> int:
+    frames = round(row["algorithmic_latency_ms"] * row["frames_per_s"] / 1000)
+    return -(-frames // row["frames_per_item"])
 
 
 def _figures(figures: dict[str, Any], prefix: str = "") -> list[str]:

@@ -28,7 +28,7 @@ from streamrnn.data.speech_labels import TABLE, read_speech_labels
 from streamrnn.learning import TrainingSettings
 from streamrnn.losses import Mean, Resolution, compressed_spectrum_loss, disturbance_loss, si_sdr_loss
 from streamrnn.models import Denoising, DenoisingSettings
-from streamrnn.recipes.recipe import outputs
+from streamrnn.recipes.recipe import outputs, require_counts, require_not_negative, require_shares
 from streamrnn.shapes import Frames
 
 VALIDATION_BATCHES, VALIDATION_BATCH, VALIDATION_DURATION_S = 6, 10, 5.0
@@ -91,14 +91,9 @@ class DenoisingTraining:
     """Threads that make mixes."""
 
     def __post_init__(self):
-        for name in ("batch_size", "workers"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1.")
-        for name in ("sdr_weight", "disturbance_weight"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be 0 or above.")
-        if not 0 <= self.carried_share <= 1:
-            raise ValueError(f"carried_share is {self.carried_share}; it must be from 0 to 1.")
+        require_counts(self, "batch_size", "workers")
+        require_not_negative(self, "sdr_weight", "disturbance_weight")
+        require_shares(self, "carried_share")
         m = self.model
         least_s = (m.window_samples + m.lookahead_frames * m.hop_samples) / m.sample_rate
         if not self.duration_s >= least_s:

@@ -38,7 +38,7 @@ from streamrnn.losses import max_pooling_loss, spotting_loss
 from streamrnn.models import Keywords, KeywordsSettings
 from streamrnn.recipes.echoes import check_echoes
 from streamrnn.recipes.keyword_rows import ClipSource, RunningRows, SortedClips, clip_batch, placed
-from streamrnn.recipes.recipe import OfLastWeights, outputs, refuse_babble
+from streamrnn.recipes.recipe import OfLastWeights, outputs, refuse_babble, require_counts, require_shares
 from streamrnn.recipes.wake import threshold_for
 
 VALIDATION_BATCH = 100
@@ -95,10 +95,9 @@ class KeywordsTraining:
     """Threads that make clips."""
 
     def __post_init__(self):
-        for name in ("batch_size", "workers"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1.")
-        for name in (
+        require_counts(self, "batch_size", "workers")
+        require_shares(
+            self,
             "unknown_share",
             "silence_share",
             "cold_share",
@@ -106,9 +105,7 @@ class KeywordsTraining:
             "detection_share",
             "reset_share",
             "talk_share",
-        ):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be from 0 to 1.")
+        )
         if self.unknown_share + self.silence_share >= 1:
             raise ValueError("unknown_share + silence_share leave no share for words; together they must be below 1.")
         check_echoes(self.batch_size, self.echoes)

@@ -23,7 +23,7 @@ from streamrnn.learning import TrainingSettings
 from streamrnn.losses import Mean, ctc_loss
 from streamrnn.models import Phonemes, PhonemesSettings
 from streamrnn.phonetics import BLANK
-from streamrnn.recipes.recipe import outputs, refuse_babble
+from streamrnn.recipes.recipe import outputs, refuse_babble, require_counts, require_not_negative
 
 VALIDATION_ROWS, VALIDATION_BATCHES = 16, 8
 # Words of a dictionary are some 15 sounds a second at most; longer rows of labels are cut.
@@ -63,13 +63,10 @@ class PhonemesTraining:
     """Threads that make batches."""
 
     def __post_init__(self):
-        for name in ("batch_size", "workers"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1.")
+        require_counts(self, "batch_size", "workers")
         if not self.duration_s >= 1:
             raise ValueError(f"duration_s is {self.duration_s}; a row needs 1 s or more.")
-        if not self.pause_s >= 0:
-            raise ValueError(f"pause_s is {self.pause_s}; it must be 0 or above.")
+        require_not_negative(self, "pause_s")
         if self.training.private:
             refuse_babble(self.augment.babble_share)
 

@@ -25,7 +25,7 @@ from streamrnn.decisions import transcript, word_error_rate
 from streamrnn.learning import TrainingSettings
 from streamrnn.losses import Mean, ctc_loss, transducer_loss
 from streamrnn.models import CTC, CTCSettings, Transducer, TransducerSettings
-from streamrnn.recipes.recipe import outputs
+from streamrnn.recipes.recipe import outputs, require_counts, require_shares
 from streamrnn.recipes.transcription_rows import SpokenRows
 
 VALIDATION_RECORDINGS, VALIDATION_STRINGS, VALIDATION_OTHERS = 200, 48, 32
@@ -72,11 +72,8 @@ class CTCTraining:
     """Threads that make batches."""
 
     def __post_init__(self):
-        if self.workers < 1:
-            raise ValueError(f"workers is {self.workers}; it must be at least 1.")
-        for name in ("whole_share", "other_share", "around_share"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be from 0 to 1.")
+        require_counts(self, "workers")
+        require_shares(self, "whole_share", "other_share", "around_share")
         if not self.durations_s or not self.durations_s[0] >= 0.1 or sorted({*self.durations_s}) != [*self.durations_s]:
             raise ValueError(f"durations_s is {self.durations_s}; it must be rising lengths of 0.1 s or more.")
         if self.batch_s < self.durations_s[-1]:
@@ -224,9 +221,10 @@ class TranscriptionRecipe:
         noise, music, rooms = (of_split(clips, split) for clips in (found.noise, found.music, found.rooms))
         # Nobody counts the recordings that babble is made of.
         hidden = {"babble": 0.0} if split == "train" and self.training.private else {}
-        kinds = replace(OTHER_SOUND, kinds={**OTHER_SOUND.kinds, **hidden})
-        drawn = {"balanced": split == "train", "settings": kinds}
-        return running_sound(talk, noise, music, rooms, m.sample_rate, m.hop_samples, **drawn)
+        settings, balanced = replace(OTHER_SOUND, kinds={**OTHER_SOUND.kinds, **hidden}), split == "train"
+        return running_sound(
+            talk, noise, music, rooms, m.sample_rate, m.hop_samples, balanced=balanced, settings=settings
+        )
 
     @cached_property
     def _block_samples(self) -> int:

@@ -42,7 +42,7 @@ from streamrnn.learning import TrainingSettings
 from streamrnn.losses import frame_binary_cross_entropy
 from streamrnn.models import VoiceActivity, VoiceActivitySettings
 from streamrnn.recipes.echoes import check_echoes, echoed
-from streamrnn.recipes.recipe import outputs
+from streamrnn.recipes.recipe import outputs, require_counts
 
 # How often utterances are drawn by the quality of their labels, beside each other in one folder.
 QUALITIES = {"A": 1.0, "B": 0.4}
@@ -86,9 +86,7 @@ class VoiceActivityTraining:
     """Threads that compose scenes."""
 
     def __post_init__(self):
-        for name in ("batch_size", "parts", "workers"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1.")
+        require_counts(self, "batch_size", "parts", "workers")
         check_echoes(self.batch_size, self.echoes)
         frame_s = self.model.hop_samples / self.model.sample_rate
         if not self.duration_s >= frame_s:

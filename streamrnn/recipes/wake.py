@@ -21,6 +21,7 @@ from streamrnn.learning.learner import Learner
 from streamrnn.losses.wake import wake_loss
 from streamrnn.models import Phonemes, Wake, WakeSettings
 from streamrnn.models.wake import Together, joined, sounds_of_ways, wake_head
+from streamrnn.recipes.recipe import require_counts
 from streamrnn.recipes.wake_encoder import Encoder, Heard, closest, decided, scores
 
 # Of the rows without the word, those that come closest to it are drawn as often as all others together.
@@ -79,9 +80,7 @@ class WakeTraining:
         for name in ("max_alarms_per_hour", "hours", "learning_rate", "row_s"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be above 0.")
-        for name in ("rows", "steps", "rounds", "heads", "head"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1.")
+        require_counts(self, "rows", "steps", "rounds", "heads", "head")
         if self.batch_size < 2 or self.steps < self.rounds:
             raise ValueError("batch_size must be at least 2, and steps no fewer than rounds.")
 
