@@ -60,7 +60,8 @@ class Evaluate:
     exclude: tuple[str, ...] = ()
     """Names of recordings to leave out, such as those with wrong labels."""
     negatives: tuple[Path, ...] = ()
-    """For keywords and phrases: folders of sound without any of the words. What is detected there is a false alarm."""
+    """For keywords, wake and phrases: folders of sound without any of the words, where all that is detected is a false
+    alarm. Recordings of split train are left out; of a folder without splits, those that training would hear."""
     grammar: Annotated[Path | None, default_is("phrases are drawn from transcripts")] = None
     """For phrases: commands with slots, a TOML file. Judged on folders that hold commands.json, {recording: {"intent":
     ..., "slots": {name: value}}}."""

@@ -23,9 +23,9 @@ SPLITS = ("train", "valid", "test")
 # The columns of a manifest, and further tables beside it.
 SAID = ("start", "end", "speaker", "label", "transcript", "split")
 LABEL_TABLES = ("vad_segments.csv",)
-# Number of kinds in a warning.
 # A folder is drawn as often as the length of what it holds to this power: no large one drowns the others.
 FOLDER_BALANCE = 0.5
+# Number of kinds in a warning.
 KINDS_COUNTED = 6
 
 
@@ -47,6 +47,11 @@ class Recordings:
     music: list[Clip]
     rooms: list[Clip]
     tables: Mapping[Path, Path] = field(default_factory=dict)
+
+    @property
+    def clips(self) -> list[Clip]:
+        """Those of all uses."""
+        return [*(clip for clips in self.speech.values() for clip in clips), *self.noise, *self.music, *self.rooms]
 
     @cached_property
     def digest(self) -> str:
@@ -102,7 +107,7 @@ def recordings_to_train_on(data: Sequence[Path], exclude: Sequence[str] = ()) ->
         FileNotFoundError, ValueError: see find_recordings and without; all recordings are missing.
     """
     found = find_recordings(data)
-    clips = [*(clip for clips in found.speech.values() for clip in clips), *found.noise, *found.music, *found.rooms]
+    clips = found.clips
     if exclude:
         clips = without(clips, exclude)
         found = _of_these(found, set(clips))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from streamrnn.audio import AudioWarning
-from streamrnn.data import Clip, find_folders, read_folder
+from streamrnn.data import Clip
 from streamrnn.data.contents import warn_of_twins
 from streamrnn.data.layouts import KINDS
 from streamrnn.data.recordings import find_recordings, without
@@ -41,8 +41,10 @@ def evaluate(
         split: evaluate only recordings of this split, or of these splits; default: all. Of a task of lines, one part
             of its data; default: "test".
         progress: called with (recordings done, recordings) after each recording.
-        negatives: for keywords: folders of sound without any of the words, such as noise, music and other talk. All
-            detections there are false alarms. Clips of split train are left out: they may be training data.
+        negatives: for keywords, wake and phrases: folders of sound without any of the words, such as noise, music and
+            other talk, whatever their names. All detections there are false alarms. Clips of split train are left out
+            with an AudioWarning, as they may be training data; in a folder without splits, those are all but the part
+            that training holds out.
         exclude: names of recordings to leave out, such as those with wrong labels: the last parts of their paths,
             with or without the ending.
         decision: settings of its decision in place of the model's own, such as {"grammar": text} for phrases.
@@ -55,13 +57,13 @@ def evaluate(
     Raises:
         FileNotFoundError: no such model, or a table is missing.
         ValueError: an unknown task or split, a model of another task, labels of one class alone, only noise, music or
-            rooms, or no recording has a name in `exclude`.
+            rooms, all negatives of split train, or no recording has a name in `exclude`.
         AudioError: no recording could be evaluated.
     """
     asked_of = task_of(task)
     measure = asked_of.resolve("evaluate")
     if negatives and "negatives" not in inspect.signature(measure).parameters:
-        raise ValueError(f"{task} takes no negatives, as keywords does. Leave them out.")
+        raise ValueError(f"{task} takes no negatives, as keywords, wake and phrases do. Leave them out.")
     places = [data] if isinstance(data, str | PathLike) else list(data)
     if asked_of.lines is not None:
         if exclude or (split is not None and not isinstance(split, str)):
@@ -127,8 +129,19 @@ def _of_split(clips: list[Clip], split: str | Sequence[str] | None) -> list[Clip
 
 
 def _untrained(negatives: Sequence[Folder]) -> list[Clip]:
-    folders = find_folders([Path(place) for place in negatives])
-    return [clip for folder in folders for clip in read_folder(folder) if clip.split != "train"]
+    found = find_recordings([Path(place) for place in negatives]).clips
+    kept = [clip for clip in found if clip.split != "train"]
+    advice = "To judge recordings that no training heard, write a manifest.csv that says split test beside them."
+    if not kept:
+        raise ValueError(f"All {len(found)} negatives are of split train, which training may have heard. {advice}")
+    if len(kept) < len(found):
+        warnings.warn(
+            f"{len(found) - len(kept)} of {len(found)} negatives are of split train, which training may have heard, "
+            f"and left out. {advice}",
+            AudioWarning,
+            stacklevel=3,
+        )
+    return kept
 
 
 __all__ = ["evaluate"]

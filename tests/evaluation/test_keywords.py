@@ -82,9 +82,24 @@ def test_false_alarms_are_counted_in_the_hours_without_words_and_bounded_where_t
 def test_negatives_add_hours_but_no_classes_and_leave_training_recordings_out(words, model_path, tmp_path):
     heard, trained = (write_words(tmp_path / split, [""] * 3, split) for split in ("valid", "train"))
     alone = evaluate("keywords", words, model_path)["streaming"]
-    both = evaluate("keywords", words, model_path, negatives=[heard, trained])["streaming"]
+    with pytest.warns(AudioWarning, match="3 of 6 negatives are of split train, which training may have heard"):
+        both = evaluate("keywords", words, model_path, negatives=[heard, trained])["streaming"]
     assert both["detection"]["hours"] == pytest.approx(2.0 / 3600)
     assert (both["accuracy"], both["per_class"]) == (alone["accuracy"], alone["per_class"])
+
+
+def test_of_negatives_without_splits_only_those_count_that_training_holds_out(words, model_path, tmp_path):
+    noise = tmp_path / "noise"
+    noise.mkdir()
+    for number in range(11):
+        write_audio(noise / f"{number}.wav", np.full(RATE // 2, 0.1, np.float32), RATE)
+    with pytest.warns(AudioWarning, match="9 of 11 negatives are of split train"):
+        answer = evaluate("keywords", words, model_path, negatives=[noise])
+    assert answer["clips"] == 4 + 2
+    for number in range(1, 11):
+        (noise / f"{number}.wav").unlink()
+    with pytest.raises(ValueError, match="All 1 negatives are of split train, which training may have heard"):
+        evaluate("keywords", words, model_path, negatives=[noise])
 
 
 def test_labels_that_are_none_of_the_words_count_as_unknown_and_are_named(tmp_path, model_path):
@@ -134,8 +149,8 @@ def test_a_model_for_something_else_is_refused(words):
         evaluate("keywords", words, "vad")
 
 
-def test_negatives_are_for_keywords_alone(words):
-    with pytest.raises(ValueError, match="vad takes no negatives, as keywords does"):
+def test_negatives_are_for_tasks_with_false_alarms_alone(words):
+    with pytest.raises(ValueError, match="vad takes no negatives, as keywords, wake and phrases do"):
         evaluate("vad", words, "vad", negatives=[words])
 
 
