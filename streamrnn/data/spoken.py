@@ -180,6 +180,12 @@ def says(text: str, phrase: str) -> bool:
     return f" {' '.join(plain_words(phrase))} " in f" {' '.join(plain_words(text))} "
 
 
+def clip_says(clip: Clip, phrases: Iterable[str]) -> bool:
+    """Whether one of the phrases is said in a clip, as its transcript or label tells: see spoken_text and says."""
+    text = spoken_text(clip)
+    return any(says(text, phrase) for phrase in phrases)
+
+
 def _unknown(text: str, alphabet: Alphabet) -> set[str]:
     pieces = text.lower().split() if alphabet.is_words else text.lower()
     return {*pieces} - {symbol.lower() for symbol in alphabet.symbols}
@@ -352,6 +358,7 @@ __all__ = [
     "Spoken",
     "StringSettings",
     "Strings",
+    "clip_says",
     "faded",
     "laid_over",
     "plain_words",

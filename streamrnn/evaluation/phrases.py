@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from streamrnn.data import Clip
+from streamrnn.data.spoken import spoken_text
 from streamrnn.decisions import PhraseSettings
 from streamrnn.decisions.phrase_calibration import HIGHEST, LOWEST, RATES
 from streamrnn.decisions.phrase_grammar import typed
@@ -81,7 +82,7 @@ def _heard(model: Model, clip: Clip) -> tuple[Heard, Heard]:
     """Live, and offline."""
     log_p, _, duration_s = stream_clip(model, clip)
     try:
-        said = plain(clip.transcript)
+        said = plain(spoken_text(clip))
     except ValueError:
         said = ""
     return Heard(said, log_p, duration_s), Heard(said, scan_clip(model, clip), duration_s)

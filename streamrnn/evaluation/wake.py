@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from streamrnn.data import Clip
+from streamrnn.data.spoken import clip_says
 from streamrnn.decisions.detection import detection_curve, peak_scores
 from streamrnn.decisions.keywords import smooth_posteriors
 from streamrnn.evaluation.judging import OnProgress, judge_all, require, stream_clip
@@ -47,16 +48,16 @@ def evaluate_wake(
         AudioError: no clip could be read.
     """
     require(model, "keyword", "evaluate wake", "a wake word model")
-    words = {_plain(word) for word in model.labels[1:]}
-    if not any(_is_of(clip, words) for clip in clips):
-        raise ValueError(f"No clip has {' or '.join(sorted(words))} as label or transcript. Pass recordings of it.")
+    words = model.labels[1:]
+    if not any(clip_says(clip, words) for clip in clips):
+        raise ValueError(f"No clip has {' or '.join(words)} as label or transcript. Pass recordings of it.")
     judged, left_out = judge_all([*clips, *negatives], lambda clip: _judge(model, clip, words), progress)
     return {"clips": len(judged), "streaming": _figures(model, judged)} | left_out
 
 
-def _judge(model: Model, clip: Clip, words: set[str]) -> Hearing:
+def _judge(model: Model, clip: Clip, words: Sequence[str]) -> Hearing:
     outputs, _, duration_s = stream_clip(model, clip)
-    decision, has_word = model.decision, _is_of(clip, words)
+    decision, has_word = model.decision, clip_says(clip, words)
     highest = smooth_posteriors(outputs, decision.smoothing_frames(model.frame_s))[:, 1:].max(axis=1, initial=0)
     peaks = () if has_word else tuple(peak_scores(highest, decision.refractory_frames(model.frame_s)))
     return Hearing(clip, has_word, float(highest.max(initial=0)), peaks, duration_s)
@@ -92,15 +93,6 @@ def _by_source(others: Sequence[Hearing], threshold: float) -> dict[str, dict[st
         of["hours"] += one.duration_s / 3600
         of["false_alarms"] += sum(peak >= threshold for peak in one.peaks)
     return found
-
-
-def _is_of(clip: Clip, words: set[str]) -> bool:
-    said = f" {_plain(clip.transcript or clip.label)} "
-    return any(f" {word} " in said for word in words)
-
-
-def _plain(text: str) -> str:
-    return " ".join(text.lower().replace("_", " ").split())
 
 
 __all__ = ["evaluate_wake"]

@@ -9,9 +9,8 @@ import numpy as np
 from flax import nnx
 
 from streamrnn.data import Augment, AugmentSettings
-from streamrnn.data.clips import Clip
 from streamrnn.data.recordings import Recordings, Sounds, of_split, rooms_of, sounds_of
-from streamrnn.data.spoken import says, spoken_text
+from streamrnn.data.spoken import clip_says
 from streamrnn.data.wake_rows import Row, WakeRows
 from streamrnn.decisions import KeywordSettings
 from streamrnn.decisions.detection import detection_curve, peak_scores
@@ -126,7 +125,7 @@ class OtherSound:
             ValueError: there is none.
         """
         rng = np.random.default_rng(settings.seed)
-        clips = [clip for of in found.speech.values() for clip in of_split(of, split) if not _has(clip, phrases)]
+        clips = [clip for of in found.speech.values() for clip in of_split(of, split) if not clip_says(clip, phrases)]
         talk = sounds_of([clips[i] for i in rng.permutation(len(clips))], rate)
         noise, music = (sounds_of(of_split(of, split), rate) for of in (found.noise, found.music))
         if not talk and not noise and not music:
@@ -334,10 +333,6 @@ def threshold_for(alarms: Sequence[float], hours: float, most_per_hour: float) -
     highest = alarms[allowed] if allowed < len(alarms) else 0.0
     # Halfway to certainty in the odds: the next alarm of a longer time will be a little higher.
     return float(min(max(0.5, highest + 0.1 * (1 - highest)), 0.9999))
-
-
-def _has(clip: Clip, phrases: Sequence[str]) -> bool:
-    return any(says(spoken_text(clip), phrase) for phrase in phrases)
 
 
 __all__ = [
