@@ -9,9 +9,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from streamrnn.data import Clip, find_folders, read_folder
-from streamrnn.data.layouts import KINDS
+from streamrnn.data import Clip, find_folders
 from streamrnn.decisions import Event
+from streamrnn.evaluation.evaluate import of_splits, speech_of
 from streamrnn.evaluation.judging import OnProgress, judge_all
 from streamrnn.models import Model
 from streamrnn.pretrained import describe, load, locate
@@ -110,6 +110,8 @@ def task_of_model(name_or_path: str | PathLike[str], model: Model, named: str | 
         task = next((each for each in tasks() if each.model.endswith(f":{kind}")), None)
     if task is None or task.teller is None:
         known = ", ".join(each.name for each in tasks() if each.teller is not None)
+        if task is not None and task.lines is not None:
+            raise ValueError(f"{name_or_path} reads lines; audits are for tasks of sound: {known}.")
         raise ValueError(
             f"{name_or_path} is a model of the task {told or 'that it does not name'}, which tells nothing of clips. "
             f"Pass --task, one of {known}; or give the task a teller (see streamrnn.audit.telling)."
@@ -154,18 +156,15 @@ def answers_of(model: Model, outputs: np.ndarray) -> list[Event]:
 
 
 def clips_of(data: Sequence[Path], splits: Sequence[str] = ()) -> list[Clip]:
-    """The clips of folders of speech, of some splits or all; not those of folders named noise*, music* and rir*.
+    """The clips that evaluate judges, of some splits or all: no noise, music or rooms, and split valid is what training
+    holds out where a folder has no splits.
 
     Raises:
-        FileNotFoundError, ValueError: see find_folders; there is no clip of these splits.
+        FileNotFoundError, ValueError: see speech_of; there is no clip of any of these splits.
     """
-    folders = [folder for folder in find_folders(data) if not folder.name.startswith(KINDS)]
-    found = [clip for folder in folders for clip in read_folder(folder)]
-    kept = [clip for clip in found if not splits or clip.split in splits]
-    if not kept:
-        known = ", ".join(sorted({clip.split for clip in found} - {""})) or "none"
-        raise ValueError(f"There is no recording of split {', '.join(splits)}; the splits are: {known}.")
-    return kept
+    found = [clip for clips in speech_of(data).values() for clip in clips]
+    there = [split for split in splits if any(clip.split == split for clip in found)]
+    return of_splits(found, there or splits or None)
 
 
 def drawn(clips: Sequence[Clip], most: int | None, seed: int = 0) -> list[Clip]:

@@ -74,8 +74,9 @@ def groups(
     # JAX comes with it, which the help does not need.
     from streamrnn.audit.columns import column_of, cut
     from streamrnn.audit.groups import audit_groups, without_small
-    from streamrnn.audit.telling import clips_of, drawn, tell_all
+    from streamrnn.audit.telling import clips_of, drawn, task_of_model, tell_all
 
+    task_of_model(model, load(model), task)
     with reading_outside(read_outside):
         chosen = drawn(clips_of(data, split), clips)
         column_of(data, chosen, by, about)  # what is missing is told before the model runs
@@ -138,8 +139,9 @@ def privacy(
     from streamrnn.audit.columns import alike, sources_of
     from streamrnn.audit.privacy import audit_privacy
     from streamrnn.audit.probes import probe_snapshots
-    from streamrnn.audit.telling import clips_of, drawn, tell_all
+    from streamrnn.audit.telling import clips_of, drawn, task_of_model, tell_all
 
+    task_of_model(model, load(model), task)
     with reading_outside(read_outside), progress("recordings") as moved:
         sides = [clips_of(data, splits) for splits in (members, others)]
         sides = alike(sides, data, clips) if match else [drawn(side, clips) for side in sides]

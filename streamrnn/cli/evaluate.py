@@ -14,19 +14,23 @@ from streamrnn.audit.oversight import audit_oversight, store_hand_over
 from streamrnn.audit.telling import clips_of, tell_all
 from streamrnn.cli.audit_report import oversight_table
 from streamrnn.cli.decision import spoken
-from streamrnn.cli.flags import default_is, parse
+from streamrnn.cli.flags import default_is, given, parse
 from streamrnn.cli.plot import check_plot
 from streamrnn.cli.plot_audit import draw_oversight
 from streamrnn.cli.plot_words import draw_confusions
 from streamrnn.cli.progress import progress
 from streamrnn.cli.situations import situations_table
 from streamrnn.cli.thresholds import advice, recommended
-from streamrnn.data import reading_outside
+from streamrnn.data import Clip, reading_outside
 from streamrnn.data.recordings import without
 from streamrnn.evaluation import evaluate
+from streamrnn.evaluation.evaluate import of_splits
 from streamrnn.evaluation.situations import evaluate_situations
 from streamrnn.pretrained import save_decided
 from streamrnn.runtime import configure
+from streamrnn.tasks import find_task
+
+OF_SITUATIONS = ("task", "situations", "only", "model", "threshold", "json")
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,8 @@ class Evaluate:
     """Also find the score from which on this share of the answers is right, on recordings of --fit, and measure how far
     scores can be trusted. Below it a person should look: events of kind abstain."""
     fit: tuple[str, ...] = ("valid",)
-    """For --hand-over: the splits on which the score and a temperature are found."""
+    """For --hand-over: the splits on which the score and a temperature are found. They are judged on those of --split,
+    or, without it, on all others."""
     out: Annotated[Path | None, default_is("not stored")] = None
     """For --hand-over: write the model here, with that score in its settings."""
     plot: Annotated[Path | None, default_is("no picture")] = None
@@ -103,9 +108,10 @@ def main(args: list[str]) -> None:
     data, split = _one_or_all(flags.data), _one_or_all(flags.split) if flags.split else None
     extra = {"negatives": flags.negatives, "exclude": flags.exclude, "decision": _decision(flags)}
     with progress("recordings") as moved, reading_outside(flags.read_outside):
+        sides = None if flags.hand_over is None else _sides(flags)  # what is missing is told before the model runs
         result = evaluate(flags.task, data, flags.model or flags.task, split, moved, **extra)
-        if flags.hand_over is not None:
-            result["oversight"] = _oversight(flags, flags.hand_over, moved)
+        if flags.hand_over is not None and sides is not None:
+            result["oversight"] = _oversight(flags, flags.hand_over, sides, moved)
     if flags.max_alarms_per_hour is not None:
         result["recommended"] = _threshold(flags, result, flags.max_alarms_per_hour)
     if flags.save_calibration is not None:
@@ -125,8 +131,17 @@ def main(args: list[str]) -> None:
 
 
 def _check_oversight(flags: Evaluate) -> None:
-    if flags.hand_over is None and flags.out is not None:
-        raise ValueError("--out is of what --hand-over finds. Pass --hand-over too, or leave it out.")
+    for flag in ("--out", "--fit"):
+        if flags.hand_over is None and flag in given(flags):
+            raise ValueError(f"{flag} is of what --hand-over finds. Pass --hand-over too, or leave it out.")
+    task = find_task(flags.task)
+    if flags.hand_over is not None and task is not None and task.lines is not None:
+        raise ValueError(f"--hand-over is for tasks of sound; {flags.task} reads lines. Leave it out.")
+    if flags.hand_over is not None and (both := sorted({*flags.fit} & {*flags.split})):
+        raise ValueError(
+            f"--fit and --split both name {', '.join(both)}: a score is judged on other recordings than it is found "
+            "on. Name other splits in one of them."
+        )
     if flags.plot is not None and flags.hand_over is None and flags.task != "keywords":
         raise ValueError(f"--plot draws what --hand-over finds, or keywords; {flags.task} alone has no picture.")
     if flags.max_alarms_per_hour is not None and flags.task != "keywords":
@@ -149,12 +164,23 @@ def _decision(flags: Evaluate) -> dict[str, Any]:
     return spoken((), flags.grammar) | ({} if flags.threshold is None else {"threshold": flags.threshold})
 
 
-def _oversight(flags: Evaluate, wanted: float, moved: Callable[[int, int], None]) -> dict[str, Any]:
+def _sides(flags: Evaluate) -> tuple[list[Clip], list[Clip]]:
+    """The recordings on which the score is found, and those on which it is judged."""
+    clips = without(clips_of(flags.data), flags.exclude)
+    judged = flags.split or sorted({clip.split for clip in clips} - {*flags.fit})
+    if not judged:
+        raise ValueError(
+            f"All recordings are of split {', '.join(flags.fit)}, on which --hand-over finds its score, and none is "
+            "left to judge it on. Name another split in --fit, or add recordings."
+        )
+    return of_splits(clips, flags.fit), of_splits(clips, judged)
+
+
+def _oversight(
+    flags: Evaluate, wanted: float, sides: tuple[list[Clip], list[Clip]], moved: Callable[[int, int], None]
+) -> dict[str, Any]:
     model = flags.model or flags.task
-    fitted, judged = (
-        tell_all(model, flags.data, without(clips_of(flags.data, splits), flags.exclude), moved, flags.task)
-        for splits in (flags.fit, flags.split)
-    )
+    fitted, judged = (tell_all(model, flags.data, clips, moved, flags.task) for clips in sides)
     report = audit_oversight(fitted, judged, wanted)
     if flags.out is not None:
         store_hand_over(model, flags.out, report)
@@ -171,9 +197,9 @@ def _threshold(flags: Evaluate, result: dict[str, Any], most_per_hour: float) ->
 
 
 def _in_situations(flags: Evaluate, situations: Path) -> None:
-    if flags.data or flags.split or flags.exclude or flags.negatives or flags.grammar:
+    if others := given(flags, but=OF_SITUATIONS):
         raise ValueError(
-            "--situations goes with --only, --model, --threshold and --json alone. Leave the other flags out."
+            f"--situations goes with --only, --model, --threshold and --json alone. Leave out {', '.join(others)}."
         )
     with progress("situations") as moved:
         model, decision = flags.model or flags.task, _decision(flags)

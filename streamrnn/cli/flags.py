@@ -1,7 +1,7 @@
 """Flags from dataclasses and functions, the same way for every command."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Annotated, Any, TypeVar, get_type_hints
 
 import tyro
@@ -23,6 +23,13 @@ def parse(settings: type[T], command: str, args: list[str]) -> T:
     """The settings that the arguments give; help and wrong flags end the process, with status 0 and 2."""
     with starting():
         return tyro.cli(settings, prog=f"streamrnn {command}", args=args, config=CONFIG)
+
+
+def given(flags: Any, but: Collection[str] = ()) -> list[str]:
+    """The flags of a dataclass that differ from their defaults, as they are typed; not the fields in `but`."""
+    fields: Any = dataclasses.fields(flags)
+    changed = (f.name for f in fields if f.name not in but and getattr(flags, f.name) != f.default)
+    return [f"--{name.replace('_', '-')}" for name in changed]
 
 
 def device_of(text: str | None) -> int | str | None:
@@ -64,4 +71,4 @@ def dispatch(functions: dict[str, Callable[..., None]], command: str, args: list
     )
 
 
-__all__ = ["default_is", "device_of", "dispatch", "parse", "show_defaults"]
+__all__ = ["default_is", "device_of", "dispatch", "given", "parse", "show_defaults"]

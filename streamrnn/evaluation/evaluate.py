@@ -75,13 +75,13 @@ def evaluate(
             load(model_name_or_path, **(decision or {})), [Path(place) for place in places], part, progress
         )
         return {**_asked(task, model_name_or_path, data, part), **figures}
-    speech = _speech([Path(place) for place in places])
+    speech = speech_of([Path(place) for place in places])
     found = [clip for clips in speech.values() for clip in clips]
     if split is None:
         _warn_of_trained(found)
     else:
         warn_of_twins(found)
-    clips, model = without(_of_split(found, split), exclude), load(model_name_or_path, **(decision or {}))
+    clips, model = without(of_splits(found, split), exclude), load(model_name_or_path, **(decision or {}))
     extra = {"negatives": _untrained(negatives)} if negatives else {}
     figures = measure(model, list(speech), clips, progress, **extra)
     asked = _asked(task, model_name_or_path, data, split)
@@ -95,8 +95,12 @@ def _asked(
     return {"task": task, "model": str(model), "data": named, "split": split}
 
 
-def _speech(places: Sequence[Path]) -> dict[Path, list[Clip]]:
-    """The recordings that training uses as speech, by folder."""
+def speech_of(places: Sequence[Path]) -> dict[Path, list[Clip]]:
+    """The recordings that training uses as speech, by folder.
+
+    Raises:
+        FileNotFoundError, ValueError: see find_recordings; there are none.
+    """
     speech = {folder: clips for folder, clips in find_recordings(places).speech.items() if clips}
     if not speech:
         raise ValueError(
@@ -118,7 +122,12 @@ def _warn_of_trained(clips: list[Clip]) -> None:
         )
 
 
-def _of_split(clips: list[Clip], split: str | Sequence[str] | None) -> list[Clip]:
+def of_splits(clips: list[Clip], split: str | Sequence[str] | None) -> list[Clip]:
+    """The clips of a split, or of several; None: all.
+
+    Raises:
+        ValueError: none is of one of the splits.
+    """
     if split is None:
         return clips
     wanted, known = [split] if isinstance(split, str) else list(split), {clip.split for clip in clips}
@@ -144,4 +153,4 @@ def _untrained(negatives: Sequence[Folder]) -> list[Clip]:
     return kept
 
 
-__all__ = ["evaluate"]
+__all__ = ["evaluate", "of_splits", "speech_of"]

@@ -67,7 +67,25 @@ def test_who_is_a_member_must_be_told(streamrnn, capsys, words, words_path):
     assert streamrnn("audit", "privacy", words_path, "--data", words, "--others", "train") == 2
     assert "all are members" in capsys.readouterr().err
     assert streamrnn("audit", "privacy", words_path, "--data", words, "--members", "mine") == 2
-    assert "no recording of split mine; the splits are: test, train" in capsys.readouterr().err
+    assert "no recording of split 'mine'; the splits are: test, train" in capsys.readouterr().err
+
+
+def test_models_that_read_lines_are_refused_before_their_data_are_read(streamrnn, capsys, tmp_path):
+    for asked in (("groups", "intent", "--by", "sex"), ("privacy", "intent")):
+        assert streamrnn("audit", *asked, "--data", tmp_path) == 2
+        assert "intent reads lines; audits are for tasks of sound: vad" in capsys.readouterr().err
+
+
+def test_a_folder_without_splits_is_split_as_in_training(streamrnn, capsys, words, words_path, tmp_path):
+    for number in range(22):
+        (tmp_path / f"{number}.wav").write_bytes((words / f"{number}.wav").read_bytes())
+    rows = (f"{n}.wav,{'up' if n % 2 else 'down'}\n" for n in range(22))
+    (tmp_path / "manifest.csv").write_text("path,label\n" + "".join(rows))
+    asked = ("audit", "privacy", words_path, "--data", tmp_path, "--each-clip-alone", "--json")
+    assert streamrnn(*asked) == 2
+    assert "There are 18 speakers among the members and 4 among the others" in capsys.readouterr().err
+    assert streamrnn(*asked, "--members", "test") == 2
+    assert "no recording of split 'test'; the splits are: train, valid" in capsys.readouterr().err
 
 
 def test_what_is_missing_is_said(streamrnn, capsys, words, words_path):

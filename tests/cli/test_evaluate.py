@@ -125,6 +125,10 @@ def test_situations_are_rows_of_a_table_or_of_json(streamrnn, capsys, situations
             ("--situations", "SITUATIONS", "--data", "SITUATIONS"),
             "--situations goes with --only, --model, --threshold and --json alone",
         ),
+        (
+            ("--situations", "SITUATIONS", "--hand-over", "0.9", "--plot", "x.png", "--read-outside"),
+            "alone. Leave out --hand-over, --plot, --read-outside.",
+        ),
         (("--data", "SITUATIONS", "--only", "rain"), "--only names situations. Pass --situations too"),
         (("--situations", "SITUATIONS", "--only", "rain"), "has no situation rain; it has: words-in-rain."),
     ],
@@ -154,6 +158,27 @@ def test_scores_are_measured_and_the_model_is_stored_with_what_it_hands_over(str
     assert "No score promises that 0.95 of the answers are right" in capsys.readouterr().err
     assert streamrnn(*asked, "--out", out) == 2
     assert "Pass --hand-over too" in capsys.readouterr().err
+    assert streamrnn(*asked, "--fit", "test") == 2
+    assert "--fit is of what --hand-over finds. Pass --hand-over too" in capsys.readouterr().err
+    assert streamrnn(*asked, "--hand-over", 0.2, "--fit", "valid", "test") == 2
+    assert "--fit and --split both name test" in capsys.readouterr().err
+    # Without --split, on all but those of --fit; the recordings of the evaluation itself are all.
+    assert streamrnn(*asked[:4], *asked[-2:], "--hand-over", 0.2, "--json") == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["clips"], answer["oversight"]["answers"]) == (12, 6)
+
+
+def test_scores_are_judged_only_where_recordings_are_left_beside_those_that_they_are_found_on(
+    streamrnn, capsys, tmp_path, words_path
+):
+    words = write_folder(tmp_path / "words", ["up", "down"])
+    asked = ("evaluate", "keywords", "--data", words, "--model", words_path, "--hand-over", 0.9)
+    assert streamrnn(*asked, "--fit", "test") == 2
+    assert "All recordings are of split test, on which --hand-over finds its score" in capsys.readouterr().err
+    assert streamrnn(*asked) == 2
+    assert "no recording of split 'valid'; the splits are: test." in capsys.readouterr().err
+    assert streamrnn("evaluate", "intent", "--data", words, "--hand-over", 0.9) == 2
+    assert "--hand-over is for tasks of sound; intent reads lines" in capsys.readouterr().err
 
 
 def test_a_threshold_for_so_many_false_alarms_is_recommended_and_saved(streamrnn, capsys, tmp_path, words_path):
