@@ -23,7 +23,7 @@ class SpeechTeller:
     """Tells the area under the ROC curve of all cells, from sums that are histograms of their scores by truth.
 
     The loss is the binary cross-entropy, nats per cell. An answer is a segment that the decoder finds; it is right if
-    at least half of it is speech.
+    at least half of it is speech. Cells in which nobody knows whether somebody speaks count neither here nor there.
     """
 
     figure, higher_is_better, answers = "roc_auc", True, "segment"
@@ -43,11 +43,16 @@ class SpeechTeller:
         with AudioFile(clip.path) as file:
             rate = file.sample_rate
         duration_s = len(outputs) * self.model.frame_s
-        truth = speech_truth(clip, self.labels[clip.path].speech, rate, duration_s)
+        labels = self.labels[clip.path]
+        truth, unknown = (speech_truth(clip, of, rate, duration_s) for of in (labels.speech, labels.unknown))
+        if unknown.all():
+            return None
         ends = [event for event in answers_of(self.model, outputs) if event.kind == "speech_end"]
-        right = [truth[round(e.start_s / CELL_S) : round((e.end_s or 0) / CELL_S)].mean() >= 0.5 for e in ends]
-        told = speech_told(cell_scores(outputs[:, 0], self.model.frame_s, len(truth)), truth)
-        return replace(told, confidences=np.array([e.score for e in ends]), right=np.array(right, bool))
+        spans = [(e.score, slice(round(e.start_s / CELL_S), round((e.end_s or 0) / CELL_S))) for e in ends]
+        answers = [(score, truth[at][~unknown[at]].mean() >= 0.5) for score, at in spans if not unknown[at].all()]
+        told = speech_told(cell_scores(outputs[:, 0], self.model.frame_s, len(truth))[~unknown], truth[~unknown])
+        scores, right = np.array([score for score, _ in answers]), np.array([right for _, right in answers], bool)
+        return replace(told, confidences=scores, right=right)
 
     def of(self, sums: Floats) -> Floats:
         without, with_speech = np.split(sums, 2, axis=-1)

@@ -15,6 +15,7 @@ from streamrnn.data.tables import read_span, read_table, recording_of
 
 TABLE = "vad_segments.csv"
 KINDS = ("speech", "unknown")
+QUALITIES = ("A", "B")
 
 Segments = tuple[tuple[int, int], ...]
 
@@ -51,7 +52,8 @@ class SpeechLabels:
 def read_speech_labels(table: Path, folder: Path | None = None) -> dict[Path, SpeechLabels]:
     """A table of segments -> labels by the path of the recording.
 
-    Columns: path, start, end (samples); optional: kind (speech, the default, or unknown), quality (default: A).
+    Columns: path, start, end (samples); optional: kind (speech, the default, or unknown), quality (A, the default,
+    or B).
 
     Args:
         table: usually vad_segments.csv.
@@ -59,15 +61,17 @@ def read_speech_labels(table: Path, folder: Path | None = None) -> dict[Path, Sp
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: a column is missing, there are no rows, another kind, or not 0 <= start <= end in whole numbers.
+        ValueError: a column is missing, there are no rows, another kind or quality, or not 0 <= start <= end in whole
+            numbers.
     """
     found: dict[Path, tuple[list, list, str]] = {}
     for row in read_table(table, ("path", "start", "end")):
-        kind = row.get("kind") or "speech"
-        if kind not in KINDS:
-            raise ValueError(f"{row.place}: kind is {kind!r}; it is one of {', '.join(KINDS)}.")
+        kind, quality = row.get("kind") or "speech", row.get("quality") or "A"
+        for name, value, known in (("kind", kind, KINDS), ("quality", quality, QUALITIES)):
+            if value not in known:
+                raise ValueError(f"{row.place}: {name} is {value!r}; it is one of {', '.join(known)}.")
         recording = recording_of(folder or table.parent, row)
-        speech, unknown, _ = found.setdefault(recording, ([], [], row.get("quality") or "A"))
+        speech, unknown, _ = found.setdefault(recording, ([], [], quality))
         (speech if kind == "speech" else unknown).append(read_span(row))
     return {
         path: SpeechLabels(tuple(speech), tuple(unknown), quality) for path, (speech, unknown, quality) in found.items()

@@ -34,9 +34,10 @@ def evaluate(
         task: name of the model's task, one of streamrnn.tasks.
         data: folders of recordings in any layout of streamrnn.data.read_folder, with the labels of the task: for
             vad, vad_segments.csv (path, start, end of speech in samples at the recording's own rate); for keywords,
-            the column label, or a folder per word. Recordings may have any sample rate and any format that libsndfile
-            reads. As in training, folders named noise*, music* and rir*, and a class named _background_noise_, are not
-            evaluated; if a folder defines no splits, split valid is the part that training holds out.
+            the column label, or a folder per word. Recordings may have any sample rate from 8 to 96 kHz and any format
+            that libsndfile reads. As in training, folders named noise*, music* and rir*, and a class named
+            _background_noise_, are not evaluated; if a folder defines no splits, split valid is the part that training
+            holds out.
         model_name_or_path: a shipped model's name, or the path of a saved one.
         split: evaluate only recordings of this split, or of these splits; default: all. Of a task of lines, one part
             of its data; default: "test".

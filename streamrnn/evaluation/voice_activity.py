@@ -8,19 +8,20 @@ from typing import Any
 import numpy as np
 
 from streamrnn.data import Clip
-from streamrnn.data.speech_labels import TABLE, read_speech_labels, warn_of_labels
+from streamrnn.data.speech_labels import TABLE, SpeechLabels, read_speech_labels, warn_of_labels
 from streamrnn.decisions import best_f1, cell_truth, equal_error_rate, roc_auc, roc_auc_interval
 from streamrnn.evaluation.judging import OnProgress, judge_all, require, scan_clip, stream_clip
 from streamrnn.models import Model
 
 CELL_S = 0.01
+UNLABELLED = SpeechLabels()
 
 Segments = Sequence[tuple[int, int]]
 
 
 @dataclass(frozen=True)
 class JudgedClip:
-    """A clip's truth, bool[cells], and the scores of streaming and offline runs, float32[cells]."""
+    """A clip's truth, bool[cells], and the scores of streaming and offline runs, float32[cells], where it is known."""
 
     truth: np.ndarray
     streaming: np.ndarray
@@ -33,8 +34,9 @@ def evaluate_voice_activity(
     """The clips, streaming and offline entries of streamrnn.evaluation.evaluate.
 
     Figures are those of speech_figures over the 10 ms cells of all clips together. With two clips or more there is
-    roc_auc_interval (95 %), which takes clips as independent. A recording without segments has no speech.
-    AudioWarnings name segments of missing recordings, or beyond a recording's end.
+    roc_auc_interval (95 %), which takes clips as independent. A recording without segments has no speech; cells in
+    segments of kind unknown are left out. AudioWarnings name segments of missing recordings, or beyond a recording's
+    end.
 
     Raises:
         FileNotFoundError: a folder has no vad_segments.csv.
@@ -42,15 +44,15 @@ def evaluate_voice_activity(
         AudioError: no clip could be read.
     """
     require(model, "speech_start", "evaluate vad", "a voice activity model")
-    segments = {path: spoken for folder in folders for path, spoken in _segments_of(folder).items()}
-    judged, left_out = judge_all(clips, lambda clip: _judge(model, clip, segments.get(clip.path, ())), progress)
+    labels = {path: of for folder in folders for path, of in _labels_of(folder).items()}
+    judged, left_out = judge_all(clips, lambda clip: _judge(model, clip, labels.get(clip.path, UNLABELLED)), progress)
     return _figures(judged) | left_out
 
 
-def _segments_of(folder: Path) -> dict[Path, list[tuple[int, int]]]:
+def _labels_of(folder: Path) -> dict[Path, SpeechLabels]:
     table = folder / TABLE
     warn_of_labels(table)
-    return {path: list(labels.speech) for path, labels in read_speech_labels(table).items()}
+    return read_speech_labels(table)
 
 
 def speech_figures(scores: np.ndarray, truth: np.ndarray) -> dict[str, float]:
@@ -74,7 +76,7 @@ def speech_figures(scores: np.ndarray, truth: np.ndarray) -> dict[str, float]:
 
 
 def speech_truth(clip: Clip, segments: Segments, sample_rate: int, duration_s: float) -> np.ndarray:
-    """Speech in a clip, bool[cells], for every cell whose centre is within the clip's `duration_s`.
+    """Where the segments are in a clip, bool[cells], for every cell whose centre is within the clip's `duration_s`.
 
     Segments (start, end) are samples of the whole recording at its `sample_rate`; the clip may be a part of it.
     """
@@ -94,12 +96,12 @@ def cell_scores(scores: np.ndarray, frame_s: float, n_cells: int) -> np.ndarray:
     return scores[np.floor(centres_s / frame_s + 1e-6).astype(int)]
 
 
-def _judge(model: Model, clip: Clip, segments: Segments) -> JudgedClip:
+def _judge(model: Model, clip: Clip, labels: SpeechLabels) -> JudgedClip:
     outputs, sample_rate, duration_s = stream_clip(model, clip)
     offline = scan_clip(model, clip)
-    truth = speech_truth(clip, segments, sample_rate, duration_s)
-    streaming, offline = (cell_scores(y[:, 0], model.frame_s, len(truth)) for y in (outputs, offline))
-    return JudgedClip(truth, streaming, offline)
+    truth, unknown = (speech_truth(clip, of, sample_rate, duration_s) for of in (labels.speech, labels.unknown))
+    streaming, offline = (cell_scores(y[:, 0], model.frame_s, len(truth))[~unknown] for y in (outputs, offline))
+    return JudgedClip(truth[~unknown], streaming, offline)
 
 
 def _figures(judged: Sequence[JudgedClip]) -> dict[str, Any]:

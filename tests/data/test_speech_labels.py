@@ -39,6 +39,12 @@ def test_another_kind_is_refused_with_its_line(tmp_path):
         read_speech_labels(tmp_path / "vad_segments.csv")
 
 
+def test_another_quality_is_refused_with_its_line(tmp_path):
+    (tmp_path / "vad_segments.csv").write_text("path,start,end,quality\na.wav,0,9,A\na.wav,9,12,a\n")
+    with pytest.raises(ValueError, match=r"line 3: quality is 'a'; it is one of A, B"):
+        read_speech_labels(tmp_path / "vad_segments.csv")
+
+
 def test_a_clip_has_the_labels_of_its_part_at_the_rate_that_is_asked_for(tmp_path):
     write_audio(tmp_path / "a.wav", np.zeros(4000, np.float32), 4000)
     labels = SpeechLabels(((1000, 2000), (3500, 4000)), ((2000, 2200),))

@@ -9,6 +9,7 @@ from flax import nnx
 
 import streamrnn
 from streamrnn.audio import AudioError, AudioWarning, write_audio
+from streamrnn.audit.speech import SpeechTeller
 from streamrnn.data import Clip, read_manifest
 from streamrnn.decisions import best_f1, cell_truth, equal_error_rate, roc_auc
 from streamrnn.evaluation import evaluate
@@ -87,6 +88,17 @@ def test_a_part_of_a_recording_counts_as_if_it_were_a_file_of_its_own(tmp_path, 
     (whole / "vad_segments.csv").write_text("path,start,end\na.wav,1000,5000\n")
     cut, file = (figures(model, data) for data in (part, whole))
     assert (cut["streaming"], cut["offline"]) == (file["streaming"], file["offline"])
+
+
+def test_where_nobody_knows_whether_somebody_speaks_nothing_is_judged(data, model):
+    (data / "manifest.csv").write_text("path\n0.flac\n")
+    (data / "vad_segments.csv").write_text("path,start,end,kind\n0.flac,4000,8000,speech\n0.flac,6400,12800,unknown\n")
+    scores = streamrnn.run_file(model, data / "0.flac")[:, 0]
+    known, truth = np.r_[0:40, 80:100], cell_truth([(0.25, 0.5)], 100)
+    answer = figures(model, data)
+    assert answer["offline"]["roc_auc"] == pytest.approx(roc_auc(scores[known], truth[known]), abs=1e-9)
+    told = SpeechTeller(model, [data]).tell(Clip(data / "0.flac"))
+    assert told.sums.sum() == len(known)
 
 
 def test_a_recording_without_rows_is_not_speech(data, model):
