@@ -89,13 +89,13 @@ def locate(name_or_path: str | PathLike[str]) -> Path:
         from streamrnn.pretrained.hub import fetched
 
         return fetched(str(name_or_path))
-    for path in (SHIPPED / f"{name_or_path}.safetensors", _weights_path(name_or_path)):
-        if path.is_file():
-            return path
+    # Names before files: a training leaves keywords.safetensors in its folder, and a name means the same everywhere.
+    candidates = [SHIPPED / f"{name_or_path}.safetensors", _weights_path(name_or_path)]
     task = find_task(str(name_or_path))
     if task is not None and task.default is not None:
         package, _, file = task.default.rpartition(":")
-        path = Path(str(files(package))) / file if package else SHIPPED / f"{file}.safetensors"
+        candidates.insert(1, Path(str(files(package))) / file if package else SHIPPED / f"{file}.safetensors")
+    for path in candidates:
         if path.is_file():
             return path
     raise FileNotFoundError(_not_there(str(name_or_path)))

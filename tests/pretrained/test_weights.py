@@ -126,6 +126,14 @@ def test_a_shipped_model_is_loaded_by_name(shipped_models, model):
     assert_same_arrays(load("vad"), model)
 
 
+def test_a_tasks_name_is_that_of_its_model_where_a_file_has_the_same_name_too(tmp_path, monkeypatch, model):
+    save(model, tmp_path / "keywords")
+    monkeypatch.chdir(tmp_path)
+    assert locate("keywords").stem == "keywords-en"
+    assert locate("./keywords") == Path("keywords.safetensors")
+    assert locate("keywords.safetensors") == Path("keywords.safetensors")
+
+
 def test_an_unknown_name_is_answered_with_the_shipped_ones(shipped_models):
     with pytest.raises(
         FileNotFoundError, match=r"no model 'vda'\. Did you mean 'vad'\? Shipped are: another, vad\. Pass one of these"
