@@ -13,6 +13,7 @@ from streamrnn.data import Clip
 from streamrnn.decisions import smooth_posteriors, word_classes
 from streamrnn.decisions.keywords import UNKNOWN
 from streamrnn.evaluation.judging import require, scan_clip
+from streamrnn.evaluation.keywords import words_of
 from streamrnn.models import Model
 
 SURE, MOST_TOLD = 1e-6, 3
@@ -30,13 +31,13 @@ class WordTeller:
 
     def __init__(self, model: Model, folders: Sequence[Path]):
         require(model, "keyword", "an audit of keywords", "a keyword model")
-        self.model, self.labels = model, model.settings.labels
+        self.model, self.labels = model, model.labels
         self.smoothing = model.decision.smoothing_frames(model.frame_s)
-        self._others: set[str] = set()
+        self.words, self._others = words_of(model), set[str]()
 
     def _warn(self, label: str) -> None:
         """Once for each label that is no word, as long as they are few."""
-        if label in (*self.model.settings.words, UNKNOWN, *self._others) or len(self._others) == MOST_TOLD:
+        if label in (*self.words, UNKNOWN, *self._others) or len(self._others) == MOST_TOLD:
             return
         self._others.add(label)
         warnings.warn(
@@ -49,7 +50,7 @@ class WordTeller:
     def tell(self, clip: Clip) -> Told | None:
         if not clip.label:
             return None
-        truth = self.labels.index(clip.label if clip.label in self.model.settings.words else UNKNOWN) - 1
+        truth = self.labels.index(clip.label if clip.label in self.words else UNKNOWN) - 1
         self._warn(clip.label)
         smoothed = smooth_posteriors(scan_clip(self.model, clip), self.smoothing)
         highest, words = smoothed.max(axis=0), word_classes(self.labels)

@@ -26,7 +26,7 @@ from streamrnn.data.recordings import without
 from streamrnn.evaluation import evaluate
 from streamrnn.evaluation.evaluate import of_splits
 from streamrnn.evaluation.situations import evaluate_situations
-from streamrnn.pretrained import save_decided
+from streamrnn.pretrained import locate, save_decided
 from streamrnn.runtime import configure
 from streamrnn.tasks import find_task
 
@@ -152,6 +152,8 @@ def _check_oversight(flags: Evaluate) -> None:
         raise ValueError("--save-threshold is of what --max-alarms-per-hour finds. Pass both, or neither.")
     if flags.plot is not None:
         check_plot(flags.plot)
+    if flags.out or flags.save_threshold or flags.save_calibration:
+        locate(flags.model or flags.task)  # exported models, say, cannot be written
 
 
 def _decision(flags: Evaluate) -> dict[str, Any]:

@@ -17,7 +17,8 @@ from streamrnn.data import reading_outside
 from streamrnn.learning.checkpoints import last_step
 from streamrnn.learning.devices import is_alone, is_main, join_processes
 from streamrnn.models import Model
-from streamrnn.pretrained import load, save
+from streamrnn.pretrained import save
+from streamrnn.pretrained.weights import load_weights
 from streamrnn.recipes import Recipe, like
 from streamrnn.recipes.train import PRIVACY, foresee, train
 from streamrnn.runtime import configure, keep_memory
@@ -126,7 +127,7 @@ def trainer(
         configure()
         keep_memory()
         processes.join()
-        beginning = None if start is None else load(start)
+        beginning = None if start is None else load_weights(start)
         if beginning is not None and not length_is_chosen:
             settings = shortened(settings)
         with reading_outside(read_outside):
@@ -140,7 +141,7 @@ def trainer(
     run.__annotations__["settings"] = recipe.Settings
     if defaults_of is not None:
         settings: Any = recipe.Settings
-        run.__kwdefaults__["settings"] = like(settings(), load(defaults_of))  # pyright: ignore[reportOptionalSubscript]
+        run.__kwdefaults__["settings"] = like(settings(), load_weights(defaults_of))  # pyright: ignore[reportOptionalSubscript]
     return run
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from streamrnn.data.choices import read_people
 from streamrnn.decisions.errors import bootstrap_interval
-from streamrnn.evaluation.judging import OnProgress
+from streamrnn.evaluation.judging import OnProgress, unfit
 from streamrnn.models import Choices, Model
 from streamrnn.runtime import Stream, run_file
 
@@ -26,7 +26,7 @@ def evaluate_choices(
         ValueError: it is no such model, there are choices that it does not have, or there is no such part.
     """
     if not isinstance(model, Choices):
-        raise ValueError(f"evaluate choices got a {type(model).__name__}; it needs a model of choices. Pass one.")
+        raise unfit("evaluate choices", model, "a model of choices")
     found = read_people(places)
     if not found.parts.get(split):
         known = ", ".join(name for name, people in found.parts.items() if people)

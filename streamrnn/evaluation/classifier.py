@@ -11,7 +11,7 @@ from flax import nnx
 from streamrnn.contract import aligned
 from streamrnn.data.examples import read_examples, wanted_of
 from streamrnn.decisions.metrics import best_f1
-from streamrnn.evaluation.judging import OnProgress
+from streamrnn.evaluation.judging import OnProgress, unfit
 from streamrnn.lines import LabelLines, PenLines, QueryLines, WordLines
 from streamrnn.models import Classifier, Model
 from streamrnn.runtime import Stream
@@ -35,7 +35,7 @@ def evaluate_classifier(
         ValueError: it is no classifier, a label is none of the model's, or there is no such part.
     """
     if not isinstance(model, Classifier):
-        raise ValueError(f"evaluate got a {type(model).__name__}; it needs a classifier of streams. Pass one.")
+        raise unfit("evaluate", model, "a classifier of streams")
     examples, lines = read_examples(places), _lines_of(model)
     judged = examples.part(split)
     frames, wanted = [lines.frames(example.line) for example in judged], wanted_of(judged, model.labels)

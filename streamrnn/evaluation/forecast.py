@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from streamrnn.data.series import read_table
-from streamrnn.evaluation.judging import OnProgress
+from streamrnn.evaluation.judging import OnProgress, unfit
 from streamrnn.models import Forecast, Model
 from streamrnn.runtime import Stream, run_file
 
@@ -29,7 +29,7 @@ def evaluate_forecast(
         ValueError: it is no forecaster, the table has other columns, or there is no such part.
     """
     if not isinstance(model, Forecast):
-        raise ValueError(f"evaluate forecast got a {type(model).__name__}; it needs a forecaster. Pass one.")
+        raise unfit("evaluate forecast", model, "a forecaster")
     table, s = read_table(places), model.settings
     if table.columns != s.columns:
         raise ValueError(

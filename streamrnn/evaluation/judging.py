@@ -24,7 +24,13 @@ def require(model: Model, needed: EventKind | Gives, what: str, kind_of_model: s
     """Raises ValueError, in the name of `what`, for a model that gives no events of the kind needed, or no sound."""
     outlet = model.outlet()
     if needed not in (outlet.gives, *outlet.kinds):
-        raise ValueError(f"{what} got a {type(model).__name__}; it needs {kind_of_model}. Pass one.")
+        raise unfit(what, model, kind_of_model)
+
+
+def unfit(what: str, model: Any, kind_of_model: str) -> ValueError:
+    """The error that a model came which is not of the kind needed."""
+    name = type(model).__name__
+    return ValueError(f"{what} got {'an' if name[0] in 'AEIOU' else 'a'} {name}; it needs {kind_of_model}. Pass one.")
 
 
 def judge_all(
@@ -90,4 +96,4 @@ def decided(model: Model, outputs: np.ndarray, duration_s: float) -> list[Event]
     return decoder.push(outputs) + decoder.finish(duration_s)
 
 
-__all__ = ["OnProgress", "decided", "judge_all", "require", "scan_clip", "stream_clip"]
+__all__ = ["OnProgress", "decided", "judge_all", "require", "scan_clip", "stream_clip", "unfit"]

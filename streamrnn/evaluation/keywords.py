@@ -73,11 +73,11 @@ def evaluate_keywords(
         AudioError: no clip could be read.
     """
     require(model, "keyword", "evaluate keywords", "a keyword model")
-    words = set(model.settings.words)
+    words = words_of(model)
     if not any(clip.label in words for clip in clips):
         labels = ", ".join(sorted({clip.label for clip in clips if clip.label})[:20]) or "none"
         raise ValueError(
-            f"No clip has one of the model's words as label. Words: {', '.join(model.settings.words)}. Labels of the "
+            f"No clip has one of the model's words as label. Words: {', '.join(words)}. Labels of the "
             f"clips: {labels}. Pass recordings of these words, or the --model that knows these labels."
         )
     warn_of_other_labels(clips, words, "count")
@@ -90,17 +90,22 @@ def evaluate_keywords(
     }
 
 
+def words_of(model: Model) -> list[str]:
+    """The words of a keyword model, exported ones too: all of its labels that can be detected."""
+    return [model.labels[number] for number in word_classes(model.labels)]
+
+
 def _judge(model: Model, clip: Clip) -> JudgedClip:
     streamed, _, duration_s = stream_clip(model, clip)
     return JudgedClip(clip, _heard(model, clip, streamed), _heard(model, clip, scan_clip(model, clip)), duration_s)
 
 
 def _heard(model: Model, clip: Clip, posteriors: np.ndarray) -> Hearing:
-    decision, labels = model.decision, model.settings.labels
+    decision, labels = model.decision, model.labels
     smoothing = decision.smoothing_frames(model.frame_s)
     smoothed = smooth_posteriors(posteriors, smoothing)
     heard = labels[clip_class(posteriors, smoothing)[0]]
-    if clip.label in model.settings.words:
+    if clip.label in words_of(model):
         return Hearing(heard, float(smoothed[:, labels.index(clip.label)].max()), ())
     highest = smoothed[:, word_classes(labels)].max(axis=1)
     return Hearing(heard, None, tuple(peak_scores(highest, decision.refractory_frames(model.frame_s))))
@@ -149,4 +154,4 @@ def _point(point: DetectionPoint) -> dict[str, float | None]:
     }
 
 
-__all__ = ["evaluate_keywords"]
+__all__ = ["confusions", "evaluate_keywords", "words_of"]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from streamrnn.data.music import read_pieces
-from streamrnn.evaluation.judging import OnProgress
+from streamrnn.evaluation.judging import OnProgress, unfit
 from streamrnn.models import Model, Music
 from streamrnn.runtime import Stream, run_file
 
@@ -24,7 +24,7 @@ def evaluate_music(
         ValueError: it is no model of music, or there is no such part.
     """
     if not isinstance(model, Music):
-        raise ValueError(f"evaluate music got a {type(model).__name__}; it needs a model of music. Pass one.")
+        raise unfit("evaluate music", model, "a model of music")
     found = read_pieces(places)
     if not found.parts.get(split):
         known = ", ".join(name for name, pieces in found.parts.items() if pieces)

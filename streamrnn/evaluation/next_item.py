@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from streamrnn.data.series import read_text
-from streamrnn.evaluation.judging import OnProgress
+from streamrnn.evaluation.judging import OnProgress, unfit
 from streamrnn.lines import TextLines
 from streamrnn.models import Model, NextItem
 from streamrnn.runtime import Stream, run_file
@@ -30,7 +30,7 @@ def evaluate_next_item(
         ValueError: it is no such model, or there is no such part.
     """
     if not isinstance(model, NextItem):
-        raise ValueError(f"evaluate got a {type(model).__name__}; it needs a model of the next item. Pass one.")
+        raise unfit("evaluate", model, "a model of the next item")
     text, lines = read_text(places), TextLines(model)
     if split not in text.parts:
         raise ValueError(f"There is no part {split!r} of a text; the parts are: {', '.join(text.parts)}.")

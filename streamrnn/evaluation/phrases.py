@@ -17,7 +17,7 @@ from streamrnn.decisions.phrase_grammar import typed
 from streamrnn.decisions.phrase_graph import Graph, graph_of
 from streamrnn.decisions.phrase_search import BLANK, Search, costs
 from streamrnn.evaluation.commands import evaluate_commands
-from streamrnn.evaluation.judging import OnProgress, judge_all, scan_clip, stream_clip
+from streamrnn.evaluation.judging import OnProgress, judge_all, scan_clip, stream_clip, unfit
 from streamrnn.models import Model
 from streamrnn.phonetics import VOWELS, plain, words_of
 
@@ -65,7 +65,7 @@ def evaluate_phrases(
         AudioError: no clip could be read.
     """
     if not isinstance(model.decision, PhraseSettings):
-        raise ValueError(f"evaluate phrases got a {type(model).__name__}; it needs a model of phonemes. Pass one.")
+        raise unfit("evaluate phrases", model, "a model of phonemes")
     if model.decision.grammar:
         if negatives:
             raise ValueError("Commands are judged where they are said; false alarms of phrases take no grammar.")

@@ -11,7 +11,7 @@ from flax import nnx
 from streamrnn.contract import aligned
 from streamrnn.data.pronunciations import read_pronunciations
 from streamrnn.decisions.errors import ErrorRate, token_errors
-from streamrnn.evaluation.judging import OnProgress
+from streamrnn.evaluation.judging import OnProgress, unfit
 from streamrnn.lines import SpellingLines, searched
 from streamrnn.models import Model, Speller
 from streamrnn.runtime import Stream
@@ -31,7 +31,7 @@ def evaluate_speller(
         ValueError: it is no such model, or there is no such part.
     """
     if not isinstance(model, Speller):
-        raise ValueError(f"evaluate got a {type(model).__name__}; it needs a model of spelling. Pass one.")
+        raise unfit("evaluate", model, "a model of spelling")
     parts, lines = read_pronunciations(places).parts, SpellingLines(model)
     if not parts.get(split):
         raise ValueError(

@@ -15,6 +15,7 @@ from streamrnn.data.recordings import counted
 from streamrnn.data.spoken import spoken_ids, spoken_text
 from streamrnn.data.tables import read_span, read_table, recording_of
 from streamrnn.decisions import (
+    Alphabet,
     Event,
     bootstrap_interval,
     character_error_rate,
@@ -65,7 +66,7 @@ def evaluate_transcription(
         AudioError: no clip could be read.
     """
     require(model, "word", "evaluate digits", "a transcription model")
-    alphabet = model.settings.alphabet
+    alphabet = Alphabet(model.labels[1:])
     said = spoken_ids(clips, alphabet)
     references = {clip: alphabet.decode(ids) for clip, ids in said if ids}
     if not references:

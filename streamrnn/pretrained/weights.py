@@ -24,7 +24,7 @@ from streamrnn.lifetime import running
 from streamrnn.models import LayerModel, Model
 from streamrnn.models.of_layers import UnknownBuilder, builder_name
 from streamrnn.pretrained.descriptions import FORMAT, Draws, as_settings, describe, description_path
-from streamrnn.pretrained.loading import is_address, load
+from streamrnn.pretrained.loading import is_address
 from streamrnn.replacing import replace_file
 from streamrnn.suggestions import did_you_mean
 from streamrnn.tasks import find_task, tasks
@@ -104,6 +104,11 @@ def locate(name_or_path: str | PathLike[str]) -> Path:
 def _not_there(name: str) -> str:
     """What to say of a name that is none, or of a file that is missing or none of ours."""
     path = Path(name)
+    if path.suffix == ".onnx" and path.is_file():
+        return (
+            f"{name} is an exported model: it runs and can be evaluated, but neither trained, exported nor audited. "
+            "Pass the .safetensors file that it was exported from."
+        )
     if name and (path.is_file() or path.is_dir()):
         kind = "a folder" if path.is_dir() else "no file that streamrnn wrote"
         return f"{name} is {kind}. Pass the path of a .safetensors file, with its .json beside it, or of an .onnx file."
@@ -215,7 +220,7 @@ def save_decided(
         settings: of its decision, by name.
         told: what its description says besides, JSON-friendly.
     """
-    model = load(name_or_path)
+    model = load_weights(name_or_path)
     model.decision = dataclasses.replace(model.decision, **settings)
     built = model.description().keys() | {"format"}
     kept = {name: value for name, value in describe(locate(name_or_path)).items() if name not in built}

@@ -160,7 +160,14 @@ def like(settings: Any, start: Model) -> Any:
     """A recipe's settings whose model has the sizes of another one, if both are models of sound of one kind.
 
     Its words or symbols stay, as do all settings of models of anything else, which follow from the data.
+
+    Raises:
+        TypeError: it is no Model, but an exported one, say.
     """
+    if not isinstance(start, Model):
+        raise TypeError(
+            f"{start} is no model that can be trained on. Pass one that was loaded from a .safetensors file."
+        )
     ours: Any = getattr(settings, "model", None)
     theirs: Any = start.settings
     if not hasattr(ours, "sample_rate") or not (isinstance(theirs, type(ours)) or isinstance(ours, type(theirs))):

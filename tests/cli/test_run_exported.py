@@ -27,6 +27,26 @@ def test_an_exported_model_prints_the_same_events(streamrnn, model_path, exporte
     assert told[0] and told[0] == told[1]
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [
+        ("train", "vad", "--data", ".", "--start", "EXPORTED"),
+        ("export", "EXPORTED", "again.onnx"),
+        ("card", "EXPORTED"),
+        ("audit", "groups", "EXPORTED", "--data", ".", "--by", "sex"),
+        ("evaluate", "vad", "--data", ".", "--model", "EXPORTED", "--hand-over", "0.9", "--out", "sure"),
+    ],
+)
+def test_what_an_exported_model_cannot_do_is_said_with_what_can(
+    streamrnn, exported, capsys, tmp_path, monkeypatch, asked
+):
+    monkeypatch.chdir(tmp_path)
+    assert streamrnn(*(exported if part == "EXPORTED" else part for part in asked)) == 2
+    told = " ".join(capsys.readouterr().err.split())
+    assert "small.onnx is an exported model: it runs and can be evaluated" in told
+    assert "Pass the .safetensors file that it was exported from" in told
+
+
 def test_it_runs_without_jax(exported, sound_path):
     code = f"""if True:
         import sys

@@ -1,6 +1,8 @@
 """Figures of keyword models on folders of clips."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,7 @@ from flax import nnx
 from streamrnn.audio import AudioWarning, write_audio
 from streamrnn.evaluation import evaluate
 from streamrnn.evaluation.keywords import confusions
+from streamrnn.export.onnx import export_onnx
 from streamrnn.models import Keywords, KeywordsSettings
 from streamrnn.pretrained import load, save
 from streamrnn.runtime import run_file
@@ -142,6 +145,18 @@ def test_an_empty_clip_is_left_out_and_the_report_says_so(words, model_path, tmp
 def test_a_folder_without_the_models_words_is_refused_with_both_lists(tmp_path, model_path):
     with pytest.raises(ValueError, match=r"Words: up, down\. Labels of the clips: left, right"):
         evaluate("keywords", write_words(tmp_path / "others", ["left", "right"]), model_path)
+
+
+def test_an_exported_model_is_judged_as_the_model_itself(words, model_path, tmp_path):
+    export_onnx(load(model_path), tmp_path / "words.onnx")
+    # In another process, where types are not checked: an exported model stands in for a Model.
+    command = [sys.executable, "-m", "streamrnn", "evaluate"]
+    asked = ["--data", str(words), "--model", str(tmp_path / "words.onnx"), "--json"]
+    exported = subprocess.run([*command, "keywords", *asked], check=True, timeout=200, capture_output=True)
+    found, expected = json.loads(exported.stdout)["streaming"], evaluate("keywords", words, model_path)["streaming"]
+    assert found["confusions"] == expected["confusions"] and found["detection"] == expected["detection"]
+    refused = subprocess.run([*command, "phonemes", *asked], timeout=200, capture_output=True)
+    assert b"evaluate phonemes got an OnnxModel; it needs a model of phonemes" in refused.stderr
 
 
 def test_a_model_for_something_else_is_refused(words):

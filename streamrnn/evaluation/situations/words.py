@@ -9,6 +9,7 @@ import numpy as np
 from streamrnn.data.situations import Recording
 from streamrnn.decisions import Event, KeywordDecoder, KeywordSettings
 from streamrnn.evaluation.judging import CHUNK_S, require
+from streamrnn.evaluation.keywords import words_of
 from streamrnn.models import Model
 from streamrnn.runtime import Listener, Stream
 
@@ -90,7 +91,7 @@ class KeywordJudge(WordJudge):
     """
 
     def __init__(self, model: Model):
-        super().__init__(model, model.settings.words)
+        super().__init__(model, words_of(model))
         self._streams: dict[int, Stream] = {}
 
     def _start(self) -> None:
@@ -173,7 +174,7 @@ def transcript_judge(model: Model) -> WordJudge:
         ValueError: the model does not transcribe.
     """
     require(model, "word", "evaluate digits", "a transcription model")
-    return WordJudge(model, model.settings.symbols)
+    return WordJudge(model, model.labels[1:])
 
 
 def _end_s(event: Event) -> float:
