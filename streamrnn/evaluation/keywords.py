@@ -1,6 +1,7 @@
 """Evaluation of keywords: classification of clips with a word, and false alarms in sound without."""
 
 import dataclasses
+import warnings
 from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -9,8 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from streamrnn.audio import AudioWarning
 from streamrnn.data import Clip
 from streamrnn.data.labels import warn_of_other_labels
+from streamrnn.data.word_rows import label_of
 from streamrnn.decisions import (
     DetectionPoint,
     accuracy,
@@ -62,7 +65,8 @@ def evaluate_keywords(
     """The clips, streaming and offline entries of streamrnn.evaluation.evaluate.
 
     A clip's class is that of its highest smoothed posterior after its end. Clips of `folders` whose label is none of
-    the words count as "unknown", and an AudioWarning names these labels. Figures: accuracy, accuracy_interval
+    the words count as "unknown", and an AudioWarning names these labels. Another one counts clips and negatives that
+    are left out, as one of the words is said in their talk. Figures: accuracy, accuracy_interval
     (95 %, bootstrap over speakers, or over clips if speakers are unknown), per_class
     (label -> accuracy), confusions (label -> what was heard -> clips) and detection: the hours of sound without a word
     (clips of unknown words, and negatives), and the curve: for each threshold the share of words missed, false alarms
@@ -80,6 +84,7 @@ def evaluate_keywords(
             f"No clip has one of the model's words as label. Words: {', '.join(words)}. Labels of the "
             f"clips: {labels}. Pass recordings of these words, or the --model that knows these labels."
         )
+    clips, negatives = _without_talk_of(words, clips), _without_talk_of(words, negatives)
     warn_of_other_labels(clips, words, "count")
     judged, left_out = judge_all([*clips, *negatives], lambda clip: _judge(model, clip), progress)
     return {
@@ -88,6 +93,16 @@ def evaluate_keywords(
         "offline": _figures([(clip, clip.offline) for clip in judged], set(clips)),
         **left_out,
     }
+
+
+def _without_talk_of(words: Sequence[str], clips: Sequence[Clip]) -> list[Clip]:
+    """The clips but talk in which a word is said: hearing it there is not wrong, but they are no clips of it either."""
+    numbers = dict.fromkeys(words, 0)
+    kept = [clip for clip in clips if label_of(clip, numbers, is_of_words=False) is not None]
+    if len(kept) < len(clips):
+        told = f"{len(clips) - len(kept)} of {len(clips)} recordings are left out, as a word is said in their talk."
+        warnings.warn(told, AudioWarning, stacklevel=3)
+    return kept
 
 
 def words_of(model: Model) -> list[str]:

@@ -11,7 +11,7 @@ from streamrnn.data.augment import Augment
 from streamrnn.data.clips import Clip, pick, pick_balanced
 from streamrnn.data.live_scenes import LiveScenes
 from streamrnn.data.recordings import held_out
-from streamrnn.data.word_rows import MOST_WORDS, WordRow, after_clip, word_row
+from streamrnn.data.word_rows import FIRST_WORD, MOST_WORDS, WordRow, after_clip, label_of, word_row
 from streamrnn.recipes.echoes import echoed
 
 if TYPE_CHECKING:
@@ -154,7 +154,10 @@ class RunningRows:
 
 @dataclass(frozen=True)
 class SortedClips:
-    """Speech, sorted: clips of the words, other clips of their folders, and clips of other folders."""
+    """Speech, sorted: clips of the words, other clips of their folders, and clips of other folders.
+
+    Talk in which a word is said is none of them, as for running sound: see label_of.
+    """
 
     words: list[Clip]
     near: list[Clip]
@@ -162,11 +165,13 @@ class SortedClips:
 
     @classmethod
     def sorted_by(cls, words: Collection[str], speech: dict[Path, list[Clip]]) -> "SortedClips":
-        sorted_clips = cls([], [], [])
+        sorted_clips, numbers = cls([], [], []), dict.fromkeys(words, FIRST_WORD)
         for clips in speech.values():
             others = sorted_clips.near if any(clip.label in words for clip in clips) else sorted_clips.far
             for clip in clips:
-                (sorted_clips.words if clip.label in words else others).append(clip)
+                # By transcripts: labels that look like a word are named in a warning, and stay.
+                if label_of(clip, numbers, is_of_words=False) is not None:
+                    (sorted_clips.words if clip.label in words else others).append(clip)
         return cls(held_out(sorted_clips.words), sorted_clips.near, sorted_clips.far)
 
 

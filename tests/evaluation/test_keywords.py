@@ -105,6 +105,15 @@ def test_of_negatives_without_splits_only_those_count_that_training_holds_out(wo
         evaluate("keywords", words, model_path, negatives=[noise])
 
 
+def test_talk_in_which_a_word_is_said_is_no_false_alarm(words, model_path, tmp_path):
+    write_words(tmp_path / "talk", ["", "", ""])
+    rows = '0.wav,"Up, he said",test\n1.wav,he said nothing,test\n2.wav,,test\n'
+    (tmp_path / "talk/manifest.csv").write_text("path,transcript,split\n" + rows)
+    with pytest.warns(AudioWarning, match="1 of 3 recordings are left out, as a word is said in their talk"):
+        answer = evaluate("keywords", words, model_path, negatives=[tmp_path / "talk"])
+    assert answer["streaming"]["detection"]["hours"] == pytest.approx(1.5 / 3600)
+
+
 def test_labels_that_are_none_of_the_words_count_as_unknown_and_are_named(tmp_path, model_path):
     folder = write_words(tmp_path / "words", ["up", "left", "Up", "left", ""])
     told = r"none of the words count as 'unknown', in 4 clips: Up \(1\), left \(2\), no label \(1\)\."

@@ -239,6 +239,17 @@ def test_labels_that_are_words_twice_but_for_their_case_are_named(tmp_path):
     assert recipe.settings.model.words == ("Low", "high", "low")
 
 
+def test_talk_in_which_a_word_is_said_is_no_clip_of_an_unknown_word(data, tmp_path):
+    for number, said in enumerate(["It is low, he said.", "nothing of it", "Lower!"]):
+        write_audio(tmp_path / f"{number}.wav", np.full(RATE, 0.1, np.float32), RATE)
+        with (tmp_path / "manifest.csv").open("a") as table:
+            table.write(("" if number else "path,transcript,split\n") + f'{number}.wav,"{said}",train\n')
+    recipe = KeywordsRecipe([data / "words", tmp_path], of_words("low"))
+    drawn = [recipe._source.draw(np.random.default_rng(seed)) for seed in range(400)]
+    unknown = {Path(names[0]) for _, label, names in drawn if label == 1}
+    assert {path.name for path in unknown if path.parent == tmp_path} == {"1.wav", "2.wav"}
+
+
 def test_clips_that_are_called_silence_are_unknown_words_in_validation_as_in_training(tmp_path):
     labels = ["low", "low", "silence"]
     write_words(tmp_path, *labels)
