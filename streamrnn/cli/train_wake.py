@@ -112,7 +112,7 @@ def main(args: list[str]) -> None:
         if flags.dry_run:
             print(minutes_of_wake(flags, models, listener, voices))
             return
-        claim_models(flags, models, found, own)
+        claim_models(flags, models, found, own, voices)
         said = {phrase: _said(flags, phrase, voices, listener.settings.sample_rate, shown) for phrase in phrases}
         for phrase, model, figures in train_wake(listener, said, found, flags.training, shown):
             path = models[phrase]
@@ -157,7 +157,7 @@ def _said(
         folder = flags.out / name / _name(phrase)
         if count:
             say_phrases(phrases, count, voices, folder, rate, seed, partial(shown, told))
-            for clip, samples in read_clips(read_folder(folder), rate):
+            for clip, samples in read_clips(read_folder(folder)[:count], rate):
                 read.setdefault((name, clip.split), []).append(samples)
     if flags.recordings is not None:
         for clip, samples in read_clips(read_folder(flags.recordings), rate):
@@ -178,8 +178,9 @@ def _told(phrase: str, figures: dict[str, Any], most: float) -> str:
         else f"below {point['bound_per_hour']:.2g} per hour (95 %)"
     )
     told = (
-        f"{phrase!r} at threshold {point['threshold']:.4f}: {100 * point['miss_rate']:.1f} % of {figures['words']} "
-        f"missed, of recordings that training never heard; {alarms} false alarms in {hours:.2f} h, {rate}."
+        f"{phrase!r} at threshold {point['threshold']:.4f}: {100 * point['miss_rate']:.1f} % missed of "
+        f"{figures['recordings']} recordings that training never heard, laid {figures['words']} times among other "
+        f"sound; {alarms} false alarms in {hours:.2f} h, {rate}."
     )
     if hours * most < 3:
         told += (

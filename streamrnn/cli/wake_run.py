@@ -25,16 +25,18 @@ if TYPE_CHECKING:
     from streamrnn.cli.train_wake import TrainWake
 
 
-def claim_models(flags: "TrainWake", models: Mapping[str, Path], found: Recordings, own: Sequence[Clip]) -> None:
-    """Says of each phrase's model which run it is of.
+def claim_models(
+    flags: "TrainWake", models: Mapping[str, Path], found: Recordings, own: Sequence[Clip], voices: Sequence[Voices]
+) -> None:
+    """Says of each phrase's model which run it is of. More --clips are of the same run: voices go on where they were.
 
     Raises:
         ValueError: one is of another run, or of none.
     """
     shared = {
         "encoder": flags.encoder,
-        "clips": flags.clips,
         "near": flags.near,
+        "voices": [voice.name for voice in voices] if flags.clips or flags.near else [],
         "settings": dataclasses.asdict(flags.training),
         "data": found.digest,
         "recordings": sorted(map(str, file_sums(clip.path for clip in own).values())),

@@ -80,8 +80,12 @@ class WakeTraining:
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be above 0.")
         require_counts(self, "rows", "steps", "rounds", "heads", "head")
-        if self.batch_size < 2 or self.steps < self.rounds:
-            raise ValueError("batch_size must be at least 2, and steps no fewer than rounds.")
+        if self.batch_size < 2:
+            raise ValueError(
+                f"batch_size is {self.batch_size}; it must be at least 2, as half of the rows have the word."
+            )
+        if self.steps < self.rounds:
+            raise ValueError(f"steps is {self.steps} and rounds {self.rounds}; there must be a step for each round.")
 
 
 @dataclass(frozen=True)
@@ -157,7 +161,8 @@ def train_wake(
         progress: called with what is done, how far, and of how much.
 
     Yields:
-        The phrase; the model; and words, hours, threshold and curve (see DetectionPoint) of validation; and closest:
+        The phrase; the model; and of validation: recordings of the phrase, words (how often these were laid among other
+        sound), hours, threshold and curve (see DetectionPoint); and closest:
         the recordings of each split that come closest to the phrase, see closest().
 
     Raises:
@@ -199,6 +204,7 @@ def train_wake(
             scored["valid"],
             settings,
         )
+        figures = {"recordings": len(said.valid_words), **figures}
         figures["closest"] = {
             split: closest(of_split, parts[split][1], others[split].all.clips, rate, listener.frame_s, LEAST_TOLD)
             for split, of_split in scored.items()

@@ -47,6 +47,16 @@ class Talker:
         return Said(np.sin(np.arange(2000) / 5).astype(np.float32), "held" if held_out else "heard")
 
 
+class Whisperer(Talker):
+    name = "whisperer"
+
+
+def test_recordings_are_counted_beside_how_often_they_were_laid_among_other_sound():
+    point = {"threshold": 0.5, "miss_rate": 0.1, "false_alarms": 1, "false_alarms_per_hour": 2.0, "hours": 0.5}
+    told = train_wake._told("oyez", {"recordings": 3, "words": 120, "threshold": 0.5, "curve": [point]}, 10)
+    assert "10.0 % missed of 3 recordings that training never heard, laid 120 times among other sound" in told
+
+
 @pytest.mark.filterwarnings("ignore:.*no split")
 def test_what_voices_say_of_each_phrase_is_read_beside_recordings_of_people(tmp_path):
     (tmp_path / "people").mkdir()
@@ -87,7 +97,7 @@ def test_a_dry_run_tells_what_would_be_done_and_how_long_it_takes_and_writes_not
 
 
 @pytest.mark.filterwarnings("ignore:.*no split")
-def test_another_run_in_the_same_folder_is_refused_and_the_same_goes_on(command, tmp_path):
+def test_another_run_in_the_same_folder_is_refused_and_the_same_goes_on(command, tmp_path, monkeypatch):
     command()
     said = {path: path.read_bytes() for path in (tmp_path / "run" / "said").rglob("*.flac")}
     assert len(said) == 4
@@ -95,6 +105,12 @@ def test_another_run_in_the_same_folder_is_refused_and_the_same_goes_on(command,
         command("--seed", "1")
     command()
     assert {path: path.read_bytes() for path in (tmp_path / "run" / "said").rglob("*.flac")} == said
+    command("--clips", "6")
+    more = {path: path.read_bytes() for path in (tmp_path / "run" / "said").rglob("*.flac")}
+    assert len(more) == 6 and more.items() > said.items()
+    monkeypatch.setattr(train_wake, "voices_that_are_there", lambda kokoro: [Talker(), Whisperer()])
+    with pytest.raises(ValueError, match=r"voices is \['talker'\] there and \['talker', 'whisperer'\] here"):
+        command()
 
 
 @pytest.mark.filterwarnings("ignore:.*no split")
