@@ -122,8 +122,8 @@ class _Routes:
         cors = Middleware(
             CORSMiddleware,
             allow_origins=origins,
-            allow_methods=["GET", "POST"],
-            allow_headers=["authorization", "content-type"],
+            allow_methods=["GET", "POST", "DELETE"],
+            allow_headers=["authorization", "content-type", "x-session-secret"],
         )
         app = Starlette(
             routes=routes,

@@ -104,6 +104,16 @@ def test_listed_pages_are_told_that_they_may_read_the_answer(running, get):
     assert "access-control-allow-origin" not in stranger.headers
 
 
+def test_listed_pages_may_have_their_recordings_deleted(running):
+    asked = {
+        "Origin": "https://friends.example",
+        "Access-Control-Request-Method": "DELETE",
+        "Access-Control-Request-Headers": "x-session-secret",
+    }
+    with running(origins=("https://friends.example",)) as server, httpx.Client(trust_env=False) as http:
+        assert http.options(f"{server.url}/v1/recordings/0", headers=asked).status_code == 200
+
+
 @pytest.mark.parametrize(
     "path",
     [
