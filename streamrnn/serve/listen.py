@@ -22,7 +22,7 @@ from streamrnn.serve.siblings import Siblings
 
 logger = logging.getLogger(__name__)
 
-# Files that are open besides connections.
+# Files that are open besides connections and recordings.
 SPARE_FILES = 100
 # Looks for garbage among what is not quite new until all is looked through; Python's own choice is 10.
 MIDDLE_LOOKS = 2
@@ -62,7 +62,7 @@ def serve(
             logger.warning(
                 "anybody who reaches this machine can use the server; set a token", extra={"host": settings.host}
             )
-        _allow_files(settings.max_connections + SPARE_FILES)
+        _allow_files(files_at_once(settings))
         app = make_app(models, settings, dialects, siblings)
 
         def ready() -> None:
@@ -200,6 +200,12 @@ def url_of(settings: ServerSettings, sock: socket.socket) -> str:
     return f"{scheme}://{host}:{sock.getsockname()[1]}"
 
 
+def files_at_once(settings: ServerSettings) -> int:
+    """How many a server has open at most: its connections, and a recording per stream."""
+    recordings = 0 if settings.record is None else settings.max_streams
+    return settings.max_connections + recordings + SPARE_FILES
+
+
 def _allow_files(needed: int) -> None:
     """Raises the limit of open files, as far as it goes: often it is 1024."""
     try:
@@ -211,7 +217,9 @@ def _allow_files(needed: int) -> None:
     if soft != resource.RLIM_INFINITY and soft < allowed:
         resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
     if soft != resource.RLIM_INFINITY and max(soft, allowed) < needed:
-        logger.warning("fewer files may be open than connections; raise ulimit -n", extra={"files": allowed})
+        logger.warning(
+            "fewer files may be open than connections and recordings; raise ulimit -n", extra={"files": allowed}
+        )
 
 
-__all__ = ["CannotListen", "listening", "serve", "url_of", "web_server"]
+__all__ = ["CannotListen", "files_at_once", "listening", "serve", "url_of", "web_server"]

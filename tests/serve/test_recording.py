@@ -2,6 +2,7 @@
 
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -9,11 +10,14 @@ import numpy as np
 import pytest
 import soundfile
 
+from streamrnn.serve import ServerSettings
+from streamrnn.serve.listen import files_at_once
 from streamrnn.serve.recording import DAY_S, Recorder
 
 RATE = 16_000
 # Samples that no program writes by chance.
 TELLING = np.frombuffer(b"what-was-said-here-by-whom" * 400, np.int16).copy()
+OLD, NEW = "0123456789abcdef", "fedcba9876543210"
 
 
 def spoken(client) -> dict:
@@ -61,16 +65,42 @@ def test_a_session_s_recording_is_deleted_by_whoever_has_its_secret(running, tal
     assert not list(tmp_path.iterdir())
 
 
-def test_recordings_are_deleted_when_their_days_are_over(tmp_path):
+def test_recordings_are_deleted_when_their_days_are_over_and_no_other_file_is(tmp_path):
     recorder = Recorder(tmp_path, days=2)
-    for session in ("old", "new"):
+    for session in (OLD, NEW):
         recorder.hear(session, "secret", np.zeros((10, 2), np.float32), RATE)
         recorder.end(session)
-    [old] = tmp_path.glob("old.*")
-    os.utime(old, (0, time.time() - 2.1 * DAY_S))
+    (tmp_path / "interview.wav").touch()
+    (tmp_path / f"{OLD}.wav").touch()
+    for path in tmp_path.iterdir():
+        if not path.name.startswith(NEW):
+            os.utime(path, (0, time.time() - 2.1 * DAY_S))
     Recorder(tmp_path, days=2)
-    assert [path.name.partition(".")[0] for path in tmp_path.iterdir()] == ["new"]
-    assert soundfile.info(next(tmp_path.iterdir())).channels == 2
+    [new, *others] = sorted(tmp_path.iterdir(), reverse=True, key=lambda path: path.name.startswith(NEW))
+    assert soundfile.info(new).channels == 2
+    assert {path.name for path in others} == {"interview.wav", f"{OLD}.wav"}
+
+
+def test_what_several_workers_hear_of_a_session_is_kept_and_deleted_as_a_whole(tmp_path):
+    first, second = Recorder(tmp_path, days=1), Recorder(tmp_path, days=1)
+    for recorder, samples in ((first, 300), (second, 200), (first, 100)):
+        recorder.hear(NEW, "secret", np.zeros(samples, np.int16), RATE)
+        recorder.end(NEW)
+    second.hear(OLD, "secret", np.zeros(7, np.int16), RATE)
+    assert [soundfile.info(path).frames for path in sorted(tmp_path.glob(f"{NEW}.*"))] == [300, 200, 100]
+    assert not second.delete(NEW, "another") and second.delete(NEW, "secret")
+    assert [path.name.partition(".")[0] for path in tmp_path.iterdir()] == [OLD]
+
+
+def test_a_recording_that_outgrows_its_header_goes_on_in_another_file(tmp_path, monkeypatch):
+    monkeypatch.setattr("streamrnn.serve.recording.MOST_BYTES", 1000)
+    recorder = Recorder(tmp_path, days=1)
+    for value in range(3):
+        recorder.hear(NEW, "secret", np.full((120, 2), value, np.int16), RATE)
+    recorder.end(NEW)
+    parts = [soundfile.read(path, dtype="int16")[0] for path in sorted(tmp_path.iterdir())]
+    assert [len(part) for part in parts] == [240, 120]
+    assert np.array_equal(np.concatenate(parts)[::120, 1], [0, 1, 2])
 
 
 def test_a_disk_that_is_full_ends_no_stream(tmp_path, monkeypatch, caplog):
@@ -80,8 +110,14 @@ def test_a_disk_that_is_full_ends_no_stream(tmp_path, monkeypatch, caplog):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("wave.open", full)
-    recorder.hear("s", "secret", np.zeros(10, np.int16), RATE)
-    assert "can't be written" in caplog.text
+    recorder.hear(NEW, "secret", np.zeros(10, np.int16), RATE)
+    assert "can't be written" in caplog.text and not list(tmp_path.iterdir())
+
+
+def test_each_stream_that_is_recorded_may_have_a_file_open(tmp_path):
+    settings = ServerSettings(max_connections=300, max_streams=200)
+    recording = replace(settings, record=tmp_path)
+    assert files_at_once(recording) == files_at_once(settings) + 200 > 500
 
 
 @pytest.mark.parametrize("days", [0, -1])
