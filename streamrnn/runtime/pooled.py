@@ -177,6 +177,12 @@ class PooledStream:
         held = self._pool._queues.count(self._slot) if self._is_open else 0
         return self._pool._seconds(held)
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether a whole block is queued, which the next tick answers."""
+        queues = self._pool._queues
+        return self._is_open and queues.count(self._slot) >= queues.block
+
     def snapshot(self) -> Snapshot:
         """All that the stream remembers, as a lone Listener (an Enhancer, of models that give sound; a Stream, of those
         that give numbers) would give it: it can be restored there, here and in any other pool of the model.
@@ -187,7 +193,7 @@ class PooledStream:
         pool = self._pool
         with pool._lock:
             self._require_open()
-            if pool._queues.count(self._slot) >= pool._queues.block or self in pool._ending:
+            if self.is_behind or self in pool._ending:
                 raise RuntimeError(
                     f"{self.queued_s:.3f} s of the stream wait to be processed. Call Pool.tick() until it has no more "
                     "answer for this stream, and take the snapshot then."

@@ -177,7 +177,7 @@ class Engine:
     def is_behind(self, stream: PooledStream) -> bool:
         """Whether a block or more of the stream's sound waits."""
         inbox = self._inboxes.get(stream)
-        return bool(inbox and inbox.chunks) or stream.queued_s >= self.model.frame_s
+        return bool(inbox and inbox.chunks) or stream.is_behind
 
     def finish(self, stream: PooledStream) -> "asyncio.Future[None]":
         """Ends the stream's sound, after what was taken; its last answer is `finished`."""

@@ -6,7 +6,10 @@ import hypothesis
 import hypothesis.strategies as st
 import numpy as np
 import pytest
+from flax import nnx
 
+from streamrnn.layers import Dense
+from streamrnn.models import Model
 from streamrnn.runtime import Listener, Pool, Snapshot
 
 
@@ -120,3 +123,17 @@ def test_many_snapshots_at_once_are_those_of_each_but_for_streams_with_a_block_w
     found = pool.snapshots(streams)
     assert found.keys() == set(streams) - {streams[3], streams[5], streams[7]}
     assert all(snapshot.to_bytes() == stream.snapshot().to_bytes() for stream, snapshot in found.items())
+
+
+@pytest.mark.parametrize("hop_samples", [160, 441, 480, 490])
+def test_a_stream_is_behind_from_the_last_sample_of_a_block_until_it_is_answered(hop_samples):
+    head = Dense(hop_samples, 1, rngs=nnx.Rngs(0))
+    own = Model.of(head, sample_rate=16_000, hop_samples=hop_samples, readout="sigmoid")
+    pool = Pool(own, capacity=1, warm_up=False)
+    stream = pool.open()
+    stream.feed(np.zeros(hop_samples - 1, np.float32))
+    assert not stream.is_behind
+    stream.feed(np.zeros(1, np.float32))
+    assert stream.is_behind
+    pool.tick()
+    assert not stream.is_behind
