@@ -87,11 +87,11 @@ class Crossing:
             ProtocolError: resume_failed; there is none, or it can't be gone on with.
         """
         handover, by = await self._claimed(hello, resume), "another worker"
-        if handover is None and self._storing is not None and (data := await self._storing.read(resume.session)):
-            # Nobody takes a stream over who may not have it.
-            self._checked(data, hello, resume)
-            if data := await self._storing.claim(resume.session):
-                handover, by = self._checked(data, hello, resume), "the store"
+        if handover is None:
+            handover, by = await self._stored(hello, resume), "the store"
+        elif self._storing is not None:
+            # What the other worker had stored is this one's to change from now on.
+            await self._storing.claim(resume.session)
         if handover is None:
             raise ProtocolError("resume_failed", "no stream waits with this session and secret. Begin anew.")
         logger.info("a stream came over", extra={"model": handover.model, "by": by})
@@ -106,6 +106,15 @@ class Crossing:
         answers = [] if self._siblings is None else await self._siblings.ask_all("claim", hello=hello.as_text())
         found = next((answer for _, answer in answers if answer), b"")
         return self._checked(found, hello, resume) if found else None
+
+    async def _stored(self, hello: Hello, resume: Resume) -> Handover | None:
+        """A stream that is in the store; None where there is none. Raises ProtocolError as `_claimed`."""
+        if self._storing is None or not (data := await self._storing.read(resume.session)):
+            return None
+        # Nobody takes a stream over who may not have it.
+        self._checked(data, hello, resume)
+        data = await self._storing.claim(resume.session)
+        return self._checked(data, hello, resume) if data else None
 
     def _checked(self, data: bytes, hello: Hello, resume: Resume) -> Handover:
         """What these bytes hold. Raises ProtocolError, resume_failed, unless the client may and can go on with it."""
@@ -152,6 +161,9 @@ class Crossing:
         try:
             async with self._server.alone(session, resume, hello):
                 handover = await session.handed_over()
+                if self._storing is not None:
+                    # What is stored stays, for whoever has it from now on.
+                    self._storing.remove(session, is_over=False)
                 session.forget()
                 return sealed(handover, self._server.resume_key)
         except ProtocolError:

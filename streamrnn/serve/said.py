@@ -61,14 +61,21 @@ class Said:
             self._heard_bytes = resume.sounded_bytes - handover.sounded_bytes
             self.seq, self.sounded_bytes = resume.seq, resume.sounded_bytes
 
+    def begin(self) -> None:
+        """Another stream begins. Nothing of it was heard of another server, whatever was of the last one."""
+        if self.heard > self.seq:
+            self.give_up(0)
+            self.seq = self.heard
+        self.sounded_bytes = self._heard_bytes = self.heard = 0
+
     @property
     def first(self) -> int:
         """Number of the first message that is kept; the next one's, where none is."""
         return self.seq - len(self._kept) + 1
 
-    def after(self, heard: int) -> list[Payload]:
-        """What was said after this number."""
-        return list(self._kept)[max(0, heard + 1 - self.first) :]
+    def after(self, heard: int, last: int) -> list[Payload]:
+        """What was said after the one number, up to the other."""
+        return list(self._kept)[max(0, heard + 1 - self.first) : max(0, last + 1 - self.first)]
 
     def last(self, most_bytes: int) -> list[Payload]:
         """The last messages, with so many bytes together."""

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from functools import cached_property, partial
 from typing import Any
+from weakref import WeakValueDictionary
 
 from streamrnn.models import Model
 from streamrnn.runtime import PoolStatistics
@@ -64,6 +65,8 @@ class Server:
         self.metrics, self.buffered = Metrics(), Buffered(settings.max_buffered_bytes)
         self.engines = {name: Engine(name, model, settings, self.metrics) for name, model in models.items()}
         self.sessions: dict[str, Session] = {}
+        # Held while a stream of this session is looked for elsewhere.
+        self._bringing: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self.connections: set[Connection] = set()
         self.is_ending = False
         self.crossing = Crossing(self, siblings)
@@ -251,13 +254,16 @@ class Server:
             with self._place():
                 state = await connection.state(resume.state_bytes)
             session = await self._go_on(hello, resume, state)
+            await self.crossing.keep(session)
             self._begin(session, connection, resume.seq)
             return session
-        session = self.sessions.get(resume.session)
-        if session is None or await self.crossing.has_left(session):
-            handover = await self.crossing.found(hello, resume)
-            session = await self.restored(handover, hello, resume)
-            await self.crossing.keep(session)
+        # Two connections that ask at once would else bring the stream twice.
+        async with self._bringing.setdefault(resume.session, asyncio.Lock()):
+            session = self.sessions.get(resume.session)
+            if session is None or await self.crossing.has_left(session):
+                handover = await self.crossing.found(hello, resume)
+                session = await self.restored(handover, hello, resume)
+                await self.crossing.keep(session)
         async with self.alone(session, resume, hello):
             session.levels = hello.levels
             self._begin(session, connection, resume.seq)

@@ -23,6 +23,7 @@ from streamrnn.serve.metrics import Metrics
 from streamrnn.serve.protocol import MOST_STATE_BYTES, Hello, InJson, ProtocolError, Resume, as_text
 from streamrnn.serve.reports import Reports
 from streamrnn.serve.said import Payload, Said
+from streamrnn.serve.saying import Saying
 from streamrnn.serve.settings import ServerSettings
 from streamrnn.serve.sounds import Carried, Sounds
 
@@ -60,14 +61,15 @@ class Session:
         self.overrides = hello.settings
         carries_items = takes_items(engine.model)
         self.carried: Carried = Items(engine.model, stream, hello.settings) if carries_items else Sounds(stream, hello)
-        self.connection: Listening | None = None
-        self.expires_at = math.inf
+        # Nobody hears it yet, and perhaps nobody ever will.
+        self.expires_at = time.monotonic() + settings.resume_s
         self.keeper: Keeper | None = None
         self.is_closed, self._forgotten = False, forgotten
         self.received_samples = 0
         # One at a time comes back.
         self.resuming = asyncio.Lock()
         self.said = Said(settings.replay_bytes, buffered)
+        self._saying = Saying(self.said, self._store)
         self._resume_s = settings.resume_s
         self._metrics, self._received_s = metrics, metrics.received_s.labels(engine.name)
         self._room = asyncio.Event()
@@ -80,6 +82,11 @@ class Session:
         self._fed_at, self._silence_s = time.monotonic(), settings.silence_s
         self._conclusion: asyncio.Task | None = None
         engine.hear(stream, self._hear)
+
+    @property
+    def connection(self) -> Listening | None:
+        """Who hears it now."""
+        return self._saying.connection
 
     async def take(self, message: bytes | list[Any]) -> None:
         """Takes a message of sound, or of items, as fast as it is worked off.
@@ -154,6 +161,7 @@ class Session:
         self._is_going = True
         self._room.set()
         await self.settled()
+        await self._saying.settled()
 
     async def caught_up(self) -> None:
         """Waits until all that was taken is worked off and what came of it is said."""
@@ -175,7 +183,7 @@ class Session:
         for event in events:
             self._metrics.events.labels(self.engine.name, event.kind).inc()
         if events:
-            await self._say_for_good(*(("event", event.to_dict()) for event in events))
+            await self._saying.say_for_good(*(("event", event.to_dict()) for event in events))
 
     async def _handover(self) -> Handover:
         """The stream's state, once all that was taken is worked off."""
@@ -212,7 +220,12 @@ class Session:
     @property
     def can_be_kept(self) -> bool:
         """Whether it is under way: what ended, or changes over, is kept by other means."""
-        return not (self._ended or self._is_going or self.is_closed)
+        return not (self._ended or self.is_leaving)
+
+    @property
+    def is_leaving(self) -> bool:
+        """Whether it ends here: it goes to another server, or was given up."""
+        return self._is_going or self.is_closed
 
     def kept_as(self, snapshot: Snapshot | None, most_bytes: int) -> Handover:
         """The state of which this is the snapshot, taken after all that was said and before anything else is."""
@@ -249,8 +262,8 @@ class Session:
 
     def attach(self, connection: Listening, heard: int) -> list[Payload]:
         """Speaks to this connection from now on. Returns what was said after message `heard`."""
-        self.connection, self.expires_at, self._fed_at = connection, math.inf, time.monotonic()
-        return self.said.after(heard)
+        self.expires_at, self._fed_at = math.inf, time.monotonic()
+        return self._saying.attach(connection, heard)
 
     def attach_for_good(self, connection: Listening) -> None:
         """Speaks to this connection alone, so that nothing is kept to be said again."""
@@ -277,14 +290,14 @@ class Session:
 
     def detach(self) -> None:
         """Waits for another connection."""
-        self.connection, self.expires_at = None, time.monotonic() + self._resume_s
+        self._saying.connection, self.expires_at = None, time.monotonic() + self._resume_s
 
     def forget(self) -> None:
         """Gives the stream's slot back, and what is kept."""
         if not self.is_closed:
             self.is_closed = True
             self.engine.close(self.stream)
-            self.said.end()
+            self._saying.end()
             self._forgotten(self)
 
     async def _settle(self, work: Coroutine[Any, Any, None]) -> None:
@@ -304,15 +317,16 @@ class Session:
         self._ended, self.received_samples = False, 0
         self._reports.begin()
         self._flushed.clear()
-        self.said.sounded_bytes = 0
-        await self._say_for_good(("was_reset", {}))
+        self.said.begin()
+        await self._saying.say_for_good(("was_reset", {}))
 
     async def _close(self) -> None:
         if not self._flushed.is_set():
             await self._flush()
         await self._flushed.wait()
+        await self._saying.settled()
         if not self.is_closed:
-            self._say("closed")
+            self._saying.say("closed")
             self.forget()
 
     async def _conclude(self) -> None:
@@ -344,9 +358,9 @@ class Session:
             return
         for said in self.carried.said(answer, self._reports.frames):
             if isinstance(said, bytes):
-                self._number(said)
+                self._saying.number(said)
             else:
-                self._say(said[0], **said[1])
+                self._saying.say(said[0], **said[1])
         for event in answer.events:
             self._metrics.events.labels(self.engine.name, event.kind).inc()
         self._tell(answer)
@@ -355,7 +369,7 @@ class Session:
 
     async def _tell_flushed(self) -> None:
         duration_s = round(self.received_samples / self.stream.rate, 6)
-        await self._say_for_good(("flushed", {"duration_s": duration_s}))
+        await self._saying.say_for_good(("flushed", {"duration_s": duration_s}))
         self._flushed.set()
 
     def _tell(self, answer: Answer) -> None:
@@ -375,23 +389,9 @@ class Session:
         if self.connection is not None:
             self.connection.end(ProtocolError("internal", "the server cannot go on with this stream. Begin anew."))
 
-    def _say(self, kind: str, /, **fields: Any) -> None:
-        self._number(as_text(kind, seq=self.said.seq + 1, **fields))
-
-    async def _say_for_good(self, *said: tuple[str, dict[str, Any]]) -> None:
-        """Says what does not follow from sound, or lets the client forget sound: it is stored before."""
-        payloads = [self.said.add(as_text(kind, seq=self.said.seq + 1, **fields)) for kind, fields in said]
+    async def _store(self) -> None:
         if self.keeper is not None and not self._is_going:
             await self.keeper.save(self)
-        for payload in payloads:
-            self._send(payload)
-
-    def _number(self, payload: Payload) -> None:
-        self._send(self.said.add(payload))
-
-    def _send(self, payload: Payload | None) -> None:
-        if self.connection is not None and payload is not None:
-            self.connection.send(payload)
 
 
 __all__ = ["Listening", "Payload", "Session"]

@@ -30,6 +30,7 @@ _CLAIM = """
 local data = redis.call('HGET', KEYS[1], 'data')
 if not data then return false end
 redis.call('HSET', KEYS[1], 'owner', ARGV[1], 'version', '0')
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
 return data
 """
 _FORGET = """
@@ -64,9 +65,8 @@ class Store:
 
         self.where, self._keep_ms, self._owner = _without_password(url), int(1000 * keep_s), secrets.token_hex(8)
         self._errors = (redis.exceptions.RedisError, OSError, ValueError)
-        self._redis: Any = redis.asyncio.from_url(
-            url.replace("valkey", "redis", 1), socket_timeout=ANSWER_S, socket_connect_timeout=ANSWER_S
-        )
+        address = scheme.replace("valkey", "redis") + url[len(scheme) :]
+        self._redis: Any = redis.asyncio.from_url(address, socket_timeout=ANSWER_S, socket_connect_timeout=ANSWER_S)
         self._save, self._claim, self._forget = map(self._redis.register_script, (_SAVE, _CLAIM, _FORGET))
         self._versions = itertools.count(1)
 
@@ -115,7 +115,7 @@ class Store:
 
     async def claim(self, session: str) -> bytes | None:
         """The same; from now on it is this server's. Raises StoreFailed."""
-        return await self._asked(self._claim(keys=[PREFIX + session], args=[self._owner]))
+        return await self._asked(self._claim(keys=[PREFIX + session], args=[self._owner, self._keep_ms]))
 
     async def is_elsewhere(self, session: str) -> bool:
         """Whether another server has taken the stream over. Raises StoreFailed."""

@@ -6,6 +6,7 @@ was said after that state is said again by whoever goes on from it, and left out
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -26,18 +27,25 @@ logger = logging.getLogger(__name__)
 EVERY_S, LOOK_S = 1.0, 0.05
 # Of sound that came faster than it was spoken: a client holds no more than some until it is stored.
 EVERY_SOUND_S = 10.0
-# Streams at once, so that a tick does not wait long for them.
+# Streams of an engine at once, so that a tick does not wait long for them; where they are many, so many that each has
+# its turn in time.
 AT_ONCE = 64
+# Within this time, sound that waits is worked off, unless a client sends it faster than that can be.
+CATCH_UP_S = 2.0
 # What goes along of what was said: what a client may lack, with what is under way to it.
 KEPT_BYTES = 1 << 18
 # When a store fails for so long, clients are told of progress all the same: they cannot keep sound without end.
 PATIENCE_S = 60.0
 
 
+# A stream, the number of the state, and the state.
+_State = tuple[Session, int, Handover]
+
+
 @dataclass
 class _Mark:
     session: Session
-    stored_at: float = 0.0
+    tried_at: float
     stored_samples: int = -1
     is_under_way: bool = False
 
@@ -75,7 +83,7 @@ class Storing:
 
     async def add(self, session: Session) -> None:
         """Stores this stream from now on, for the first time at once."""
-        self._marks[session.stream] = _Mark(session, is_under_way=True)
+        self._marks[session.stream] = _Mark(session, tried_at=time.monotonic())
         session.keeper = self
         await self.save(session)
 
@@ -90,22 +98,33 @@ class Storing:
         return self._failing_since is not None and time.monotonic() - self._failing_since > PATIENCE_S
 
     async def save(self, session: Session) -> None:
-        """Stores its present state, where no sound waits. A store that fails is waited for, but not for ever."""
-        if (state := await self._present(session)) is not None:
-            await self._save([(session, self._store.next_version(), state)])
+        """Stores its present state, as soon as no sound waits. A store that fails is waited for, but not for ever."""
+        until = time.monotonic() + CATCH_UP_S
+        while not session.is_leaving:
+            if (state := await self._present(session)) is not None:
+                await self._save([state])
+                return
+            if time.monotonic() > until:
+                return
+            await asyncio.sleep(LOOK_S)
 
-    async def _present(self, session: Session) -> Handover | None:
+    async def _present(self, session: Session) -> _State | None:
         """The state that goes with all that was said; None where sound waits."""
         if not session.can_be_kept:
             # It was flushed: all of it is answered, and there is nothing to go on with.
-            return session.kept_as(None, KEPT_BYTES)
-        found: asyncio.Future[Handover | None] = asyncio.get_running_loop().create_future()
+            return self._state(session, None)
+        found: asyncio.Future[_State | None] = asyncio.get_running_loop().create_future()
 
         def capture(of: Mapping[PooledStream, Snapshot]) -> None:
-            found.set_result(session.kept_as(of[session.stream], KEPT_BYTES) if of else None)
+            if not found.done():
+                found.set_result(self._state(session, of[session.stream]) if of else None)
 
         session.engine.capture([session.stream], capture)
         return await found
+
+    def _state(self, session: Session, snapshot: Snapshot | None) -> _State:
+        # Numbered as it is taken: whoever waited for it may be overtaken by a newer one.
+        return session, self._store.next_version(), session.kept_as(snapshot, KEPT_BYTES)
 
     async def read(self, session: str) -> bytes | None:
         """What is stored of a stream; None where nothing is, or the store fails."""
@@ -135,20 +154,25 @@ class Storing:
                 if self._is_due(mark, now):
                     due.setdefault(mark.session.engine, []).append(mark)
             for engine, marks in due.items():
-                self._capture(engine, marks[:AT_ONCE])
+                streams = sum(mark.session.engine is engine for mark in self._marks.values())
+                at_once = max(AT_ONCE, math.ceil(streams * LOOK_S / EVERY_S))
+                self._capture(engine, marks[:at_once])
 
     def _is_due(self, mark: _Mark, now: float) -> bool:
         session = mark.session
         if mark.is_under_way or not session.can_be_kept:
             return False
+        past_s = now - mark.tried_at
         if session.received_samples == mark.stored_samples:
-            return now - mark.stored_at > self._refresh_s
+            return past_s > self._refresh_s
         news_s = (session.received_samples - mark.stored_samples) / session.stream.rate
-        return now - mark.stored_at > EVERY_S or news_s > EVERY_SOUND_S
+        return past_s > EVERY_S or (news_s > EVERY_SOUND_S and self._failing_since is None)
 
     def _capture(self, engine: Engine, marks: list[_Mark]) -> None:
         for mark in marks:
             mark.is_under_way = True
+            # To the end: whoever waits longest comes first.
+            self._marks[mark.session.stream] = self._marks.pop(mark.session.stream)
         engine.capture([mark.session.stream for mark in marks], partial(self._captured, marks))
 
     def _captured(self, marks: list[_Mark], found: Mapping[PooledStream, Snapshot]) -> None:
@@ -160,11 +184,11 @@ class Storing:
                 # Sound waits: soon again.
                 mark.is_under_way = False
             else:
-                states.append((session, self._store.next_version(), session.kept_as(snapshot, KEPT_BYTES)))
+                states.append(self._state(session, snapshot))
         if states:
             self._do(self._save(states))
 
-    async def _save(self, states: list[tuple[Session, int, Handover]]) -> None:
+    async def _save(self, states: list[_State]) -> None:
         try:
             data = await asyncio.to_thread(lambda: [sealed(handover, self._key) for _, _, handover in states])
             sessions = [(session.id, version) for session, version, _ in states]
@@ -182,8 +206,8 @@ class Storing:
         if mark is None:
             return
         mark.is_under_way = False
-        # Whatever came of it, the next try is a second away.
-        mark.stored_at = time.monotonic()
+        # Whatever came of it, the next try is a second away; where the store works, less for sound that came fast.
+        mark.tried_at = time.monotonic()
         if is_kept:
             self._stored.inc()
             mark.stored_samples = handover.received_samples

@@ -137,6 +137,103 @@ def test_a_finished_and_a_reset_stream_are_stored_before_that_is_said(node, talk
         assert client.flush()[-1]["duration_s"] == 0.3
 
 
+def test_a_stream_that_its_client_brought_along_is_stored_too(node, loudness, bursts):
+    sound, events = bursts(4.2), []
+    with node() as first, node() as second, node() as third:
+        relay = Relay(first.port)
+        with connect(relay.url, "loudness", 16_000) as client:
+            for number, start in enumerate(range(0, len(sound), 1600)):
+                if number == 12:
+                    relay.server_port = second.port
+                    first.end()
+                if number == 30:
+                    is_cut_off(relay, third)
+                events += client.feed(sound[start : start + 1600])
+                threading.Event().wait(0.03)
+            events += client.finish()
+            assert client.restarts == 0
+        relay.close()
+    assert told(events) == events_of(loudness, sound)
+
+
+def test_a_reset_is_answered_by_a_node_that_has_said_less_than_the_client_has_heard(
+    node, loudness, bursts, monkeypatch
+):
+    with node() as first, node() as second:
+        relay = Relay(first.port)
+        with connect(relay.url, "loudness", 16_000) as client:
+            # From now on nothing is stored.
+            monkeypatch.setattr("streamrnn.serve.storing.EVERY_S", 60.0)
+            events = client.feed(bursts(2.2))
+            while not events:
+                threading.Event().wait(0.02)
+                events += client.feed(np.zeros(160, np.int16))
+            is_cut_off(relay, second)
+            client.reset()
+            assert told(client.feed(bursts(2.2)) + client.finish()) == events_of(loudness, bursts(2.2))
+        relay.close()
+
+
+def test_two_connections_that_ask_for_a_stored_stream_at_once_take_one_place(node, talk, bursts, eventually):
+    with node() as first, node(resume_s=0.3) as second:
+        client = talk(first)
+        ready = client.hello()
+        client.send(bursts(0.5))
+        resume = {"session": ready["session"], "secret": ready["secret"], "seq": 0}
+        both = [talk(second), talk(second)]
+        for one in both:
+            one.say("hello", version=1, resume=resume)
+        assert [one.read()["type"] for one in both] == ["ready", "ready"]
+        pool = second.server.engines["loudness"]._pool
+        assert len(pool.streams) == 1
+        for one in both:
+            one.drop()
+        eventually(lambda: not pool.streams)
+
+
+def test_who_goes_away_before_there_is_an_answer_leaves_no_stream_behind(node, talk, eventually):
+    with node(resume_s=0.3) as server:
+        waits = asyncio.Event()
+
+        async def slow(session):
+            await waits.wait()
+
+        server.server.crossing._storing.save = slow
+        client = talk(server)
+        client.say("hello", version=1)
+        pool = server.server.engines["loudness"]._pool
+        eventually(lambda: len(pool.streams) == 1)
+        client.drop()
+        eventually(lambda: not pool.streams and not server.server.sessions)
+
+
+@pytest.mark.parametrize(
+    ("url", "told_as"),
+    [
+        ("valkey://valkey:6379/1", {"host": "valkey", "port": 6379, "db": 1}),
+        ("redis://:valkey@127.0.0.1", {"host": "127.0.0.1", "password": "valkey"}),
+        ("unix:///run/valkey/valkey.sock", {"path": "/run/valkey/valkey.sock"}),
+        ("VALKEY://valkey", {"host": "valkey"}),
+    ],
+)
+def test_the_name_of_a_store_is_its_own_whatever_it_contains(url, told_as):
+    options = Store(url, 1.0)._redis.connection_pool.connection_kwargs
+    assert {name: options[name] for name in told_as} == told_as
+
+
+def test_a_stream_that_is_claimed_is_kept_as_long_as_one_that_is_saved(redis):
+    async def claimed():
+        old, new = Store(redis.url, 10.0), Store(redis.url, 1000.0)
+        await old.save([("claimed", old.next_version(), b"state")])
+        assert await new.claim("claimed") == b"state"
+        kept_ms = await new._redis.pttl("streamrnn:stream:claimed")
+        await old.end()
+        await new.end()
+        return kept_ms
+
+    assert asyncio.run(claimed()) > 10_000
+
+
 def test_who_does_not_know_the_secret_takes_nothing_over(node, talk):
     with node() as first, node() as second:
         owner = talk(first)
