@@ -44,9 +44,12 @@ def plan_of(recipe: Recipe, model: Path) -> str:
 
 
 def _groups(found: Recordings) -> Mapping[str, Sequence[Clip]]:
-    groups = by_label(clip for clips in found.speech.values() for clip in clips)
+    speech = [clip for clips in found.speech.values() for clip in clips]
+    groups = by_label(speech)
     if not 0 < len(groups) <= MOST_LABELS:
         groups = {folder.name: clips for folder, clips in found.speech.items()}
+    elif unlabelled := [clip for clip in speech if not clip.label]:
+        groups["no label"] = unlabelled
     return groups | {name: clips for name in ("noise", "music", "rooms") if (clips := getattr(found, name))}
 
 

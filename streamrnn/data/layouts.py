@@ -92,6 +92,13 @@ def find_folders(paths: Sequence[Path]) -> list[Path]:
     return list(dict.fromkeys(folder for path in paths for folder in _found(Path(path))))
 
 
+def kind_of(folder: Path) -> str | None:
+    """The one of KINDS with which a folder's name begins, in upper or lower case; None for speech and the like."""
+    # "." has a name, too; links keep their own, as they are there to give one.
+    name = Path(os.path.abspath(folder)).name.lower()
+    return next((kind for kind in KINDS if name.startswith(kind)), None)
+
+
 def _found(path: Path) -> list[Path]:
     folders = _subfolders(path)
     if (path / "manifest.csv").is_file():
@@ -173,7 +180,7 @@ def _by_class(folder: Path) -> list[Clip]:
     labels = _subfolders(folder)
     clips = [_labelled(path, label, listed, own_split) for label in labels for path in _all_recordings(label)]
     beside = [Clip(path, split=own_split or "") for path in sorted(_recordings(folder))]
-    if clips and beside and not folder.name.startswith(KINDS):
+    if clips and beside and kind_of(folder) is None:
         warnings.warn(
             f"{len(beside)} recordings lie in {folder} beside the folders of its classes, so that they have no label: "
             f"{named(clip.path.name for clip in beside)}. Put them into a folder, or elsewhere.",
@@ -313,7 +320,7 @@ def _warn_of_doubtful_sets(path: Path, sets: Sequence[Path]) -> None:
         if not (folder / "manifest.csv").is_file()
         and not _is_transcribed(folder)
         and folder.name.lower() not in SPLIT_OF_FOLDER
-        and not folder.name.startswith(KINDS)
+        and kind_of(folder) is None
     ]
     if len(doubtful) > 1:
         labels = sorted({label.name for name in doubtful for label in _subfolders(path / name)})
@@ -327,7 +334,7 @@ def _warn_of_doubtful_sets(path: Path, sets: Sequence[Path]) -> None:
 
 
 def _warn_of_kinds_as_classes(path: Path, folders: Sequence[Path]) -> None:
-    kinds = [folder.name for folder in folders if folder.name.startswith(KINDS) and _has_layout(folder)]
+    kinds = [folder.name for folder in folders if kind_of(folder) is not None and _has_layout(folder)]
     classes = [folder.name for folder in folders if _has_layout(folder)]
     if kinds and len(kinds) < len(classes):
         warnings.warn(
@@ -338,4 +345,4 @@ def _warn_of_kinds_as_classes(path: Path, folders: Sequence[Path]) -> None:
         )
 
 
-__all__ = ["KINDS", "find_folders", "read_folder"]
+__all__ = ["KINDS", "find_folders", "kind_of", "read_folder"]

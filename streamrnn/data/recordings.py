@@ -15,7 +15,7 @@ import numpy as np
 from streamrnn.audio import AudioFile, AudioWarning
 from streamrnn.data.clips import Clip, named
 from streamrnn.data.contents import file_sums, warn_of_twins
-from streamrnn.data.layouts import KINDS, find_folders, read_folder
+from streamrnn.data.layouts import find_folders, kind_of, read_folder
 from streamrnn.data.store import ClipStore
 
 BACKGROUND_NOISE = "_background_noise_"
@@ -88,8 +88,7 @@ def find_recordings(data: Sequence[Path]) -> Recordings:
         clips = [replace(clip, split=clip.split or "train") for clip in read]
         if not any(clip.split for clip in read):
             clips = held_out(clips)
-        kind = next((kind for kind in KINDS if folder.name.startswith(kind)), None)
-        if kind is not None:
+        if (kind := kind_of(folder)) is not None:
             named[kind].extend(clips)
             continue
         found.speech[folder] = [clip for clip in clips if clip.label != BACKGROUND_NOISE]
@@ -273,7 +272,7 @@ def balanced_sounds_of(clips: Sequence[Clip], sample_rate: int) -> Sounds:
 
 def _collection(clip: Clip) -> str:
     """The folder of noise or music that a clip lies in, however deep."""
-    named = [str(folder) for folder in clip.path.parents if folder.name.startswith(("noise", "music"))]
+    named = [str(folder) for folder in clip.path.parents if kind_of(folder) in ("noise", "music")]
     return named[0] if named else str(clip.path.parent)
 
 

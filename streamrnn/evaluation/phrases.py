@@ -60,8 +60,8 @@ def evaluate_phrases(
     number of phonemes), and calibration, for the settings of PhraseSettings.
 
     Raises:
-        ValueError: it is no model of phonemes, or the clips have too few transcripts to draw phrases from; negatives
-            beside a grammar.
+        ValueError: it is no model of phonemes, or the clips have too few transcripts to draw phrases from; every phrase
+            of a length is said in every recording, so that there is no other sound; negatives beside a grammar.
         AudioError: no clip could be read.
     """
     if not isinstance(model.decision, PhraseSettings):
@@ -131,7 +131,13 @@ def phrase_figures(
                 alarms[number].append(scores[:, number])
     without = (hours[:, None] * ~contains).sum(axis=0)
     long = [sum(s in VOWELS for word in words_of(p) for s in word.ways[0]) >= SYLLABLES for p in phrases]
-    rows = [_row(count, np.flatnonzero(counts == count), alarms, found, without) for count in drawn]
+    of_count = {count: np.flatnonzero(counts == count) for count in drawn}
+    if any(of.size and not without[of].any() for of in (*of_count.values(), np.flatnonzero(long))):
+        raise ValueError(
+            f"There is no other sound to raise false alarms, as phrases are said in each of {len(heard)} recordings. "
+            "Pass more recordings, or other talk: --negatives FOLDER."
+        )
+    rows = [_row(count, of, alarms, found, without) for count, of in of_count.items()]
     return {
         "phrases": len(phrases),
         "said": sum(map(len, found)),

@@ -1,6 +1,7 @@
 """Layers that treat each frame independently: Flax's layers under the contract."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 from flax import nnx
@@ -21,7 +22,16 @@ class RMSNorm(nnx.RMSNorm, Stateless):
 
 
 class Dropout(nnx.Dropout, Stateless):
-    """Srivastava et al. 2014, "Dropout"; arguments as flax.nnx.Dropout. `model.eval()` switches it off."""
+    """Srivastava et al. 2014, "Dropout"; arguments as flax.nnx.Dropout. `model.eval()` switches it off.
+
+    Raises:
+        ValueError: the rate is not in [0, 1): at 1 nothing is left to learn from.
+    """
+
+    def __init__(self, rate: float, **options: Any):
+        if not 0 <= rate < 1:
+            raise ValueError(f"dropout is {rate}; it is the share of inputs left out, from 0 to below 1.")
+        super().__init__(rate, **options)
 
 
 class Apply(Stateless):

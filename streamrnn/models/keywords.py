@@ -22,8 +22,8 @@ class KeywordsSettings(CoreSettings):
     """Settings of a keyword model.
 
     Raises:
-        ValueError: a word is repeated, or is "silence" or "unknown", which are always classes; with `encoder`, the core
-            is not recurrent, there is a running normalisation, or the look-ahead is of no whole number of frames.
+        ValueError: a word is repeated, or is "silence" or "unknown", which are always classes; the look-ahead is of no
+            whole number of frames; with `encoder`, the core is not recurrent, or there is a running normalisation.
     """
 
     words: tuple[str, ...] = ()
@@ -68,10 +68,10 @@ class KeywordsSettings(CoreSettings):
             raise ValueError(f"core is {self.core}; the encoder is recurrent: {', '.join(CELLS)}.")
         if self.encoder and self.memory_s:
             raise ValueError(f"memory_s is {self.memory_s}; the encoder hears levels above the noise floor. Pass 0.")
-        if self.encoder and self.lookahead_frames % self.hops_per_frame:
+        if self.lookahead_frames % self.hops_per_frame:
             raise ValueError(
-                f"lookahead_frames is {self.lookahead_frames}; with encoder it is a multiple of {self.hops_per_frame}, "
-                "and 20 in phonemes-en."
+                f"lookahead_frames is {self.lookahead_frames}; it must be a multiple of {self.hops_per_frame}, the "
+                "spectra of a frame of probabilities (of phonemes-en it is 20)."
             )
 
     @property

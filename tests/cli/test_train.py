@@ -174,6 +174,7 @@ def test_a_plan_counts_clips_and_speakers_of_each_label_by_split(tmp_path):
         return Clip(tmp_path / "a.wav", label=label, split=split, speaker=speaker)
 
     clips = [clip("yes", "train", "a"), clip("yes", "train", "b"), clip("yes", "valid", "b"), clip("no", "test", "a")]
+    clips.append(clip("", "valid"))
     recipe = TinyRecipe([], TinyTraining(training=TrainingSettings(steps=1500)))
     recipe.recordings = Recordings((), {tmp_path: clips}, [clip("", "train")], [], [])
     head, *rows, sentence = plan_of(recipe, tmp_path / "tiny.safetensors").splitlines()
@@ -181,6 +182,7 @@ def test_a_plan_counts_clips_and_speakers_of_each_label_by_split(tmp_path):
     assert [row.split() for row in rows] == [
         ["no", "-", "-", "1", "1"],
         ["yes", "2", "1", "-", "2"],
+        ["no", "label", "-", "1", "-", "-"],
         ["noise", "1", "-", "-", "-"],
     ]
     assert sentence.startswith("1,500 updates, validated every 100.") and "tiny.safetensors" in sentence

@@ -54,6 +54,17 @@ def test_folders_that_say_nothing_of_splits_have_some_held_out(tmp_path):
     assert [clip.split for clip in found.speech[tmp_path / "told"]] == ["train", "train", "test"]
 
 
+def test_folders_of_noise_are_known_in_any_case_from_inside_and_by_the_name_of_a_link(tmp_path, monkeypatch):
+    for name in ("Noise", "MUSIC-1", "esc"):
+        (tmp_path / name).mkdir()
+        write_audio(tmp_path / name / "a.wav", np.zeros(100, np.float32), 16_000)
+    (tmp_path / "noise-more").symlink_to(tmp_path / "esc")
+    found = find_recordings([tmp_path / "Noise", tmp_path / "MUSIC-1", tmp_path / "noise-more"])
+    assert (len(found.noise), len(found.music), found.speech) == (2, 1, {})
+    monkeypatch.chdir(tmp_path / "Noise")
+    assert len(find_recordings([Path()]).noise) == 1
+
+
 def test_splits_that_training_does_not_know_are_counted_and_named(tmp_path):
     (tmp_path / "manifest.csv").write_text("path,split\na.wav,train\nb.wav,dev\nc.wav,dev\nd.wav,test2\ne.wav,test\n")
     for name in "abcde":

@@ -62,6 +62,12 @@ def test_its_calibration_is_one_of_settings_and_falls_with_the_length():
     assert thresholds[4] > thresholds[12]
 
 
+def test_phrases_of_one_recording_alone_are_refused_as_no_other_sound_is_there():
+    alone = [as_heard(TEXTS[0], sounds(TEXTS[0]), 0)]
+    with pytest.raises(ValueError, match=r"no other sound .* said in each of 1 recordings.*--negatives FOLDER"):
+        phrase_figures(alone, draw_phrases(TEXTS[:1], 4), LABELS, FRAME_S)
+
+
 def test_another_model_is_refused(tmp_path):
     write_audio(tmp_path / "a.wav", np.zeros(16_000, np.float32), 16_000)
     (tmp_path / "manifest.csv").write_text("path,transcript\na.wav,hello there\n")

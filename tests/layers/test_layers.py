@@ -170,6 +170,12 @@ def test_dropout_drops_in_training_and_keeps_the_mean():
     assert (np.asarray(aligned(layer, jnp.ones((4, 100, 100)))) != y).any()
 
 
+@pytest.mark.parametrize("rate", [-0.1, 1.0, float("nan")])
+def test_a_dropout_that_leaves_nothing_or_is_no_share_is_refused(rate):
+    with pytest.raises(ValueError, match=f"dropout is {rate}; it is the share of inputs left out, from 0 to below 1"):
+        Dropout(rate, rngs=nnx.Rngs(0))
+
+
 def test_dropout_leaves_frames_alone_in_eval_mode_and_comes_back_in_train_mode():
     layer, x = Chain(Dropout(0.5, rngs=nnx.Rngs(0))), frames(2, 10, 10)
     layer.eval()

@@ -23,9 +23,14 @@ def test_an_encoder_takes_the_weights_of_a_model_of_phonemes():
     [
         ({"core": "tcn"}, "core is tcn; the encoder is recurrent: elman, gru"),
         ({"memory_s": 3.0}, "memory_s is 3.0; the encoder hears levels above the noise floor"),
-        ({"lookahead_frames": 10}, "lookahead_frames is 10; with encoder it is a multiple of 4"),
+        ({"lookahead_frames": 10}, "lookahead_frames is 10; it must be a multiple of 4"),
     ],
 )
 def test_an_encoder_that_cannot_be_is_refused(change, message):
     with pytest.raises(ValueError, match=message):
         dataclasses.replace(LISTENING, **change)
+
+
+def test_a_look_ahead_of_half_a_frame_is_refused():
+    with pytest.raises(ValueError, match="lookahead_frames is 9; it must be a multiple of 2"):
+        KeywordsSettings(words=("low",), lookahead_frames=9)
