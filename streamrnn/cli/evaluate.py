@@ -1,6 +1,7 @@
 """`streamrnn evaluate`: figures of a model on a folder."""
 
 import json
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -146,6 +147,8 @@ def _check_oversight(flags: Evaluate) -> None:
         raise ValueError(f"--plot draws what --hand-over finds, or keywords; {flags.task} alone has no picture.")
     if flags.max_alarms_per_hour is not None and flags.task != "keywords":
         raise ValueError(f"--max-alarms-per-hour is for keywords; {flags.task} raises no alarms. Leave it out.")
+    if flags.max_alarms_per_hour is not None and not 0 <= flags.max_alarms_per_hour < math.inf:
+        raise ValueError(f"--max-alarms-per-hour is {flags.max_alarms_per_hour:g}; it must be 0 or above, and finite.")
     if flags.save_calibration is not None and flags.task != "phrases":
         raise ValueError(f"--save-calibration is for phrases; {flags.task} has none. Leave it out.")
     if flags.save_threshold is not None and flags.max_alarms_per_hour is None:

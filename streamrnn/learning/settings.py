@@ -1,10 +1,13 @@
 """Settings of training: duration, learning rate, checkpoints."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
 POSITIVE = ("steps", "learning_rate", "clip_norm", "accumulate", "validate_every", "log_every")
 NOT_NEGATIVE = ("warmup_steps", "weight_decay", "patience", "seed", "dp_clip", "dp_noise")
+# JAX's random numbers begin with 32 bits; larger seeds would give the weights of other ones.
+SEEDS = 2**32
 
 
 @dataclass(frozen=True)
@@ -12,8 +15,8 @@ class TrainingSettings:
     """How long and how fast to train.
 
     Raises:
-        ValueError: a number that must be above 0 is not, one that must not be negative is, ema_decay is not in [0, 1),
-            or there is no such schedule.
+        ValueError: a number that must be above 0 is not, one that must not be negative is, or one is infinite; the seed
+            is 2^32 or more, ema_decay is not in [0, 1), or there is no such schedule.
     """
 
     steps: int = 1200
@@ -62,11 +65,13 @@ class TrainingSettings:
 
     def __post_init__(self):
         for name in POSITIVE:
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be above 0.")
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be above 0, and finite.")
         for name in NOT_NEGATIVE:
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be 0 or above.")
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be 0 or above, and finite.")
+        if self.seed >= SEEDS:
+            raise ValueError(f"seed is {self.seed}; it must be below {SEEDS:,}.")
         if not 0 <= self.ema_decay < 1:
             raise ValueError(f"ema_decay is {self.ema_decay}; it must be 0 or above and below 1.")
         if (self.dp_clip > 0) != (self.dp_noise > 0):
@@ -81,4 +86,4 @@ class TrainingSettings:
             raise ValueError(f"schedule is {self.schedule!r}; it must be cosine, linear or constant.")
 
 
-__all__ = ["TrainingSettings"]
+__all__ = ["SEEDS", "TrainingSettings"]

@@ -28,7 +28,7 @@ from streamrnn.data.speech_labels import TABLE, read_speech_labels
 from streamrnn.learning import TrainingSettings
 from streamrnn.losses import Mean, Resolution, compressed_spectrum_loss, disturbance_loss, si_sdr_loss
 from streamrnn.models import Denoising, DenoisingSettings
-from streamrnn.recipes.recipe import outputs, require_counts, require_not_negative, require_shares
+from streamrnn.recipes.recipe import outputs, require_counts, require_not_negative, require_positive, require_shares
 from streamrnn.shapes import Frames
 
 VALIDATION_BATCHES, VALIDATION_BATCH, VALIDATION_DURATION_S = 6, 10, 5.0
@@ -92,6 +92,8 @@ class DenoisingTraining:
 
     def __post_init__(self):
         require_counts(self, "batch_size", "workers")
+        require_counts(self.model, "sample_rate", "hop_samples")
+        require_positive(self, "duration_s")
         require_not_negative(self, "sdr_weight", "disturbance_weight")
         require_shares(self, "carried_share")
         m = self.model

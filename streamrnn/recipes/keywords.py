@@ -38,7 +38,15 @@ from streamrnn.losses import max_pooling_loss, spotting_loss
 from streamrnn.models import Keywords, KeywordsSettings
 from streamrnn.recipes.echoes import check_echoes
 from streamrnn.recipes.keyword_rows import ClipSource, RunningRows, SortedClips, clip_batch, placed
-from streamrnn.recipes.recipe import OfLastWeights, outputs, refuse_babble, require_counts, require_shares
+from streamrnn.recipes.recipe import (
+    OfLastWeights,
+    outputs,
+    refuse_babble,
+    require_counts,
+    require_not_negative,
+    require_positive,
+    require_shares,
+)
 from streamrnn.recipes.wake import threshold_for
 
 VALIDATION_BATCH = 100
@@ -96,6 +104,9 @@ class KeywordsTraining:
 
     def __post_init__(self):
         require_counts(self, "batch_size", "workers")
+        require_counts(self.model, "sample_rate", "hop_samples")
+        require_positive(self, "duration_s", "max_alarms_per_hour")
+        require_not_negative(self, "running_s")
         require_shares(
             self,
             "unknown_share",
@@ -109,9 +120,6 @@ class KeywordsTraining:
         if self.unknown_share + self.silence_share >= 1:
             raise ValueError("unknown_share + silence_share leave no share for words; together they must be below 1.")
         check_echoes(self.batch_size, self.echoes)
-        if not self.running_s >= 0 or not self.max_alarms_per_hour > 0:
-            told = f"running_s is {self.running_s} and max_alarms_per_hour {self.max_alarms_per_hour}"
-            raise ValueError(f"{told}; they must be 0 or above, and above 0.")
         if self.frames < 1:
             raise ValueError(f"duration_s is {self.duration_s}; a clip needs one frame or more.")
 

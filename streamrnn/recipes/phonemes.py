@@ -23,7 +23,7 @@ from streamrnn.learning import TrainingSettings
 from streamrnn.losses import Mean, ctc_loss
 from streamrnn.models import Phonemes, PhonemesSettings
 from streamrnn.phonetics import BLANK
-from streamrnn.recipes.recipe import outputs, refuse_babble, require_counts, require_not_negative
+from streamrnn.recipes.recipe import outputs, refuse_babble, require_counts, require_not_negative, require_positive
 
 VALIDATION_ROWS, VALIDATION_BATCHES = 16, 8
 # Words of a dictionary are some 15 sounds a second at most; longer rows of labels are cut.
@@ -64,6 +64,8 @@ class PhonemesTraining:
 
     def __post_init__(self):
         require_counts(self, "batch_size", "workers")
+        require_counts(self.model, "sample_rate", "hop_samples")
+        require_positive(self, "duration_s")
         if not self.duration_s >= 1:
             raise ValueError(f"duration_s is {self.duration_s}; a row needs 1 s or more.")
         require_not_negative(self, "pause_s")

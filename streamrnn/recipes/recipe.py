@@ -1,5 +1,6 @@
 """The interface of recipes: everything needed to train one task."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields, replace
 from hashlib import blake2b
@@ -133,6 +134,13 @@ def require_counts(settings: Any, *names: str) -> None:
             raise ValueError(f"{name} is {getattr(settings, name)}; it must be at least 1.")
 
 
+def require_positive(settings: Any, *names: str) -> None:
+    """Raises ValueError where one of these settings is not above 0, or not finite."""
+    for name in names:
+        if not 0 < getattr(settings, name) < math.inf:
+            raise ValueError(f"{name} is {getattr(settings, name)}; it must be above 0, and finite.")
+
+
 def require_shares(settings: Any, *names: str) -> None:
     """Raises ValueError where one of these settings is not from 0 to 1."""
     for name in names:
@@ -141,10 +149,10 @@ def require_shares(settings: Any, *names: str) -> None:
 
 
 def require_not_negative(settings: Any, *names: str) -> None:
-    """Raises ValueError where one of these settings is below 0."""
+    """Raises ValueError where one of these settings is below 0, or not finite."""
     for name in names:
-        if not getattr(settings, name) >= 0:
-            raise ValueError(f"{name} is {getattr(settings, name)}; it must be 0 or above.")
+        if not 0 <= getattr(settings, name) < math.inf:
+            raise ValueError(f"{name} is {getattr(settings, name)}; it must be 0 or above, and finite.")
 
 
 def refuse_babble(share: float) -> None:
@@ -188,5 +196,6 @@ __all__ = [
     "refuse_babble",
     "require_counts",
     "require_not_negative",
+    "require_positive",
     "require_shares",
 ]

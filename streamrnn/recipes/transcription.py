@@ -25,7 +25,7 @@ from streamrnn.decisions import transcript, word_error_rate
 from streamrnn.learning import TrainingSettings
 from streamrnn.losses import Mean, ctc_loss, transducer_loss
 from streamrnn.models import CTC, CTCSettings, Transducer, TransducerSettings
-from streamrnn.recipes.recipe import outputs, require_counts, require_shares
+from streamrnn.recipes.recipe import outputs, require_counts, require_positive, require_shares
 from streamrnn.recipes.transcription_rows import SpokenRows
 
 VALIDATION_RECORDINGS, VALIDATION_STRINGS, VALIDATION_OTHERS = 200, 48, 32
@@ -73,6 +73,8 @@ class CTCTraining:
 
     def __post_init__(self):
         require_counts(self, "workers")
+        require_counts(self.model, "sample_rate", "hop_samples")
+        require_positive(self, "batch_s")
         require_shares(self, "whole_share", "other_share", "around_share")
         if not self.durations_s or not self.durations_s[0] >= 0.1 or sorted({*self.durations_s}) != [*self.durations_s]:
             raise ValueError(f"durations_s is {self.durations_s}; it must be rising lengths of 0.1 s or more.")

@@ -42,7 +42,7 @@ from streamrnn.learning import TrainingSettings
 from streamrnn.losses import frame_binary_cross_entropy
 from streamrnn.models import VoiceActivity, VoiceActivitySettings
 from streamrnn.recipes.echoes import check_echoes, echoed
-from streamrnn.recipes.recipe import outputs, require_counts
+from streamrnn.recipes.recipe import outputs, require_counts, require_positive
 
 # How often utterances are drawn by the quality of their labels, beside each other in one folder.
 QUALITIES = {"A": 1.0, "B": 0.4}
@@ -87,14 +87,14 @@ class VoiceActivityTraining:
 
     def __post_init__(self):
         require_counts(self, "batch_size", "parts", "workers")
+        require_counts(self.model, "sample_rate", "hop_samples")
+        require_positive(self, "duration_s", "speech_weight")
         check_echoes(self.batch_size, self.echoes)
         frame_s = self.model.hop_samples / self.model.sample_rate
         if not self.duration_s >= frame_s:
             raise ValueError(f"duration_s is {self.duration_s}; a scene needs a frame, {frame_s} s, or more.")
         if not 0 <= self.reset_share <= 1:
             raise ValueError(f"reset_share is {self.reset_share}; it is a share, from 0 to 1.")
-        if not self.speech_weight > 0:
-            raise ValueError(f"speech_weight is {self.speech_weight}; it is a factor above 0, such as 0.35.")
 
 
 class VoiceActivityRecipe:

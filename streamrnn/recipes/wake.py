@@ -17,10 +17,11 @@ from streamrnn.decisions.detection import detection_curve, peak_scores
 from streamrnn.layers import Chain
 from streamrnn.learning import TrainingSettings
 from streamrnn.learning.learner import Learner
+from streamrnn.learning.settings import SEEDS
 from streamrnn.losses.wake import wake_loss
 from streamrnn.models import Phonemes, Wake, WakeSettings
 from streamrnn.models.wake import Together, joined, sounds_of_ways, wake_head
-from streamrnn.recipes.recipe import require_counts
+from streamrnn.recipes.recipe import require_counts, require_positive
 from streamrnn.recipes.wake_encoder import Encoder, Heard, closest, decided, scores
 
 # Of the rows without the word, those that come closest to it are drawn as often as all others together.
@@ -76,9 +77,9 @@ class WakeTraining:
     """Of everything that is drawn."""
 
     def __post_init__(self):
-        for name in ("max_alarms_per_hour", "hours", "learning_rate", "row_s"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be above 0.")
+        require_positive(self, "max_alarms_per_hour", "hours", "learning_rate", "row_s")
+        if not 0 <= self.seed < SEEDS - self.heads:
+            raise ValueError(f"seed is {self.seed}; it must be 0 or above, and below {SEEDS - self.heads:,}.")
         require_counts(self, "rows", "steps", "rounds", "heads", "head")
         if self.batch_size < 2:
             raise ValueError(

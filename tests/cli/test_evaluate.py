@@ -197,6 +197,7 @@ def test_a_threshold_for_so_many_false_alarms_is_recommended_and_saved(streamrnn
     ("flags", "says"),
     [
         (("vad", "--max-alarms-per-hour", "1"), "--max-alarms-per-hour is for keywords"),
+        (("keywords", "--max-alarms-per-hour", "nan"), "--max-alarms-per-hour is nan; it must be 0 or above"),
         (("keywords", "--save-threshold", "x.safetensors"), "Pass both, or neither"),
         (("vad", "--plot", "x.png"), "--plot draws what --hand-over finds, or keywords"),
     ],

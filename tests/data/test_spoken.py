@@ -185,5 +185,5 @@ def test_strings_are_not_mixed_with_others_and_need_words_of_their_split(data, t
         write_strings([data], data, symbols=("one", "two"))
     with pytest.raises(ValueError, match="no clip of split valid"):
         write_strings([data], tmp_path / "out", split="valid", symbols=("one", "two"))
-    with pytest.raises(ValueError, match="needs 1 or more"):
+    with pytest.raises(ValueError, match="clips is 0; it must be at least 1"):
         write_strings([data], tmp_path / "out", clips=0)

@@ -20,6 +20,11 @@ def test_settings_that_must_not_be_negative_say_so(name):
         TrainingSettings(**{name: -1})
 
 
+def test_a_seed_that_stands_for_a_smaller_one_is_refused():
+    with pytest.raises(ValueError, match=r"seed is 4294967296; it must be below 4,294,967,296"):
+        TrainingSettings(seed=2**32)
+
+
 def test_a_learning_rate_that_is_no_number_is_refused():
     with pytest.raises(ValueError, match="learning_rate is nan"):
         TrainingSettings(learning_rate=float("nan"))

@@ -302,8 +302,12 @@ def test_recordings_without_splits_lend_every_tenth_clip_to_validation(tmp_path)
         ({"unknown_share": 1.5}, "unknown_share is 1.5; it must be from 0 to 1"),
         ({"unknown_share": 0.6, "silence_share": 0.5}, "leave no share for words"),
         ({"duration_s": 0.0}, "duration_s is 0.0"),
+        ({"duration_s": float("inf")}, "duration_s is inf; it must be above 0, and finite"),
+        ({"running_s": float("inf")}, "running_s is inf; it must be 0 or above, and finite"),
+        ({"model": dataclasses.replace(TINY, hop_samples=0)}, "hop_samples is 0; it must be at least 1"),
+        ({"model": dataclasses.replace(TINY, sample_rate=0)}, "sample_rate is 0; it must be at least 1"),
         ({"reset_share": -0.1}, "reset_share is -0.1; it must be from 0 to 1"),
-        ({"running_s": -1.0}, "running_s is -1.0 and max_alarms_per_hour 10.0"),
+        ({"running_s": -1.0}, "running_s is -1.0; it must be 0 or above"),
     ],
 )
 def test_settings_out_of_range_are_refused(change, message):

@@ -36,7 +36,7 @@ def data(tmp_path) -> Path:
 
 
 def draw(data: Path, out: Path, **arguments) -> Path:
-    write_scenes(data, out, sample_rate=RATE, **{"clips": 8, "duration_s": 4.0, **arguments})
+    write_scenes(data, out, **{"sample_rate": RATE, "clips": 8, "duration_s": 4.0, **arguments})
     return out
 
 
@@ -123,7 +123,12 @@ def test_a_split_without_recordings_is_refused_before_anything_is_written(data, 
     assert not (tmp_path / "scenes").exists()
 
 
-@pytest.mark.parametrize("wrong", [{"clips": 0}, {"duration_s": 0.0}, {"duration_s": -1.0}])
-def test_no_scenes_or_empty_ones_are_refused(data, tmp_path, wrong):
-    with pytest.raises(ValueError, match="needs 1 clip or more, longer than 0 s"):
-        draw(data, tmp_path / "scenes", **wrong)
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("clips", 0), ("sample_rate", 0), *(("duration_s", value) for value in (0.0, -1.0, float("nan"), float("inf")))],
+)
+def test_no_scenes_or_empty_or_endless_ones_are_refused(data, tmp_path, name, value):
+    with pytest.raises(
+        ValueError, match=f"{name} is {value}; (it must be at least 1|a recording needs a sample or more)"
+    ):
+        draw(data, tmp_path / "scenes", **{name: value})

@@ -277,7 +277,7 @@ def test_a_folder_of_situations_is_not_written_over(data, tmp_path):
 
 
 def test_impossible_sizes_and_unknown_names_are_refused(data, tmp_path):
-    with pytest.raises(ValueError, match="positive duration"):
+    with pytest.raises(ValueError, match=r"hours is .*; it must be above 0, and finite"):
         write_situations([data], tmp_path / "out", hours=0)
     with pytest.raises(ValueError, match=r"no situation storms. The situations are: noise-begins"):
         write_situations([data], tmp_path / "out", only=["storms"])

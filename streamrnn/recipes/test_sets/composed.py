@@ -1,5 +1,6 @@
 """Common parts of composed test sets: numbered, independently drawn recordings, and the tables beside them."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -17,6 +18,15 @@ def require_new(out: Path, what: str, table: str = MANIFEST) -> None:
     """Raises FileExistsError if `out` already has that table, with which new recordings would mix."""
     if (out / table).exists():
         raise FileExistsError(f"{out} holds a {table} already; {what} would mix with it. Choose another folder.")
+
+
+def require_sizes(clips: int, sample_rate: int, duration_s: float = 1.0) -> None:
+    """Raises ValueError unless there is one recording or more, each of a sample or more."""
+    for name, count in (("clips", clips), ("sample_rate", sample_rate)):
+        if count < 1:
+            raise ValueError(f"{name} is {count}; it must be at least 1.")
+    if not math.isfinite(duration_s) or round(duration_s * sample_rate) < 1:
+        raise ValueError(f"duration_s is {duration_s}; a recording needs a sample or more, and an end.")
 
 
 def write_numbered(
@@ -49,4 +59,4 @@ def write_numbered(
         write_table(out / name, columns, rows[name])
 
 
-__all__ = ["MANIFEST", "Rows", "require_new", "write_numbered"]
+__all__ = ["MANIFEST", "Rows", "require_new", "require_sizes", "write_numbered"]

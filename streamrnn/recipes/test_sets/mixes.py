@@ -8,7 +8,7 @@ import numpy as np
 from streamrnn.audio import write_audio
 from streamrnn.data.noisy_speech import NoisySettings
 from streamrnn.recipes.denoising import read_noisy_speech
-from streamrnn.recipes.test_sets.composed import MANIFEST, Rows, require_new, write_numbered
+from streamrnn.recipes.test_sets.composed import MANIFEST, Rows, require_new, require_sizes, write_numbered
 
 COLUMNS = ("path", "clean", "start", "end", "sample_rate", "label", "source", "split", "snr_db")
 
@@ -46,10 +46,7 @@ def write_noisy_speech(
         FileNotFoundError, ValueError: `data` lacks speech, noise or music, or `split` does.
         ValueError: clips is below 1, or a mix would have no sample.
     """
-    if clips < 1 or round(duration_s * sample_rate) < 1:
-        raise ValueError(
-            f"write_noisy_speech got {clips} clips of {duration_s} s; it needs 1 clip or more, longer than 0 s."
-        )
+    require_sizes(clips, sample_rate, duration_s)
     require_new(out, "mixes")
     mixes = read_noisy_speech([data], split, sample_rate, NoisySettings())
 

@@ -10,7 +10,7 @@ from streamrnn.data import read_clips
 from streamrnn.data.mixtures import Scene, Scenes, SceneSettings, Utterance
 from streamrnn.data.recordings import find_recordings, of_split, rooms_of, sounds_of
 from streamrnn.data.speech_labels import labelled_clips, read_speech_labels
-from streamrnn.recipes.test_sets.composed import MANIFEST, Rows, require_new, write_numbered
+from streamrnn.recipes.test_sets.composed import MANIFEST, Rows, require_new, require_sizes, write_numbered
 from streamrnn.recipes.voice_activity import require_recordings, rooms_for, tables_of
 
 MANIFEST_COLUMNS = [
@@ -66,8 +66,7 @@ def write_scenes(
         FileNotFoundError: `data` lacks speech, noise or music.
         ValueError: clips is below 1, or a scene would have no sample; `split` lacks speech, noise or music.
     """
-    if clips < 1 or round(duration_s * sample_rate) < 1:
-        raise ValueError(f"write_scenes got {clips} clips of {duration_s} s; it needs 1 clip or more, longer than 0 s.")
+    require_sizes(clips, sample_rate, duration_s)
     require_new(out, "scenes")
     scenes = read_scenes([data], split, sample_rate, SceneSettings(), labels)
 

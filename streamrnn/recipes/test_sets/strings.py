@@ -12,7 +12,7 @@ from streamrnn.data.recordings import find_recordings, of_split
 from streamrnn.data.spoken import Spoken, Strings, StringSettings, single_words, spoken_ids
 from streamrnn.decisions import Alphabet
 from streamrnn.models.transcription import DIGITS
-from streamrnn.recipes.test_sets.composed import MANIFEST, Rows, require_new, write_numbered
+from streamrnn.recipes.test_sets.composed import MANIFEST, Rows, require_new, require_sizes, write_numbered
 
 # Words of a string may have different speakers: in small sets, few speakers have said several words.
 TEST_STRINGS = StringSettings(words=(3, 10), one_speaker_share=0.0, garbage_share=0.0, overlap_s=0.0)
@@ -55,8 +55,7 @@ def write_strings(
         FileExistsError: `out` holds a manifest.csv.
         FileNotFoundError, ValueError: see find_recordings; clips is below 1; no clip of the split is one of the words.
     """
-    if clips < 1:
-        raise ValueError(f"write_strings got {clips} clips; it needs 1 or more.")
+    require_sizes(clips, sample_rate)
     require_new(out, "strings")
     alphabet = Alphabet(symbols)
     drawn = Strings(_words(data, split, alphabet, sample_rate), sample_rate, settings)

@@ -78,8 +78,8 @@ def write_situations(
         FileNotFoundError: `data` lacks speech, noise or music.
         ValueError: hours is not positive, `only` names no situation, or `split` lacks speech, noise or music.
     """
-    if not hours > 0:
-        raise ValueError(f"write_situations got hours={hours}; it needs a positive duration, such as 0.1.")
+    if not 0 < hours < math.inf:
+        raise ValueError(f"hours is {hours}; it must be above 0, and finite, such as 0.1.")
     require_new(out, "situations", CONTENTS)
     chosen, pools = _chosen(only), read_pools(data, split)
     written: list[Situation] = []
