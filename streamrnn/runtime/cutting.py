@@ -167,8 +167,11 @@ class _Activity:
         return (self.first + len(self.values)) * self.frame_s
 
     def add(self, values: np.ndarray, start_s: float | None) -> None:
-        missing = 0 if start_s is None else max(0, round(start_s / self.frame_s) - self.first - len(self.values))
-        self.values = np.concatenate([self.values, np.ones(missing, np.float32), values])
+        """Those that come again, of a server that goes on from before, take the place of the same."""
+        at = len(self.values) if start_s is None else round(start_s / self.frame_s) - self.first
+        values, at = values[max(0, -at) :], max(0, at)
+        missing = np.ones(max(0, at - len(self.values)), np.float32)
+        self.values = np.concatenate([self.values[:at], missing, values, self.values[at + len(values) :]])
 
     def forget(self, before_s: float) -> None:
         dropped = max(0, int(before_s / self.frame_s) - self.first)

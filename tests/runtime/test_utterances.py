@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from streamrnn.audio import AudioError
-from streamrnn.decisions import segments
+from streamrnn.decisions import Event, SpeechSettings, segments
 from streamrnn.runtime import Listener, Pool, Utterances, cutting, utterances
 
 
@@ -263,3 +263,25 @@ def test_only_streams_that_find_speech_have_utterances(loudness):
     words.outlet.kinds = ("keyword",)
     with pytest.raises(TypeError, match="gives keyword"):
         Utterances(words)
+
+
+@pytest.mark.parametrize("again_frames", [0, 50, 300])
+def test_levels_that_come_again_move_nothing(again_frames):
+    """As where a server goes on from before: what was forgotten may be among them."""
+    cutter = cutting.Cutter(16_000, 0.01, SpeechSettings(), pre_roll_ms=200, longest_s=1.0)
+    levels = np.concatenate([np.zeros(300), np.where(np.arange(300) % 70 < 60, 0.9, 0.1)]).astype(np.float32)
+    begun = Event("speech_start", "speech", 3.0, None, 0.9, 3.2)
+    ended = Event("speech_end", "speech", 3.0, 5.9, 0.9, 5.95)
+    cutter.hear(np.arange(6 * 16_000, dtype=np.float32))
+    found = cutter.take([], [(0.0, levels[:300])], complete=False)
+    start = 300 - again_frames
+    found += cutter.take([begun], [(start / 100, levels[start:])], complete=False)
+    found += cutter.take([ended], [], complete=False)
+    assert [(round(each.sound_start_s, 2), round(each.end_s, 2)) for each in found] == [
+        (2.8, 3.65),
+        (3.65, 4.35),
+        (4.35, 5.05),
+        (5.05, 5.9),
+    ]
+    sound = np.concatenate([each.samples for each in found])
+    assert np.array_equal(sound, np.arange(2.8 * 16_000, 5.9 * 16_000))
