@@ -1,16 +1,13 @@
 /** One stream of sound over WebSockets: says hello, sends, hears, and goes on after lost connections (docs/protocol.md). */
 
+import { backoff_ms, isFinal } from "./retrying.js";
+
 const MESSAGE_S = 0.25;
 const BUFFERED_BYTES = 262_144;
 const PUMP_MS = 20;
 // Longer messages are not taken of somebody whom the server does not know yet.
 const STATE_BYTES = 8192;
 const READY_TIMEOUT_MS = 10_000;
-const FIRST_BACKOFF_MS = 250;
-const LONGEST_BACKOFF_MS = 5_000;
-
-// Trying again does not help against these.
-const FINAL = new Set(["bad_hello", "unsupported_version", "unknown_model", "unauthorized", "taken_over", "bad_message"]);
 
 /**
  * Handlers, all called with times and sample numbers of the sound that was pushed, also after a new beginning:
@@ -23,6 +20,7 @@ export class Connection {
   #session = null;
   #ready = null;
   #seq = 0;
+  #soundedBytes = 0;
   #given = 0;
   #origin = 0;
   #flush = "none";
@@ -108,7 +106,8 @@ export class Connection {
 
   #sayHello() {
     const state = this.#handedOver;
-    const resume = this.#session && { ...this.#session, seq: this.#seq, ...(state && { state_bytes: state.length }) };
+    const heard = { seq: this.#seq, sounded_bytes: this.#soundedBytes };
+    const resume = this.#session && { ...this.#session, ...heard, ...(state && { state_bytes: state.length }) };
     this.#tell({ type: "hello", version: 1, encoding: "s16le", channels: 1, ...this.hello, ...(resume && { resume }) });
     if (!resume || !state) return;
     for (let at = 0; at < state.length; at += STATE_BYTES) this.#socket.send(state.subarray(at, at + STATE_BYTES));
@@ -126,7 +125,7 @@ export class Connection {
       return;
     }
     // That of ready is how far the server is, not what came here.
-    if (message.seq !== undefined && message.type !== "ready") this.#seq = message.seq;
+    if (message.seq !== undefined && message.type !== "ready" && !this.#isNext(message.seq)) return;
     switch (message.type) {
       case "ready":
         return this.#begin(message);
@@ -147,8 +146,19 @@ export class Connection {
     }
   }
 
+  /** Whether a numbered message is the next one, and no repetition; begins anew where some are missing. */
+  #isNext(seq) {
+    if (seq > this.#seq + 1) this.#beginAnew("Some of what the server said never came.");
+    else if (seq === this.#seq + 1) {
+      this.#seq = seq;
+      return true;
+    }
+    return false;
+  }
+
   /** The server ends: another one may go on with the state, which is that after the sound received so far. */
-  #letGoing({ received_samples, state }) {
+  #letGoing({ received_samples, said, state }) {
+    if (said > this.#seq) return this.#beginAnew("Some of what the server said never came.");
     this.#isGoing = true;
     this.#handedOver = state ? Uint8Array.from(atob(state), (byte) => byte.charCodeAt(0)) : null;
     this.#lastWords = [];
@@ -178,6 +188,7 @@ export class Connection {
   #hearSound(samples) {
     if (this.#isGoing) return this.#lastWords.push(samples);
     this.#seq += 1;
+    this.#soundedBytes += samples.byteLength;
     this.#giveSound(samples);
   }
 
@@ -191,7 +202,7 @@ export class Connection {
     if (!fatal) return this.handlers.notice(message);
     this.#reason = message;
     if (code === "resume_failed") return this.#beginAnew("The server had forgotten the stream.");
-    if (FINAL.has(code)) this.#end("refused", message, code);
+    if (isFinal(code)) this.#end("refused", message, code);
   }
 
   #sendFlush() {
@@ -204,7 +215,7 @@ export class Connection {
   #beginAnew(reason) {
     this.hearLastWords();
     this.#session = this.#handedOver = null;
-    this.#seq = this.#given = 0;
+    this.#seq = this.#soundedBytes = this.#given = 0;
     this.#whyAnew = reason;
     this.#letGo();
     this.#open();
@@ -220,9 +231,7 @@ export class Connection {
     this.#reason = "";
     this.#failures += 1;
     this.#state("lost", reason);
-    const longest_ms = Math.min(LONGEST_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** (this.#failures - 1));
-    // Clients that were cut off together must not come back together.
-    this.#retrying = setTimeout(() => this.#open(), longest_ms * (0.75 + Math.random() / 4));
+    this.#retrying = setTimeout(() => this.#open(), backoff_ms(this.#failures));
   }
 
   #letGo() {

@@ -1,11 +1,9 @@
 /** One stream of items over WebSockets (docs/protocol.md, Items): says hello, sends, and hears an answer per frame. */
 
-const FIRST_BACKOFF_MS = 250;
-const LONGEST_BACKOFF_MS = 5000;
+import { backoff_ms, isFinal } from "./retrying.js";
+
 // As many as fit into a message for certain.
 const ITEMS_PER_MESSAGE = 32;
-// Trying again does not help against these.
-const FINAL = new Set(["bad_hello", "unsupported_version", "unknown_model", "unauthorized", "bad_message"]);
 
 /**
  * Handlers: state(name, reason) with name connecting, live, lost or refused; answer(frame, message); error(text);
@@ -99,7 +97,7 @@ export class ItemStream {
         else if (message.code !== "bad_items" && !message.fatal) this.handlers.error(message.message);
         if (!message.fatal) return;
         this.#reason = message.message;
-        if (FINAL.has(message.code)) this.#refused();
+        if (isFinal(message.code)) this.#refused();
     }
   }
 
@@ -118,9 +116,7 @@ export class ItemStream {
     this.#failures += 1;
     this.handlers.state("lost", this.#reason || "The server does not answer.");
     this.#reason = "";
-    const longest_ms = Math.min(LONGEST_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** (this.#failures - 1));
-    // Clients that were cut off together must not come back together.
-    setTimeout(() => this.#socket ?? this.#open(), longest_ms * (0.75 + Math.random() / 4));
+    setTimeout(() => this.#socket ?? this.#open(), backoff_ms(this.#failures));
   }
 
   #refused() {
