@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from streamrnn.batch.recordings import BatchRecording, Shard
+from streamrnn.comparing import as_kept
 from streamrnn.replacing import replace_file
 
 FOLDER = ".streamrnn"
@@ -64,7 +65,7 @@ class Journal:
 
     def claim(self, identity: dict[str, Any]) -> None:
         """Says whose outputs these are. Raises OtherBatch where they are somebody else's."""
-        path = self.folder / "batch.json"
+        path, identity = self.folder / "batch.json", as_kept(identity)
         self.folder.mkdir(parents=True, exist_ok=True)
         if not path.exists():
             replace_file(path, json.dumps(identity, indent=1, sort_keys=True).encode())

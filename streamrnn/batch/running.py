@@ -108,7 +108,10 @@ def run_batch(
             report.failed.sort(key=lambda failed: failed.recording.name)
             report.failures = write_failures(plan, journal, report.failed)
         if table is not None:
-            report.table = write_table(plan, journal, [recording.name for recording in recordings], table)
+            # What failed now may have been done once, of a file that is another one today.
+            failed = {each.recording.name for each in report.failed}
+            names = [recording.name for recording in recordings if recording.name not in failed]
+            report.table = write_table(plan, journal, names, table)
     return report
 
 

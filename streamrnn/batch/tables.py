@@ -11,23 +11,28 @@ from streamrnn.batch.journal import Entry, Journal
 from streamrnn.batch.work import Failed, Plan
 
 Table = Literal["csv", "parquet"]
-EVENT_COLUMNS = ("recording", "kind", "label", "start_s", "end_s", "score", "decided_s", "reason")
+EVENT_COLUMNS = ("recording", "kind", "label", "start_s", "end_s", "score", "decided_s", "reason", "slots")
 RECORDING_COLUMNS = ("recording", "duration_s", "output")
-TEXT = ("recording", "kind", "label", "reason", "output")
+TEXT = ("recording", "kind", "label", "reason", "slots", "output")
 # Of a Parquet file's group, so that memory is bounded.
 ROWS = 100_000
 
 
 def write_table(plan: Plan, journal: Journal, names: Iterable[str], form: Table) -> Path:
-    """Writes a table of all recordings with these names that are done: a row per event, or per recording where the
-    model gives no events.
+    """Writes a table of recordings that are done: a row per event, or per recording where the model gives no events.
+
+    Args:
+        plan: what was wanted of them.
+        journal: of the folder.
+        names: theirs.
+        form: of the table.
 
     Raises:
         ImportError: Parquet needs the package pyarrow.
         OSError: it cannot be written.
     """
     entries = journal.entries()
-    done = [entries[name] for name in names if name in entries]
+    done = [entries[name] for name in names]
     is_events = plan.formats[0] == "jsonl"
     columns, rows = (EVENT_COLUMNS, _events(plan, done)) if is_events else (RECORDING_COLUMNS, _recordings(plan, done))
     path = plan.out / f"{'events' if is_events else 'recordings'}{plan.shard.suffix}.{form}"
@@ -64,7 +69,11 @@ def _events(plan: Plan, done: list[Entry]) -> Iterator[dict[str, Any]]:
     for entry in done:
         with (plan.out / plan.outputs(entry.name)[0]).open(encoding="utf-8") as lines:
             for line in lines:
-                yield {"recording": entry.name, **json.loads(line)}
+                event = json.loads(line)
+                if "slots" in event:
+                    # Their names are those of each grammar: no columns that all rows have.
+                    event["slots"] = json.dumps(event["slots"], ensure_ascii=False)
+                yield {"recording": entry.name, **event}
 
 
 def _recordings(plan: Plan, done: list[Entry]) -> Iterator[dict[str, Any]]:

@@ -11,6 +11,7 @@ from typing import Any
 import jax
 import orbax.checkpoint as ocp
 
+from streamrnn.comparing import as_kept
 from streamrnn.learning.devices import is_main
 from streamrnn.replacing import replace_file
 
@@ -206,8 +207,7 @@ def _restored_as(like: Any) -> Any:
 
 def claim_run(path: Path, identity: dict[str, Any]) -> None:
     """Writes into the file which run its folder holds. Raises ValueError where it holds another one."""
-    # Through JSON and back, so that tuples equal the lists that come back.
-    identity = json.loads(json.dumps(identity))
+    identity = as_kept(identity)
     if not path.exists():
         replace_file(path, _as_json(identity))
         return

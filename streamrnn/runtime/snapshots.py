@@ -11,6 +11,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
+from streamrnn.comparing import as_kept
 from streamrnn.decisions.outlets import USES, Gives, Outlet
 from streamrnn.runtime.inlets import Inlet
 from streamrnn.runtime.steps import Step
@@ -197,8 +198,7 @@ def _require_same(snapshot: Snapshot, step: Step, outlet: Outlet) -> None:
 def _settings(outlet: Outlet) -> dict[str, Any] | None:
     if outlet.settings is None:
         return None
-    # As a snapshot has them that was sent: JSON knows lists alone.
-    return json.loads(json.dumps(dataclasses.asdict(outlet.settings)))
+    return as_kept(dataclasses.asdict(outlet.settings))
 
 
 __all__ = ["Snapshot", "put_back", "taken"]

@@ -13,7 +13,11 @@ from flax import nnx
 from streamrnn.audio import read_audio, write_audio
 from streamrnn.batch import DiskFull, OtherBatch, Plan, Shard, Threads, find_batch, run_batch
 from streamrnn.batch import work as work_module
+from streamrnn.batch.journal import Entry, Journal
+from streamrnn.batch.tables import write_table
 from streamrnn.batch.work import formats_of
+from streamrnn.decisions import Event
+from streamrnn.decisions.formats import write_events
 from streamrnn.models import Denoising, DenoisingSettings, Model
 from streamrnn.runtime import run_file, run_file_events
 
@@ -213,6 +217,39 @@ def test_tables_have_a_row_per_event_of_all_recordings(batch, calls, out):
     assert [(row["recording"], row["kind"], row["start_s"]) for row in table] == [
         (row["recording"], row["kind"], float(row["start_s"])) for row in rows
     ]
+
+
+def test_what_failed_now_is_in_no_table_whatever_an_earlier_run_made_of_it(batch, calls, out):
+    batch(calls / "a.wav", calls / "b.flac", formats=("jsonl", "txt"))
+    (calls / "a.wav").write_bytes(b"no sound any more")
+    for form in ("csv", "parquet"):
+        report = batch(calls / "a.wav", calls / "b.flac", table=form)
+        assert [failed.recording.name for failed in report.failed] == ["a.wav"]
+    (out / "a.wav.jsonl").unlink()
+    report = batch(calls / "a.wav", calls / "b.flac", table="csv")
+    assert {row["recording"] for row in csv.DictReader(report.table.read_text().splitlines())} == {"b.flac"}
+
+
+def test_the_slots_of_commands_are_in_tables_as_json(out):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    plan, journal = Plan("small", out, ("jsonl",)), Journal(out)
+    order = Event("keyword", "lights on", 0.1, 0.5, 0.9, 0.6, slots={"where": "café"})
+    out.mkdir()
+    write_events(out / "a.wav.jsonl", [order, Event("keyword", "stop", 1.1, 1.5, 0.9, 1.6)])
+    journal.add(Entry("a.wav", 1, 1, "", 2.0, {}))
+    journal.close()
+    rows = list(csv.DictReader(write_table(plan, journal, ["a.wav"], "csv").read_text("utf-8").splitlines()))
+    assert [row["slots"] for row in rows] == ['{"where": "café"}', ""]
+    table = parquet.read_table(write_table(plan, journal, ["a.wav"], "parquet")).to_pylist()
+    assert [row["slots"] for row in table] == ['{"where": "café"}', None]
+
+
+def test_settings_that_are_lists_are_the_same_in_the_next_run(out):
+    journal = Journal(out)
+    journal.claim({"decision": {"phrases": ("lights on", "lights off")}})
+    journal.claim({"decision": {"phrases": ("lights on", "lights off")}})
+    with pytest.raises(OtherBatch, match="decision is"):
+        journal.claim({"decision": {"phrases": ("lights on",)}})
 
 
 def test_formats_that_a_model_does_not_give_are_refused(model):
