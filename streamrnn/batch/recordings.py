@@ -14,6 +14,7 @@ from typing import Self
 
 from streamrnn.audio import AudioWarning
 from streamrnn.data.layouts import RECORDING
+from streamrnn.data.tables import read_lines, read_text
 
 LISTS, TABLES, LINES = (".txt", ".lst", ".scp"), (".csv", ".tsv"), (".jsonl", ".ndjson")
 # The columns in which manifests name a recording: ours, NeMo's, and those of Common Voice and others.
@@ -181,20 +182,22 @@ def _listed(by: Path, names: list[str]) -> list[Path]:
 
 
 def _of_list(path: Path) -> list[str]:
-    """One path a line; of Kaldi's .scp, the last word."""
-    lines = [line.strip() for line in _text(path).splitlines() if line.strip() and not line.startswith("#")]
+    """One path a line, without comments (#); of Kaldi's .scp, the last word."""
+    lines = [line.strip() for line in read_lines(path)]
+    # Names may begin with the sign of comments.
+    lines = [line for line in lines if line and (line[0] != "#" or (path.parent / line).exists())]
     return [line.split(maxsplit=1)[-1] for line in lines] if path.suffix.lower() == ".scp" else lines
 
 
 def _of_table(path: Path) -> list[str]:
-    rows = csv.DictReader(io.StringIO(_text(path)), delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
+    rows = csv.DictReader(io.StringIO(read_text(path)), delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
     column = _column(path, rows.fieldnames or ())
     return [_required(path, row.get(column), number) for number, row in enumerate(rows, start=2)]
 
 
 def _of_lines(path: Path) -> list[str]:
     names: list[str] = []
-    for number, line in enumerate(_text(path).splitlines(), start=1):
+    for number, line in enumerate(read_lines(path), start=1):
         if line.strip():
             try:
                 row = json.loads(line)
@@ -215,13 +218,6 @@ def _required(path: Path, name: object, number: int) -> str:
     if not isinstance(name, str) or not name:
         raise ValueError(f"{path}, line {number}: the path is {name!r}; it must name a recording.")
     return name
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        raise ValueError(f"{path} is not UTF-8 text. Save it as such, or name the recordings themselves.") from None
 
 
 def _named_apart(paths: list[Path]) -> Iterator[tuple[Path, str]]:

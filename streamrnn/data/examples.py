@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from streamrnn.data.series import Files, files_in, require_once
+from streamrnn.data.tables import read_lines
 
 PARTS = {"train": "train", "valid": "valid", "val": "valid", "dev": "valid", "test": "test"}
 
@@ -111,7 +112,7 @@ def _names_of(path: Path) -> Path:
 
 def _strokes(path: Path) -> Iterator[tuple[str, Example]]:
     part = {".tra": "train", ".tes": "test"}[path.suffix]
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), start=1):
+    for number, line in enumerate(read_lines(path), start=1):
         cells = [cell.strip() for cell in line.split(",")]
         if len(cells) != 17:
             raise ValueError(f"{path}, line {number} has {len(cells)} numbers; it needs 8 points and a digit.")

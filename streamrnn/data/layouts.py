@@ -10,7 +10,7 @@ from pathlib import Path
 
 from streamrnn.audio import AudioWarning
 from streamrnn.data.clips import Clip, named, read_manifest
-from streamrnn.data.tables import clean, read_text
+from streamrnn.data.tables import clean, read_lines
 
 # Endings of recordings. Files that can't be decoded are clips, too, so that reading them reports the fault and none is
 # silently missing.
@@ -221,9 +221,7 @@ def _listed_splits(folder: Path) -> dict[str, str] | None:
     lists = {split: folder / name for split, name in SPLIT_LISTS.items() if (folder / name).is_file()}
     if not lists:
         return None
-    return {
-        clean(line): split for split, path in lists.items() for line in read_text(path).splitlines() if line.strip()
-    }
+    return {clean(line): split for split, path in lists.items() for line in read_lines(path) if line.strip()}
 
 
 def _hashed_split(name: str) -> str:
@@ -244,7 +242,7 @@ def _librispeech(transcripts: Path) -> Iterator[Clip]:
     chapter = transcripts.parent
     speaker, part = chapter.parent.name, chapter.parent.parent.resolve().name
     split = SPLIT_OF_PREFIX.get(re.split("[-_]", part)[0]) or _hashed_split(speaker)
-    for line in read_text(transcripts).splitlines():
+    for line in read_lines(transcripts):
         name, _, transcript = line.partition(" ")
         if name:
             yield Clip(chapter / f"{name}.flac", speaker=speaker, transcript=clean(transcript), split=split)

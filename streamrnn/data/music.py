@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from streamrnn.data.series import Files, files_in, require_once
+from streamrnn.data.tables import read_lines
 from streamrnn.lines import LineError, MusicLines
 
 PARTS = {"traindata": "train", "validdata": "valid", "testdata": "test"}
@@ -65,7 +66,7 @@ def _collection(path: Path) -> dict[str, list[np.ndarray]]:
 def _text(path: Path) -> list[np.ndarray]:
     lines = MusicLines(SimpleNamespace(settings=SimpleNamespace(keys=KEYS, lowest_midi=LOWEST_MIDI)))
     pieces: list[list[np.ndarray]] = [[]]
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), start=1):
+    for number, line in enumerate(read_lines(path), start=1):
         if not line.strip():
             pieces.append([])
             continue

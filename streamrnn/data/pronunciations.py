@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from streamrnn.data.series import Files, files_in
+from streamrnn.data.tables import read_lines
 
 PARTS = {"train": "train", "dev": "valid", "valid": "valid", "test": "test"}
 # Of a hundred words of a dictionary without parts: those to validate, and those to test.
@@ -43,7 +44,7 @@ def read_pronunciations(places: Sequence[Path]) -> Pronunciations:
 
 
 def _dictionary(path: Path) -> Iterator[tuple[str, str, tuple[str, ...]]]:
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), start=1):
+    for number, line in enumerate(read_lines(path), start=1):
         word, _, *phonemes = line.lower().split() or ["", ""]
         if not phonemes:
             raise ValueError(f"{path}, line {number} is not of CMUdict: a word, a number, and phonemes.")
@@ -57,7 +58,7 @@ def _table(path: Path) -> Iterator[tuple[str, str, tuple[str, ...]]]:
     part = PARTS.get(path.stem.rpartition("_")[2])
     if part is None:
         raise ValueError(f"{path} names no part. Call it train.tsv, valid.tsv or test.tsv, or dut_train.tsv and so on.")
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), start=1):
+    for number, line in enumerate(read_lines(path), start=1):
         word, _, phonemes = line.partition("\t")
         if not word or not phonemes.split():
             raise ValueError(f"{path}, line {number} has no word, a tab and phonemes.")

@@ -99,6 +99,17 @@ def read_text(path: Path) -> str:
         ) from None
 
 
+def read_lines(path: Path) -> list[str]:
+    """The lines of a text file, as read_text reads it. Only line feeds end them: what else str.splitlines takes for an
+    end, such as U+2028, may stand inside of a text.
+
+    Raises:
+        ValueError: it is in another encoding.
+    """
+    text = read_text(path)
+    return text.removesuffix("\n").split("\n") if text else []
+
+
 def read_span(row: Row) -> tuple[int, int]:
     """start and end of a row, in samples.
 
@@ -160,6 +171,7 @@ def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]
 __all__ = [
     "Row",
     "clean",
+    "read_lines",
     "read_span",
     "read_table",
     "read_text",

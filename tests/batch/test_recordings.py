@@ -1,5 +1,6 @@
 """What a batch is to hear: folders, patterns, lists and manifests, each recording once."""
 
+import json
 import os
 
 import pytest
@@ -33,6 +34,20 @@ def test_patterns_lists_and_manifests_name_recordings(names, calls):
     assert names(calls / "some.csv") == ["a.wav"]
     (calls / "some.jsonl").write_text('{"audio_filepath": "june/a.wav", "duration": 1.0}\n')
     assert names(calls / "some.jsonl") == ["a.wav"]
+
+
+@pytest.mark.parametrize("sign", ["\u2028", "\u0085", "\x0b"])
+def test_texts_of_a_manifest_may_hold_signs_that_end_lines_elsewhere(names, calls, sign):
+    rows = [{"path": "a.wav", "text": f"one{sign}two"}, {"path": "b.flac"}]
+    lines = [json.dumps(row, ensure_ascii=sign == "\x0b") for row in rows]
+    (calls / "some.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    assert names(calls / "some.jsonl") == ["a.wav", "b.flac"]
+
+
+def test_a_name_in_a_list_may_begin_as_a_comment_does(names, calls):
+    (calls / "a.wav").rename(calls / "#1 call.wav")
+    (calls / "some.txt").write_text("# of June\nb.flac\n#1 call.wav\n#2 call.wav\n")
+    assert names(calls / "some.txt") == ["#1 call.wav", "b.flac"]
 
 
 def test_a_recording_that_is_named_twice_is_heard_once(names, calls):
@@ -77,7 +92,7 @@ def test_what_is_not_there_is_named(names, calls, tmp_path):
     with pytest.raises(ValueError, match="no recordings"):
         names(str(calls / "*.opus"))
     (calls / "list.txt").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(ValueError, match="not UTF-8 text"):
+    with pytest.raises(ValueError, match="not in UTF-8"):
         names(calls / "list.txt")
 
 
