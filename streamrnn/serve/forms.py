@@ -1,6 +1,7 @@
 """The file in a form: what `curl -F` and browsers make of one, multipart/form-data (RFC 7578)."""
 
 import mmap
+import re
 import shutil
 import tempfile
 from email.message import Message
@@ -8,6 +9,7 @@ from typing import BinaryIO
 
 # A part's own headers, and the parts before the file.
 MOST_HEAD_BYTES, MOST_PARTS = 8192, 32
+_QUOTED, _FILE = re.compile(rb'"(?:[^"\\]|\\.)*"'), re.compile(rb";\s*filename\*?\s*=", re.IGNORECASE)
 
 
 class NoFile(ValueError):
@@ -48,7 +50,8 @@ def file_in(form: BinaryIO, boundary: bytes) -> BinaryIO:
             at = whole.find(b"\r\n" + boundary, begun)
             if head_ends < 0 or (0 <= at < head_ends):
                 break
-            if b"filename" in whole[begun:head_ends].lower():
+            # Without what is quoted: names of other fields, of which one may be filename.
+            if _FILE.search(_QUOTED.sub(b"", whole[begun:head_ends])):
                 return _copied(form, head_ends + 4, at if at >= 0 else len(whole))
             at += 2 if at >= 0 else 0
     raise NoFile("the form holds no file. Send one: curl -F file=@recording.wav, or the file as the body itself.")

@@ -171,7 +171,13 @@ def test_no_file_ever_has_a_name(running, send, raw, recording, bursts, quieter,
 
 
 @pytest.mark.parametrize(
-    "fields", [{}, {"before": (None, "text")}, {"a": (None, "1"), "b": (None, "--boundary\r\n\r\n")}]
+    "fields",
+    [
+        {},
+        {"before": (None, "text")},
+        {"a": (None, "1"), "b": (None, "--boundary\r\n\r\n")},
+        {"filename": (None, "r.wav"), "a; filename=b": (None, "1")},
+    ],
 )
 def test_a_form_brings_its_file(recorder, recording, bursts, fields):
     body = recording(bursts(2.5))
@@ -187,9 +193,8 @@ def test_a_form_brings_its_file(recorder, recording, bursts, fields):
             f"multipart/form-data; boundary={99 * 'x'}",
         ):
             assert refusal(client.post(url, content=body, headers={"content-type": kind})) == (400, "bad_request")
-        cut = client.post(
-            url, content=b"--b\r\nfilename\r\n\r\n" + body, headers={"content-type": "multipart/form-data; boundary=b"}
-        )
+        head = b"--b\r\nA: b; FileName*=r\r\n\r\n"
+        cut = client.post(url, content=head + body, headers={"content-type": "multipart/form-data; boundary=b"})
         assert cut.json() == form.json()
 
 
