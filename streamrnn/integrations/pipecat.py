@@ -110,16 +110,21 @@ class StreamrnnDenoiser(BaseAudioFilter):
 
     async def start(self, sample_rate: int) -> None:
         """Begins a stream at this rate, 8,000 to 96,000 Hz. Raises AudioError for another."""
-        self._steady = Steady(self._model, sample_rate, **self._settings)
+        self._begin(sample_rate)
 
     async def stop(self) -> None:
         """Forgets the stream."""
         self._steady = None
 
     async def process_frame(self, frame: Any) -> None:
-        """Heeds FilterEnableFrame."""
+        """Heeds FilterEnableFrame. Turned on, it begins anew: what it still held back is old by then."""
         if isinstance(frame, FilterEnableFrame):
+            if frame.enable and not self._enabled and self._steady is not None:
+                self._begin(self._steady.sample_rate)
             self._enabled = frame.enable
+
+    def _begin(self, sample_rate: int) -> None:
+        self._steady = Steady(self._model, sample_rate, **self._settings)
 
     async def filter(self, audio: bytes) -> bytes:
         """The same sound without its noise; before start, and while turned off, as it is.

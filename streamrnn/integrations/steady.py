@@ -24,6 +24,7 @@ class Steady:
     """
 
     def __init__(self, model: Any, sample_rate: int, **settings: Any):
+        self.sample_rate = sample_rate
         self._enhancer = Enhancer(model, sample_rate, **settings)
         self.late_samples = math.ceil(self._enhancer.latency.algorithmic_ms * sample_rate / 1000)
         self._ready = np.zeros(self.late_samples, np.float32)

@@ -120,6 +120,20 @@ def test_a_filter_gives_as_many_bytes_as_it_takes(exported, recording, rate):
     np.testing.assert_allclose(found[late:], clean[: len(found) - late] * 32768, atol=1)
 
 
+def test_a_filter_that_is_turned_on_again_gives_no_sound_of_before(exported):
+    loud, quiet = np.full(16_000, 8000, np.int16).tobytes(), bytes(3200)
+
+    async def filtered():
+        denoiser = StreamrnnDenoiser.load(exported("denoise"), max_attenuation_db=0.0)
+        await denoiser.start(16_000)
+        await denoiser.filter(loud)
+        for enable in (False, True):
+            await denoiser.process_frame(FilterEnableFrame(enable=enable))
+        return await denoiser.filter(quiet)
+
+    assert not np.frombuffer(asyncio.run(filtered()), np.int16).any()
+
+
 @pytest.fixture(scope="module")
 def wakes(exported, recording):
     """Sound at 24 kHz with words that wake, the model, and when they are heard."""
