@@ -148,7 +148,7 @@ def _objects(holder: dict[str, Any], name: str) -> dict[str, Any] | None:
 
 def _format(form: dict[str, Any]) -> dict[str, Any]:
     kind = form.get("type", "audio/pcm")
-    if kind not in _FORMATS:
+    if not isinstance(kind, str) or kind not in _FORMATS:
         raise Refused("invalid_value", f"format.type is {str(kind)[:40]!r}; it must be {', '.join(_FORMATS)}.")
     rate = form.get("rate") or _FORMATS[kind][1]
     if type(rate) is not int or not LOWEST_RATE <= rate <= HIGHEST_RATE:

@@ -11,7 +11,7 @@ from typing import Any
 from streamrnn.integrations.realtime_session import Refused, Setup
 from streamrnn.serve.dialects import Conversation, Speaking
 from streamrnn.serve.lines import Line
-from streamrnn.serve.protocol import Hello, ProtocolError
+from streamrnn.serve.protocol import Hello, ProtocolError, read_json
 from streamrnn.serve.sessions import Session
 
 # A word belongs to speech that starts this much later at most: models of words and of speech do not agree to a frame.
@@ -287,9 +287,8 @@ class Talk(Conversation):
 
 def _event(message: Any) -> dict[str, Any]:
     try:
-        event = json.loads(message) if isinstance(message, str) else None
-    # A RecursionError is what the parser makes of brackets without end.
-    except (ValueError, RecursionError):
+        event = read_json(message) if isinstance(message, str) else None
+    except ValueError:
         event = None
     if not isinstance(event, dict):
         raise Refused("invalid_json", "a message is no JSON object. Send events of the Realtime API.")

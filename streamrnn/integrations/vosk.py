@@ -11,7 +11,7 @@ from typing import Any
 from streamrnn.serve.connection import Connection
 from streamrnn.serve.dialects import Conversation, Speaking
 from streamrnn.serve.lines import Line, WebSocketLine
-from streamrnn.serve.protocol import MOST_TEXT, Hello, ProtocolError
+from streamrnn.serve.protocol import MOST_TEXT, Hello, ProtocolError, read_json
 from streamrnn.serve.server import Server
 from streamrnn.serve.sessions import Session
 from streamrnn.serve.settings import ServerSettings
@@ -84,9 +84,8 @@ class Talk(Conversation):
 
     async def _obey(self, text: str) -> None:
         try:
-            asked = json.loads(text) if len(text) <= MOST_TEXT else None
-        # A RecursionError is what the parser makes of brackets without end.
-        except (ValueError, RecursionError):
+            asked = read_json(text) if len(text) <= MOST_TEXT else None
+        except ValueError:
             asked = None
         if isinstance(asked, dict) and isinstance(config := asked.get("config"), dict):
             self._configure(config)
@@ -106,7 +105,7 @@ class Talk(Conversation):
         if self._session is not None:
             raise ProtocolError("bad_message", "config came after sound. It is the first message.", 1002)
         rate = config.get("sample_rate", DEFAULT_RATE)
-        if isinstance(rate, bool) or not isinstance(rate, int | float) or rate != int(rate):
+        if isinstance(rate, bool) or not isinstance(rate, int | float) or rate % 1:
             shown = str(rate)[:40]
             raise ProtocolError("bad_hello", f"sample_rate is {shown!r}; it must be a whole number, such as 8000.")
         # Checked with its range, as that of any hello.

@@ -5,7 +5,6 @@ is lines of JSON with sound after them, over TCP, as the package `wyoming` has i
 """
 
 import asyncio
-import json
 import logging
 import socket
 from contextlib import suppress
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from streamrnn.packages import check_package
 from streamrnn.serve.lines import Lost
 from streamrnn.serve.listen import listening
-from streamrnn.serve.protocol import ProtocolError
+from streamrnn.serve.protocol import ProtocolError, read_json
 from streamrnn.serve.server import Server
 from streamrnn.serve.sessions import Payload
 from streamrnn.serve.settings import ServerSettings
@@ -180,9 +179,8 @@ class WyomingLine:
 
 def _object(data: bytes) -> dict[str, Any]:
     try:
-        found = json.loads(data)
-    # A RecursionError is what the parser makes of brackets without end.
-    except (ValueError, RecursionError):
+        found = read_json(data)
+    except ValueError:
         found = None
     if not isinstance(found, dict):
         raise _bad("an event is no JSON object")

@@ -4,6 +4,7 @@ Nothing here does input or output, and nothing needs JAX or a server's packages:
 """
 
 import json
+import math
 from dataclasses import dataclass, field
 from typing import Any, Literal, NoReturn, Self, cast, get_args
 
@@ -208,23 +209,37 @@ def _object(text: str) -> dict[str, Any]:
             "and many items in several messages"
         )
     try:
-        found = json.loads(text, parse_constant=_refuse_constant)
+        found = read_json(text)
     except _NoNumber as error:
         _refuse(f"a text message has {error}, which is no JSON. Leave out what is no number")
-    # A RecursionError is what the parser makes of brackets without end.
-    except (ValueError, RecursionError):
+    except ValueError:
         _refuse("a text message is no JSON. Send a JSON object with a type, and sound as binary")
     if not isinstance(found, dict):
         _refuse(f"a text message is a {type(found).__name__}; it must be an object with a type")
     return found
 
 
+def read_json(text: str | bytes) -> Any:
+    """What a peer has written as JSON. Raises ValueError: it is none, or has a number that nobody could use."""
+    try:
+        return json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
+    # What the parser makes of brackets without end.
+    except RecursionError:
+        raise ValueError("brackets without end") from None
+
+
 class _NoNumber(ValueError):
-    """NaN or Infinity, which several languages write into JSON."""
+    """NaN or Infinity, which several languages write into JSON, or what is as large."""
 
 
 def _refuse_constant(name: str) -> NoReturn:
     raise _NoNumber(name)
+
+
+def _finite(text: str) -> float:
+    if math.isinf(number := float(text)):
+        raise _NoNumber(text[:40])
+    return number
 
 
 def _typed(fields: dict[str, Any], name: str, kind: type, default: Any) -> Any:
@@ -278,4 +293,5 @@ __all__ = [
     "Resume",
     "as_text",
     "parse_command",
+    "read_json",
 ]

@@ -197,6 +197,8 @@ def test_a_model_of_speech_or_one_of_words_is_enough(running, name, kinds):
     ("message", "code", "said"),
     [
         ("no json", "invalid_json", "no JSON object"),
+        ('{"type": "session.update", "event_id": NaN}', "invalid_json", "no JSON object"),
+        ('{"type": "session.update", "event_id": 1e999}', "invalid_json", "no JSON object"),
         ({"type": "response.create"}, "invalid_value", "there is no event 'response.create' here"),
         ({"type": "session.update", "session": {"type": "realtime"}}, "invalid_value", "here it is 'transcription'"),
         ({"type": "input_audio_buffer.append", "audio": "!!"}, "invalid_value", "audio is no base64"),
@@ -221,6 +223,7 @@ def test_what_is_wrong_is_told_and_the_session_goes_on(client, message, code, sa
         ({"turn_detection": {"type": "server_vad", "threshold": 7}}, "threshold=7"),
         ({"turn_detection": {"type": "server_vad", "threshold": "high"}}, "threshold is a str"),
         ({"format": {"type": "audio/mpeg"}}, "format.type is 'audio/mpeg'"),
+        ({"format": {"type": []}}, "format.type is '[]'; it must be audio/pcm"),
         ({"format": {"type": "audio/pcm", "rate": 4000}}, "8000 to 96000"),
         ({"format": "pcm16"}, "format is a str; it must be an object"),
     ],
