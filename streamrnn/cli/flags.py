@@ -66,6 +66,9 @@ def dispatch(functions: dict[str, Callable[..., None]], command: str, args: list
         came = f"{first!r} follows" if args else "Nothing follows"
         meant = did_you_mean(first, functions)
         raise ValueError(f"{came} {command!r}.{meant} Say one of these there: {', '.join(functions)}.")
+    if first in functions:
+        # By itself, so that errors name this subcommand, and its settings as they are called.
+        return tyro.cli(functions[first], prog=f"streamrnn {command} {first}", args=args[1:], config=CONFIG)
     return tyro.extras.subcommand_cli_from_dict(
         functions, prog=f"streamrnn {command}", description=description, args=args, config=CONFIG
     )

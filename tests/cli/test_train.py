@@ -20,6 +20,7 @@ from rich.console import Console
 
 from streamrnn.cli.plan import plan_of, shortened
 from streamrnn.cli.progress import training_progress
+from streamrnn.cli.train import main as train_main
 from streamrnn.cli.train import trainer
 from streamrnn.data import Clip
 from streamrnn.data.recordings import Recordings
@@ -186,6 +187,14 @@ def test_a_plan_counts_clips_and_speakers_of_each_label_by_split(tmp_path):
         ["noise", "1", "-", "-", "-"],
     ]
     assert sentence.startswith("1,500 updates, validated every 100.") and "tiny.safetensors" in sentence
+
+
+def test_settings_that_are_refused_are_named_as_they_are_called_with_the_help_of_their_own_task(capsys):
+    with pytest.raises(SystemExit):
+        train_main(["keywords", "--data", ".", "--hop-samples", "0"])
+    told = " ".join(capsys.readouterr().err.replace("│", " ").split())
+    assert "settings: hop_samples is 0; it must be at least 1." in told and "tyro" not in told
+    assert "see streamrnn train keywords --help" in told
 
 
 def test_training_that_is_interrupted_before_its_first_checkpoint_says_so(train, capsys):
