@@ -1,6 +1,7 @@
 """What people chose and what it gave them: tables with a row per choice."""
 
 import csv
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from streamrnn.data.series import Files, files_in
+from streamrnn.data.tables import read_text
 
 COLUMNS = ("user", "choice", "reward")
 MISSED = ("", "nan", "na")
@@ -35,17 +37,16 @@ def read_people(places: Sequence[Path]) -> People:
         FileNotFoundError: there is none.
         ValueError: there is more than one, a column is missing, or a cell is no number.
     """
-    files = files_in(places, lambda path: path.suffix == ".csv", "table of choices (.csv)")
+    files = files_in(places, lambda path: path.suffix == ".csv", "a table of choices (.csv)")
     path, *others = files.paths
     if others:
         raise ValueError(f"{1 + len(others)} tables: {path}, {others[0]} and so on. Pass one of them.")
     people: dict[str, list[tuple[float, float]]] = {}
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        rows = csv.DictReader(file)
-        if missing := [name for name in COLUMNS if name not in (rows.fieldnames or ())]:
-            raise ValueError(f"{path} has no column {missing[0]!r}. It needs a header with {', '.join(COLUMNS)}.")
-        for number, row in enumerate(rows, start=2):
-            people.setdefault(str(row["user"]), []).append(_choice(row, f"{path}, line {number}"))
+    rows = csv.DictReader(io.StringIO(read_text(path)))
+    if missing := [name for name in COLUMNS if name not in (rows.fieldnames or ())]:
+        raise ValueError(f"{path} has no column {missing[0]!r}. It needs a header with {', '.join(COLUMNS)}.")
+    for number, row in enumerate(rows, start=2):
+        people.setdefault(str(row["user"]), []).append(_choice(row, f"{path}, line {number}"))
     parts: dict[str, list[np.ndarray]] = {"train": [], "valid": [], "test": []}
     for number, choices in enumerate(people.values()):
         name = "test" if number % 10 in (4, 9) else "valid" if number % 10 == 6 else "train"

@@ -1,25 +1,31 @@
 """Examples: a line and its labels, in the layouts of public collections, or in a table of your own."""
 
 import csv
+import io
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+from streamrnn.data.clips import named
 from streamrnn.data.series import Files, files_in, require_once
-from streamrnn.data.tables import read_lines
+from streamrnn.data.tables import clean, read_lines, read_text
 
+NAMED_LABELS = 12
 PARTS = {"train": "train", "valid": "valid", "val": "valid", "dev": "valid", "test": "test"}
 
 
 @dataclass(frozen=True)
 class Example:
-    """A line, and its labels: one, several, or none for a stranger, who belongs to no label."""
+    """A line, and its labels: one, several, or none for a stranger, who belongs to no label; and for messages the file
+    and line that it is of.
+    """
 
     line: str
     labels: tuple[str, ...]
+    place: str = field(default="", compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -46,7 +52,9 @@ def read_examples(places: Sequence[Path]) -> Examples:
         FileNotFoundError: there is none.
         ValueError: a file is damaged, or there are two of one name.
     """
-    files = files_in(places, lambda path: path.name in NAMED or path.suffix in READERS, "table of examples (train.tsv)")
+    files = files_in(
+        places, lambda path: path.name in NAMED or path.suffix in READERS, "a table of examples (train.tsv)"
+    )
     require_once(files, places)
     parts: dict[str, list[Example]] = {"train": [], "valid": [], "test": []}
     for path in files.paths:
@@ -66,10 +74,29 @@ def wanted_of(examples: Sequence[Example], labels: Sequence[str]) -> np.ndarray:
     Raises:
         ValueError: an example has a label that is none of them.
     """
-    if unknown := sorted({label for example in examples for label in example.labels} - set(labels)):
-        told = ", ".join(labels)[:200]
-        raise ValueError(f"There are examples of the label {unknown[0]!r}; known are {told}. Leave them out.")
+    known = set(labels)
+    for example in examples:
+        if unknown := [label for label in example.labels if label not in known]:
+            raise ValueError(
+                f"{example.place}: the label is {unknown[0]!r}; known are {named(labels, NAMED_LABELS)}. Correct it, "
+                "or leave such examples out."
+            )
     return np.array([[label in example.labels for label in labels] for example in examples])
+
+
+def items_of(examples: Sequence[Example], read: Callable[[str], np.ndarray]) -> list[np.ndarray]:
+    """The items of each example, as `read` makes them of a line.
+
+    Raises:
+        ValueError: a line cannot be read; the message says which.
+    """
+    found = []
+    for example in examples:
+        try:
+            found.append(read(example.line))
+        except ValueError as error:
+            raise ValueError(f"{example.place}: {error}") from None
+    return found
 
 
 def _reader(path: Path) -> Callable[[Path], Iterator[tuple[str, Example]]]:
@@ -80,29 +107,32 @@ def _reader(path: Path) -> Callable[[Path], Iterator[tuple[str, Example]]]:
 
 
 def _clinc(path: Path) -> Iterator[tuple[str, Example]]:
+    text = read_text(path)
     try:
-        data = json.loads(path.read_text(encoding="utf-8-sig"))
+        data = json.loads(text)
         for name, rows in data.items():
             part = PARTS[name.removeprefix("oos_")]
-            yield from ((part, Example(line, () if label == "oos" else (label,))) for line, label in rows)
+            for number, (line, label) in enumerate(rows, start=1):
+                yield part, Example(line, () if label == "oos" else (label,), f"{path}, {name} {number}")
     except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise ValueError(f"{path} is not of the form of CLINC150 ({error!r}). Fetch it again.") from error
 
 
 def _table(path: Path) -> Iterator[tuple[str, Example]]:
     names = _names_of(path)
-    labels = names.read_text(encoding="utf-8-sig").split() if names.is_file() else None
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        for number, row in enumerate(csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE), start=1):
-            if len(row) < 2:
-                raise ValueError(f"{path}, line {number} has no tab between the example and its labels.")
-            given = tuple(filter(None, row[1].split(",")))
-            try:
-                # GoEmotions has numbers in place of its labels.
-                named = given if labels is None else tuple(labels[int(label)] for label in given)
-            except (ValueError, IndexError):
-                raise ValueError(f"{path}, line {number}: {row[1]!r} are no numbers of labels in {names}.") from None
-            yield PARTS[path.stem], Example(row[0], named)
+    labels = read_text(names).split() if names.is_file() else None
+    rows = csv.reader(io.StringIO(read_text(path)), delimiter="\t", quoting=csv.QUOTE_NONE)
+    for number, row in enumerate(rows, start=1):
+        place = f"{path}, line {number}"
+        if len(row) < 2:
+            raise ValueError(f"{place} has no tab between the example and its labels.")
+        given = tuple(filter(None, map(clean, row[1].split(","))))
+        try:
+            # GoEmotions has numbers in place of its labels.
+            called = given if labels is None else tuple(labels[int(label)] for label in given)
+        except (ValueError, IndexError):
+            raise ValueError(f"{place}: {row[1]!r} are no numbers of labels in {names}.") from None
+        yield PARTS[path.stem], Example(row[0], called, place)
 
 
 def _names_of(path: Path) -> Path:
@@ -116,10 +146,10 @@ def _strokes(path: Path) -> Iterator[tuple[str, Example]]:
         cells = [cell.strip() for cell in line.split(",")]
         if len(cells) != 17:
             raise ValueError(f"{path}, line {number} has {len(cells)} numbers; it needs 8 points and a digit.")
-        yield part, Example(",".join(cells[:16]), (cells[16],))
+        yield part, Example(",".join(cells[:16]), (cells[16],), f"{path}, line {number}")
 
 
 NAMED = {"data_full.json": _clinc, **{f"{name}.tsv": _table for name in PARTS}}
 READERS = {".tra": _strokes, ".tes": _strokes}
 
-__all__ = ["Example", "Examples", "read_examples", "wanted_of"]
+__all__ = ["Example", "Examples", "items_of", "read_examples", "wanted_of"]

@@ -32,7 +32,7 @@ def read_pieces(places: Sequence[Path]) -> Pieces:
         FileNotFoundError: there is none.
         ValueError: there is more than one collection or two texts of one name, or a file is damaged.
     """
-    what = "collection of music (.mat), or train.txt, valid.txt and test.txt"
+    what = "a collection of music (.mat), or train.txt, valid.txt and test.txt"
     files = files_in(places, lambda path: path.suffix == ".mat" or path.name in TEXTS, what)
     collections = [path for path in files.paths if path.suffix == ".mat"]
     if len(collections) > 1 or (collections and len(files.paths) > 1):

@@ -33,7 +33,9 @@ def read_pronunciations(places: Sequence[Path]) -> Pronunciations:
         FileNotFoundError: there is neither.
         ValueError: a line has no phonemes, or a table has the name of no part.
     """
-    files = files_in(places, lambda path: path.name == "cmudict" or path.suffix == ".tsv", "dictionary (cmudict, .tsv)")
+    files = files_in(
+        places, lambda path: path.name == "cmudict" or path.suffix == ".tsv", "a dictionary (cmudict, .tsv)"
+    )
     parts: dict[str, dict[str, list[tuple[str, ...]]]] = {"train": {}, "valid": {}, "test": {}}
     for path in files.paths:
         for part, word, phonemes in _table(path) if path.suffix == ".tsv" else _dictionary(path):

@@ -2,11 +2,14 @@
 
 import csv
 import hashlib
+import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
+from streamrnn.data import tables
 
 # The parts of ETTh1 that the field trains, validates and tests on: 12, 4 and 4 months of 30 days.
 ETT_ROWS = (8640, 11520, 14400)
@@ -32,15 +35,16 @@ def files_in(places: Sequence[Path], wanted: Callable[[Path], bool], what: str) 
     """The wanted files among these files, and in these folders; a file that is named itself is always wanted.
 
     Raises:
-        FileNotFoundError: a place does not exist, or there is no such file; `what` says what was looked for.
+        FileNotFoundError: a place does not exist, or there is no such file; `what` says what was looked for,
+            such as "a text (.txt)".
     """
     found: list[Path] = []
     for place in places:
         if not place.exists():
-            raise FileNotFoundError(f"{place} does not exist. Pass {what}.")
+            raise FileNotFoundError(f"{place} does not exist. Pass {what}, or a folder that holds one.")
         found += [place] if place.is_file() else sorted(path for path in place.rglob("*") if wanted(path))
     if not found:
-        raise FileNotFoundError(f"{', '.join(map(str, places))} has no {what}. Pass one, or its folder.")
+        raise FileNotFoundError(f"{', '.join(map(str, places))} does not hold {what}. Pass one, or its folder.")
     return Files(tuple(found))
 
 
@@ -74,14 +78,14 @@ def read_table(places: Sequence[Path]) -> Table:
 
     Raises:
         FileNotFoundError: there is none.
-        ValueError: there is more than one, a cell is no number, or rows are missing.
+        ValueError: there is more than one, a cell is no number, a row has more or fewer cells than the header, or it is
+            no text in UTF-8. Dates are not read: rows are taken as they come, at equal intervals.
     """
-    files = files_in(places, lambda path: path.suffix == ".csv", "table (.csv)")
+    files = files_in(places, lambda path: path.suffix == ".csv", "a table (.csv)")
     path, *others = files.paths
     if others:
         raise ValueError(f"{1 + len(others)} tables: {path}, {others[0]} and so on. Pass one of them.")
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        rows = list(csv.reader(file))
+    rows = list(csv.reader(io.StringIO(tables.read_text(path))))
     if len(rows) < 3 or len(rows[0]) < 2:
         raise ValueError(f"{path} is no table with a header, a column of dates and columns of numbers.")
     for number, row in enumerate(rows[1:], start=2):
@@ -113,16 +117,8 @@ def read_text(places: Sequence[Path]) -> Text:
         FileNotFoundError: there is none.
         ValueError: one is no UTF-8.
     """
-    files = files_in(places, lambda path: path.suffix == ".txt", "text (.txt)")
-    read = []
-    for path in files.paths:
-        try:
-            read.append(path.read_text(encoding="utf-8-sig"))
-        except UnicodeDecodeError as error:
-            raise ValueError(
-                f"{path} is no text in UTF-8 ({error.reason} at byte {error.start}). Convert it."
-            ) from None
-    text = "\n".join(read)
+    files = files_in(places, lambda path: path.suffix == ".txt", "a text (.txt)")
+    text = "\n".join(tables.read_text(path) for path in files.paths)
     # The last tenth is the part that the field tells its figures of.
     borders = [0, int(0.85 * len(text)), int(0.9 * len(text)), len(text)]
     parts = {name: text[borders[n] : borders[n + 1]] for n, name in enumerate(("train", "valid", "test"))}

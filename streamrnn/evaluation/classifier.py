@@ -9,7 +9,7 @@ import numpy as np
 from flax import nnx
 
 from streamrnn.contract import aligned
-from streamrnn.data.examples import read_examples, wanted_of
+from streamrnn.data.examples import items_of, read_examples, wanted_of
 from streamrnn.decisions.metrics import best_f1
 from streamrnn.evaluation.judging import OnProgress, unfit
 from streamrnn.lines import LabelLines, PenLines, QueryLines, WordLines
@@ -38,12 +38,12 @@ def evaluate_classifier(
         raise unfit("evaluate", model, "a classifier of streams")
     examples, lines = read_examples(places), _lines_of(model)
     judged = examples.part(split)
-    frames, wanted = [lines.frames(example.line) for example in judged], wanted_of(judged, model.labels)
+    frames, wanted = items_of(judged, lines.frames), wanted_of(judged, model.labels)
     figures = _several if model.settings.several else _one
     chosen: tuple[Any, ...] = ()
     if model.settings.several:
         valid = examples.part("valid")
-        chosen = _scanned(model, [lines.frames(example.line) for example in valid]), wanted_of(valid, model.labels)
+        chosen = _scanned(model, items_of(valid, lines.frames)), wanted_of(valid, model.labels)
     ways = {"streaming": _streamed(model, frames, progress), "offline": _scanned(model, frames)}
     return {"lines": len(judged), **{name: figures(model, found, wanted, *chosen) for name, found in ways.items()}}
 

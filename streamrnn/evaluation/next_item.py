@@ -27,7 +27,7 @@ def evaluate_next_item(
     wherever it is right and longer than that key.
 
     Raises:
-        ValueError: it is no such model, or there is no such part.
+        ValueError: it is no such model, there is no such part, or it is too short.
     """
     if not isinstance(model, NextItem):
         raise unfit("evaluate", model, "a model of the next item")
@@ -35,6 +35,9 @@ def evaluate_next_item(
     if split not in text.parts:
         raise ValueError(f"There is no part {split!r} of a text; the parts are: {', '.join(text.parts)}.")
     ids, stream, found = lines.frames(text.parts[split]), Stream(model), []
+    if len(ids) < 2:
+        told = f"Part {split!r} of the text has {len(ids)} characters; what comes next is judged from the second on."
+        raise ValueError(f"{told} Pass a longer text.")
     for begin in range(0, len(ids), PIECE_ITEMS):
         found.append(stream.process(ids[begin : begin + PIECE_ITEMS]))
         if progress is not None:

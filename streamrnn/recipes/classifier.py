@@ -15,7 +15,7 @@ from flax import nnx
 
 from streamrnn.contract import aligned
 from streamrnn.data.clips import named
-from streamrnn.data.examples import read_examples, wanted_of
+from streamrnn.data.examples import items_of, read_examples, wanted_of
 from streamrnn.decisions.metrics import best_f1
 from streamrnn.learning import TrainingSettings
 from streamrnn.lines import LabelLines, PenLines, QueryLines, WordLines, labels_of
@@ -75,7 +75,7 @@ class ClassifierRecipe:
         self.settings = dataclasses.replace(settings, model=dataclasses.replace(settings.model, labels=labels))
         self.training = settings.training
         lines = lines_for(self.Lines, self.settings.model)
-        self._read = {name: [lines.frames(example.line) for example in of] for name, of in examples.items()}
+        self._read = {name: items_of(of, lines.frames) for name, of in examples.items()}
         self._wanted = {name: wanted_of(of, labels) for name, of in examples.items()}
         lacking = np.flatnonzero(~self._wanted["valid"].any(axis=0))
         if len(lacking) == len(labels) or (len(lacking) and settings.model.several):

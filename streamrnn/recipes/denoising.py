@@ -93,13 +93,13 @@ class DenoisingTraining:
     def __post_init__(self):
         require_counts(self, "batch_size", "workers")
         require_counts(self.model, "sample_rate", "hop_samples")
-        require_positive(self, "duration_s")
         require_not_negative(self, "sdr_weight", "disturbance_weight")
         require_shares(self, "carried_share")
         m = self.model
         least_s = (m.window_samples + m.lookahead_frames * m.hop_samples) / m.sample_rate
         if not self.duration_s >= least_s:
             raise ValueError(f"duration_s is {self.duration_s}; a mix must last as long as the latency, {least_s} s.")
+        require_positive(self, "duration_s")
 
 
 class DenoisingRecipe:

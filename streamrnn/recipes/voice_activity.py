@@ -88,11 +88,11 @@ class VoiceActivityTraining:
     def __post_init__(self):
         require_counts(self, "batch_size", "parts", "workers")
         require_counts(self.model, "sample_rate", "hop_samples")
-        require_positive(self, "duration_s", "speech_weight")
         check_echoes(self.batch_size, self.echoes)
         frame_s = self.model.hop_samples / self.model.sample_rate
         if not self.duration_s >= frame_s:
             raise ValueError(f"duration_s is {self.duration_s}; a scene needs a frame, {frame_s} s, or more.")
+        require_positive(self, "duration_s", "speech_weight")
         if not 0 <= self.reset_share <= 1:
             raise ValueError(f"reset_share is {self.reset_share}; it is a share, from 0 to 1.")
 

@@ -112,6 +112,10 @@ def test_a_model_of_characters_is_evaluated_run_and_writes(streamrnn, capsys, tm
     assert live["nats_per_item"] == pytest.approx(offline["nats_per_item"]) == pytest.approx(np.log(14), abs=0.3)
     assert live["keystrokes_saved"] == pytest.approx(0, abs=0.1)
 
+    (tmp_path / "short.txt").write_text("the cat")
+    assert streamrnn("evaluate", "typing", "--data", tmp_path / "short.txt", "--model", weights) == 2
+    assert "has 1 characters; what comes next is judged from the second on" in capsys.readouterr().err
+
     typed(b"the c\xff\r\n")
     assert streamrnn("run", weights, "-", "--json") == 0
     assert json.loads(capsys.readouterr().out)["unknown"] == ["\ufffd"]

@@ -38,6 +38,15 @@ def test_a_file_with_a_byte_order_mark_is_read_like_one_without(read, files, tmp
     np.testing.assert_equal(marked, plain)
 
 
+@pytest.mark.parametrize(("read", "files"), FILES.values(), ids=FILES.keys())
+def test_a_file_in_another_encoding_is_refused_by_its_name(read, files, tmp_path):
+    for name, text in files.items():
+        (tmp_path / name).write_bytes(text.encode() + b"caf\xe9")
+    with pytest.raises(ValueError, match=r"is not in UTF-8: byte \d+ is 0xe9\. Save it as UTF-8") as refused:
+        read([tmp_path])
+    assert any(name in str(refused.value) for name in files)
+
+
 def test_a_grammar_with_a_byte_order_mark_is_read_like_one_without(tmp_path):
     text = '[intents]\nlight = ["turn on the light"]\n'
     (tmp_path / "lights.toml").write_text(text, encoding="utf-8-sig")

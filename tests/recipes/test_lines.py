@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from streamrnn.data.examples import read_examples
+from streamrnn.data.examples import Example, read_examples, wanted_of
 from streamrnn.data.music import read_pieces
 from streamrnn.models import ClassifierSettings, ForecastSettings, NextItemSettings
 from streamrnn.recipes.choices import ChoicesRecipe, ChoicesTraining, surprise
@@ -74,7 +74,9 @@ def test_a_forecaster_takes_columns_and_scale_from_the_rows_that_it_trains_on(tm
 )
 def test_settings_out_of_range_are_refused(settings, wrong):
     ((name, value),) = wrong.items()
-    with pytest.raises(ValueError, match=rf"^{name} is {value}; it must be (at least 1|0 or above|from 0 to 1)\.$"):
+    with pytest.raises(
+        ValueError, match=rf"^{name} is {value}; it must be (at least 1|0 or above, and finite|from 0 to 1)\.$"
+    ):
         settings(**wrong)
 
 
@@ -123,6 +125,17 @@ def test_examples_are_labelled_and_strangers_have_no_label(queries):
     read = batch["items"][np.arange(64), 0, 0]
     assert 0.3 < np.mean(read == 0) < 0.7
     np.testing.assert_array_equal(batch["items"], first(recipe)["items"])
+
+
+def test_spaces_around_labels_mean_nothing_and_what_is_wrong_is_named_with_its_line(queries):
+    (queries / "valid.tsv").write_text("pay it\t pay , weather\n")
+    examples = read_examples([queries])
+    assert examples.part("valid") == [Example("pay it", ("pay", "weather"))]
+    with pytest.raises(ValueError, match=r"train\.tsv, line 1: the label is 'pay'; known are weather\."):
+        wanted_of(examples.part("train"), ["weather"])
+    (queries / "valid.tsv").write_text("pay it\tpay\n\tpay\n")
+    with pytest.raises(ValueError, match=r"valid\.tsv, line 2: "):
+        IntentRecipe([queries], IntentTraining())
 
 
 def test_the_threshold_leaves_the_share_open_that_was_asked_for(queries, monkeypatch):

@@ -249,7 +249,7 @@ def test_a_folder_that_does_not_exist_is_refused(tmp_path):
 
 def test_what_validation_will_lack_is_said_before_training(own_data):
     (own_data / "music/manifest.csv").write_text("path,split\na.wav,train\nb.wav,train\n")
-    (own_data / "talk/vad_segments.csv").write_text("path,start,end,quality\na.wav,0,9,A\nb.wav,0,9,C\n")
+    (own_data / "talk/vad_segments.csv").write_text("path,start,end,quality\na.wav,0,9,A\n")
     with pytest.raises(
         ValueError, match=r"no speech and no music in split 'valid'; scenes need .* quality A or B, noise"
     ):
@@ -312,7 +312,7 @@ def test_recordings_that_cannot_be_read_are_skipped_while_there_are_others(own_d
         ({"parts": 0}, "parts is 0; it must be at least 1"),
         ({"batch_size": 9, "echoes": 2}, "batch_size is 9; it must be a multiple of echoes, 2"),
         ({"reset_share": 1.5}, r"reset_share is 1\.5; it is a share"),
-        ({"speech_weight": 0.0}, r"speech_weight is 0\.0; it is a factor above 0"),
+        ({"speech_weight": 0.0}, r"speech_weight is 0\.0; it must be above 0"),
     ],
 )
 def test_settings_that_give_no_batch_say_so(wrong, message):
