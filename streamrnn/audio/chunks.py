@@ -1,6 +1,7 @@
 """Conversion of chunks from any source to float32 mono samples."""
 
 from numbers import Real
+from os import PathLike
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -17,6 +18,11 @@ INT16_UNIT = np.float32(1 / 32768)
 
 class AudioError(ValueError):
     """Audio that cannot be used. The message says what came, what is needed and what to do."""
+
+
+def about(path: str | PathLike[str], error: Exception) -> Exception:
+    """An error about a recording, with its path in front where the message lacks it."""
+    return error if str(path) in str(error) else AudioError(f"{path}: {error}")
 
 
 class AudioWarning(UserWarning):
@@ -160,6 +166,7 @@ __all__ = [
     "AudioError",
     "AudioWarning",
     "Chunk",
+    "about",
     "as_channels",
     "as_mono",
     "as_samples",

@@ -104,7 +104,7 @@ def _dispatch(args: list[str]) -> int:
 def _overview() -> str:
     commands = "\n".join(f"  {name:<12}{purpose}" for name, purpose in COMMANDS.items())
     return (
-        "usage: streamrnn COMMAND ...\n\nRecurrent speech models, live.\n\n"
+        "usage: streamrnn COMMAND ...\n\nRecurrent models of sound, and of tables, texts, strokes and music, live.\n\n"
         f"{commands}\n\n"
         "Begin with: streamrnn demo, then streamrnn run vad recording.wav\n"
         "Every command explains itself: streamrnn run --help"

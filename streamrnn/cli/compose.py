@@ -70,7 +70,8 @@ def situations(
 
     with progress("situations") as moved, reading_outside(read_outside):
         written = write_situations(data, out, hours=hours, split=split, seed=seed, only=only, progress=moved)
-    print(f"wrote {len(written)} situations to {out}. Next: streamrnn evaluate vad --situations {out}")
+    told = f"{len(written)} situation{'s' * (len(written) != 1)}"
+    print(f"wrote {told} to {out}. Next: streamrnn evaluate vad --situations {out}")
 
 
 def _explained(write: Callable[..., None]) -> str:

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from streamrnn.audio import Source
+from streamrnn.audio import AudioError, Source
 from streamrnn.audio.sinks import PipeSink, Sink, Speaker, open_sink
 from streamrnn.cli.channels import heard
 from streamrnn.cli.display import REFRESH_S, SILENCE_DB, bar, level_db
@@ -160,7 +160,8 @@ def enhance(enhancement: Enhancement, name: str, place: Place, source: Source) -
         ended_by = session.hear(source)
     if enhancement.plot is not None:
         draw_enhancement(_picture(name, session), enhancement.plot)
-    if not isinstance(ended_by, BrokenPipeError):
+    is_heard = session.enhancer.duration_s or not isinstance(ended_by, AudioError)
+    if is_heard and not isinstance(ended_by, BrokenPipeError):
         print(f"{session.summary()}{_losses(source, sink)}{_wrote(sink, out, enhancement.plot)}", file=sys.stderr)
     return ended_by
 

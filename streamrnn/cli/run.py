@@ -13,7 +13,8 @@ import numpy as np
 import tyro
 from rich.console import Console
 
-from streamrnn.audio import Encoding, FileSource, Microphone, PipeSource, Source
+from streamrnn.audio import AudioError, Encoding, FileSource, Microphone, PipeSource, Source
+from streamrnn.audio.chunks import about
 from streamrnn.cli.channels import EachChannel, apart, heard, require_channel
 from streamrnn.cli.cut import Cuts
 from streamrnn.cli.decision import DecisionFlags, given, spoken
@@ -244,10 +245,13 @@ def main(args: list[str]) -> None:
     check_outputs(run.source, run.outputs)
     if run.plot is not None:
         check_plot(run.plot)
-    with _open(run) as source, _place(run, source) as place:
-        ended_by = _hear(run, place, source)
-    if ended_by is not None:
-        raise ended_by
+    try:
+        with _open(run) as source, _place(run, source) as place:
+            ended_by = _hear(run, place, source)
+        if ended_by is not None:
+            raise ended_by
+    except AudioError as error:
+        raise (error if run.source in ("mic", "-") else about(run.source, error)) from None
 
 
 def _hear(run: Run, place: Place, source: Source) -> BaseException | None:
@@ -274,7 +278,7 @@ def _hear_events(run: Run, place: Place, source: Source) -> BaseException | None
     session = Session(hearing, _display(run), run.plot is not None, run.channel, _cuts(run, hearing))
     ended_by = session.hear(source)
     _write(run, session)
-    if not isinstance(ended_by, BrokenPipeError):
+    if not isinstance(ended_by, BrokenPipeError) and (session.duration_s or not isinstance(ended_by, AudioError)):
         lost = getattr(source, "dropped_chunks", 0)
         losses = f"; {lost} chunks of sound lost" if lost else ""
         wrote = "".join(f"; wrote {path}" for path in (run.srt, run.labels, run.plot) if path is not None)

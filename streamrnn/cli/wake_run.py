@@ -62,10 +62,11 @@ def plan_of_wake(
     if own:
         groups["the phrase"] = own
     training, speak = flags.training, ", ".join(voice.name for voice in voices)
+    heads = f"{training.heads} head{'s' * (training.heads > 1)}"
     return (
         f"{table_of(groups)}\nOf {' and '.join(map(repr, models))} each: {flags.clips:,} times said by {speak}, "
         f"{flags.near:,} times what sounds like it; at most {training.hours:g} h of other sound per split, "
-        f"{training.rows:,} rows of {training.row_s:g} s with the phrase; {training.heads} heads, "
+        f"{training.rows:,} rows of {training.row_s:g} s with the phrase; {heads}, "
         f"{training.steps:,} updates each.\n"
         f"Written at the end: {', '.join(map(str, models.values()))}"
     )

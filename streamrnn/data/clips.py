@@ -10,6 +10,7 @@ from typing import TypeVar
 import numpy as np
 
 from streamrnn.audio import AudioError, AudioWarning, read_audio
+from streamrnn.audio.chunks import about
 from streamrnn.data.tables import Row, read_table, recording_of
 
 Batch = TypeVar("Batch")
@@ -149,7 +150,8 @@ def or_error(read: Callable[[Clip], T]) -> Callable[[Clip], T | Exception]:
 
 
 def at_place(clip: Clip, error: Exception) -> Exception:
-    """An error about a clip, with the table and line of the clip, if it is from a table."""
+    """An error about a clip, with its path and, if it is from a table, the table and line."""
+    error = about(clip.path, error)
     return AudioError(f"{clip.place}: {error}") if clip.place else error
 
 

@@ -19,8 +19,9 @@ def warn_of_other_labels(clips: Iterable[Clip], words: Collection[str], happens:
     if others:
         spelled = {word.casefold() for word in words}
         listed = sorted(others, key=lambda label: (label.casefold() not in spelled, -others[label], label))
+        told = f"{others.total():,} clip{'s' * (others.total() > 1)}"
         warnings.warn(
-            f"Labels that are none of the words {happens} as {UNKNOWN!r}, in {others.total():,} clips: "
+            f"Labels that are none of the words {happens} as {UNKNOWN!r}, in {told}: "
             f"{counted({label: others[label] for label in listed})}.",
             AudioWarning,
             stacklevel=3,

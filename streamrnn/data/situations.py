@@ -9,6 +9,7 @@ import numpy as np
 
 from streamrnn.audio import read_audio
 from streamrnn.data.tables import Row, read_span, read_table, recording_of
+from streamrnn.suggestions import did_you_mean
 
 CONTENTS, SEGMENTS, WORDS = "situations.csv", "vad_segments.csv", "words.csv"
 
@@ -75,7 +76,8 @@ def read_situations(folder: Path, only: Sequence[str] = ()) -> list[SituationFol
     rows = read_table(folder / CONTENTS, ("situation", "says", "compared"))
     names = [row["situation"] for row in rows]
     if unknown := sorted(set(only) - set(names)):
-        raise ValueError(f"{folder} has no situation {', '.join(unknown)}; it has: {', '.join(names)}.")
+        meant = did_you_mean(unknown[0], names)
+        raise ValueError(f"{folder} has no situation {', '.join(unknown)}.{meant} It has: {', '.join(names)}.")
     return [
         SituationFolder(row["situation"], folder / row["situation"], row["compared"] == "1")
         for row in rows

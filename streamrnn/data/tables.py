@@ -57,9 +57,10 @@ def read_table(path: Path, columns: tuple[str, ...]) -> list[Row]:
 
 def _require_columns(path: Path, header: list[str], columns: tuple[str, ...]) -> None:
     if missing := [column for column in columns if column not in header]:
+        lacking = f"column{'s' * (len(missing) > 1)} {', '.join(missing)}"
         raise ValueError(
-            f"{path} lacks the columns {', '.join(missing)}. Its first line must name them, separated by commas; "
-            f"it is {','.join(header)!r}."
+            f"{path} lacks the {lacking}. Its first line must name them, separated by commas; it is "
+            f"{','.join(header)!r}."
         )
     if twice := sorted({name for name in header if name and header.count(name) > 1}):
         raise ValueError(

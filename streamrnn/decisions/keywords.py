@@ -38,8 +38,7 @@ class KeywordSettings:
             latest, at most 5 s. Its score is then the highest one, and a word that scores higher takes its place. 0:
             words are sent at once, with the score in that frame, which is little above the threshold.
         hand_over: score above the threshold that a word has to reach, while it stays above it and within
-            `smoothing_ms`;
-            else an abstain event takes its place: a person should look; 0: never.
+            `smoothing_ms`; else an abstain event takes its place: a person should look; 0: never.
 
     Raises:
         ValueError: a value is out of its range.

@@ -108,7 +108,7 @@ def _fit(model: Model) -> _Fit:
     if BLOCK % block or block > BLOCK:
         raise NotSileroShaped(
             f"The model takes {block} samples at a time, and a block of {BLOCK} is no multiple of that. Train one "
-            "whose hop is 128 or 256 samples: --model.hop-samples 128."
+            "whose hop is 128 or 256 samples: --hop-samples 128."
         )
     first, held = _first(model.network), step.states
     # One that hears its own frame alone has no memory.
@@ -118,21 +118,21 @@ def _fit(model: Model) -> _Fit:
         if stft.window - block > CONTEXT:
             raise NotSileroShaped(
                 f"A spectrum of the model reaches {stft.window - block} samples back before its {block}, and clients "
-                f"hand {CONTEXT} of them. Train one with --model.window-samples {block + CONTEXT} or less."
+                f"hand {CONTEXT} of them. Train one with --window-samples {block + CONTEXT} or less."
             )
     numbers = {state.name: state.initial.size for state in held}
     if whole := [state.name for state in held if state.initial.dtype != np.float32]:
         raise NotSileroShaped(
             f"The model counts in whole numbers ({', '.join(whole)}), as normalisation over seconds does, and clients "
-            "keep floats alone. Train one without: --model.memory-s 0."
+            "keep floats alone. Train one without: --memory-s 0."
         )
     most = NUMBERS - 2 * LEAST_TAPS
     if (used := sum(numbers.values())) > most:
         each = ", ".join(f"{name} {size}" for name, size in numbers.items())
         raise NotSileroShaped(
             f"The model remembers {used} numbers ({each}), and clients keep {NUMBERS}, of which sound at 8 kHz needs "
-            f"{2 * LEAST_TAPS}. Train a smaller one: --model.hidden 96 --model.kernel-frames 2 --model.memory-s 0 "
-            "--model.floor-rise-s 0."
+            f"{2 * LEAST_TAPS}. Train a smaller one: --hidden 96 --kernel-frames 2 --memory-s 0 "
+            "--floor-rise-s 0."
         )
     taps = min(MOST_TAPS, (NUMBERS - used) // 2)
     return _Fit(step, taps, held, stft)

@@ -73,8 +73,7 @@ def fit(
         MemoryError: the devices have too little memory for an update; the message says how to need less. The last
             checkpoint is kept.
         ValueError: `out` holds another run, a batch's rows can't be split evenly over the devices, or training is
-        private
-            and carries states.
+            private and carries states.
         BlockingIOError: another process is training into `out`.
         OSError: a checkpoint can't be written; the last good one is kept.
         TypeError: the model has Variables that change in other ways than by gradients.

@@ -108,7 +108,8 @@ class DenoisingRecipe:
     Args:
         data: folders of recordings, or folders of such folders, in any layout of data.layouts. Those named noise*,
             music* and rir* are noise, music and room responses (rooms are optional); all other folders are speech.
-            Speech with quality A in vad_segments.csv is used in all splits; other speech is used in training only.
+            Speech with quality A in vad_segments.csv is used in all splits; other speech is used in training, and in a
+            split where none is labelled so.
 
             Only clean speech is used: the 95th percentile of its frames' levels has to be 30 dB above the 8th, or 40 dB
             if it is not labelled A. It is high-passed at 60 Hz.

@@ -161,8 +161,9 @@ class TranscriptionRecipe:
         spoken = [spoken for folders in self._clips.values() for clips in folders.values() for spoken in clips]
         others = Counter(spoken_text(clip) for clip, ids in spoken if not ids)
         if others:
+            told = f"{others.total():,} clip{'s' * (others.total() > 1)}"
             warnings.warn(
-                f"Words that are no symbols teach the model to write nothing, in {others.total():,} clips: "
+                f"Words that are no symbols teach the model to write nothing, in {told}: "
                 f"{counted(dict(others.most_common()))}.",
                 AudioWarning,
                 stacklevel=3,

@@ -130,7 +130,10 @@ def test_situations_are_rows_of_a_table_or_of_json(streamrnn, capsys, situations
             "alone. Leave out --hand-over, --plot, --read-outside.",
         ),
         (("--data", "SITUATIONS", "--only", "rain"), "--only names situations. Pass --situations too"),
-        (("--situations", "SITUATIONS", "--only", "rain"), "has no situation rain; it has: words-in-rain."),
+        (
+            ("--situations", "SITUATIONS", "--only", "rain"),
+            "has no situation rain. Did you mean 'words-in-rain'? It has: words-in-rain.",
+        ),
     ],
 )
 def test_flags_that_do_not_go_together_are_named(streamrnn, capsys, situations, words_path, flags, message):

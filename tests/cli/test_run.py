@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 from rich.console import Console
 
 from streamrnn.audio import write_audio
@@ -68,6 +69,14 @@ def test_a_recording_without_samples_is_heard_to_its_end(streamrnn, capsys, mode
     write_audio(tmp_path / "none.wav", np.zeros(0, np.float32), 16_000)
     assert streamrnn("run", model_path, tmp_path / "none.wav") == 0
     assert capsys.readouterr().err.startswith("0.0 s of audio; 0.0 s of speech; real-time factor -")
+
+
+def test_sound_that_cannot_be_used_is_named_with_its_file_and_not_summed_up(streamrnn, capsys, model_path, tmp_path):
+    for name, samples, rate in (("fast.wav", np.zeros(1000), 192_000), ("loud.wav", np.full(20_000, 3535.0), 16_000)):
+        soundfile.write(tmp_path / name, samples, rate, subtype="FLOAT")
+        assert streamrnn("run", model_path, tmp_path / name) == 2
+        told = capsys.readouterr().err
+        assert told.startswith(f"streamrnn: {tmp_path / name}: ") and "s of audio" not in told
 
 
 def test_a_cut_off_recording_is_used_and_the_loss_told(streamrnn, capsys, model_path, sound_path, tmp_path):

@@ -64,7 +64,7 @@ def test_a_missing_manifest_is_named_with_the_columns_that_it_needs(tmp_path):
 @pytest.mark.parametrize("text", ["", "file,split\na.wav,train\n"])
 def test_missing_columns_are_named(tmp_path, text):
     write_manifest(tmp_path, text)
-    with pytest.raises(ValueError, match=r"lacks the columns path\. Its first line must name them"):
+    with pytest.raises(ValueError, match=r"lacks the column path\. Its first line must name them"):
         read_manifest(tmp_path)
     with pytest.raises(ValueError, match="lacks the columns path, end"):
         read_table(tmp_path / "manifest.csv", ("path", "end"))
@@ -163,7 +163,7 @@ def test_a_table_in_another_encoding_is_named(tmp_path):
 
 
 def test_columns_that_are_parted_by_something_else_are_shown(tmp_path):
-    with pytest.raises(ValueError, match=r"lacks the columns path.* separated by commas; it is 'path;label'"):
+    with pytest.raises(ValueError, match=r"lacks the column path.* separated by commas; it is 'path;label'"):
         read_manifest(write_manifest(tmp_path, "path;label\na.wav;yes\n"))
 
 

@@ -79,7 +79,7 @@ def test_a_pair_with_a_silent_recording_is_left_out_and_named_and_the_rest_is_ju
 
 def test_a_manifest_without_clean_recordings_is_refused(denoiser, folder):
     (folder / "manifest.csv").write_text("path\nnoisy0.wav\n")
-    with pytest.raises(ValueError, match="lacks the columns clean"):
+    with pytest.raises(ValueError, match="lacks the column clean"):
         evaluate_denoising(denoiser, [folder], read_manifest(folder))
 
 

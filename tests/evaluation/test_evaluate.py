@@ -142,6 +142,15 @@ def test_a_recording_that_is_empty_or_shorter_than_a_cell_is_left_out(data, mode
     assert answer == expected
 
 
+def test_a_rate_that_cannot_be_heard_is_left_out_with_the_path_of_its_recording(data, model):
+    write_audio(data / "0.flac", recording(0, 192_000), 192_000)
+    with pytest.warns(AudioWarning, match="1 of 3 recordings could not be judged"):
+        answer = figures(model, data)
+    assert answer["left_out"][0].startswith(
+        f"{data / 'manifest.csv'}, line 2: {data / '0.flac'}: sample rate is 192000"
+    )
+
+
 def test_a_model_with_longer_frames_is_judged_on_the_same_cells(data):
     settings = VoiceActivitySettings(channels=8, hidden=8, hop_samples=400, window_samples=800)
     coarse = VoiceActivity(settings, rngs=nnx.Rngs(0))

@@ -217,7 +217,7 @@ def test_all_judges_hear_every_situation(folder):
 
 
 def test_unknown_situations_are_named_with_those_that_are_there(folder):
-    with pytest.raises(ValueError, match=r"has no situation storms; it has: silent, spoken\."):
+    with pytest.raises(ValueError, match=r"has no situation storms\. It has: silent, spoken\."):
         judge_situations({}, folder, ["storms"])
 
 

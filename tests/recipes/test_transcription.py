@@ -229,7 +229,7 @@ def test_an_alphabet_of_characters_takes_every_recording_whole(data):
 
 
 def test_single_words_that_are_no_symbols_are_counted_and_named(data):
-    with pytest.warns(AudioWarning, match=r"no symbols teach the model to write nothing, in 1 clips: MIDDLE \(1\)\."):
+    with pytest.warns(AudioWarning, match=r"no symbols teach the model to write nothing, in 1 clip: MIDDLE \(1\)\."):
         CTCRecipe([data], SETTINGS)
 
 
