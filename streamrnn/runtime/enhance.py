@@ -115,17 +115,17 @@ def enhanced_pieces(
     Raises:
         AudioError, TypeError, ValueError: as enhance_file.
     """
-    step, rate = step_of(model), source.sample_rate
-    outlet, inlet = step.outlet(**sound), inlet_of(step.signal, step.stride, rate)
-    require_outlet(outlet, "sound", step.name)
-    outlet.begin(inlet.output_resampler())
-
-    def heard() -> Iterator[np.ndarray]:
-        for samples in mono(source, rate, channel):
-            outlet.hear(samples)
-            yield samples
-
     with source:
+        step, rate = step_of(model), source.sample_rate
+        outlet, inlet = step.outlet(**sound), inlet_of(step.signal, step.stride, rate)
+        require_outlet(outlet, "sound", step.name)
+        outlet.begin(inlet.output_resampler())
+
+        def heard() -> Iterator[np.ndarray]:
+            for samples in mono(source, rate, channel):
+                outlet.hear(samples)
+                yield samples
+
         for frames in outputs_of(step, inlet, heard()):
             yield _sound([outlet.push(frames)])
         yield _sound([outlet.finish(np.zeros((0, step.out_features), np.float32), inlet.duration_s)])

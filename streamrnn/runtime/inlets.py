@@ -134,10 +134,7 @@ class Inlet:
         Raises:
             ValueError: their number is negative or not whole.
         """
-        if isinstance(units, bool) or units != int(units) or units < 0:
-            raise ValueError(f"skip got {units!r}; it needs a whole number of samples or frames, 0 or more.")
-        piece = max(1, int(SKIPPED_S * self.rate))
-        return (self._silence(min(piece, int(units) - start)) for start in range(0, int(units), piece))
+        return map(self._silence, skipped(units, self.rate))
 
     def output_resampler(self) -> StreamingResampler | None:
         """A resampler from the model's sample rate to the stream's, where they differ."""
@@ -341,6 +338,22 @@ class SeriesInlet(Inlet):
         return np.full((units, self._series.features), self._series.padding, self._series.dtype)
 
 
+def skipped(units: int, rate: float) -> Iterator[int]:
+    """How silence of so many samples or frames is fed: so many at a time.
+
+    Args:
+        units: of the silence.
+        rate: per second.
+
+    Raises:
+        ValueError: their number is negative or not whole.
+    """
+    if isinstance(units, bool) or units % 1 or units < 0:
+        raise ValueError(f"skip got {units!r}; it needs a whole number of samples or frames, 0 or more.")
+    piece = max(1, int(SKIPPED_S * rate))
+    return (min(piece, int(units) - start) for start in range(0, int(units), piece))
+
+
 def inlet_of(
     signal: Signal,
     stride: int,
@@ -365,4 +378,4 @@ def inlet_of(
     return SeriesInlet(signal, stride)
 
 
-__all__ = ["Inlet", "OwnRest", "Rest", "SeriesInlet", "SoundInlet", "inlet_of"]
+__all__ = ["Inlet", "OwnRest", "Rest", "SeriesInlet", "SoundInlet", "inlet_of", "skipped"]

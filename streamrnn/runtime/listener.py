@@ -1,7 +1,7 @@
 """One live stream: chunks in, events out."""
 
 from collections.abc import AsyncIterator, Iterator
-from contextlib import aclosing
+from contextlib import ExitStack, aclosing
 from typing import Any, ClassVar
 
 from streamrnn.audio import Encoding
@@ -86,8 +86,11 @@ class listen:
         channel: int | None = None,
         **decision: Any,
     ):
-        self.source = chunks_of(step_of(model).signal, source, sample_rate, channel)
-        self.listener = Listener(model, self.source.sample_rate, **decision)
+        with ExitStack() as opened:
+            self.source = opened.enter_context(chunks_of(step_of(model).signal, source, sample_rate, channel))
+            self.listener = Listener(model, self.source.sample_rate, **decision)
+            # Only what nobody will hear is closed here.
+            opened.pop_all()
         self._begun = False
 
     def __iter__(self) -> Iterator[Event]:

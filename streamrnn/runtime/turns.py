@@ -1,6 +1,7 @@
 """Utterances of live streams: of a source, of a Listener, of a stream of a Pool, of a client of a server."""
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from functools import partial
 from itertools import chain
 from typing import Any, NamedTuple
@@ -11,7 +12,7 @@ from streamrnn.annotations import Float
 from streamrnn.audio import as_samples, mono, open_source
 from streamrnn.decisions import Event, SpeechSettings
 from streamrnn.runtime.cutting import Cutter, Utterance
-from streamrnn.runtime.inlets import SKIPPED_S
+from streamrnn.runtime.inlets import skipped
 from streamrnn.runtime.listener import Listener
 from streamrnn.runtime.pooled import Answer, PooledStream
 from streamrnn.runtime.steps import AnyModel
@@ -70,11 +71,9 @@ class Utterances:
         Raises:
             ValueError: their number is negative or not whole.
         """
-        if isinstance(samples, bool) or samples != int(samples) or samples < 0:
-            raise ValueError(f"skip got {samples!r}; it needs a whole number of samples, 0 or more.")
-        piece, cut, events = int(SKIPPED_S * self._rate), [], []
-        for start in range(0, int(samples), piece):
-            cut += self.feed(np.zeros(min(piece, int(samples) - start), np.float32))
+        cut, events = [], []
+        for piece in skipped(samples, self._rate):
+            cut += self.feed(np.zeros(piece, np.float32))
             events += self.events
         self.events = events
         return cut
@@ -151,9 +150,12 @@ def utterances(
         ValueError: pre_roll_ms, longest_s or a setting is out of range, or the sample rates differ.
         And what listen() raises.
     """
-    source = open_source(source, sample_rate=sample_rate)
-    stream = _stream(model, source.sample_rate, decision)
-    found = Utterances(stream, pre_roll_ms=pre_roll_ms, longest_s=longest_s)
+    with ExitStack() as opened:
+        source = opened.enter_context(open_source(source, sample_rate=sample_rate))
+        stream = _stream(model, source.sample_rate, decision)
+        found = Utterances(stream, pre_roll_ms=pre_roll_ms, longest_s=longest_s)
+        # Only what nobody will hear is closed here.
+        opened.pop_all()
 
     def each() -> Iterator[Utterance]:
         with source:

@@ -11,7 +11,7 @@ import pytest
 
 from streamrnn.audio import AudioError, Source
 from streamrnn.decisions import Event
-from streamrnn.runtime import Listener, listen, run_file_events
+from streamrnn.runtime import Listener, listen, run_file_events, utterances
 
 QUICK = {"min_speech_ms": 30, "min_silence_ms": 50}
 
@@ -229,6 +229,15 @@ def test_listening_closes_its_source_when_a_chunk_is_refused(model, bursts):
     source = WatchedSource([bursts(0.1), np.array([np.nan])])
     with pytest.raises(AudioError, match="NaN"):
         list(listen(model, source))
+    assert source.closed
+
+
+@pytest.mark.parametrize("begin", [listen, utterances])
+@pytest.mark.parametrize("settings", [{"treshold": 0.5}, {"threshold": 7.0}, {"pre_roll_ms": -1.0}])
+def test_a_source_is_closed_where_settings_are_wrong(model, bursts, begin, settings):
+    source = WatchedSource([bursts(0.1)])
+    with pytest.raises((TypeError, ValueError)):
+        begin(model, source, **settings)
     assert source.closed
 
 
