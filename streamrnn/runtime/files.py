@@ -116,13 +116,17 @@ def _segments(
     All have one length, but for that of a recording which is shorter than a segment.
     """
     length, was_long = max(1, round(SEGMENT_S / step.frame_s)), False
-    held = np.zeros((0, inlet.block), step.signal.dtype)
+    held, count = [np.zeros((0, inlet.block), step.signal.dtype)], 0
     for chunk in chunks:
-        held = np.concatenate([held, inlet.push(inlet.read(chunk))])
-        while len(held) >= length:
-            yield held[:length], length
-            held, was_long = held[length:], True
-    held = np.concatenate([held, inlet.finish(step.lookahead // step.stride)])
+        # A copy: sources may fill one buffer again and again.
+        held.append(inlet.push(inlet.read(chunk)).copy())
+        count += len(held[-1])
+        if count >= length:
+            joined, whole = np.concatenate(held), count // length * length
+            for start in range(0, whole, length):
+                yield joined[start : start + length], length
+            held, count, was_long = [joined[whole:]], count - whole, True
+    held = np.concatenate([*held, inlet.finish(step.lookahead // step.stride)])
     length = length if was_long else _padded_length(len(held), length, step.frame_s)
     for start in range(0, len(held), length):
         last = held[start : start + length]

@@ -35,7 +35,7 @@ def generate(
         seed: equal seeds draw equal items.
 
     Raises:
-        TypeError: the model is no such model.
+        TypeError: the model is no such model, or floats came for ids.
         ValueError: there is nothing to begin from, an id is out of range, or an argument is.
     """
     stream = model if isinstance(model, Stream) else Stream(model)
@@ -53,7 +53,10 @@ def generate(
     else:
         _check(stream)
         drawn = partial(draw, temperature=temperature, top_k=top_k, rng=rng)
-    begun = stream.process(np.asarray(prompt, signal.dtype).reshape(-1, signal.features))
+    given = np.asarray(prompt)
+    # Whole numbers are floats, too; floats are no ids.
+    given = given.astype(np.float32) if signal.dtype == "float32" else given
+    begun = stream.process(given.reshape(-1, signal.features))
     if not len(begun):
         raise ValueError(
             "generate got an empty prompt: there is nothing to begin from. Pass one item or more, such as the line "
@@ -71,7 +74,9 @@ def draw(
     """One item by its probabilities, float[ids]; arguments as of `generate`."""
     if temperature == 0 or top_k == 1:
         return int(np.argmax(probabilities))
-    logs = np.log(np.maximum(np.asarray(probabilities, np.float64), 1e-30)) / temperature
+    # What is impossible stays so at any temperature.
+    with np.errstate(divide="ignore"):
+        logs = np.log(np.asarray(probabilities, np.float64)) / temperature
     if top_k is not None and top_k < len(logs):
         logs[np.argpartition(logs, -top_k)[:-top_k]] = -np.inf
     # The highest of logs with Gumbel noise is drawn by their softmax.

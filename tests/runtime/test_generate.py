@@ -71,11 +71,18 @@ def test_items_are_drawn_by_their_probabilities_and_temperature():
     assert {draw(p, top_k=2, rng=rng) for _ in range(200)} == {1, 2}
 
 
+def test_what_is_impossible_is_drawn_at_no_temperature():
+    rng = np.random.default_rng(0)
+    assert {draw(np.array([0.0, 0.5, 0.5, 0.0]), 1000.0, rng=rng) for _ in range(200)} == {1, 2}
+
+
 def test_nothing_to_begin_from_is_refused_before_anything_is_drawn(model):
     with pytest.raises(ValueError, match="empty prompt: there is nothing to begin from"):
         generate(model, [])
     with pytest.raises(ValueError, match="ids reach from 6 to 6; this model knows 0 to 5"):
         generate(model, [6])
+    with pytest.raises(TypeError, match="frames are float64; this model's are whole numbers"):
+        generate(model, [1.5])
 
 
 @pytest.mark.parametrize("wrong", [{"items": -1}, {"temperature": -0.1}, {"top_k": 0}])
