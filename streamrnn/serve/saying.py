@@ -30,6 +30,11 @@ class Saying:
         self._is_free = asyncio.Event()
         self._is_free.set()
 
+    @property
+    def last(self) -> int:
+        """Number of the last message that may be heard."""
+        return self._storing[0] - 1 if self._storing else self.said.seq
+
     def say(self, kind: str, /, **fields: Any) -> None:
         """Says a text."""
         self.number(as_text(kind, seq=self.said.seq + 1, **fields))
@@ -63,7 +68,7 @@ class Saying:
     def attach(self, connection: Listening, heard: int) -> list[Payload]:
         """Speaks to this connection from now on. Returns what was said after message `heard`."""
         self.connection = connection
-        return self.said.after(heard, self._last)
+        return self.said.after(heard, self.last)
 
     def end(self) -> None:
         """Says nothing more, and lets go of all."""
@@ -72,13 +77,8 @@ class Saying:
         self._is_free.set()
         self.said.end()
 
-    @property
-    def _last(self) -> int:
-        """Number of the last message that may be heard."""
-        return self._storing[0] - 1 if self._storing else self.said.seq
-
     def _send(self) -> None:
-        while self._held and self._held[0][0] <= self._last:
+        while self._held and self._held[0][0] <= self.last:
             _, payload = self._held.popleft()
             if self.connection is not None:
                 self.connection.send(payload)

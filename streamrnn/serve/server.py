@@ -335,7 +335,7 @@ class Server:
             "channels": session.channels,
             **description,
             "received_samples": session.received_samples,
-            "seq": session.said.seq,
+            "seq": session.saying.last,
             "resume_s": self.settings.resume_s,
             **({} if self.recorder is None or session.encoding == "json" else {"recorded_days": self.recorder.days}),
         }

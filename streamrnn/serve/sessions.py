@@ -29,6 +29,8 @@ from streamrnn.serve.sounds import Carried, Sounds
 
 # Between two looks at whether the sound that waits is worked off, once a server ends.
 DRAINED_S = 0.01
+# A stream that nobody hears by then is nobody's: its client went away before it was answered.
+BEGIN_S = 10.0
 
 
 class Session:
@@ -61,15 +63,14 @@ class Session:
         self.overrides = hello.settings
         carries_items = takes_items(engine.model)
         self.carried: Carried = Items(engine.model, stream, hello.settings) if carries_items else Sounds(stream, hello)
-        # Nobody hears it yet, and perhaps nobody ever will.
-        self.expires_at = time.monotonic() + settings.resume_s
+        self.expires_at = time.monotonic() + BEGIN_S
         self.keeper: Keeper | None = None
         self.is_closed, self._forgotten = False, forgotten
         self.received_samples = 0
         # One at a time comes back.
         self.resuming = asyncio.Lock()
         self.said = Said(settings.replay_bytes, buffered)
-        self._saying = Saying(self.said, self._store)
+        self.saying = Saying(self.said, self._store)
         self._resume_s = settings.resume_s
         self._metrics, self._received_s = metrics, metrics.received_s.labels(engine.name)
         self._room = asyncio.Event()
@@ -86,7 +87,7 @@ class Session:
     @property
     def connection(self) -> Listening | None:
         """Who hears it now."""
-        return self._saying.connection
+        return self.saying.connection
 
     async def take(self, message: bytes | list[Any]) -> None:
         """Takes a message of sound, or of items, as fast as it is worked off.
@@ -161,7 +162,7 @@ class Session:
         self._is_going = True
         self._room.set()
         await self.settled()
-        await self._saying.settled()
+        await self.saying.settled()
 
     async def caught_up(self) -> None:
         """Waits until all that was taken is worked off and what came of it is said."""
@@ -183,7 +184,7 @@ class Session:
         for event in events:
             self._metrics.events.labels(self.engine.name, event.kind).inc()
         if events:
-            await self._saying.say_for_good(*(("event", event.to_dict()) for event in events))
+            await self.saying.say_for_good(*(("event", event.to_dict()) for event in events))
 
     async def _handover(self) -> Handover:
         """The stream's state, once all that was taken is worked off."""
@@ -263,7 +264,7 @@ class Session:
     def attach(self, connection: Listening, heard: int) -> list[Payload]:
         """Speaks to this connection from now on. Returns what was said after message `heard`."""
         self.expires_at, self._fed_at = math.inf, time.monotonic()
-        return self._saying.attach(connection, heard)
+        return self.saying.attach(connection, heard)
 
     def attach_for_good(self, connection: Listening) -> None:
         """Speaks to this connection alone, so that nothing is kept to be said again."""
@@ -290,14 +291,14 @@ class Session:
 
     def detach(self) -> None:
         """Waits for another connection."""
-        self._saying.connection, self.expires_at = None, time.monotonic() + self._resume_s
+        self.saying.connection, self.expires_at = None, time.monotonic() + self._resume_s
 
     def forget(self) -> None:
         """Gives the stream's slot back, and what is kept."""
         if not self.is_closed:
             self.is_closed = True
             self.engine.close(self.stream)
-            self._saying.end()
+            self.saying.end()
             self._forgotten(self)
 
     async def _settle(self, work: Coroutine[Any, Any, None]) -> None:
@@ -318,15 +319,15 @@ class Session:
         self._reports.begin()
         self._flushed.clear()
         self.said.begin()
-        await self._saying.say_for_good(("was_reset", {}))
+        await self.saying.say_for_good(("was_reset", {}))
 
     async def _close(self) -> None:
         if not self._flushed.is_set():
             await self._flush()
         await self._flushed.wait()
-        await self._saying.settled()
+        await self.saying.settled()
         if not self.is_closed:
-            self._saying.say("closed")
+            self.saying.say("closed")
             self.forget()
 
     async def _conclude(self) -> None:
@@ -358,9 +359,9 @@ class Session:
             return
         for said in self.carried.said(answer, self._reports.frames):
             if isinstance(said, bytes):
-                self._saying.number(said)
+                self.saying.number(said)
             else:
-                self._saying.say(said[0], **said[1])
+                self.saying.say(said[0], **said[1])
         for event in answer.events:
             self._metrics.events.labels(self.engine.name, event.kind).inc()
         self._tell(answer)
@@ -369,7 +370,7 @@ class Session:
 
     async def _tell_flushed(self) -> None:
         duration_s = round(self.received_samples / self.stream.rate, 6)
-        await self._saying.say_for_good(("flushed", {"duration_s": duration_s}))
+        await self.saying.say_for_good(("flushed", {"duration_s": duration_s}))
         self._flushed.set()
 
     def _tell(self, answer: Answer) -> None:

@@ -17,6 +17,7 @@ from redis import client
 
 from streamrnn.runtime import Enhancer, Listener
 from streamrnn.serve import connect
+from streamrnn.serve.siblings import Siblings
 from streamrnn.serve.store import Store, StoreFailed
 from tests.serve.conftest import Relay
 
@@ -156,6 +157,37 @@ def test_a_stream_that_its_client_brought_along_is_stored_too(node, loudness, bu
     assert told(events) == events_of(loudness, sound)
 
 
+def test_a_stream_that_changes_over_between_workers_stays_in_the_store(node, tmp_path, loudness, bursts):
+    sound, events = bursts(4.2), []
+    with (
+        node(siblings=Siblings(tmp_path, 0, 2)) as first,
+        node(siblings=Siblings(tmp_path, 1, 2)) as second,
+        node() as other,
+    ):
+        store = first.server.crossing._storing._store
+        forget = store.forget
+
+        async def late(session):
+            await asyncio.sleep(0.3)
+            await forget(session)
+
+        store.forget = late
+        relay = Relay(first.port)
+        with connect(relay.url, "loudness", 16_000) as client:
+            for number, start in enumerate(range(0, len(sound), 1600)):
+                if number == 12:
+                    relay.server_port = second.port
+                    relay.cut()
+                if number == 30:
+                    is_cut_off(relay, other)
+                events += client.feed(sound[start : start + 1600])
+                threading.Event().wait(0.03)
+            events += client.finish()
+            assert client.restarts == 0
+        relay.close()
+    assert told(events) == events_of(loudness, sound)
+
+
 def test_a_reset_is_answered_by_a_node_that_has_said_less_than_the_client_has_heard(
     node, loudness, bursts, monkeypatch
 ):
@@ -191,8 +223,9 @@ def test_two_connections_that_ask_for_a_stored_stream_at_once_take_one_place(nod
         eventually(lambda: not pool.streams)
 
 
-def test_who_goes_away_before_there_is_an_answer_leaves_no_stream_behind(node, talk, eventually):
-    with node(resume_s=0.3) as server:
+def test_who_goes_away_before_there_is_an_answer_leaves_no_stream_behind(node, talk, eventually, monkeypatch):
+    monkeypatch.setattr("streamrnn.serve.sessions.BEGIN_S", 0.3)
+    with node() as server:
         waits = asyncio.Event()
 
         async def slow(session):
