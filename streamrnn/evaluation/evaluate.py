@@ -143,7 +143,7 @@ def _untrained(negatives: Sequence[Folder]) -> list[Clip]:
     kept = [clip for clip in found if clip.split != "train"]
     advice = "To judge recordings that no training heard, write a manifest.csv that says split test beside them."
     if not kept:
-        raise ValueError(f"All {len(found)} negatives are of split train, which training may have heard. {advice}")
+        raise ValueError(f"All negatives are of split train, which training may have heard. {advice}")
     if len(kept) < len(found):
         warnings.warn(
             f"{len(found) - len(kept)} of {len(found)} negatives are of split train, which training may have heard, "

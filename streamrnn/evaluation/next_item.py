@@ -36,7 +36,7 @@ def evaluate_next_item(
         raise ValueError(f"There is no part {split!r} of a text; the parts are: {', '.join(text.parts)}.")
     ids, stream, found = lines.frames(text.parts[split]), Stream(model), []
     if len(ids) < 2:
-        told = f"Part {split!r} of the text has {len(ids)} characters; what comes next is judged from the second on."
+        told = f"Part {split!r} of the text has fewer than two characters, so that nothing comes next to be judged."
         raise ValueError(f"{told} Pass a longer text.")
     for begin in range(0, len(ids), PIECE_ITEMS):
         found.append(stream.process(ids[begin : begin + PIECE_ITEMS]))

@@ -53,8 +53,9 @@ def evaluate_phrases(
     """The clips, streaming and offline entries of streamrnn.evaluation.evaluate.
 
     With a grammar, its commands are judged: see evaluate_commands. Without one, phrases of COUNTS phonemes are
-    drawn from the transcripts, the same ones each time, and each is judged by itself: as missed where it was said
-    and is below a threshold, as a false alarm where something else was said and it is above. Figures: phrases, said
+    drawn from the transcripts, or labels where there are none, the same ones each time, and each is judged by itself:
+    as missed where it was said and is below a threshold, as a false alarm where something else was said and it is
+    above. Figures: phrases, said
     (how often they were), hours (of sound without a phrase), phrase_hours (their sum over phrases), missed (of
     phrases of four syllables and more, at so many alarms per hour and phrase), by_phonemes (the same for each
     number of phonemes), and calibration, for the settings of PhraseSettings.
@@ -134,8 +135,8 @@ def phrase_figures(
     of_count = {count: np.flatnonzero(counts == count) for count in drawn}
     if any(of.size and not without[of].any() for of in (*of_count.values(), np.flatnonzero(long))):
         raise ValueError(
-            f"There is no other sound to raise false alarms, as phrases are said in each of {len(heard)} recordings. "
-            "Pass more recordings, or other talk: --negatives FOLDER."
+            "There is no other sound to raise false alarms, as some phrases are said in all recordings that were "
+            "judged. Pass more recordings, or other talk: --negatives FOLDER."
         )
     rows = [_row(count, of, alarms, found, without) for count, of in of_count.items()]
     return {

@@ -114,7 +114,7 @@ def test_a_model_of_characters_is_evaluated_run_and_writes(streamrnn, capsys, tm
 
     (tmp_path / "short.txt").write_text("the cat")
     assert streamrnn("evaluate", "typing", "--data", tmp_path / "short.txt", "--model", weights) == 2
-    assert "has 1 characters; what comes next is judged from the second on" in capsys.readouterr().err
+    assert "Part 'test' of the text has fewer than two characters" in capsys.readouterr().err
 
     typed(b"the c\xff\r\n")
     assert streamrnn("run", weights, "-", "--json") == 0

@@ -64,7 +64,7 @@ def test_its_calibration_is_one_of_settings_and_falls_with_the_length():
 
 def test_phrases_of_one_recording_alone_are_refused_as_no_other_sound_is_there():
     alone = [as_heard(TEXTS[0], sounds(TEXTS[0]), 0)]
-    with pytest.raises(ValueError, match=r"no other sound .* said in each of 1 recordings.*--negatives FOLDER"):
+    with pytest.raises(ValueError, match=r"no other sound .* said in all recordings.*--negatives FOLDER"):
         phrase_figures(alone, draw_phrases(TEXTS[:1], 4), LABELS, FRAME_S)
 
 
