@@ -39,10 +39,11 @@ def main(args: list[str]) -> None:
             raise ValueError(f"enrol got {voice!r}; it needs NAME=RECORDING, such as ada=ada.wav.")
         named.setdefault(name, []).append(Path(path))
     from streamrnn.models import Speaker
-    from streamrnn.pretrained import load, save
+    from streamrnn.pretrained import save
+    from streamrnn.pretrained.weights import load_weights
     from streamrnn.runtime import enrol
 
-    model = load(flags.model)
+    model = load_weights(flags.model)
     if not isinstance(model, Speaker):
         raise ValueError(f"{flags.model} is a {type(model).__name__}; needed is a speaker model.")
     enrolled = enrol(model, named)

@@ -44,11 +44,11 @@ def main(args: list[str]) -> None:
     """Runs `streamrnn generate`. Raises what streamrnn.generate raises."""
     flags = parse(Generate, "generate", args)
     from streamrnn.models import Music, NextItem
-    from streamrnn.pretrained import load
+    from streamrnn.pretrained.weights import load_weights
     from streamrnn.runtime import configure
 
     configure()
-    model = load(flags.model)
+    model = load_weights(flags.model)
     if isinstance(model, Music):
         _play(model, flags)
     elif isinstance(model, NextItem):

@@ -26,7 +26,8 @@ from streamrnn.data.voices import Voices, voices_that_are_there
 from streamrnn.models import Phonemes
 from streamrnn.phonetics.near import near_phrases
 from streamrnn.phonetics.pronunciations import plain, ways_of, words_of
-from streamrnn.pretrained import load, save
+from streamrnn.pretrained import save
+from streamrnn.pretrained.weights import load_weights
 from streamrnn.recipes.wake import Said, WakeTraining, train_wake
 from streamrnn.recipes.wake_encoder import CLOSEST
 from streamrnn.runtime import configure, keep_memory
@@ -99,7 +100,7 @@ def main(args: list[str]) -> None:
         if (count := getattr(flags, name)) < fewest:
             raise ValueError(f"--{name} is {count}; it must be at least {fewest}.")
     check_folder(flags.out)
-    listener = load(flags.encoder)
+    listener = load_weights(flags.encoder)
     if not isinstance(listener, Phonemes):
         raise ValueError(f"--encoder {flags.encoder} is a {type(listener).__name__}; it needs a model of phonemes.")
     check_plot(flags.out / "x.png")

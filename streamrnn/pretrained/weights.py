@@ -106,8 +106,8 @@ def _not_there(name: str) -> str:
     path = Path(name)
     if path.suffix == ".onnx" and path.is_file():
         return (
-            f"{name} is an exported model: it runs and can be evaluated, but neither trained, exported nor audited. "
-            "Pass the .safetensors file that it was exported from."
+            f"{name} is an exported model: it runs and can be evaluated, and no more than that. Pass the .safetensors "
+            "file that it was exported from."
         )
     if name and (path.is_file() or path.is_dir()):
         kind = "a folder" if path.is_dir() else "no file that streamrnn wrote"

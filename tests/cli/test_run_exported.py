@@ -33,6 +33,8 @@ def test_an_exported_model_prints_the_same_events(streamrnn, model_path, exporte
         ("train", "vad", "--data", ".", "--start", "EXPORTED"),
         ("export", "EXPORTED", "again.onnx"),
         ("card", "EXPORTED"),
+        ("generate", "EXPORTED", "the "),
+        ("enrol", "EXPORTED", "ada=ada.wav", "--out", "known"),
         ("audit", "groups", "EXPORTED", "--data", ".", "--by", "sex"),
         ("evaluate", "vad", "--data", ".", "--model", "EXPORTED", "--hand-over", "0.9", "--out", "sure"),
     ],

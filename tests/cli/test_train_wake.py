@@ -76,7 +76,7 @@ def test_what_voices_say_of_each_phrase_is_read_beside_recordings_of_people(tmp_
 def command(tmp_path, monkeypatch):
     """command(*flags) runs `streamrnn train wake "hey computer"` with a small encoder, one voice, and no training."""
     listener = Phonemes(PhonemesSettings(hidden=8, mels=8), rngs=nnx.Rngs(0))
-    monkeypatch.setattr(train_wake, "load", lambda name: listener)
+    monkeypatch.setattr(train_wake, "load_weights", lambda name: listener)
     monkeypatch.setattr(train_wake, "voices_that_are_there", lambda kokoro: [Talker()])
     monkeypatch.setattr(train_wake, "configure", lambda: None)
     monkeypatch.setattr(train_wake, "train_wake", lambda *given: iter(()))
