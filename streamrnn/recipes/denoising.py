@@ -18,6 +18,7 @@ from streamrnn.data.clips import Clip, pool_shares
 from streamrnn.data.noisy_speech import Noisy, NoisySettings, NoisySpeech, Voice
 from streamrnn.data.recordings import (
     Recordings,
+    balanced_sounds_of,
     find_recordings,
     of_split,
     recordings_to_train_on,
@@ -245,10 +246,11 @@ def _noisy_speech(
             f"No speech of split {split!r} is clean: all of it lies less than {LABELLED_RANGE_DB:.0f} dB above its "
             f"background ({UNLABELLED_RANGE_DB:.0f} dB without labels of quality A). Add recordings from quiet rooms."
         )
+    sounds = balanced_sounds_of if split == "train" else sounds_of
     return NoisySpeech(
         speech=speech,
-        noise=sounds_of(found.noise, sample_rate),
-        music=sounds_of(found.music, sample_rate),
+        noise=sounds(found.noise, sample_rate),
+        music=sounds(found.music, sample_rate),
         rooms=rooms_of(found.rooms, sample_rate),
         sample_rate=sample_rate,
         settings=settings,

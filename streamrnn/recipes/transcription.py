@@ -18,7 +18,7 @@ from streamrnn.contract import aligned
 from streamrnn.data import Augment, AugmentSettings, ClipStore, prefetch, read_clips
 from streamrnn.data.clips import Clip, named
 from streamrnn.data.live_scenes import KINDS, LiveScenes
-from streamrnn.data.recordings import counted, of_split, recordings_to_train_on, rooms_of, sounds_of
+from streamrnn.data.recordings import balanced_sounds_of, counted, of_split, recordings_to_train_on, rooms_of
 from streamrnn.data.spoken import Spoken, Strings, StringSettings, Whole, single_words, spoken_ids, spoken_text
 from streamrnn.data.word_rows import RUNNING, running_sound, utterances_of
 from streamrnn.decisions import transcript, word_error_rate
@@ -172,7 +172,7 @@ class TranscriptionRecipe:
     @cached_property
     def _training_source(self) -> SpokenRows:
         rate, found = self.settings.model.sample_rate, self.recordings
-        noise, music = (sounds_of(of_split(clips, "train"), rate) for clips in (found.noise, found.music))
+        noise, music = (balanced_sounds_of(of_split(clips, "train"), rate) for clips in (found.noise, found.music))
         rooms = rooms_of(of_split(found.rooms, "train"), rate)
         # Speed changes the length, so it is applied before a recording is placed in its row, and the rest after.
         augment = Augment(noise, music, rooms, [], rate, replace(self.settings.augment, speed=(1.0, 1.0)))

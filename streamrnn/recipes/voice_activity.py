@@ -49,7 +49,7 @@ from streamrnn.recipes.recipe import outputs, require_counts, require_positive
 QUALITIES = {"A": 1.0, "B": 0.4}
 # What sounds where nobody speaks is louder, and a throat's more often, than LiveSettings has it: false alarms come from
 # both.
-LIVE = LiveSettings(alone_db=(0.0, 15.0), kinds={**KINDS, "cries": 0.1})
+LIVE = LiveSettings(alone_db=(0.0, 10.0), kinds={**KINDS, "cries": 0.1})
 VALIDATION_SCENES = 60
 VALIDATION_DURATION_S = 20.0
 
