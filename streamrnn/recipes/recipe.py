@@ -78,6 +78,15 @@ class Carrying(Protocol):
 
 
 @runtime_checkable
+class Beginning(Protocol):
+    """A recipe whose data depend on the model that training begins with."""
+
+    def begin_with(self, start: Any) -> None:
+        """Given the model of --start, or None, once and before the first batch; it stays as it is."""
+        ...
+
+
+@runtime_checkable
 class Finishing(Protocol):
     """A recipe that settles how its model decides once the weights are found, such as a threshold."""
 
@@ -185,6 +194,7 @@ def like(settings: Any, start: Model) -> Any:
 
 
 __all__ = [
+    "Beginning",
     "Carrying",
     "Drawing",
     "Finishing",

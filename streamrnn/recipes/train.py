@@ -17,7 +17,7 @@ from streamrnn.learning.loop import Keep, fit
 from streamrnn.learning.privacy import Ledger
 from streamrnn.learning.progress import Watch
 from streamrnn.models import Model
-from streamrnn.recipes.recipe import Carrying, Drawing, Finishing, Recipe, digest_of
+from streamrnn.recipes.recipe import Beginning, Carrying, Drawing, Finishing, Recipe, digest_of
 
 PRIVACY = "privacy.json"
 
@@ -56,6 +56,8 @@ def train(
     if start is not None:
         _warn_beyond_head(model, model.initialise_from(start))
 
+    if isinstance(recipe, Beginning):
+        recipe.begin_with(start)
     ledger = private_ledger(recipe, out) if recipe.training.private else None
 
     def batches(start: int, stop: int) -> Iterator[Any]:

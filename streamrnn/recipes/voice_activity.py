@@ -31,6 +31,7 @@ from streamrnn.data.live_scenes import (
 from streamrnn.data.recordings import (
     FOLDER_BALANCE,
     Recordings,
+    Sounds,
     balanced_sounds_of,
     of_split,
     recordings_to_train_on,
@@ -41,9 +42,10 @@ from streamrnn.data.speech_labels import TABLE, SpeechLabels, labelled_clips, re
 from streamrnn.decisions import SpeechSettings, roc_auc
 from streamrnn.learning import TrainingSettings
 from streamrnn.losses import frame_binary_cross_entropy
-from streamrnn.models import VoiceActivity, VoiceActivitySettings
+from streamrnn.models import Model, VoiceActivity, VoiceActivitySettings
 from streamrnn.recipes.echoes import check_echoes, echoed
-from streamrnn.recipes.recipe import outputs, require_counts, require_positive
+from streamrnn.recipes.mining import mined
+from streamrnn.recipes.recipe import outputs, require_counts, require_positive, require_shares
 
 # How often utterances are drawn by the quality of their labels, beside each other in one folder.
 QUALITIES = {"A": 1.0, "B": 0.4}
@@ -80,6 +82,9 @@ class VoiceActivityTraining:
     speech_weight: float = 0.35
     """Weight in the loss of a frame of speech, beside 1 for others: speech that is heard where there is none costs more
     than a frame that is missed, and so the network learns most from what it hears wrongly."""
+    mined_share: float = 0.0
+    """Share of recorded noise and music that is drawn by how long the model of --start takes it for speech: hard
+    negatives, see mining.py. For models that are trained already."""
     labels: Path | None = field(default=None, metadata={"identity": False})
     """Folder of labels, one vad_segments.csv in a folder of the name of each folder of recordings, as
     scripts/label_speech.py writes them; default: those that lie beside the recordings. What they say identifies a run,
@@ -97,8 +102,9 @@ class VoiceActivityTraining:
         if not self.duration_s >= frame_s:
             raise ValueError(f"duration_s is {self.duration_s}; a scene needs a frame, {frame_s} s, or more.")
         require_positive(self, "duration_s", "speech_weight")
-        if not 0 <= self.reset_share <= 1:
-            raise ValueError(f"reset_share is {self.reset_share}; it is a share, from 0 to 1.")
+        require_shares(self, "reset_share", "mined_share")
+        if self.mined_share == 1:
+            raise ValueError("mined_share is 1; sounds that deceive no model yet need a share, too. Pass 0.5 or less.")
 
 
 class VoiceActivityRecipe:
@@ -129,11 +135,28 @@ class VoiceActivityRecipe:
         # The first validation comes late, so missing data for it are reported before the first update.
         for split in ("train", "valid"):
             require_recordings(self.recordings, self._speech(split), split, QUALITIES)
+        self._start: VoiceActivity | None = None
         _warn_of_what_is_not_used(self.recordings, self._tables)
 
     def model(self, rngs: nnx.Rngs) -> VoiceActivity:
         """A fresh model of settings.model."""
         return VoiceActivity(self.settings.model, self.decision, rngs=rngs)
+
+    def begin_with(self, start: Model | None) -> None:
+        """Mines the false alarms of the model that training begins with, see mined_share.
+
+        Raises:
+            ValueError: mined_share is above 0, and `start` is no model of voice activity at the recipe's rate.
+        """
+        if not self.settings.mined_share:
+            return
+        rate = self.settings.model.sample_rate
+        if not isinstance(start, VoiceActivity) or start.sample_rate != rate:
+            raise ValueError(
+                f"mined_share is {self.settings.mined_share}, and there is no model of voice activity at {rate} Hz "
+                "to be deceived. Pass one by --start, such as vad, or leave mined_share out."
+            )
+        self._start = start
 
     def batches(self, start: int, stop: int) -> Iterator[dict[str, Any]]:
         """Parts of scenes: samples float32[batch, frames, hop]; targets float32[batch, frames], 1 for speech;
@@ -202,18 +225,24 @@ class VoiceActivityRecipe:
 
     def _scenes(self, split: str) -> LiveScenes:
         found, model = self.recordings, self.settings.model
-        drawn = balanced_sounds_of if split == "train" else sounds_of
-        noise = of_split(found.noise, split)
+        noise, music = of_split(found.noise, split), of_split(found.music, split)
         return LiveScenes(
             speech=self._pools(split),
-            noise=drawn(noise, model.sample_rate),
-            music=drawn(of_split(found.music, split), model.sample_rate),
+            noise=self._backgrounds(noise, split),
+            music=self._backgrounds(music, split),
             rooms=[room.astype(np.float32) / 32768 for room in rooms_of(rooms_for(found, split), model.sample_rate)],
             sample_rate=model.sample_rate,
             cell_samples=model.hop_samples,
             settings=LIVE,
             cries=sounds_of([clip for clip in noise if clip.label in CRIES], model.sample_rate),
         )
+
+    def _backgrounds(self, clips: list[Clip], split: str) -> Sounds:
+        rate = self.settings.model.sample_rate
+        if split != "train":
+            return sounds_of(clips, rate)
+        sounds = balanced_sounds_of(clips, rate)
+        return sounds if self._start is None else mined(sounds, self._start, self.settings.mined_share)
 
     def _pools(self, split: str) -> list[tuple[float, list[Spoken]]]:
         model, pools = self.settings.model, []

@@ -13,8 +13,10 @@ from flax import nnx
 
 from streamrnn.audio import AudioError, AudioWarning, write_audio
 from streamrnn.data.mixtures import SceneSettings
+from streamrnn.decisions import SpeechSettings
 from streamrnn.learning import TrainingSettings
 from streamrnn.models import VoiceActivity, VoiceActivitySettings
+from streamrnn.pretrained import load
 from streamrnn.recipes import Recipe
 from streamrnn.recipes.compact import COMPACT, CompactVoiceActivityRecipe, CompactVoiceActivityTraining
 from streamrnn.recipes.recipe import outputs
@@ -395,3 +397,29 @@ def test_the_compact_model_fits_what_clients_of_silero_vad_keep():
     assert sum(leaf.size for leaf in recurrent) <= 256
     assert COMPACT.window_samples - COMPACT.hop_samples <= 64 and 512 % COMPACT.hop_samples == 0
     assert find_task("vad-compact").resolve("recipe").Settings().model == COMPACT
+
+
+def test_what_deceives_the_model_that_training_begins_with_is_drawn_more_often(data):
+    recipe = VoiceActivityRecipe([data], dataclasses.replace(SETTINGS, mined_share=0.5))
+    before = recipe._scenes("train")
+    start = recipe.model(nnx.Rngs(0))
+    # So that it takes everything for speech.
+    start.decision = SpeechSettings(threshold=1e-6)
+    recipe.begin_with(start)
+    after = recipe._scenes("train")
+    for kind in ("noise", "music"):
+        assert len(getattr(after, kind)) == 2 * len(getattr(before, kind))
+    assert len(recipe._scenes("valid").noise) == len(VoiceActivityRecipe([data], SETTINGS)._scenes("valid").noise)
+
+
+@pytest.mark.parametrize("start", [None, "denoise"])
+def test_false_alarms_are_mined_of_a_model_of_voice_activity_alone(data, start):
+    recipe = VoiceActivityRecipe([data], dataclasses.replace(SETTINGS, mined_share=0.5))
+    with pytest.raises(ValueError, match=r"mined_share is 0.5.*--start"):
+        recipe.begin_with(start and load(start))
+    VoiceActivityRecipe([data], SETTINGS).begin_with(None)
+
+
+def test_a_share_of_all_is_not_mined():
+    with pytest.raises(ValueError, match="mined_share is 1"):
+        VoiceActivityTraining(mined_share=1.0)
