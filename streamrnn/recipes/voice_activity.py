@@ -105,6 +105,11 @@ class VoiceActivityTraining:
         require_shares(self, "reset_share", "mined_share")
         if self.mined_share == 1:
             raise ValueError("mined_share is 1; sounds that deceive no model yet need a share, too. Pass 0.5 or less.")
+        if self.mined_share and self.training.private:
+            raise ValueError(
+                "mined_share draws each recording by what all others hold, and private training does not "
+                "count that. Leave one of the two out."
+            )
 
 
 class VoiceActivityRecipe:

@@ -420,6 +420,9 @@ def test_false_alarms_are_mined_of_a_model_of_voice_activity_alone(data, start):
     VoiceActivityRecipe([data], SETTINGS).begin_with(None)
 
 
-def test_a_share_of_all_is_not_mined():
+def test_neither_all_sound_is_mined_nor_any_in_private_training():
     with pytest.raises(ValueError, match="mined_share is 1"):
         VoiceActivityTraining(mined_share=1.0)
+    private = dataclasses.replace(SETTINGS.training, dp_noise=1.0, dp_clip=0.5)
+    with pytest.raises(ValueError, match="private"):
+        VoiceActivityTraining(mined_share=0.5, training=private)
