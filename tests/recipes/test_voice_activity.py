@@ -313,7 +313,7 @@ def test_recordings_that_cannot_be_read_are_skipped_while_there_are_others(own_d
         ({"duration_s": 0.009}, r"duration_s is 0\.009"),
         ({"parts": 0}, "parts is 0; it must be at least 1"),
         ({"batch_size": 9, "echoes": 2}, "batch_size is 9; it must be a multiple of echoes, 2"),
-        ({"reset_share": 1.5}, r"reset_share is 1\.5; it is a share"),
+        ({"reset_share": 1.5}, r"reset_share is 1\.5; it must be from 0 to 1"),
         ({"speech_weight": 0.0}, r"speech_weight is 0\.0; it must be above 0"),
     ],
 )
