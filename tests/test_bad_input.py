@@ -23,7 +23,7 @@ def model():
     [
         ({"treshold": 0.5}, TypeError, "no setting 'treshold'. Did you mean threshold\\? .* min_speech_ms"),
         ({"loudness": 0.5}, TypeError, "no setting 'loudness'. Settings of this model are: threshold,"),
-        ({"threshold": "high"}, TypeError, "threshold is 'high', a text; it must be a number, such as 0.8"),
+        ({"threshold": "high"}, TypeError, "threshold is 'high', a text; it must be a number, such as 0.75"),
     ],
 )
 def test_streams_say_what_is_wrong_with_their_arguments(model, wrong, error, says):

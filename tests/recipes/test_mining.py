@@ -1,13 +1,19 @@
+import dataclasses
 from pathlib import Path
 
 import numpy as np
 import pytest
+from flax import nnx
 
 import streamrnn
 from streamrnn.audio import read_audio, write_audio
 from streamrnn.data.clips import Clip
 from streamrnn.data.recordings import Sounds, sounds_of
+from streamrnn.decisions import SpeechSettings
+from streamrnn.pretrained import load
 from streamrnn.recipes.mining import MOST_S, mined, speech_heard_s
+from streamrnn.recipes.voice_activity import VoiceActivityRecipe, VoiceActivityTraining
+from tests.voice_recordings import SETTINGS, write_data
 
 RATE = 16000
 CONVERSATION = Path(__file__).parents[2] / "audio_samples" / "conversation.flac"
@@ -59,3 +65,37 @@ def test_recordings_that_stand_there_several_times_are_heard_once_and_keep_their
 def test_without_a_false_alarm_sounds_stay_as_they_are(vad, sounds):
     noise = Sounds(sounds.places[:1])
     assert mined(noise, vad, 0.5) == noise
+
+
+@pytest.fixture(scope="module")
+def labelled(tmp_path_factory) -> Path:
+    return write_data(tmp_path_factory.mktemp("data"))
+
+
+def test_what_deceives_the_model_that_training_begins_with_is_drawn_more_often(labelled):
+    recipe = VoiceActivityRecipe([labelled], dataclasses.replace(SETTINGS, mined_share=0.5))
+    before = recipe._scenes("train")
+    start = recipe.model(nnx.Rngs(0))
+    # So that it takes everything for speech.
+    start.decision = SpeechSettings(threshold=1e-6)
+    recipe.begin_with(start)
+    after = recipe._scenes("train")
+    for kind in ("noise", "music"):
+        assert len(getattr(after, kind)) == 2 * len(getattr(before, kind))
+    assert len(recipe._scenes("valid").noise) == len(VoiceActivityRecipe([labelled], SETTINGS)._scenes("valid").noise)
+
+
+@pytest.mark.parametrize("start", [None, "denoise"])
+def test_false_alarms_are_mined_of_a_model_of_voice_activity_alone(labelled, start):
+    recipe = VoiceActivityRecipe([labelled], dataclasses.replace(SETTINGS, mined_share=0.5))
+    with pytest.raises(ValueError, match=r"mined_share is 0.5.*--start"):
+        recipe.begin_with(start and load(start))
+    VoiceActivityRecipe([labelled], SETTINGS).begin_with(None)
+
+
+def test_neither_all_sound_is_mined_nor_any_in_private_training():
+    with pytest.raises(ValueError, match="mined_share is 1"):
+        VoiceActivityTraining(mined_share=1.0)
+    private = dataclasses.replace(SETTINGS.training, dp_noise=1.0, dp_clip=0.5)
+    with pytest.raises(ValueError, match="private"):
+        VoiceActivityTraining(mined_share=0.5, training=private)

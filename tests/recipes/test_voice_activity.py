@@ -13,10 +13,7 @@ from flax import nnx
 
 from streamrnn.audio import AudioError, AudioWarning, write_audio
 from streamrnn.data.mixtures import SceneSettings
-from streamrnn.decisions import SpeechSettings
-from streamrnn.learning import TrainingSettings
-from streamrnn.models import VoiceActivity, VoiceActivitySettings
-from streamrnn.pretrained import load
+from streamrnn.models import VoiceActivity
 from streamrnn.recipes import Recipe
 from streamrnn.recipes.compact import COMPACT, CompactVoiceActivityRecipe, CompactVoiceActivityTraining
 from streamrnn.recipes.recipe import outputs
@@ -24,49 +21,7 @@ from streamrnn.recipes.test_sets.scenes import read_scenes
 from streamrnn.recipes.train import train
 from streamrnn.recipes.voice_activity import VoiceActivityRecipe, VoiceActivityTraining
 from streamrnn.tasks import find_task
-
-RATE = 2000
-SPOKEN = (1000, 3000)
-TINY = VoiceActivitySettings(
-    sample_rate=RATE, hop_samples=100, window_samples=200, mels=8, memory_s=0.0, channels=4, hidden=4
-)
-SETTINGS = VoiceActivityTraining(
-    model=TINY,
-    training=TrainingSettings(steps=40, learning_rate=0.03, warmup_steps=2, validate_every=20),
-    batch_size=4,
-    duration_s=5.0,
-    parts=1,
-    workers=1,
-)
-
-
-def write_folder(folder: Path, splits: dict[str, str], samples: np.ndarray, sample_rate: int = RATE) -> None:
-    """A folder whose recordings, name -> split, all sound the same, but are no copies of each other."""
-    folder.mkdir(parents=True)
-    for number, name in enumerate(splits):
-        write_audio(folder / name, (1 - number / 1000) * samples, sample_rate)
-    rows = "".join(f"{name},{split}\n" for name, split in splits.items())
-    (folder / "manifest.csv").write_text(f"path,split\n{rows}")
-
-
-def voice() -> np.ndarray:
-    """Two seconds; from 0.5 to 1.5 s something harmonic that swells and fades, as vowels do."""
-    t = np.arange(2 * RATE) / RATE
-    tones = sum(np.sin(2 * np.pi * 120 * harmonic * t) / harmonic for harmonic in range(1, 6))
-    spoken = (t >= 0.5) & (t < 1.5)
-    return 0.2 * spoken * tones * (0.6 + 0.4 * np.sin(2 * np.pi * 5 * t))
-
-
-def write_data(data: Path) -> Path:
-    rng = np.random.default_rng(0)
-    both = {"a.wav": "train", "b.wav": "valid"}
-    write_folder(data / "talk", {**both, "crowd.wav": "train"}, voice())
-    segments = "a.wav,1000,3000,A\nb.wav,1000,3000,A\ncrowd.wav,1000,3000,B\n"
-    (data / "talk/vad_segments.csv").write_text(f"path,start,end,quality\n{segments}")
-    write_folder(data / "noise_hiss", both, 0.1 * rng.standard_normal(4 * RATE))
-    write_folder(data / "music", both, 0.1 * np.sin(np.arange(4 * RATE) / 3))
-    write_folder(data / "rir", {"far.wav": "train", "near.wav": "valid"}, np.r_[np.zeros(9), 0.9, np.zeros(50), 0.3])
-    return data
+from tests.voice_recordings import RATE, SETTINGS, SPOKEN, TINY, voice, write_data, write_folder
 
 
 @pytest.fixture(scope="module")
@@ -397,32 +352,3 @@ def test_the_compact_model_fits_what_clients_of_silero_vad_keep():
     assert sum(leaf.size for leaf in recurrent) <= 256
     assert COMPACT.window_samples - COMPACT.hop_samples <= 64 and 512 % COMPACT.hop_samples == 0
     assert find_task("vad-compact").resolve("recipe").Settings().model == COMPACT
-
-
-def test_what_deceives_the_model_that_training_begins_with_is_drawn_more_often(data):
-    recipe = VoiceActivityRecipe([data], dataclasses.replace(SETTINGS, mined_share=0.5))
-    before = recipe._scenes("train")
-    start = recipe.model(nnx.Rngs(0))
-    # So that it takes everything for speech.
-    start.decision = SpeechSettings(threshold=1e-6)
-    recipe.begin_with(start)
-    after = recipe._scenes("train")
-    for kind in ("noise", "music"):
-        assert len(getattr(after, kind)) == 2 * len(getattr(before, kind))
-    assert len(recipe._scenes("valid").noise) == len(VoiceActivityRecipe([data], SETTINGS)._scenes("valid").noise)
-
-
-@pytest.mark.parametrize("start", [None, "denoise"])
-def test_false_alarms_are_mined_of_a_model_of_voice_activity_alone(data, start):
-    recipe = VoiceActivityRecipe([data], dataclasses.replace(SETTINGS, mined_share=0.5))
-    with pytest.raises(ValueError, match=r"mined_share is 0.5.*--start"):
-        recipe.begin_with(start and load(start))
-    VoiceActivityRecipe([data], SETTINGS).begin_with(None)
-
-
-def test_neither_all_sound_is_mined_nor_any_in_private_training():
-    with pytest.raises(ValueError, match="mined_share is 1"):
-        VoiceActivityTraining(mined_share=1.0)
-    private = dataclasses.replace(SETTINGS.training, dp_noise=1.0, dp_clip=0.5)
-    with pytest.raises(ValueError, match="private"):
-        VoiceActivityTraining(mined_share=0.5, training=private)
