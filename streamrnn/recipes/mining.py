@@ -6,6 +6,7 @@ example mining (Shrivastava et al. 2016).
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 
 import jax
 import jax.numpy as jnp
@@ -47,7 +48,7 @@ def speech_heard_s(sounds: Sequence[np.ndarray], model: VoiceActivity) -> np.nda
     hop, heard_s = model.hop_samples, np.zeros(len(sounds))
     frames = round(EXCERPT_S * model.sample_rate / hop)
     excerpts = _excerpts(sounds, frames * hop)
-    while batch := [excerpt for _, excerpt in zip(range(EXCERPTS), excerpts, strict=False)]:
+    while batch := list(islice(excerpts, EXCERPTS)):
         samples = np.zeros((EXCERPTS, frames * hop), np.float32)
         for row, (_, excerpt) in enumerate(batch):
             samples[row, : len(excerpt)] = excerpt.astype(np.float32) / 32768
