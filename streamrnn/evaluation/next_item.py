@@ -52,6 +52,7 @@ def evaluate_next_item(
 
 def keystrokes_saved(lines: TextLines, stream: Stream, text: str) -> float:
     """The share of a text that is not typed: see `evaluate_next_item`."""
+    text = lines.composed(text)
     typed, place, ids = 0, 0, lines.frames(text)
     while place < len(text):
         typed += 1

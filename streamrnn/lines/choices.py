@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from streamrnn.lines.line import Feeding, LineError, numbers_of
+from streamrnn.lines.line import Feeding, LineError, cells_of, numbers_of
 
 
 class Bandit:
@@ -46,7 +46,7 @@ class ChoiceLines:
         self._begin()
 
     def frames(self, line: str) -> np.ndarray:
-        cells = line.strip().split(",")
+        cells = cells_of(line)
         if len(cells) == 1:
             raise LineError("it has no reward; write the choice and what it gave, such as 2,71")
         choice, reward = numbers_of(cells, 2, "a choice with its reward")

@@ -1,12 +1,12 @@
 """Rows of a table that come at equal intervals, and the fans of what comes next."""
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import numpy as np
 
-from streamrnn.lines.line import Feeding, LineError, numbers_of
+from streamrnn.lines.line import Feeding, LineError, cells_of, numbers_of
 
 # Rows that may be missing; a longer gap begins a new stream.
 LONGEST_GAP = 168
@@ -16,7 +16,8 @@ class ForecastLines:
     """A line is a row: a date and a number for each column, or the numbers alone, separated by commas.
 
     A header is checked, a cell without a number repeats the one above, and so do rows that are missing, up to
-    LONGEST_GAP; after more the stream begins anew. Rows must come in the order of their dates.
+    LONGEST_GAP; after more the stream begins anew. The answer says so: `filled` has the columns, `repeated` counts the
+    rows. Rows must come in the order of their dates, which may have an offset from UTC.
 
     Args:
         model: a Forecast.
@@ -24,7 +25,6 @@ class ForecastLines:
 
     def __init__(self, model: Any):
         self._settings = model.settings
-        self._interval = timedelta(seconds=round(1 / model.settings.frames_per_s))
         self._time: datetime | None = None
         self._row: np.ndarray | None = None
 
@@ -36,15 +36,19 @@ class ForecastLines:
             return None
         time, row = self._read(line)
         missing = self._missing(time)
-        if row_is_new := missing > LONGEST_GAP:
-            stream.reset()
+        row_is_new = missing > LONGEST_GAP
         before = row if self._row is None or row_is_new else self._row
-        if np.isnan(filled := np.where(np.isnan(row), before, row)).any():
+        empty = np.isnan(row)
+        if np.isnan(filled := np.where(empty, before, row)).any():
             raise LineError("a number is missing, and there is none above to repeat")
+        if row_is_new:
+            stream.reset()
         gap = 0 if row_is_new else missing
         outputs = stream.process(np.concatenate([np.repeat(before[None], gap, axis=0), filled[None]]))
         self._time, self._row = time, filled
-        told = {"repeated": gap} if gap else {"begun_anew": True} if row_is_new else {}
+        told: dict[str, Any] = {"repeated": gap} if gap else {"begun_anew": True} if row_is_new else {}
+        if empty.any():
+            told["filled"] = [name for name, of in zip(self._settings.columns, empty, strict=True) if of]
         fans = self.told(outputs[-1])["columns"]
         columns = {
             name: {"now": round(float(now), 4), **fan} for (name, fan), now in zip(fans.items(), filled, strict=True)
@@ -56,11 +60,15 @@ class ForecastLines:
         fans, last = answer["columns"][target], self._settings.horizon
         low, high = min(fans["quantiles"], key=float), max(fans["quantiles"], key=float)
         parts = [
-            f"in {ahead} h {fans['mean'][ahead - 1]:.1f} ({fans['quantiles'][low][ahead - 1]:.1f} to "
+            f"in {self._span(ahead)} {fans['mean'][ahead - 1]:.1f} ({fans['quantiles'][low][ahead - 1]:.1f} to "
             f"{fans['quantiles'][high][ahead - 1]:.1f})"
             for ahead in sorted({min(24, last), last})
         ]
         when = "" if answer["time"] is None else f"{answer['time'][:16]}  "
+        if repeated := answer.get("repeated"):
+            parts.append(f"{repeated} row{'s' * (repeated > 1)} before it repeated")
+        if filled := answer.get("filled"):
+            parts.append(f"{' and '.join(filled)} as before")
         return f"{when}{target} now {fans['now']:.1f}; {', '.join(parts)}"
 
     def told(self, output: np.ndarray) -> dict[str, Any]:
@@ -78,11 +86,12 @@ class ForecastLines:
         }
 
     def _is_header(self, line: str) -> bool:
-        names = [cell.strip() for cell in line.split(",")]
+        names, wanted = [cell.strip() for cell in cells_of(line)], list(self._settings.columns)
+        is_header = names in (wanted, [names[0], *wanted]) and _date(names[0]) is None
         if any(_is_number(name) for name in names) or _date(names[0]) is not None:
-            return False
-        wanted = list(self._settings.columns)
-        if names in (wanted, [names[0], *wanted]):
+            # Columns may be called by numbers, such as years.
+            return is_header and self._row is None
+        if is_header:
             return True
         if self._row is not None:
             return False
@@ -92,7 +101,7 @@ class ForecastLines:
         )
 
     def _read(self, line: str) -> tuple[datetime | None, np.ndarray]:
-        cells, columns = line.strip().split(","), len(self._settings.columns)
+        cells, columns = cells_of(line), len(self._settings.columns)
         time = _date(cells[0]) if len(cells) == columns + 1 else None
         if len(cells) == columns + 1 and time is None:
             raise LineError(f"{cells[0][:40]!r} is no date; write it like 2018-06-26 19:00:00")
@@ -102,12 +111,21 @@ class ForecastLines:
         """Rows between the last one and this."""
         if time is None or self._time is None:
             return 0
-        if time <= self._time:
+        if (seconds := _seconds(self._time, time)) <= 0:
             raise LineError(f"its date {time} is not after {self._time}, that of the row before")
-        intervals = (time - self._time) / self._interval
-        if abs(intervals - round(intervals)) > 1e-6:
-            raise LineError(f"its date {time} is no whole number of intervals of {self._interval} after {self._time}")
-        return round(intervals) - 1
+        intervals = seconds * self._settings.frames_per_s
+        # Dates are whole microseconds at best, and often no more than milliseconds.
+        if abs(intervals - round(intervals)) > min(0.1, 1e-6 + 1e-3 * self._settings.frames_per_s):
+            raise LineError(f"its date {time} is no whole number of intervals of {self._span(1)} after {self._time}")
+        return max(round(intervals), 1) - 1
+
+    def _span(self, rows: int) -> str:
+        """How long so many rows are."""
+        interval = 1 / self._settings.frames_per_s
+        units = [(86400, "d")] * (interval >= 86400) + [(3600, "h"), (60, "min"), (1, "s")]
+        seconds = round(rows * interval, 3)
+        size, unit = next(((size, unit) for size, unit in units if seconds % size < 1e-3), units[-1])
+        return f"{seconds / size:g} {unit}"
 
 
 def _is_number(cell: str) -> bool:
@@ -120,9 +138,16 @@ def _is_number(cell: str) -> bool:
 
 def _date(cell: str) -> datetime | None:
     try:
-        return datetime.fromisoformat(cell.strip()).replace(tzinfo=None)
+        return datetime.fromisoformat(cell.strip())
     except ValueError:
         return None
+
+
+def _seconds(earlier: datetime, later: datetime) -> float:
+    """From one date to another. Where clocks are put forward or back, those with an offset from UTC go on evenly."""
+    if earlier.tzinfo is None or later.tzinfo is None:
+        earlier, later = earlier.replace(tzinfo=None), later.replace(tzinfo=None)
+    return (later - earlier).total_seconds()
 
 
 __all__ = ["LONGEST_GAP", "ForecastLines"]

@@ -1,13 +1,14 @@
 """A line is a whole stream, and the answer its label: words of a query or a comment, points of a pen."""
 
 import re
+import unicodedata
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from streamrnn.lines.line import Feeding, LineError, numbers_of
+from streamrnn.lines.line import TYPED, Feeding, LineError, cells_of, numbers_of
 
 WORDS = re.compile(r"\w+(?:['\u2019]\w+)*|[^\w\s]")
 # Characters of a word's n-grams, with its borders marked.
@@ -19,11 +20,16 @@ LIKELIEST = 10
 class LabelLines:
     """Lines that are streams of their own. The answer has the label, its posterior, and both after each item.
 
+    Attributes:
+        of_events: settings of events, which answers do not have.
+
     Args:
         model: a Classifier.
         threshold: posterior below which no label is given, "" in the answer; None: the model's own.
         others: further settings of its events, which answers do not have.
     """
+
+    of_events = ("off_threshold", "smoothing_ms", "hand_over")
 
     def __init__(self, model: Any, threshold: float | None = None, **others: Any):
         self._settings, self._labels = model.settings, model.labels
@@ -85,19 +91,28 @@ class WordLines(LabelLines):
     """
 
     def items(self, line: str) -> list[str]:
-        if not (words := WORDS.findall(line)):
+        # Accents that are characters of their own would be words of their own.
+        if not (words := WORDS.findall(unicodedata.normalize("NFC", line))):
             raise LineError("it has no words")
         return words
 
     def frames(self, line: str) -> np.ndarray:
         s = self._settings
-        return np.stack([hashed(word, s.ids, s.features) for word in self.items(line)])
+        return np.stack([hashed(self.spelt(word), s.ids, s.features) for word in self.items(line)])
+
+    def spelt(self, word: str) -> str:
+        """A word as it is hashed."""
+        return word
 
 
 class QueryLines(WordLines):
     """Queries, of which those that are nothing that the model knows go to a person."""
 
     nothing = "a person"
+
+    def spelt(self, word: str) -> str:
+        # Queries that were collected have an apostrophe where telephones type a quotation mark.
+        return "".join(TYPED.get(sign, sign) for sign in word)
 
 
 class PenLines(LabelLines):
@@ -112,7 +127,7 @@ class PenLines(LabelLines):
         return (self._points(line) - 50) / np.float32(50)
 
     def _points(self, line: str) -> np.ndarray:
-        cells = line.strip().rstrip(",").split(",")
+        cells = cells_of(line.strip().rstrip(","))
         if len(cells) == 17:
             del cells[-1]
         if len(cells) % 2:

@@ -1,9 +1,13 @@
 """What every kind of line has in common: a stream of text, one line of it, and what is answered."""
 
+import csv
 from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+
+# Signs that word processors and telephones put in place of those of a keyboard.
+TYPED = {"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"', "\u2013": "-", "\u2014": "-"}
 
 
 class LineError(ValueError):
@@ -46,6 +50,20 @@ class Lines(Protocol):
         ...
 
 
+def cells_of(line: str) -> list[str]:
+    """The cells of a row of a table, which may stand in quotes as in CSV files.
+
+    Raises:
+        LineError: a quote has no end.
+    """
+    if '"' not in line:
+        return line.strip().split(",")
+    try:
+        return next(csv.reader([line.strip()], skipinitialspace=True, strict=True))
+    except csv.Error:
+        raise LineError("its quotes do not match") from None
+
+
 def numbers_of(cells: list[str], needed: int, of: str) -> np.ndarray:
     """float32[needed] of as many cells of a table; what is not there is NaN.
 
@@ -72,4 +90,4 @@ def _number(cell: str) -> float:
     return number
 
 
-__all__ = ["Feeding", "LineError", "Lines", "numbers_of"]
+__all__ = ["TYPED", "Feeding", "LineError", "Lines", "cells_of", "numbers_of"]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from streamrnn.lines.line import Feeding, LineError
+from streamrnn.lines.line import TYPED, Feeding, LineError
 
 # Frames of a letter, the first of which has its id: as many phonemes can come of it.
 FRAMES_PER_LETTER = 2
@@ -18,7 +18,8 @@ BEAM = 8
 class SpellingLines:
     """A line is one word or several, each a stream of its own. The answer has the phonemes of each word.
 
-    Signs that the model does not know are left out; letters that it does not know are taken without their accents.
+    Signs that the model does not know are left out; letters that it does not know are taken without their accents, and
+    ligatures as their letters.
 
     Args:
         model: a Speller.
@@ -56,9 +57,14 @@ class SpellingLines:
         known = "".join(letter for letter in word if letter in self._ids)
         if len(known) == len(word):
             return word
-        lower = word.lower()
-        plain = (letter if letter in self._ids else unicodedata.normalize("NFKD", letter)[0] for letter in lower)
-        return "".join(letter for letter in plain if letter in self._ids)
+        composed = unicodedata.normalize("NFC", word.lower())
+        return "".join(part for letter in composed for part in self._parts(letter) if part in self._ids)
+
+    def _parts(self, letter: str) -> str:
+        """A letter that is known; else what it is made of: a ligature is its letters, a syllable its sounds."""
+        if letter in self._ids:
+            return letter
+        return unicodedata.normalize("NFKD", TYPED.get(letter, letter).casefold())
 
 
 def searched(posteriors: np.ndarray, beam: int = BEAM) -> list[int]:

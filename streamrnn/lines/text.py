@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from streamrnn.lines.line import Feeding
+from streamrnn.lines.line import TYPED, Feeding
 
 # Letters of the longest completion.
 LONGEST_COMPLETION = 24
@@ -18,8 +18,8 @@ class TextLines:
     """The lines of a text, one after another. The answer has the characters that may come next, the rest of the word
     that is likeliest, and how many nats per character the line took to tell.
 
-    Characters that the model does not know are taken as the letter within (é as e), or as a blank; the answer names
-    them.
+    Characters that the model does not know are taken as the letter within (é as e), as the sign that a keyboard has in
+    their place (’ as '), or as a blank; the answer names them.
 
     Args:
         model: a NextItem of characters.
@@ -35,10 +35,18 @@ class TextLines:
 
     def known(self, text: str) -> tuple[np.ndarray, list[str]]:
         """The ids of a text, int32[characters, 1], and the characters that are not known."""
-        unknown = [character for character in dict.fromkeys(text) if character not in self._ids]
+        text = self.composed(text)
+        unknown = self._unknown(text)
         plain = {character: self._plain(character) for character in unknown}
         ids = [self._ids[plain.get(character, character)] for character in text]
         return np.array(ids, np.int32).reshape(-1, 1), unknown
+
+    def composed(self, text: str) -> str:
+        """The text as it is read: accents that are unknown characters of their own, which would become blanks within
+        their words, are one character with their letters.
+        """
+        unknown, composed = self._unknown(text), unicodedata.normalize("NFC", text)
+        return composed if unknown and len(self._unknown(composed)) <= len(unknown) else text
 
     def answer(self, stream: Feeding, line: str) -> dict[str, Any] | None:
         ids, unknown = self.known(line)
@@ -85,8 +93,11 @@ class TextLines:
             **({"unknown": list(unknown)} if unknown else {}),
         }
 
+    def _unknown(self, text: str) -> list[str]:
+        return [character for character in dict.fromkeys(text) if character not in self._ids]
+
     def _plain(self, character: str) -> str:
-        for part in unicodedata.normalize("NFKD", character):
+        for part in unicodedata.normalize("NFKD", TYPED.get(character, character)):
             if part in self._ids:
                 return part
         return BLANK if BLANK in self._ids else self.symbols[0]

@@ -81,3 +81,9 @@ def test_the_arms_of_the_game_wander_between_1_and_100():
     # What an arm gives stays near what it gave, and is another after a hundred choices.
     of_arm = points[::4]
     assert np.corrcoef(of_arm[:-1], of_arm[1:])[0, 1] > 0.7 > abs(np.corrcoef(of_arm[:-100], of_arm[100:])[0, 1])
+
+
+def test_cells_may_stand_in_quotes(lines):
+    assert lines.answer(Repeating(), '"2", "50"')["reward"] == 50
+    with pytest.raises(LineError, match="quotes do not match"):
+        lines.answer(Repeating(), '"2,50')

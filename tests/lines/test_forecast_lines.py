@@ -74,7 +74,7 @@ def test_after_a_long_gap_the_stream_begins_anew(lines, stream):
         ("yesterday,1,2", "'yesterday' is no date"),
         ("2018-01-01 00:00,1,2", "is not after 2018-01-01 00:00:00"),
         ("2017-12-31 00:00,1,2", "is not after 2018-01-01 00:00:00"),
-        ("2018-01-01 00:30,1,2", "no whole number of intervals of 1:00:00"),
+        ("2018-01-01 00:30,1,2", "no whole number of intervals of 1 h"),
         ("2018-01-01 01:00,1,1e39", "1e39 is too large"),
     ],
 )
@@ -95,3 +95,59 @@ def test_a_table_of_other_columns_is_refused_as_a_whole(lines, stream):
     with pytest.raises(ValueError, match="columns are date, OT, load; this model forecasts load, OT") as error:
         lines.answer(stream, "date,OT,load")
     assert not isinstance(error.value, LineError)
+
+
+def test_what_was_filled_is_told(lines, stream):
+    lines.answer(stream, "2018-01-01 00:00,1,2")
+    answer = lines.answer(stream, "2018-01-01 02:00,nan,5")
+    assert (answer["repeated"], answer["filled"]) == (1, ["load"])
+    assert lines.said(answer).endswith("(5.0 to 5.0), 1 row before it repeated, load as before")
+    assert "filled" not in lines.answer(stream, "2018-01-01 03:00,1,5")
+
+
+def test_cells_and_names_may_stand_in_quotes(stream):
+    lines = ForecastLines(SimpleNamespace(settings=SimpleNamespace(**{**vars(SETTINGS), "columns": ("a, b", "OT")})))
+    assert lines.answer(stream, '"date","a, b","OT"') is None
+    assert lines.answer(stream, '"2018-01-01 00:00","1","2"')["columns"]["a, b"]["now"] == 1
+    with pytest.raises(LineError, match="quotes do not match"):
+        lines.answer(stream, '"2018-01-01 01:00,1,2')
+    assert stream.fed == [[1, 2]]
+
+
+def test_columns_may_be_called_by_numbers(stream):
+    lines = ForecastLines(SimpleNamespace(settings=SimpleNamespace(**{**vars(SETTINGS), "columns": ("1", "2")})))
+    assert lines.answer(stream, "date,1,2") is None and lines.answer(stream, "1,2") is None
+    assert lines.answer(stream, "3,4") is not None and lines.answer(stream, "1,2") is not None
+    assert stream.fed == [[3, 4], [1, 2]]
+
+
+def test_where_clocks_are_changed_no_row_is_missing_and_none_comes_twice(lines, stream):
+    for time in ("00:00+01:00", "01:00+01:00", "03:00+02:00"):
+        answer = lines.answer(stream, f"2020-03-29 {time},1,2")
+        assert "repeated" not in answer
+    assert answer["time"] == "2020-03-29 03:00:00+02:00"
+    lines.answer(stream, "2020-10-25 02:00+02:00,1,2")
+    assert "repeated" not in lines.answer(stream, "2020-10-25 02:00+01:00,1,2")
+
+
+@pytest.mark.parametrize(
+    ("frames_per_s", "second", "span"),
+    [
+        (10, "00:00:00.100", "0.3 s"),
+        (1 / 900, "00:15", "45 min"),
+        (1 / 86400, "2018-01-02", "3 d"),
+        (30, "00:00:00.033", "0.1 s"),
+    ],
+)
+def test_intervals_may_be_of_any_length(stream, frames_per_s, second, span):
+    lines = ForecastLines(SimpleNamespace(settings=SimpleNamespace(**{**vars(SETTINGS), "frames_per_s": frames_per_s})))
+    lines.answer(stream, "2018-01-01 00:00,1,2")
+    answer = lines.answer(stream, f"{second if '-' in second else f'2018-01-01 {second}'},3,4")
+    assert "repeated" not in answer and f"; in {span} 4.0" in lines.said(answer)
+
+
+def test_a_row_that_is_refused_after_a_long_gap_leaves_the_stream_as_it_was(lines, stream):
+    lines.answer(stream, "2018-01-01 00:00,1,2")
+    with pytest.raises(LineError, match="none above"):
+        lines.answer(stream, "2018-03-01 00:00,3,")
+    assert stream.resets == 0

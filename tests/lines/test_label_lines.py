@@ -91,3 +91,13 @@ def test_points_are_read_with_and_without_the_digit_behind_them():
 def test_a_stroke_that_is_none_says_what_is_wrong(line, said):
     with pytest.raises(LineError, match=said):
         made(PenLines).frames(line)
+
+
+def test_words_are_the_same_however_their_accents_and_apostrophes_were_typed():
+    lines = made(QueryLines)
+    assert lines.items("cafe\u0301 near me") == ["caf\u00e9", "near", "me"]
+    np.testing.assert_array_equal(lines.frames("what\u2019s up"), lines.frames("what's up"))
+
+
+def test_points_in_quotes_are_read_as_in_tables():
+    np.testing.assert_array_equal(made(PenLines).frames('"0","100"'), made(PenLines).frames("0,100"))

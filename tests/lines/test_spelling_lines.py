@@ -61,3 +61,16 @@ def test_the_search_finds_the_likeliest_sum_over_all_paths():
         sums[labels] = sums.get(labels, 0) + np.prod(posteriors[np.arange(5), path])
     assert tuple(searched(posteriors, beam=100)) == max(sums, key=sums.get)
     assert searched(np.zeros((0, 3))) == []
+
+
+def test_ligatures_syllables_and_typographic_apostrophes_lose_nothing():
+    letters = (*"fineas'", "\u1112", "\u1161", "\u11ab")
+    lines = SpellingLines(SimpleNamespace(settings=SimpleNamespace(letters=letters, phonemes=("X",))))
+    for written, read in (
+        ("\ufb01ne", "fine"),
+        ("Fie\u00df", "fiess"),
+        ("fin\u2019s", "fin's"),
+        ("fine\u0301", "fine"),
+        ("\ud55c", "\u1112\u1161\u11ab"),
+    ):
+        np.testing.assert_array_equal(lines.frames(written), lines.frames(read))

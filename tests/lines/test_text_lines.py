@@ -63,3 +63,13 @@ def test_unknown_characters_are_the_letter_within_or_a_blank_and_named(lines):
     answer = lines.answer(stream, "éa\u20ac\u00e9")
     assert answer["unknown"] == ["é", "\u20ac"]
     assert stream.heard == ["e", "a", " ", "e", "\n"]
+
+
+def test_typographic_signs_are_those_of_a_keyboard_and_accents_belong_to_their_letters():
+    symbols = ("\n", " ", "a", "e", "'")
+    lines = TextLines(SimpleNamespace(settings=SimpleNamespace(symbols=symbols)))
+    ids, unknown = lines.known("ae\u0301 a\u2019e")
+    assert "".join(symbols[number] for number in ids[:, 0]) == "ae a'e" and unknown == ["\u00e9", "\u2019"]
+    # A model that was taught accents as characters of their own keeps them.
+    apart = TextLines(SimpleNamespace(settings=SimpleNamespace(symbols=(*symbols, "\u0301"))))
+    assert apart.known("e\u0301\u20ac")[0][:, 0].tolist() == [3, 5, 1]
