@@ -1,15 +1,17 @@
 """`streamrnn run` for models of anything but sound: lines of text in, an answer per line out."""
 
+import dataclasses
 import json
 import sys
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from streamrnn.cli.decision import SHIPPED
 from streamrnn.cli.interrupt import ending_of, until_interrupted
+from streamrnn.cli.outputs import check_outputs
 from streamrnn.lines import LineError, Lines
 from streamrnn.tasks import Task, find_task
 
@@ -59,26 +61,34 @@ def run_lines(run: Any, task: Task) -> BaseException | None:
     if run.source == "mic":
         raise ValueError(f"{run.model} reads lines of text and hears nothing. Pass a file, or - for standard input.")
     with _opened(run.source) as file:
+        check_outputs(run.source, () if run.plot is None else [run.plot])
         from streamrnn.pretrained import load
         from streamrnn.runtime import Stream, configure
 
         configure()
         model = load(run.model)
-        overrides = _overrides(run, model.decision)
-        answers = Answers(task.resolve("lines")(model, **overrides), Stream(model), run.json, picture)
+        lines = task.resolve("lines")
+        overrides = _overrides(run, model.decision, getattr(lines, "of_events", ()))
+        answers = Answers(lines(model, **overrides), Stream(model), run.json, picture)
         ended_by = ending_of(lambda: answers.give(_lines_of(file)))
     wrote = ""
-    if picture is not None:
+    if picture is not None and answers.given:
         picture.draw()
         wrote = f"; wrote {run.plot}"
     print(f"{answers.summary()}{wrote}", file=sys.stderr)
     if ended_by is None and answers.are_none:
         raise ValueError(f"no line of {run.source} could be used; see above why not.")
+    # As with sound, a pipe through which nothing came is no error.
+    if ended_by is None and not answers.given and run.source != "-":
+        raise ValueError(f"{run.source} has no line that is answered: it is empty, or holds no more than a header.")
     return ended_by
 
 
 class Answers:
     """One run: lines in, answers out.
+
+    Attributes:
+        given: how many answers were.
 
     Args:
         lines: how the task's streams are written.
@@ -89,7 +99,7 @@ class Answers:
 
     def __init__(self, lines: Lines, stream: "Stream", as_json: bool, picture: "Fans | None" = None):
         self._lines, self._stream, self._as_json, self._picture = lines, stream, as_json, picture
-        self._read = self._given = self._refused = 0
+        self._read = self.given = self._refused = 0
         self._compute_s = 0.0
 
     def give(self, source: Iterator[str]) -> None:
@@ -99,18 +109,18 @@ class Answers:
                 self._read += 1
                 if (told := self._answered(line)) is not None:
                     print(told, flush=True)
-                    self._given += 1
+                    self.given += 1
 
     @property
     def are_none(self) -> bool:
         """Whether lines came, and each was refused."""
-        return self._refused > 0 and not self._given
+        return self._refused > 0 and not self.given
 
     def summary(self) -> str:
         """One line: how many came, how many were answered, how fast."""
         refused = f", {self._refused} refused" if self._refused else ""
-        speed = f"; {1000 * self._compute_s / self._given:.2f} ms per answer" if self._given else ""
-        return f"{self._read} line{'s' * (self._read != 1)}: {self._given} answered{refused}{speed}"
+        speed = f"; {1000 * self._compute_s / self.given:.2f} ms per answer" if self.given else ""
+        return f"{self._read} line{'s' * (self._read != 1)}: {self.given} answered{refused}{speed}"
 
     def _answered(self, line: str) -> str | None:
         started = time.perf_counter()
@@ -132,10 +142,20 @@ class Answers:
         return json.dumps(answer, ensure_ascii=False) if self._as_json else self._lines.said(answer)
 
 
-def _overrides(run: Any, decision: Any) -> dict[str, Any]:
-    """The decision settings that were given. Raises ValueError for those that the model lacks."""
+def _overrides(run: Any, decision: Any, of_events: Sequence[str]) -> dict[str, Any]:
+    """The decision settings that were given.
+
+    Raises:
+        ValueError: the model lacks one, its answers have none of it, as it is `of_events`, or it is out of range.
+    """
     if decision is not None:
-        return run.overrides(type(decision))
+        overrides = run.overrides(type(decision))
+        if ignored := [f"--{name.replace('_', '-')}" for name in of_events if name in overrides]:
+            raise ValueError(
+                f"{', '.join(ignored)} is for events in time; {run.model} gives an answer per line. Leave it out."
+            )
+        dataclasses.replace(decision, **overrides)
+        return overrides
     if run.given:
         named = ", ".join(f"--{'phrase' if name == 'phrases' else name.replace('_', '-')}" for name in run.given)
         raise ValueError(
@@ -171,9 +191,12 @@ def _opened(source: str) -> Iterator[BinaryIO]:
 
 def _lines_of(file: BinaryIO) -> Generator[str, None, None]:
     """The lines as they come. The last one may have no end: what a stream broke off in is a line, too."""
-    while line := file.readline(LONGEST_LINE + 2):
-        while len(line) > LONGEST_LINE and not line.endswith(b"\n") and (rest := file.readline(LONGEST_LINE)):
-            line = line[: LONGEST_LINE + 1] + rest[-1:]
+    # Bytes that are too many for the characters of any line, of which one has up to four.
+    most = 4 * LONGEST_LINE + 4
+    while line := file.readline(most):
+        rest = line
+        while len(rest) == most and not rest.endswith(b"\n"):
+            rest = file.readline(most)
         # A byte that is no UTF-8 becomes the sign for it, which tasks treat as any unknown character.
         yield line.decode("utf-8", "replace").removeprefix("\ufeff")
 

@@ -112,6 +112,11 @@ def test_a_model_of_characters_is_evaluated_run_and_writes(streamrnn, capsys, tm
     assert live["nats_per_item"] == pytest.approx(offline["nats_per_item"]) == pytest.approx(np.log(14), abs=0.3)
     assert live["keystrokes_saved"] == pytest.approx(0, abs=0.1)
 
+    # Accents that are characters of their own are read with their letters, and move nothing.
+    (tmp_path / "accents.txt").write_text("the cat\u0301 sat on the mat\n" * 40)
+    assert streamrnn("evaluate", "typing", "--data", tmp_path / "accents.txt", "--model", weights) == 0
+    capsys.readouterr()
+
     (tmp_path / "short.txt").write_text("the cat")
     assert streamrnn("evaluate", "typing", "--data", tmp_path / "short.txt", "--model", weights) == 2
     assert "Part 'test' of the text has fewer than two characters" in capsys.readouterr().err
@@ -157,6 +162,35 @@ def test_an_endless_line_is_left_out_and_the_next_one_read(streamrnn, capsys, pe
     out, err = capsys.readouterr()
     assert "line 1 is left out: it has more than 100,000 characters" in err and len(out.splitlines()) == 1
     assert "2 lines" in err
+
+
+def test_long_lines_of_any_script_are_read_whole_or_not_at_all(typed, capsys, streamrnn):
+    # A character of these has three bytes.
+    typed("\u5b57" * 60_000 + "\n" + "\u5b57" * 100_001 + "\r\nfine\n" + "\u5b57" * 300_000)
+    assert streamrnn("run", "typing", "-", "--json") == 0
+    out, err = capsys.readouterr()
+    assert [len(json.loads(line)["line"]) for line in out.splitlines()] == [60_000, 4]
+    assert "line 2 is left out: it has more than 100,000" in err and "line 4 is left out" in err and "4 lines" in err
+
+
+@pytest.mark.parametrize("flag", ["--smoothing-ms", "--off-threshold", "--hand-over"])
+def test_settings_of_events_are_refused_by_answers_to_lines(streamrnn, capsys, flag):
+    assert streamrnn("run", "intent", "-", flag, 0.1) == 2
+    assert f"{flag} is for events in time; intent gives an answer per line" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("threshold", ["2", "nan", "0"])
+def test_thresholds_of_answers_are_probabilities(streamrnn, capsys, threshold):
+    assert streamrnn("run", "intent", "-", "--threshold", threshold) == 2
+    assert "it is a probability above 0, at most 1" in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_picture_that_cannot_be_written_is_refused_before_the_first_line(streamrnn, capsys, tmp_path):
+    (tmp_path / "rows.csv").write_text("1,2,3,4,5,6,7\n")
+    picture = tmp_path / "nowhere" / "fans.png"
+    assert streamrnn("run", "forecast", tmp_path / "rows.csv", "--plot", picture) == 2
+    out, err = capsys.readouterr()
+    assert not out and "cannot write" in err
 
 
 def test_a_model_of_choices_is_trained_evaluated_and_plays(streamrnn, capsys, tmp_path, typed):
@@ -224,6 +258,11 @@ def test_files_of_which_nothing_can_be_used_fail(streamrnn, capsys, tmp_path):
     assert "holds no text: it has zero bytes" in capsys.readouterr().err
     assert streamrnn("run", "pen", tmp_path) == 2
     assert "is a directory; pass one of the files in it" in capsys.readouterr().err
+    for text in ("", "\n\n", "date,HUFL,HULL,MUFL,MULL,LUFL,LULL,OT\n"):
+        (tmp_path / "nothing.csv").write_text(text)
+        assert streamrnn("run", "forecast", tmp_path / "nothing.csv", "--plot", tmp_path / "fans.png") == 2
+        told = capsys.readouterr().err
+        assert "nothing.csv has no line that is answered" in " ".join(told.split()) and "wrote" not in told
     (tmp_path / "spaces.csv").write_text("1 30\n2,40\n")
     assert streamrnn("run", "choices", tmp_path / "spaces.csv") == 0
     assert "numbers are separated by commas" in capsys.readouterr().err
