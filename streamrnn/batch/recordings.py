@@ -2,7 +2,6 @@
 
 import csv
 import glob
-import io
 import json
 import os
 import warnings
@@ -14,7 +13,7 @@ from typing import Self
 
 from streamrnn.audio import AudioWarning
 from streamrnn.data.layouts import RECORDING
-from streamrnn.data.tables import read_lines, read_text
+from streamrnn.data.tables import read_lines, read_rows
 
 LISTS, TABLES, LINES = (".txt", ".lst", ".scp"), (".csv", ".tsv"), (".jsonl", ".ndjson")
 # The columns in which manifests name a recording: ours, NeMo's, and those of Common Voice and others.
@@ -190,9 +189,12 @@ def _of_list(path: Path) -> list[str]:
 
 
 def _of_table(path: Path) -> list[str]:
-    rows = csv.DictReader(io.StringIO(read_text(path)), delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
-    column = _column(path, rows.fieldnames or ())
-    return [_required(path, row.get(column), number) for number, row in enumerate(rows, start=2)]
+    # Between tabs, as in Common Voice, quotes are those of a text.
+    between_tabs = {"delimiter": "\t", "quoting": csv.QUOTE_NONE} if path.suffix.lower() == ".tsv" else {}
+    rows = read_rows(path, skipinitialspace=False, **between_tabs)
+    header = next(rows, ("", []))[1]
+    at = header.index(_column(path, header))
+    return [_required(place, cells[at] if at < len(cells) else None) for place, cells in rows]
 
 
 def _of_lines(path: Path) -> list[str]:
@@ -201,7 +203,7 @@ def _of_lines(path: Path) -> list[str]:
         if line.strip():
             try:
                 row = json.loads(line)
-                names.append(_required(path, row[_column(path, row)], number))
+                names.append(_required(f"{path}, line {number}", row[_column(path, row)]))
             except (json.JSONDecodeError, TypeError):
                 raise ValueError(f"{path}, line {number}: it is no JSON object. A manifest has one a line.") from None
     return names
@@ -214,9 +216,9 @@ def _column(path: Path, columns: Iterable[str]) -> str:
     return found[0]
 
 
-def _required(path: Path, name: object, number: int) -> str:
+def _required(place: str, name: object) -> str:
     if not isinstance(name, str) or not name:
-        raise ValueError(f"{path}, line {number}: the path is {name!r}; it must name a recording.")
+        raise ValueError(f"{place}: the path is {name!r}; it must name a recording.")
     return name
 
 

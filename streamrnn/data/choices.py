@@ -1,7 +1,5 @@
 """What people chose and what it gave them: tables with a row per choice."""
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from streamrnn.data.series import Files, files_in
-from streamrnn.data.tables import read_text
+from streamrnn.data.tables import clean, read_rows
 
 COLUMNS = ("user", "choice", "reward")
 MISSED = ("", "nan", "na")
@@ -35,18 +33,25 @@ def read_people(places: Sequence[Path]) -> People:
 
     Raises:
         FileNotFoundError: there is none.
-        ValueError: there is more than one, a column is missing, or a cell is no number.
+        ValueError: there is more than one, a column is missing or there twice, a row is not whole, or a cell is no
+            number.
     """
     files = files_in(places, lambda path: path.suffix == ".csv", "a table of choices (.csv)")
     path, *others = files.paths
     if others:
         raise ValueError(f"{1 + len(others)} tables: {path}, {others[0]} and so on. Pass one of them.")
     people: dict[str, list[tuple[float, float]]] = {}
-    rows = csv.DictReader(io.StringIO(read_text(path)))
-    if missing := [name for name in COLUMNS if name not in (rows.fieldnames or ())]:
-        raise ValueError(f"{path} has no column {missing[0]!r}. It needs a header with {', '.join(COLUMNS)}.")
-    for number, row in enumerate(rows, start=2):
-        people.setdefault(str(row["user"]), []).append(_choice(row, f"{path}, line {number}"))
+    rows = read_rows(path)
+    header = [clean(name) for name in next(rows, ("", []))[1]]
+    for name in COLUMNS:
+        if (count := header.count(name)) != 1:
+            has = f"{count} columns" if count else "no column"
+            raise ValueError(f"{path} has {has} {name!r}. It needs a header with {', '.join(COLUMNS)}.")
+    for place, cells in rows:
+        if len(cells) != len(header):
+            raise ValueError(f"{place} has {len(cells)} cells; the header has {len(header)}. Mend it.")
+        row = dict(zip(header, map(clean, cells), strict=True))
+        people.setdefault(row["user"], []).append(_choice(row, place))
     parts: dict[str, list[np.ndarray]] = {"train": [], "valid": [], "test": []}
     for number, choices in enumerate(people.values()):
         name = "test" if number % 10 in (4, 9) else "valid" if number % 10 == 6 else "train"
@@ -55,16 +60,18 @@ def read_people(places: Sequence[Path]) -> People:
 
 
 def _choice(row: dict[str, str], where: str) -> tuple[float, float]:
-    if row["choice"] is None or row["choice"].strip().lower() in MISSED:
+    if row["choice"].lower() in MISSED:
         return 0.0, 0.0
     try:
         choice, reward = float(row["choice"]), float(row["reward"])
-    except (TypeError, ValueError):
+    except ValueError:
         raise ValueError(
             f"{where} has the choice {row['choice']!r} and the reward {row['reward']!r}. Mend it."
         ) from None
-    if choice < 1 or choice != int(choice) or not np.isfinite(reward):
-        raise ValueError(f"{where}: choices are 1, 2, 3 and so on, with a reward; got {choice:g} and {reward:g}.")
+    if not (choice >= 1 and choice.is_integer() and 0 <= reward <= float(np.finfo(np.float32).max)):
+        raise ValueError(
+            f"{where}: choices are 1, 2, 3 and so on, with a reward from 0 on; got {choice:g} and {reward:g}."
+        )
     return choice, reward
 
 

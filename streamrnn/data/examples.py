@@ -1,7 +1,6 @@
 """Examples: a line and its labels, in the layouts of public collections, or in a table of your own."""
 
 import csv
-import io
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -11,7 +10,7 @@ import numpy as np
 
 from streamrnn.data.clips import named
 from streamrnn.data.series import Files, files_in, require_once
-from streamrnn.data.tables import clean, read_lines, read_text
+from streamrnn.data.tables import clean, read_lines, read_rows, read_text
 
 NAMED_LABELS = 12
 PARTS = {"train": "train", "valid": "valid", "val": "valid", "dev": "valid", "test": "test"}
@@ -121,9 +120,7 @@ def _clinc(path: Path) -> Iterator[tuple[str, Example]]:
 def _table(path: Path) -> Iterator[tuple[str, Example]]:
     names = _names_of(path)
     labels = read_text(names).split() if names.is_file() else None
-    rows = csv.reader(io.StringIO(read_text(path)), delimiter="\t", quoting=csv.QUOTE_NONE)
-    for number, row in enumerate(rows, start=1):
-        place = f"{path}, line {number}"
+    for place, row in read_rows(path, delimiter="\t", quoting=csv.QUOTE_NONE, skipinitialspace=False):
         if len(row) < 2:
             raise ValueError(f"{place} has no tab between the example and its labels.")
         given = tuple(filter(None, map(clean, row[1].split(","))))

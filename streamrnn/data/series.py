@@ -1,10 +1,12 @@
 """Data that are not sound: where a task's files are, what they hold, and a digest that tells them apart."""
 
-import csv
 import hashlib
-import io
+import warnings
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,8 @@ from streamrnn.data import tables
 
 # The parts of ETTh1 that the field trains, validates and tests on: 12, 4 and 4 months of 30 days.
 ETT_ROWS = (8640, 11520, 14400)
+# The share of rows that must come at one interval for it to be the table's: others are after a gap.
+EVEN_SHARE = 0.75
 
 
 @dataclass(frozen=True)
@@ -62,12 +66,14 @@ class Table:
     Attributes:
         columns: their names.
         values: float32[rows, columns].
+        interval_s: seconds from row to row by their dates; None where dates are none, or nothing that is read.
         parts: rows at which training, validation and test end.
         files: where it is from.
     """
 
     columns: tuple[str, ...]
     values: np.ndarray
+    interval_s: float | None
     parts: tuple[int, int, int]
     files: Files
 
@@ -76,30 +82,69 @@ def read_table(places: Sequence[Path]) -> Table:
     """A CSV with a header, whose first column is the date; ETTh1.csv and ETTh2.csv in the parts that the field uses,
     others in three fifths, one fifth and one fifth.
 
+    Rows are taken as they come, as if at equal intervals; a UserWarning says where their dates have none.
+
     Raises:
         FileNotFoundError: there is none.
-        ValueError: there is more than one, a cell is no number, a row has more or fewer cells than the header, or it is
-            no text in UTF-8. Dates are not read: rows are taken as they come, at equal intervals.
+        ValueError: there is more than one, there is no header, a cell is no number, a row has more or fewer cells than
+            the header, or it is no text in UTF-8.
     """
     files = files_in(places, lambda path: path.suffix == ".csv", "a table (.csv)")
     path, *others = files.paths
     if others:
         raise ValueError(f"{1 + len(others)} tables: {path}, {others[0]} and so on. Pass one of them.")
-    rows = list(csv.reader(io.StringIO(tables.read_text(path))))
-    if len(rows) < 3 or len(rows[0]) < 2:
+    (_, header), *rows = [*tables.read_rows(path)] or [("", [])]
+    if len(rows) < 2 or len(header) < 2:
         raise ValueError(f"{path} is no table with a header, a column of dates and columns of numbers.")
-    for number, row in enumerate(rows[1:], start=2):
-        if len(row) != len(rows[0]):
-            raise ValueError(f"{path}, line {number} has {len(row)} cells; the header has {len(rows[0])}. Mend it.")
-    try:
-        values = np.array([row[1:] for row in rows[1:]], np.float32)
-    except ValueError as error:
-        raise ValueError(f"{path} has a cell that is no number ({error}). Mend it, or leave the column out.") from None
-    if not np.isfinite(values).all():
-        raise ValueError(f"{path}, line {int(np.argwhere(~np.isfinite(values))[0, 0]) + 2} has no finite number.")
+    header = [name.strip() for name in header]
+    if _time(header[0]) is not None:
+        raise ValueError(f"{path} begins with {','.join(header)[:80]!r}; its first line must name the columns.")
+    values = np.array([_numbers(row, header, place) for place, row in rows], np.float32)
+    interval_s = _interval_s([row[0] for _, row in rows], path)
     n = len(values)
     parts = ETT_ROWS if path.stem.startswith("ETTh") and n >= ETT_ROWS[-1] else (3 * n // 5, 4 * n // 5, n)
-    return Table(tuple(rows[0][1:]), values, parts, files)
+    return Table(tuple(header[1:]), values, interval_s, parts, files)
+
+
+def _numbers(row: Sequence[str], header: Sequence[str], place: str) -> list[float]:
+    if len(row) != len(header):
+        raise ValueError(f"{place} has {len(row)} cells; the header has {len(header)}. Mend it.")
+    numbers = []
+    for cell, name in zip(row[1:], header[1:], strict=True):
+        try:
+            number = float(cell)
+        except ValueError:
+            number = float("nan")
+        if not abs(number) <= float(np.finfo(np.float32).max):
+            raise ValueError(
+                f"{place}: {name} is {cell[:40]!r}, which is no finite number. Mend it, or leave the column out."
+            )
+        numbers.append(number)
+    return numbers
+
+
+def _interval_s(dates: Sequence[str], path: Path) -> float | None:
+    times = [time for time in map(_time, dates) if time is not None]
+    # Dates with an offset from UTC and without cannot be compared.
+    if len(times) < len(dates) or len({time.tzinfo is None for time in times}) > 1:
+        return None
+    steps = Counter((later - earlier).total_seconds() for earlier, later in pairwise(times))
+    interval, count = steps.most_common(1)[0]
+    if interval > 0 and count >= EVEN_SHARE * steps.total():
+        return interval
+    warnings.warn(
+        f"{path}: its dates come at no equal interval; rows are taken as they come, as if they did.",
+        UserWarning,
+        stacklevel=3,
+    )
+    return None
+
+
+def _time(date: str) -> datetime | None:
+    try:
+        return datetime.fromisoformat(date.strip())
+    except ValueError:
+        return None
 
 
 @dataclass(frozen=True)

@@ -40,19 +40,32 @@ def read_table(path: Path, columns: tuple[str, ...]) -> list[Row]:
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing. It is a CSV file with the columns {', '.join(columns)}.")
+    found = read_rows(path)
+    header = [clean(name) for name in next(found, ("", []))[1]]
+    _require_columns(path, header, columns)
+    rows = [_row(header, fields, place) for place, fields in found]
+    if not rows:
+        raise ValueError(f"{path} has no rows; add at least one recording.")
+    return rows
+
+
+def read_rows(path: Path, **dialect: Any) -> Iterator[tuple[str, list[str]]]:
+    """The rows of a CSV file in UTF-8 that are not empty, each with its place for messages, the file and the line where
+    it ends; `dialect` as of csv.reader.
+
+    Raises:
+        ValueError: a quote has no end, or it is no text in UTF-8.
+    """
     # Strict, because an unclosed quote would swallow all rows after it.
-    reader = csv.reader(io.StringIO(read_text(path)), skipinitialspace=True, strict=True)
+    reader = csv.reader(io.StringIO(read_text(path)), **{"skipinitialspace": True, "strict": True, **dialect})
     try:
-        header = [clean(name) for name in next(reader, [])]
-        _require_columns(path, header, columns)
-        rows = [_row(header, fields, f"{path}, line {reader.line_num}") for fields in reader if fields]
+        for fields in reader:
+            if fields:
+                yield f"{path}, line {reader.line_num}", fields
     except csv.Error as error:
         raise ValueError(
             f"{path}, line {reader.line_num} is no row of a CSV file ({error}). Check its quotes."
         ) from None
-    if not rows:
-        raise ValueError(f"{path} has no rows; add at least one recording.")
-    return rows
 
 
 def _require_columns(path: Path, header: list[str], columns: tuple[str, ...]) -> None:
@@ -173,6 +186,7 @@ __all__ = [
     "Row",
     "clean",
     "read_lines",
+    "read_rows",
     "read_span",
     "read_table",
     "read_text",

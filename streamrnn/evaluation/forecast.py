@@ -26,7 +26,7 @@ def evaluate_forecast(
     each quantile; coverage, the share between the outermost two.
 
     Raises:
-        ValueError: it is no forecaster, the table has other columns, or there is no such part.
+        ValueError: it is no forecaster, the table has other columns or another interval, or there is no such part.
     """
     if not isinstance(model, Forecast):
         raise unfit("evaluate forecast", model, "a forecaster")
@@ -35,6 +35,11 @@ def evaluate_forecast(
         raise ValueError(
             f"The table has the columns {', '.join(table.columns)}; the model forecasts {', '.join(s.columns)}. Pass "
             "the --model that was trained on this table."
+        )
+    if table.interval_s is not None and abs(table.interval_s * s.frames_per_s - 1) > 1e-3:
+        raise ValueError(
+            f"The table has a row every {table.interval_s:g} s; the model forecasts rows of {1 / s.frames_per_s:g} s. "
+            "Pass the --model that was trained on this table."
         )
     parts = {"train": (0, table.parts[0]), "valid": table.parts[:2], "test": table.parts[1:]}
     if split not in parts:

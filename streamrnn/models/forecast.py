@@ -30,7 +30,7 @@ class ForecastSettings:
     scale: tuple[float, ...] = ()
     """Standard deviation of each column, by which it is divided. Without, training takes that of its rows."""
     frames_per_s: float = 1 / 3600
-    """Rows per second."""
+    """Rows per second. Training takes that of its table where the dates tell another than hours."""
     horizon: int = 96
     """Rows ahead."""
     quantiles: tuple[float, ...] = (0.1, 0.5, 0.9)

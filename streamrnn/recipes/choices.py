@@ -58,6 +58,10 @@ class ChoicesRecipe:
         most = max(people[..., 0].max() for people in self._people.values())
         if most > settings.model.options:
             raise ValueError(f"There are choices up to {most:g}; the model has --options {settings.model.options}.")
+        highest = max(people[..., 1].max() for people in self._people.values())
+        if highest > settings.model.highest:
+            told = f"There are rewards up to {highest:g}; the model has --highest {settings.model.highest:g}."
+            raise ValueError(f"{told} Live, higher ones are refused. Pass --highest {highest:g}.")
 
     def model(self, rngs: nnx.Rngs) -> Choices:
         return Choices(self.settings.model, rngs=rngs)

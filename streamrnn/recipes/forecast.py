@@ -1,6 +1,7 @@
 """Training of forecasters: at every row of a stretch, the rows that come."""
 
 import dataclasses
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 from flax import nnx
 
 from streamrnn.contract import aligned
-from streamrnn.data.series import read_table
+from streamrnn.data.series import Table, read_table
 from streamrnn.learning import TrainingSettings
 from streamrnn.losses import Mean, pinball_loss
 from streamrnn.models import Forecast, ForecastSettings
@@ -96,8 +97,13 @@ class ForecastRecipe:
         return -float(jnp.mean((fans[..., 0] - comes) ** 2))
 
 
-def completed(settings: ForecastSettings, table: Any) -> ForecastSettings:
-    """The settings, with the columns of the table and their scale where they were left open."""
+def completed(settings: ForecastSettings, table: Table) -> ForecastSettings:
+    """The settings, with the columns of the table and their scale where they were left open, and its interval.
+
+    Raises:
+        ValueError: the interval was given, and is another one than the table's.
+    """
+    settings = dataclasses.replace(settings, frames_per_s=_rate(settings, table))
     trained = table.values[: table.parts[0]]
     if settings.mean:
         return settings
@@ -105,6 +111,19 @@ def completed(settings: ForecastSettings, table: Any) -> ForecastSettings:
     return dataclasses.replace(
         settings, columns=table.columns, mean=tuple(map(float, mean)), scale=tuple(map(float, scale))
     )
+
+
+def _rate(settings: ForecastSettings, table: Table) -> float:
+    """Rows per second, by the dates of the table if it has any: live, rows are counted by theirs."""
+    given, default = settings.frames_per_s, ForecastSettings.frames_per_s
+    if table.interval_s is None or math.isclose(given * table.interval_s, 1, rel_tol=1e-3):
+        return given
+    if given != default:
+        raise ValueError(
+            f"{table.files.paths[0]} has a row every {table.interval_s:g} s; --frames-per-s {given:g} is one every "
+            f"{1 / given:g} s. Leave it out: it is taken from the dates."
+        )
+    return 1 / table.interval_s
 
 
 def parted(y: jax.Array, settings: ForecastSettings) -> jax.Array:
