@@ -6,6 +6,7 @@ from pathlib import Path
 import tyro
 
 from streamrnn.cli.flags import parse
+from streamrnn.data.tables import read_text
 from streamrnn.pretrained.cards import TEMPLATE, audited_digest, missing_parts, weights_digest
 from streamrnn.pretrained.weights import locate
 
@@ -28,7 +29,7 @@ def main(args: list[str]) -> None:
 
     Raises:
         FileNotFoundError: there is no such model, or it has no card.
-        ValueError: parts of the card are missing; the message lists them.
+        ValueError: parts of the card are missing, and the message lists them; or it is no text in UTF-8.
     """
     flags = parse(Card, "card", args)
     weights = locate(flags.model)
@@ -45,7 +46,7 @@ def checked(weights: Path) -> str:
         raise FileNotFoundError(
             f"{weights.name} has no card {path}. Begin one with: streamrnn card {weights} --template > {path}"
         )
-    card = path.read_text(encoding="utf-8")
+    card = read_text(path)
     if missing := missing_parts(card):
         raise ValueError(f"{path} lacks:\n" + "\n".join(f"  - {part}" for part in missing))
     said, digest = f"{path.name} is complete.", weights_digest(weights)

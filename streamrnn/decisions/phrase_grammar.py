@@ -15,6 +15,8 @@ NUMBERS = {str(number): (cardinal(number),) for number in range(101)}
 BUILT_IN: dict[str, Mapping[str, tuple[str, ...]]] = {"digit": DIGITS, "number": NUMBERS}
 # As many digits, one after another, are a value of {digits}.
 MOST_DIGITS = 8
+# A slash at the begin or the end of a word; those between two words mean nothing.
+_HALF = re.compile(r"(?<![^\s\[\]()|{}])/(?=[^\s\[\]()|{}])|(?<=[^\s\[\]()|{}])/(?![^\s\[\]()|{}])")
 _TOKENS = re.compile(r"/[^/]*/|[\[\]()|{}]|[^\[\]()|{}/]+|/")
 
 
@@ -76,7 +78,7 @@ def typed(phrase: str) -> Sentence:
     """A phrase as a sentence, labelled by its text.
 
     Raises:
-        ValueError: brackets do not match, or it has a slot, which only grammars have.
+        ValueError: brackets or slashes do not match, or it has a slot, which only grammars have.
     """
     sentence = Sentence(" ".join(phrase.split()), phrase, parsed(phrase))
     if slot := next(_slots(sentence.parts), None):
@@ -139,8 +141,12 @@ def parsed(text: str) -> Parts:
     """The parts of a written sentence.
 
     Raises:
-        ValueError: brackets do not match, or nothing has to be said.
+        ValueError: brackets or slashes do not match, or nothing has to be said.
     """
+    if _HALF.search(re.sub(r"/[^/]*/", " ", text)):
+        raise ValueError(
+            f"{text!r} has a slash without its other half. Write sounds between two slashes: hey /N OW V AH/."
+        )
     tokens = [token for token in _TOKENS.findall(text) if token.strip()]
     parts, rest = _sequence(tokens, text, 0)
     if rest:

@@ -108,7 +108,7 @@ def counted(codes: NDArray[np.int64]) -> NDArray[np.int64]:
 def graph_of(phrases: Sequence[Sentence], grammar: Grammar | None, labels: Sequence[str]) -> Graph:
     """The graph of phrases and of a grammar's sentences, for a model with these labels.
 
-    Phrases that sound alike get a UserWarning: the first one of them is heard.
+    Phrases that sound alike get a UserWarning, and values of a slot: the first one of them is heard.
 
     Raises:
         ImportError: the package of the dictionary is not installed.
@@ -142,6 +142,7 @@ class _Builder:
         self._leads: list[set[int]] = [set()]  # junction -> those that nothing is said before
         self._shared: dict[tuple[int, str, int], int] = {}
         self._place, self._filled = 1, []
+        self._compared = set(BUILT_IN)  # slots whose values were
         self.filled: list[tuple[Filled, ...]] = []
         self.said: list[tuple[Word, ...] | None] = []  # of each sentence that is words and nothing else
 
@@ -217,6 +218,9 @@ class _Builder:
                 if any(isinstance(part, Slot) for part in parts):
                     raise ValueError(f"the value {text!r} of the slot {name!r} has a slot. Write words.")
                 ends.append(self._sequence(parts, at, (number * place) << COUNTED_BITS))
+        if name not in self._compared:
+            self._compared.add(name)
+            _warn_of_alike(name, values)
         return self._meet(ends)
 
     def _placed(self, name: str, values: Mapping[str, tuple[str, ...]]) -> int:
@@ -315,6 +319,22 @@ class _Builder:
             for arc in leading.get(junction, ()):
                 far[arc.target] = min(far[arc.target], phonemes + min(map(len, arc.word.ways)))
         return np.array([far[end] for end in ends])
+
+
+def _warn_of_alike(name: str, values: Mapping[str, tuple[str, ...]]) -> None:
+    """Warns of values of a slot that sound alike."""
+    by_sound: dict[tuple[str, ...], str] = {}
+    for value, texts in values.items():
+        for parts in map(parsed, texts):
+            if all(isinstance(part, Said) for part in parts):
+                words = words_of(" ".join(part.text for part in parts if isinstance(part, Said)))
+                other = by_sound.setdefault(tuple(sound for word in words for sound in word.ways[0]), value)
+                if other != value:
+                    warnings.warn(
+                        f"The value {value!r} of the slot {name!r} sounds like {other!r}, which is heard in its place. "
+                        "Choose other words for one of them.",
+                        stacklevel=2,
+                    )
 
 
 def _check_alike(sentences: Sequence[Sentence], said: Sequence[tuple[Word, ...] | None]) -> None:

@@ -35,7 +35,7 @@ class PhraseSettings:
     Attributes:
         phrases: as they are typed: "hey computer"; with [words that may be left out] and (alternatives | others), and
             sounds of words that no dictionary has between slashes: "hey /N OW V AH/".
-        grammar: commands with slots, the text of a TOML file: see streamrnn.decisions.grammar_from.
+        grammar: commands with slots, the text of a TOML file: see `grammar_from`.
         max_alarms_per_hour: false alarms of all phrases together that are accepted per hour of other speech; it gives
             each phrase its threshold, by what was measured with the model.
         threshold: confidence in (0, 1] at which a phrase was said, in place of those; 0: those.

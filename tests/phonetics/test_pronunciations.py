@@ -27,6 +27,8 @@ def test_variants_are_kept_in_their_order():
         ("1,250", "one thousand two hundred fifty"),
         ("3.05", "three point zero five"),
         ("007", "zero zero seven"),
+        ("the 2ND of 21st and 20th", "the second of twenty first and twentieth"),
+        ("1,000th and/or 5s", "one thousandth and or five s"),
         ("café-au-lait & 5%", "cafe au lait and five percent"),
         ("‘Don’t’ — stop...", "don't stop"),
         ("hey /n ow v ah/", "hey /n ow v ah/"),
@@ -50,6 +52,10 @@ def test_sounds_between_slashes_are_taken_as_they_are():
         ("", "no word to be said"),
         ("/XX AH/", "'XX' in '/XX AH/' is no sound of English"),
         ("/ /", "slashes without sounds"),
+        ("hey /N OW", "a slash at '/N' without its other half"),
+        ("hey/N OW V AH/", "a slash at 'AH/' without its other half, or without a blank beside it"),
+        ("$20", "'$' in '$20' is not said as it is written"),
+        ("½ cup", "'½' in '½ cup' is not said as it is written"),
         (f"{10**12}", "can't be spelt"),
     ],
 )
@@ -66,6 +72,11 @@ def test_a_missing_dictionary_names_its_extra(monkeypatch):
     monkeypatch.undo()
     pronunciations._dictionary.cache_clear()
     assert dictionary_ways("hello")
+
+
+@pytest.mark.parametrize("number", [*range(1, 101), 1000, 1_000_000])
+def test_every_ordinal_is_a_word_of_the_dictionary(number):
+    assert words_of(numerals.ordinal(number)) == words_of(f"{number}th")
 
 
 @given(st.integers(0, numerals.LARGEST - 1))

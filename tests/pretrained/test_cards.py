@@ -42,6 +42,9 @@ def test_a_card_that_is_not_there_or_lacks_parts_or_is_of_other_weights_is_found
     weights.write_bytes(b"numbers")
     with pytest.raises(FileNotFoundError, match="--template"):
         checked(weights)
+    (tmp_path / "m.md").write_text(card("vad"), encoding="utf-16")
+    with pytest.raises(ValueError, match=r"m\.md is not in UTF-8"):
+        checked(weights)
     (tmp_path / "m.md").write_text(card("vad").replace("## Consent", "## Consents"))
     with pytest.raises(ValueError, match=r"lacks:\n  - a section Consent"):
         checked(weights)
