@@ -44,6 +44,7 @@ def as_samples(chunk: Chunk, encoding: Encoding = "s16le") -> np.ndarray:
         AudioError: no whole number of samples; no axis or more than two; no channel or more than 64; NaN, infinity or
             an amplitude above 64.
         TypeError: any other type of number.
+        ValueError: there is no such encoding.
     """
     return as_mono(as_channels(chunk, encoding))
 

@@ -16,7 +16,8 @@ _DTYPES: dict[Encoding, np.dtype] = {
 
 
 def sample_bytes(encoding: Encoding) -> int:
-    """Bytes of one sample."""
+    """Bytes of one sample. Raises ValueError for an encoding that there is not."""
+    require_encoding(encoding)
     return _DTYPES[encoding].itemsize
 
 

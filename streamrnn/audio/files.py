@@ -1,6 +1,7 @@
 """Reading audio files."""
 
 import os
+import threading
 import warnings
 from collections.abc import Iterator
 from functools import cached_property, lru_cache
@@ -28,7 +29,7 @@ FORMATS = "AIFF, AU, CAF, FLAC, MP3, OGG, RF64, W64, WAV"
 
 
 class AudioFile:
-    """An audio file, open for reading. A context manager. Not thread-safe.
+    """An audio file, open for reading. A context manager. Not thread-safe, but for `close`.
 
     The content decides the format, not the extension. Supported are WAV, RF64, W64, AIFF, AU, CAF, FLAC, Ogg (Vorbis,
     Opus) and MP3, in every encoding that libsndfile knows, and libsndfile's other formats. Other containers (MP4, M4A,
@@ -60,6 +61,8 @@ class AudioFile:
     def __init__(self, path: PathLike | BinaryIO, trusted: bool = True):
         self._trusted, self._closed, self._fresh = trusted, False, None
         self._readings: set[_Reading] = set()
+        # Decoders that are closed while they decode crash the process.
+        self._lock = threading.RLock()
         if isinstance(path, str | os.PathLike):
             self.path, self._is_own = Path(path), True
             self._file = _opened(self.path)
@@ -128,29 +131,36 @@ class AudioFile:
             raise AudioError(f"chunk_samples is {chunk_samples}; it must be at least 1.")
         if start < 0 or (stop is not None and start > stop):
             raise AudioError(f"start is {start} and stop is {stop}; samples {start}:{stop} need 0 <= start <= stop.")
-        position, reading = start, _Reading(self, start, stop)
-        self._readings.add(reading)
+        with self._lock:
+            if self._closed:
+                return
+            position, reading = start, _Reading(self, start, stop)
+            self._readings.add(reading)
         try:
-            while not self._closed and (stop is None or position < stop):
-                chunk = reading.read(chunk_samples if stop is None else min(chunk_samples, stop - position))
-                if len(chunk) == 0:
-                    return
+            while stop is None or position < stop:
+                count = chunk_samples if stop is None else min(chunk_samples, stop - position)
+                with self._lock:
+                    if self._closed or len(chunk := reading.read(count)) == 0:
+                        return
                 self._require_numbers(chunk, position)
                 position += len(chunk)
                 yield chunk
         finally:
-            self._readings.discard(reading)
-            reading.close()
+            with self._lock:
+                self._readings.discard(reading)
+                reading.close()
 
     def close(self) -> None:
-        """Closes the file. Closing twice is harmless."""
+        """Closes the file, from any thread, once a read that is under way has ended. Closing twice is harmless."""
+        # Before the lock, which a thread that reads on would take again and again.
         self._closed = True
-        for reading in self._readings:
-            reading.close()
-        if self._fresh is not None:
-            self._fresh.close()
-        if self._is_own:
-            self._file.close()
+        with self._lock:
+            for reading in self._readings:
+                reading.close()
+            if self._fresh is not None:
+                self._fresh.close()
+            if self._is_own:
+                self._file.close()
 
     def __enter__(self) -> Self:
         return self

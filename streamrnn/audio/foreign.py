@@ -104,10 +104,14 @@ class ForeignDecoder:
         while count > 0 and len(samples := self.read(min(count, BLOCK_BYTES))):
             count -= len(samples)
 
-    def close(self) -> None:
-        """Ends ffmpeg. Closing twice is harmless."""
+    def stop(self) -> None:
+        """Ends ffmpeg, from any thread: what reads comes to its end."""
         self._process.kill()
         self._process.wait()
+
+    def close(self) -> None:
+        """Ends ffmpeg and closes its files. Closing twice is harmless."""
+        self.stop()
         self._output.close()
         self._errors.close()
         if self._copy is not None:

@@ -66,7 +66,8 @@ class Cancellation:
 
     def __init__(self, sample_rate: int, advice: str):
         self._advice = advice
-        self._window_samples = max(1, sample_rate * WINDOW_MS // 1000)
+        # Rates come as floats, too, and as NumPy's short integers, which a product would leave.
+        self._window_samples = max(1, int(sample_rate) * WINDOW_MS // 1000)
         self._held: list[np.ndarray] = []
         self._held_samples = self._loud = self._cancelled = 0
         self._warned = False
@@ -75,6 +76,8 @@ class Cancellation:
         """Takes float32[n, channels]. After half a second of sound that its mean cancels, it gives an AudioWarning."""
         if self._warned:
             return
+        if self._held and self._held[0].shape[1] != samples.shape[1]:
+            self._held, self._held_samples = [], 0
         self._held.append(samples)
         self._held_samples += len(samples)
         if self._held_samples < self._window_samples:

@@ -16,7 +16,8 @@ def chunk_length(sample_rate: int, chunk_ms: float) -> int:
     """
     if not (sample_rate > 0 and chunk_ms > 0):
         raise AudioError(f"sample_rate is {sample_rate} Hz and chunk_ms {chunk_ms}; both must be positive.")
-    return max(1, round(sample_rate * chunk_ms / 1000))
+    # A rate may be one of NumPy's short integers.
+    return max(1, round(float(sample_rate) * chunk_ms / 1000))
 
 
 def paced(chunks: Iterable[np.ndarray], sample_rate: int) -> Iterator[np.ndarray]:

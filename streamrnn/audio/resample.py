@@ -147,13 +147,15 @@ class StreamingResampler:
 def resample(samples: np.ndarray, source_rate: int, target_rate: int) -> np.ndarray:
     """A whole recording at another rate, for bulk files: float[n] -> float32[ceil(n * target_rate / source_rate)].
 
+    Channels stay as they are: [n, channels] -> [ceil(n * target_rate / source_rate), channels].
+
     Linear phase, so output n is the input at time n / target_rate. Uses soxr at its very high quality.
 
     Raises:
         AudioError: a rate that is not a positive whole number.
     """
     for rate in (source_rate, target_rate):
-        if rate < 1 or rate != int(rate):
+        if not rate >= 1 or rate % 1:
             raise AudioError(f"sample rate is {rate} Hz; it must be a positive whole number.")
     if source_rate == target_rate:
         return samples.astype(np.float32, copy=False)
@@ -170,7 +172,7 @@ def resample_to_length(
     resampled = soxr.resample(samples.astype(np.float32, copy=False), source_rate, target_rate, quality=quality)[
         :length
     ]
-    return np.pad(resampled, (0, length - len(resampled)))
+    return np.pad(resampled, [(0, length - len(resampled)), *[(0, 0)] * (resampled.ndim - 1)])
 
 
 def live_rate(rate: int) -> int:

@@ -154,16 +154,25 @@ class ForeignSound:
         self._decoder = ForeignDecoder(kind, "the pipe's sound", data.read_some, whole)
         self.sample_rate, self.channels = self._decoder.sample_rate, self._decoder.channels
         self._chunk_samples, self._closed = chunk_length(self.sample_rate, chunk_ms), False
+        self._reading = threading.Lock()
 
     def chunks(self) -> Iterator[np.ndarray]:
-        while not self._closed and len(chunk := self._decoder.read_some(self._chunk_samples)):
+        while len(chunk := self._next()):
             yield chunk
         if self._decoder.is_damaged and not self._closed:
             _warn_of_damage()
-        self._decoder.close()
+        self.close()
 
     def close(self) -> None:
         self._closed = True
+        # Who reads in another thread meanwhile comes to the end by that.
+        self._decoder.stop()
+        with self._reading:
+            self._decoder.close()
+
+    def _next(self) -> np.ndarray:
+        with self._reading:
+            return np.zeros(0, np.float32) if self._closed else self._decoder.read_some(self._chunk_samples)
 
 
 class DecodedSound:
@@ -198,8 +207,10 @@ class DecodedSound:
                 continue
             match item:
                 case None:
-                    return
+                    # Nothing more will be put into the queue, for whoever iterates again.
+                    self._closed.set()
                 case BaseException():
+                    self._closed.set()
                     raise item
                 case str():
                     _warn_of_damage()
@@ -212,7 +223,8 @@ class DecodedSound:
     def _decode(self) -> None:
         try:
             form: tuple[int, int] | None = None
-            while (window := self._recordings.next()) is not None and not self._closed.is_set():
+            # Once closed, the stream is its owner's again: no more of it is read.
+            while not self._closed.is_set() and (window := self._recordings.next()) is not None:
                 form = self._decode_one(window, form)
             nothing = AudioError(
                 f"the pipe carries {self._kind}, of which nothing can be decoded. Check what sends it."

@@ -6,9 +6,11 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from streamrnn.audio.chunks import AudioError, check_recording
+from streamrnn.audio.chunks import AudioError, check_recording, require_rate
 
 PathLike = str | os.PathLike[str]
+
+_WRITTEN_AS = {np.float16: np.float32} | {kind: kind for kind in (np.float32, np.float64, np.int16, np.int32)}
 
 
 def write_audio(path: PathLike, samples: np.ndarray, sample_rate: int) -> None:
@@ -18,10 +20,11 @@ def write_audio(path: PathLike, samples: np.ndarray, sample_rate: int) -> None:
 
     Raises:
         FileNotFoundError: the folder does not exist.
-        AudioError: an unknown extension, a shape that is not audio, or a place that cannot be written.
+        AudioError: an unknown extension, a shape that is not audio, NaN, or a place or a rate that cannot be written.
+        TypeError: any other type of number.
     """
-    check_recording(np.shape(samples))
-    samples = np.asarray(samples)
+    # Before the file is opened: what cannot be written replaces nothing.
+    samples = _writable(np.asarray(samples))
     with written(path, sample_rate, 1 if samples.ndim == 1 else samples.shape[1]) as file:
         try:
             file.write(samples)
@@ -37,6 +40,9 @@ def written(path: PathLike, sample_rate: int, channels: int) -> soundfile.SoundF
         AudioError: an unknown extension, or a place or a rate that cannot be written.
     """
     path = Path(path)
+    require_rate(sample_rate)
+    if not sample_rate >= 1 or sample_rate % 1:
+        raise AudioError(f"cannot write {path} at {sample_rate} Hz; pass a positive whole number, such as 16000.")
     if not path.parent.is_dir():
         raise FileNotFoundError(f"cannot write {path}: the folder {path.parent} does not exist. Create it first.")
     if path.suffix[1:].upper() not in soundfile.available_formats():
@@ -44,13 +50,28 @@ def written(path: PathLike, sample_rate: int, channels: int) -> soundfile.SoundF
     try:
         # By its descriptor, because soundfile takes only names in UTF-8.
         number = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o666)
-        return soundfile.SoundFile(number, "w", sample_rate, channels, format=path.suffix[1:])
+        return soundfile.SoundFile(number, "w", int(sample_rate), channels, format=path.suffix[1:])
     except (soundfile.LibsndfileError, OSError, ValueError) as error:
         why = getattr(error, "error_string", None) or getattr(error, "strerror", None) or str(error)
         raise AudioError(
             f"cannot write {path} ({why.strip()}). Check that the folder {path.parent} is writable, and "
             f"that the format takes {sample_rate} Hz."
         ) from error
+
+
+def _writable(samples: np.ndarray) -> np.ndarray:
+    """The samples in a type and byte order that soundfile writes as they are."""
+    check_recording(samples.shape)
+    kind = samples.dtype.type
+    if kind not in _WRITTEN_AS:
+        raise TypeError(f"audio is {samples.dtype}; it must be float in [-1, 1] or int16 to be written. Convert it.")
+    samples = samples.astype(_WRITTEN_AS[kind], copy=False)
+    if np.isnan(samples).any():
+        raise AudioError(
+            f"audio holds NaN, the first at sample {np.argwhere(np.isnan(samples))[0, 0]}. Nothing was written: repair "
+            "it or leave it out."
+        )
+    return samples
 
 
 __all__ = ["write_audio", "written"]

@@ -19,6 +19,7 @@ from streamrnn.signals import Series, Signal, Sound
 
 # Time that passed without frames is fed in pieces of so much.
 SKIPPED_S = 1.0
+LARGEST = np.finfo(np.float32).max
 
 
 @runtime_checkable
@@ -294,7 +295,7 @@ class SeriesInlet(Inlet):
 
         Raises:
             TypeError: floats came for ids, or ids for floats.
-            ValueError: another shape; NaN or infinite numbers; ids that there are not.
+            ValueError: another shape; numbers that are NaN, infinite or beyond float32; ids that there are not.
         """
         series = self._series
         frames = np.asarray(chunk)
@@ -318,11 +319,13 @@ class SeriesInlet(Inlet):
 
     def _check(self, frames: np.ndarray) -> None:
         series = self._series
-        if not np.isfinite(frames).all():
-            at = int(np.argwhere(~np.isfinite(frames))[0, 0])
+        # As float32 they would be infinite: so are doubles that stand for a missing reading.
+        bad = ~(np.abs(frames) <= LARGEST) if series.dtype == "float32" else np.zeros(0, bool)
+        if bad.any():
+            at = int(np.argwhere(bad)[0, 0])
             raise ValueError(
-                f"frames hold NaN or infinite numbers, the first in frame {at} of this chunk. Nothing of it was used: "
-                "repair or leave it out, and go on."
+                f"frames hold numbers that are NaN, infinite or beyond {LARGEST:.2g}, the first in frame {at} of this "
+                "chunk. Nothing of it was used: repair or leave it out, and go on."
             )
         lowest, highest = (0, series.ids - 1) if series.ids is not None else (-(2**31), 2**31 - 1)
         if series.dtype == "int32" and frames.size and not lowest <= frames.min() <= frames.max() <= highest:

@@ -70,3 +70,5 @@ def test_a_pipe_carries_raw_samples_of_any_encoding(encoding, channels):
 def test_a_pipe_refuses_encodings_that_there_are_not():
     with pytest.raises(ValueError, match="encoding is 'opus'; it must be s16le, f32le, mulaw or alaw"):
         PipeSource(io.BytesIO(b"12"), encoding="opus")  # pyright: ignore[reportArgumentType]
+    with pytest.raises(ValueError, match="encoding is 'opus'"):
+        as_samples(b"12", "opus")  # pyright: ignore[reportArgumentType]

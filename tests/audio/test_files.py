@@ -1,3 +1,5 @@
+import threading
+import time
 import warnings
 
 import numpy as np
@@ -5,6 +7,7 @@ import pytest
 import soundfile
 
 from streamrnn.audio import AudioError, AudioFile, AudioWarning, read_audio, write_audio
+from streamrnn.audio.decoding import Decoder
 
 RATE = 16000
 
@@ -54,6 +57,31 @@ def test_a_closed_file_ends_its_chunks(tmp_path, speech):
         next(chunks)
         file.close()
         assert list(chunks) == []
+
+
+def test_a_file_that_another_thread_closes_is_closed_after_the_read_that_is_under_way(tmp_path, speech, monkeypatch):
+    write_audio(tmp_path / "a.flac", speech, RATE)
+    read, close, order, is_reading = Decoder.read, Decoder.close, [], threading.Event()
+
+    def slow_read(decoder, count):
+        is_reading.set()
+        time.sleep(0.1)
+        order.append("read")
+        return read(decoder, count)
+
+    def told_close(decoder):
+        order.append("closed")
+        close(decoder)
+
+    monkeypatch.setattr(Decoder, "read", slow_read)
+    monkeypatch.setattr(Decoder, "close", told_close)
+    file, heard = AudioFile(tmp_path / "a.flac"), []
+    thread = threading.Thread(target=lambda: heard.extend(file.chunks(1000)))
+    thread.start()
+    assert is_reading.wait(10)
+    file.close()
+    thread.join(10)
+    assert order[:2] == ["read", "closed"] and len(heard) == 1
 
 
 @pytest.mark.parametrize("part", [(0, 10), (100, 2000), (47000, None), (47000, 99999), (60000, None), (5, 5)])
@@ -162,6 +190,32 @@ def test_int16_and_stereo_are_written(tmp_path):
     audio = np.array([[0, 100], [-32768, 32767]], np.int16)
     write_audio(tmp_path / "a.wav", audio, RATE)
     np.testing.assert_array_equal(soundfile.read(tmp_path / "a.wav", dtype="int16")[0], audio)
+
+
+@pytest.mark.parametrize("dtype", ["<f2", ">f2", "<f4", ">f4", "<f8", ">f8", "<i2", ">i2", "<i4", ">i4"])
+def test_any_kind_of_samples_is_written_as_the_same_sound(tmp_path, dtype):
+    scale = {"i2": 2**15, "i4": 2**31}.get(dtype[1:], 1)
+    write_audio(tmp_path / "a.wav", (np.array([0.5, -0.25, 0.125]) * scale).astype(dtype), RATE)
+    np.testing.assert_allclose(read_audio(tmp_path / "a.wav")[0], [0.5, -0.25, 0.125], atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("samples", "rate", "error", "message"),
+    [
+        (np.array([0, np.nan]), RATE, AudioError, "NaN, the first at sample 1"),
+        (np.zeros(9, np.int64), RATE, TypeError, "audio is int64"),
+        (np.zeros(9, np.uint8), RATE, TypeError, "audio is uint8"),
+        (np.zeros(9), 0, AudioError, "at 0 Hz"),
+        (np.zeros(9), 16_000.5, AudioError, r"at 16000\.5 Hz"),
+        (np.zeros(9), np.nan, AudioError, "at nan Hz"),
+        (np.zeros(9), "fast", AudioError, "rate is 'fast'"),
+    ],
+)
+def test_what_cannot_be_written_leaves_the_file_that_is_there(tmp_path, speech, samples, rate, error, message):
+    write_audio(tmp_path / "a.wav", speech, 16_000.0)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(error, match=message):
+        write_audio(tmp_path / "a.wav", samples, rate)
+    assert len(read_audio(tmp_path / "a.wav")[0]) == len(speech)
 
 
 def test_values_beyond_full_scale_are_clipped_not_wrapped(tmp_path):

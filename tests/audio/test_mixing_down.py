@@ -51,6 +51,20 @@ def test_whether_and_when_it_is_said_does_not_depend_on_the_cutting(chunk_sample
     assert needed - 1600 <= heard < needed + chunk_samples
 
 
+@pytest.mark.parametrize("rate", [16_000.0, np.int16(16_000), np.uint16(48_000)])
+def test_a_rate_may_be_any_kind_of_whole_number(rate):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        heard = np.concatenate(list(open_source(both(noise(2.0)), sample_rate=rate)))
+        assert len(np.concatenate(list(mono(iter([heard]), rate)))) == 2 * RATE
+
+
+def test_channels_may_come_and_go_between_chunks():
+    chunks = [np.stack([noise(0.03)] * channels, axis=1) for channels in (2, 3, 2, 1, 2)]
+    for chunk, heard in zip(chunks, mono(chunks, RATE), strict=True):
+        np.testing.assert_allclose(heard, chunk[:, 0], atol=1e-7)
+
+
 def both(other):
     return np.stack([noise(2.0), other], axis=1)
 

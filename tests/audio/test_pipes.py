@@ -253,6 +253,43 @@ def test_a_closed_pipe_of_a_container_ends():
     assert list(chunks) == []
 
 
+@pytest.mark.parametrize("form", FORMS)
+def test_a_pipe_that_was_heard_to_its_end_gives_nothing_more(form):
+    source = PipeSource(Pipe(encoded(noise(0.5), RATE, form)))
+    heard = [len(np.concatenate(list(source)))]
+    again = threading.Thread(target=lambda: heard.append(sum(map(len, source))), daemon=True)
+    again.start()
+    again.join(10)
+    assert heard[0] > 0 and heard[1:] == [0]
+
+
+@pytest.mark.parametrize("form", ["AIFF", "FLAC", "MP3", "OGG"])
+def test_a_closed_pipe_is_read_no_further(form):
+    pipe = Pipe(encoded(noise(20.0), RATE, form))
+    before = set(threading.enumerate())
+    with PipeSource(pipe) as source:
+        decoding = set(threading.enumerate()) - before
+        next(iter(source))
+    for thread in decoding:
+        thread.join(10)
+    assert pipe.place < len(pipe.data) / 2
+
+
+@needs_ffmpeg
+@pytest.mark.parametrize("chunks", [0, 1])
+@pytest.mark.parametrize("options", ["-c:a pcm_s16le -f matroska", "-c:a aac -movflags frag_keyframe -f mp4"])
+def test_a_closed_pipe_of_a_container_leaves_no_process_and_no_file(options, chunks, monkeypatch):
+    data, started, begin = converted(options, noise(30.0)), [], subprocess.Popen
+    monkeypatch.setattr(subprocess, "Popen", lambda *args, **more: started.append(begin(*args, **more)) or started[-1])
+    source = PipeSource(Pipe(data))
+    sound = iter(source)
+    for _ in range(chunks):
+        next(sound)
+    source.close()
+    assert [process.poll() is not None and process.stdout.closed for process in started] == [True]
+    assert list(sound) == list(source) == []
+
+
 def test_a_piped_file_that_is_damaged_says_so():
     data = encoded(noise(3.0))
     data = data[: len(data) // 2]

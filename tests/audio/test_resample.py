@@ -154,6 +154,15 @@ def test_the_filters_are_the_phases_of_a_kaiser_windowed_sinc():
     np.testing.assert_allclose(filters[1], prototype[0::2], atol=1e-4)
 
 
-def test_offline_resampling_refuses_a_rate_of_zero():
-    with pytest.raises(AudioError, match="0 Hz"):
-        resample(np.zeros(10, np.float32), 16000, 0)
+@pytest.mark.parametrize("rate", [0, 0.5, 44_100.5, np.nan, np.inf])
+def test_offline_resampling_refuses_a_rate_that_is_none(rate):
+    with pytest.raises(AudioError, match=f"{rate} Hz"):
+        resample(np.zeros(10, np.float32), 16000, rate)
+
+
+@pytest.mark.parametrize("length", range(1000, 1008))
+def test_offline_resampling_keeps_channels_apart(length):
+    left, right = np.random.default_rng(0).uniform(-0.5, 0.5, (2, length)).astype(np.float32)
+    both = resample(np.stack([left, right], axis=1), 44_100, 16_000)
+    one_by_one = [resample(channel, 44_100, 16_000) for channel in (left, right)]
+    np.testing.assert_allclose(both, np.stack(one_by_one, axis=1), atol=1e-6)
