@@ -1,9 +1,11 @@
 """The shape of the project: light imports, locked public names, short files. `lint-imports` checks who imports whom."""
 
 import ast
+import importlib
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import jax.numpy as jnp
 import jaxtyping
@@ -83,6 +85,15 @@ def test_the_public_names_are_these():
 def test_a_public_name_is_there_and_documented(name: str):
     assert name in dir(streamrnn)
     assert getattr(streamrnn, name).__doc__
+
+
+@pytest.mark.parametrize("room", sorted(path.parent for path in PACKAGE.rglob("__init__.py")), ids=relative)
+def test_no_file_takes_the_place_of_a_public_name_of_its_room(room: Path):
+    package = importlib.import_module(".".join(room.relative_to(ROOT).parts))
+    for name in getattr(package, "__all__", ()):
+        if (room / f"{name}.py").exists():
+            importlib.import_module(f"{package.__name__}.{name}")
+            assert not isinstance(getattr(package, name), ModuleType), f"{package.__name__}.{name} is its file"
 
 
 @pytest.mark.parametrize("path", PYTHON_FILES, ids=relative)

@@ -8,7 +8,7 @@ from typing import Any
 from streamrnn.export.metadata import describe_export
 from streamrnn.export.onnx_emit import UnsupportedOperation, emit
 from streamrnn.export.onnx_graph import Graph, ModelProto, Value, make_model
-from streamrnn.export.onnx_recording import recording_graph
+from streamrnn.export.onnx_loop import recording_graph
 from streamrnn.export.tracing import FlatStep, traced
 from streamrnn.models import Model
 from streamrnn.replacing import replace_file
