@@ -141,3 +141,10 @@ def test_a_server_hears_what_a_listener_hears(printed):
 def test_streams_of_anything_are_answered(printed, name, said):
     lines = printed(*f"anything/{name}".split())
     assert all(any(re.search(pattern, line) for line in lines) for pattern in said)
+
+
+def test_tables_and_texts_of_examples_may_end_with_an_empty_line(printed, tmp_path):
+    (tmp_path / "partials.txt").write_text("what is\nwhat is my balance\n\n")
+    assert printed("anything/spoken_intent", str(tmp_path / "partials.txt"))[-1].endswith(": True")
+    (tmp_path / "series.csv").write_text("\ufefftime,value\n1,2\n2,3\n\n", encoding="utf-8")
+    assert len(printed("anything/anomalies", str(tmp_path / "series.csv"))) == 2

@@ -50,7 +50,8 @@ def alarms(streams):
 
 
 if __name__ == "__main__":
-    tables = [[line.split(",") for line in Path(path).read_text().splitlines()[1:]] for path in sys.argv[1:]]
+    lines = [Path(path).read_text("utf-8-sig").splitlines()[1:] for path in sys.argv[1:]]
+    tables = [[line.split(",") for line in of_table if line.strip()] for of_table in lines]
     wave = 20 + 10 * np.sin(np.arange(3000) / 20) + np.random.default_rng(0).standard_normal(3000)
     tables = tables or [[(n, value + 25 * (n in range(2000, 2020))) for n, value in enumerate(wave)]]
     for table, told in zip(tables, alarms([[float(value) for _, value in table] for table in tables]), strict=True):

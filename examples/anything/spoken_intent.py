@@ -44,7 +44,8 @@ class Following:
 model = streamrnn.load("intent")
 following = Following(model)
 told = Path(sys.argv[1]).read_text().splitlines() if len(sys.argv) > 1 else PARTIALS
-for partial in filter(str.strip, told):
+told = [partial for partial in told if partial.strip()]
+for partial in told:
     new = following.hear(partial)
     posteriors = following.said[-1]
     best = int(posteriors.argmax())

@@ -37,10 +37,11 @@ def main(args: list[str]) -> None:
     flags = parse(Convert, "convert", args)
     from streamrnn.pretrained import save
     from streamrnn.pretrained.resemblyzer import convert_resemblyzer
+    from streamrnn.pretrained.weights import weights_path
 
     model = convert_resemblyzer(flags.weights)
     save(model, flags.out, task="speaker")
-    written = flags.out.with_suffix(".safetensors")
+    written = weights_path(flags.out)
     print(f"wrote {written}: {model}")
     print(f"next: streamrnn enrol {written} ada=ada.wav bob=bob.wav --out known")
 

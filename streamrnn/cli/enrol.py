@@ -40,7 +40,7 @@ def main(args: list[str]) -> None:
         named.setdefault(name, []).append(Path(path))
     from streamrnn.models import Speaker
     from streamrnn.pretrained import save
-    from streamrnn.pretrained.weights import load_weights
+    from streamrnn.pretrained.weights import load_weights, weights_path
     from streamrnn.runtime import enrol
 
     model = load_weights(flags.model)
@@ -48,7 +48,7 @@ def main(args: list[str]) -> None:
         raise ValueError(f"{flags.model} is a {type(model).__name__}; needed is a speaker model.")
     enrolled = enrol(model, named)
     save(enrolled, flags.out, task="speaker")
-    print(f"wrote {flags.out.with_suffix('.safetensors')}, which knows {', '.join(enrolled.settings.speakers)}")
+    print(f"wrote {weights_path(flags.out)}, which knows {', '.join(enrolled.settings.speakers)}")
 
 
 __all__ = ["Enrol", "main"]

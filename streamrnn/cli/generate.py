@@ -9,6 +9,7 @@ import numpy as np
 import tyro
 
 from streamrnn.cli.flags import default_is, parse
+from streamrnn.cli.outputs import check_outputs
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,7 @@ def _play(model: Any, flags: Generate) -> None:
 
     if flags.plot is not None:
         check_plot(flags.plot)
+    check_outputs(flags.model, [path for path in (flags.out, flags.plot) if path is not None])
     lines, s, rate = MusicLines(model), model.settings, 16_000
     given = [lines.frames(frame)[0] for frame in flags.prompt.split(",") if frame.strip()]
     frames = list(given)

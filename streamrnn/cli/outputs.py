@@ -7,8 +7,14 @@ from pathlib import Path
 
 
 def check_outputs(source: str, paths: Iterable[Path]) -> None:
-    """Raises OSError unless each of the files can be written, and ValueError for one that is the source itself."""
+    """Raises OSError unless each of the files can be written, and ValueError for one that is the source itself, or that
+    two outputs would be written to.
+    """
+    places = set[Path]()
     for path in paths:
+        if (place := path.resolve()) in places:
+            raise ValueError(f"{path} is named for two outputs, of which one would be lost. Name two files.")
+        places.add(place)
         if path.exists() and Path(source).exists() and path.samefile(source):
             raise ValueError(f"{path} is the recording itself and would be overwritten. Choose another file to write.")
         _check_writable(path)

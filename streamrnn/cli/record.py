@@ -220,7 +220,7 @@ def review(clips: Clips, ask: Callable[[str], str], play: Callable[[Path], None]
         if not answer:
             return
         plays, numbers = answer[0] == "p", answer[answer[0] == "p" :]
-        if not numbers or not all(n.isdigit() and int(n) in clips.kept for n in numbers):
+        if not numbers or not all(n.isdecimal() and int(n) in clips.kept for n in numbers):
             print(f"got {' '.join(answer)!r}; the clips are {', '.join(map(str, clips.kept))}.")
             continue
         for number in dict.fromkeys(map(int, numbers)):

@@ -42,7 +42,7 @@ def save(model: Model, path: str | PathLike[str], **card: Any) -> None:
         model: the model to write, with its settings and decision settings.
         card: further entries of the .json (task, figures, ...), JSON-friendly.
     """
-    path = _weights_path(path)
+    path = weights_path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     description = {
         "format": FORMAT,
@@ -90,7 +90,7 @@ def locate(name_or_path: str | PathLike[str]) -> Path:
 
         return fetched(str(name_or_path))
     # Names before files: a training leaves keywords.safetensors in its folder, and a name means the same everywhere.
-    candidates = [SHIPPED / f"{name_or_path}.safetensors", _weights_path(name_or_path)]
+    candidates = [SHIPPED / f"{name_or_path}.safetensors", weights_path(name_or_path)]
     task = find_task(str(name_or_path))
     if task is not None and task.default is not None:
         package, _, file = task.default.rpartition(":")
@@ -113,7 +113,7 @@ def _not_there(name: str) -> str:
         kind = "a folder" if path.is_dir() else "no file that streamrnn wrote"
         return f"{name} is {kind}. Pass the path of a .safetensors file, with its .json beside it, or of an .onnx file."
     if path.suffix in (".safetensors", ".json") or os.sep in name:
-        file = _weights_path(path)
+        file = weights_path(path)
         there = [other.stem for other in file.parent.glob("*.safetensors")] if file.parent.is_dir() else []
         missing = f"There is no file {file}" if file.parent.is_dir() else f"There is no folder {file.parent}"
         return f"{missing}.{did_you_mean(file.stem, there)} Pass a shipped model's name, or the path of a saved one."
@@ -124,7 +124,8 @@ def _not_there(name: str) -> str:
     )
 
 
-def _weights_path(path: str | PathLike[str]) -> Path:
+def weights_path(path: str | PathLike[str]) -> Path:
+    """PATH.safetensors, of a path with either ending or none."""
     path = Path(path)
     # Not with_suffix, which would replace the ".2" of "runs/v1.2".
     return path if path.suffix == ".safetensors" else path.parent / f"{path.name.removesuffix('.json')}.safetensors"
@@ -227,4 +228,4 @@ def save_decided(
     save(model, out, **kept, **told)
 
 
-__all__ = ["describe", "load_weights", "locate", "save", "save_decided", "shipped"]
+__all__ = ["describe", "load_weights", "locate", "save", "save_decided", "shipped", "weights_path"]

@@ -1,5 +1,6 @@
 """Models of what comes next, run on what they drew themselves."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
@@ -39,10 +40,11 @@ def generate(
         ValueError: there is nothing to begin from, an id is out of range, or an argument is.
     """
     stream = model if isinstance(model, Stream) else Stream(model)
-    if items < 0 or temperature < 0 or (top_k is not None and top_k < 1):
+    # Asked for good numbers: comparisons with NaN are always false.
+    if not (items >= 0 and 0 <= temperature < math.inf) or (top_k is not None and top_k < 1):
         raise ValueError(
-            f"generate got items={items}, temperature={temperature}, top_k={top_k}; the first two are 0 or more, "
-            "top_k is 1 or more."
+            f"generate got items={items}, temperature={temperature}, top_k={top_k}; the first two are 0 or more "
+            "and finite, top_k is 1 or more."
         )
     rng, signal = np.random.default_rng(seed), stream.step.signal
     drawn: Callable[[np.ndarray], Any]

@@ -123,7 +123,7 @@ def test_clips_are_played_and_deleted_by_their_numbers(capsys, tmp_path):
     clips, played = Clips(tmp_path, ""), []
     for _ in range(3):
         clips.keep(Take(word(), 0.5, -20.0, 40.0, 0), RATE)
-    answers = iter(["p 2", "9", "2 2", "p 3", ""])
+    answers = iter(["p 2", "9", "²", "2 2", "p 3", ""])
     review(clips, lambda _: next(answers), played.append)
     assert [path.name for path in played] == ["0001.wav", "0002.wav"]
     assert (

@@ -145,6 +145,12 @@ def test_outputs_are_checked_before_the_model_is_loaded(streamrnn, capsys, sound
     assert_refused(streamrnn("run", "no-such-model", sound_path, "--srt", "missing/a.srt"), capsys, "cannot write")
 
 
+def test_two_outputs_are_two_files(streamrnn, capsys, sound_path, tmp_path):
+    named = ("--srt", tmp_path / "a.txt", "--labels", tmp_path / "sub" / ".." / "a.txt")
+    (tmp_path / "sub").mkdir()
+    assert_refused(streamrnn("run", "no-such-model", sound_path, *named), capsys, "is named for two outputs")
+
+
 def test_the_recording_itself_is_never_overwritten(streamrnn, capsys, model_path, sound_path):
     before = sound_path.read_bytes()
     assert_refused(streamrnn("run", model_path, sound_path, "--srt", sound_path), capsys, "would be overwritten")

@@ -244,6 +244,9 @@ def test_a_model_of_music_is_trained_evaluated_run_and_plays_on(streamrnn, capsy
     written = capsys.readouterr().out.splitlines()
     assert len(written) == 6 and written[:3] == written[3:]
     assert soundfile.info(sound).duration == pytest.approx(5 / 2 + 0.5) and "<svg" in picture.read_text()
+    assert streamrnn("generate", music, "C4", "--out", tmp_path / "nowhere" / "song.wav") == 2
+    out, err = capsys.readouterr()
+    assert not out and "cannot write" in err
     assert streamrnn("generate", music, " ", "--items", 3) == 2
     assert "nothing to begin from" in capsys.readouterr().err
 

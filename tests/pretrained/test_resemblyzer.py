@@ -154,6 +154,10 @@ def test_enrolled_voices_are_told_live_and_when_they_change(weights, tmp_path, c
     named = [f"{name}={tmp_path / name}.wav" for name in ("low", "high")]
     assert main(["enrol", str(tmp_path / "voices.safetensors"), *named, "--out", str(tmp_path / "known")]) == 0
     assert "which knows low, high" in capsys.readouterr().out
+    # The file that is told is the one that is written.
+    assert main(["enrol", str(tmp_path / "voices"), *named, "--out", str(tmp_path / "known.v2")]) == 0
+    assert f"wrote {tmp_path / 'known.v2.safetensors'}, which" in capsys.readouterr().out
+    assert (tmp_path / "known.v2.safetensors").is_file()
     known = load(tmp_path / "known.safetensors")
     talk = np.concatenate([voice(90.0, seed=1), voice(260.0, seed=2), np.zeros(RATE, np.float32)])
     told = [e for e in run_file_events(known, talk, RATE, smoothing_ms=300) if e.end_s is not None]

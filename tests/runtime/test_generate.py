@@ -55,6 +55,12 @@ def test_a_temperature_of_zero_takes_the_likeliest(model):
     assert next(generate(model, [1, 2], 1, top_k=1, seed=9)) == likeliest
 
 
+@pytest.mark.parametrize("temperature", [-1.0, np.nan, np.inf])
+def test_a_temperature_is_a_finite_number_from_0_on(model, temperature):
+    with pytest.raises(ValueError, match="0 or more and finite"):
+        generate(model, [1, 2], 1, temperature=temperature)
+
+
 def test_a_stream_goes_on_from_what_it_was_fed(counting):
     stream = Stream(counting)
     first = list(islice(generate(stream, [0], 5), 3))
