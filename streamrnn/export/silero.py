@@ -53,12 +53,14 @@ class NotSileroShaped(ValueError):
 
 class _Fit(NamedTuple):
     """How a model fits: its step, taps of the filter on either side, and the arrays that the state holds. The memory of
-    the spectrum, if there is one, is none of them: the context is it."""
+    the spectrum, if there is one, is none of them: the context is it. Behind them the state counts the first `late`
+    frames, whose outputs belong to nothing that was heard."""
 
     step: FlatStep
     taps: int
     held: tuple[StateTensor, ...]
     stft: STFT | None
+    late: int
 
 
 def export_silero(model: Model, path: str | PathLike[str], about: Mapping[str, Any] | None = None) -> None:
@@ -75,7 +77,7 @@ def silero_step(model: Model, about: Mapping[str, Any] | None = None) -> ModelPr
     """The graph: 512 samples of any number of streams at 16 kHz, or 256 at 8 kHz.
 
     The probability of a block is the highest of its frames, so a block counts as speech where any of its frames does.
-    What the model looks ahead, outputs lag behind.
+    What the model looks ahead, outputs lag behind, and are 0 until the first.
 
     Raises:
         NotSileroShaped: it is no model of the probability of speech at 16 kHz, its frames do not divide a block, or
@@ -120,7 +122,8 @@ def _fit(model: Model) -> _Fit:
                 f"A spectrum of the model reaches {stft.window - block} samples back before its {block}, and clients "
                 f"hand {CONTEXT} of them. Train one with --window-samples {block + CONTEXT} or less."
             )
-    numbers = {state.name: state.initial.size for state in held}
+    late = model.lookahead // model.stride
+    numbers = {state.name: state.initial.size for state in held} | ({"the look-ahead": 1} if late else {})
     if whole := [state.name for state in held if state.initial.dtype != np.float32]:
         raise NotSileroShaped(
             f"The model counts in whole numbers ({', '.join(whole)}), as normalisation over seconds does, and clients "
@@ -135,7 +138,7 @@ def _fit(model: Model) -> _Fit:
             "--floor-rise-s 0."
         )
     taps = min(MOST_TAPS, (NUMBERS - used) // 2)
-    return _Fit(step, taps, held, stft)
+    return _Fit(step, taps, held, stft, late)
 
 
 def _require_speech(model: Model) -> None:
@@ -163,7 +166,7 @@ def _shapes(fit: _Fit, batch: Any) -> list[jax.ShapeDtypeStruct]:
 def _in_a_row(fit: _Fit) -> Any:
     """(sound[N, 576] at 16 kHz, state[2, N, 128], memory[N, 2 taps]) -> (output[N, 1], state[2, N, 128])."""
     sizes = [state.initial.size for state in fit.held]
-    free = NUMBERS - sum(sizes) - 2 * fit.taps
+    free = NUMBERS - sum(sizes) - 2 * fit.taps - bool(fit.late)
 
     def steps(sound: jax.Array, state: jax.Array, memory: jax.Array) -> tuple[jax.Array, jax.Array]:
         batch = sound.shape[0]
@@ -180,6 +183,11 @@ def _in_a_row(fit: _Fit) -> Any:
         outputs, *states = fit.step.scan(scanned, sound[:, CONTEXT:], *states)
         kept = states[len(states) - len(fit.held) :]
         parts = [_plus(now, -each.initial).reshape(batch, -1) for now, each in zip(kept, fit.held, strict=True)]
+        if fit.late:
+            answered, frames = flat[:, ends[-1] : ends[-1] + 1], outputs.shape[1]
+            # What an untouched state answers may be anything, such as speech in silence.
+            outputs = jnp.where((answered + np.arange(frames, dtype=np.float32) >= fit.late)[..., None], outputs, 0.0)
+            parts.append(jnp.minimum(answered + frames, fit.late))
         flat = jnp.concatenate([*parts, jnp.zeros((batch, free), jnp.float32), memory], axis=1)
         return (
             jnp.max(outputs[..., 0], axis=1, keepdims=True),

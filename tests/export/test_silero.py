@@ -85,10 +85,13 @@ def test_blocks_without_the_end_of_the_one_before_are_heard_almost_alike(bursts)
     assert np.abs(found - whole).max() > 0
 
 
-def test_what_a_model_looks_ahead_answers_lag_behind(bursts):
-    model = detector(lookahead_frames=4)
+@pytest.mark.parametrize("settings", [{}, COARSE])
+@pytest.mark.parametrize("lookahead_frames", [1, 4, 9])
+def test_what_a_model_looks_ahead_answers_lag_behind_and_are_0_until_then(bursts, settings, lookahead_frames):
+    model = detector(**settings, lookahead_frames=lookahead_frames)
     found = answers(session_of(model), bursts)
-    np.testing.assert_allclose(found[0, 1:], highest(model, bursts[0], found.shape[1])[1:], atol=1e-4)
+    for row, sound in zip(found, bursts, strict=True):
+        np.testing.assert_allclose(row, highest(model, sound, found.shape[1]), atol=1e-4)
 
 
 def test_sound_at_8_khz_is_heard_as_if_it_were_interpolated_before(bursts):
