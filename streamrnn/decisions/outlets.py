@@ -342,6 +342,16 @@ def require_outlet(outlet: Outlet, needed: Gives, owner: str) -> None:
         raise TypeError(f"{owner} gives {outlet.gives}, not {needed}. {advice}")
 
 
+def in_effect(settings: Any) -> dict[str, Any]:
+    """Decision settings as names and values, those included that follow from others: whoever reads them need not know
+    how. {} of None.
+    """
+    found = {} if settings is None else dataclasses.asdict(settings)
+    if (off_threshold := getattr(settings, "resolved_off_threshold", None)) is not None:
+        found["off_threshold"] = off_threshold
+    return found
+
+
 __all__ = [
     "Decoder",
     "Events",
@@ -353,6 +363,7 @@ __all__ = [
     "SoundBack",
     "decided",
     "first_output",
+    "in_effect",
     "outlet_by",
     "require_outlet",
 ]

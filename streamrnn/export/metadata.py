@@ -6,6 +6,7 @@ from os import PathLike
 from typing import Any
 
 from streamrnn import __version__
+from streamrnn.decisions.outlets import in_effect
 from streamrnn.export.tracing import FlatStep, StateTensor
 from streamrnn.models import Model
 from streamrnn.pretrained import describe, locate
@@ -34,7 +35,7 @@ def describe_export(step: FlatStep, kind: str, about: Mapping[str, Any]) -> dict
         "out_features": model.out_features,
         "labels": list(model.labels),
         "decision_kind": type(model.decision).__name__,
-        "decision": _resolved(model.decision),
+        "decision": in_effect(model.decision),
         # As the model has them: what follows from a threshold follows from another one, too.
         "decision_settings": {} if model.decision is None else dataclasses.asdict(model.decision),
         "states": [_described(state) for state in step.states] if kind == STEP else [],
@@ -70,14 +71,6 @@ def _signal(model: Model) -> dict[str, Any]:
     if isinstance(model.signal, Sound):
         return {"sample_rate": model.sample_rate, "block_samples": model.block_samples}
     return {"signal": described(model.signal), "stride": model.stride}
-
-
-def _resolved(decision: Any) -> dict[str, Any]:
-    settings = {} if decision is None else dataclasses.asdict(decision)
-    # Readers of the file need not know how the default follows from the threshold.
-    if (off_threshold := getattr(decision, "resolved_off_threshold", None)) is not None:
-        settings["off_threshold"] = off_threshold
-    return settings
 
 
 __all__ = ["about_model", "describe_export"]

@@ -29,7 +29,10 @@ class ForecastLines:
         self._row: np.ndarray | None = None
 
     def frames(self, line: str) -> np.ndarray:
-        return self._read(line)[1][None]
+        row = self._read(line)[1]
+        if empty := self._names(np.isnan(row)):
+            raise LineError(f"{' and '.join(empty)} has no number; give what came above in its place")
+        return row[None]
 
     def answer(self, stream: Feeding, line: str) -> dict[str, Any] | None:
         if not line.strip() or self._is_header(line):
@@ -47,8 +50,8 @@ class ForecastLines:
         outputs = stream.process(np.concatenate([np.repeat(before[None], gap, axis=0), filled[None]]))
         self._time, self._row = time, filled
         told: dict[str, Any] = {"repeated": gap} if gap else {"begun_anew": True} if row_is_new else {}
-        if empty.any():
-            told["filled"] = [name for name, of in zip(self._settings.columns, empty, strict=True) if of]
+        if filled_in := self._names(empty):
+            told["filled"] = filled_in
         fans = self.told(outputs[-1])["columns"]
         columns = {
             name: {"now": round(float(now), 4), **fan} for (name, fan), now in zip(fans.items(), filled, strict=True)
@@ -84,6 +87,9 @@ class ForecastLines:
                 for column, fan in zip(s.columns, fans, strict=True)
             }
         }
+
+    def _names(self, where: np.ndarray) -> list[str]:
+        return [name for name, of in zip(self._settings.columns, where, strict=True) if of]
 
     def _is_header(self, line: str) -> bool:
         names, wanted = [cell.strip() for cell in cells_of(line)], list(self._settings.columns)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from streamrnn.audio import StreamingResampler
+from streamrnn.decisions.outlets import in_effect
 from streamrnn.models import Model
 from streamrnn.serve.items import described, takes_items
 from streamrnn.serve.protocol import Hello, ProtocolError
@@ -37,7 +38,7 @@ def describe(name: str, model: Model, sample_rate: int | None = None, **override
         "frame_s": model.frame_s,
         "out_features": model.out_features,
         "latency_ms": round(model.algorithmic_latency_ms + resampling_ms, 6),
-        "settings": {} if outlet.settings is None else dataclasses.asdict(outlet.settings),
+        "settings": in_effect(outlet.settings),
         **items,
     }
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from streamrnn.audio import read_audio
-from streamrnn.decisions import Event
+from streamrnn.decisions import Event, SpeechSettings
 from streamrnn.pretrained import load
 from streamrnn.runtime import Enhancer, Listener
 from streamrnn.serve.encodings import decoded, encoded
@@ -84,6 +84,8 @@ def test_ready_says_what_is_served_and_how(server, loudness, talk):
     )
     assert (ready["gives"], ready["labels"], ready["frame_s"]) == ("events", ["speech"], 0.01)
     assert ready["settings"]["threshold"] == 0.7 and ready["settings"]["min_speech_ms"] == 60
+    # What follows from the threshold is told, too: a client need not know how.
+    assert ready["settings"]["off_threshold"] == SpeechSettings(threshold=0.7).resolved_off_threshold
     assert ready["latency_ms"] == pytest.approx(Listener(loudness, 44_100).latency.algorithmic_ms)
     assert (ready["received_samples"], ready["seq"]) == (0, 0)
 

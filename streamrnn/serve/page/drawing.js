@@ -150,9 +150,7 @@ export class Scope {
     this.#fillLevels(session.levels, y, height);
     if (threshold === undefined) return;
     this.#drawThreshold(threshold, y, height, `on at ${threshold.toFixed(2)}`);
-    if (off === undefined) return;
-    // The decoder's own default: see SpeechSettings.
-    this.#drawThreshold(off ?? threshold / (threshold + 7 * (1 - threshold)), y, height, "");
+    if (off !== undefined) this.#drawThreshold(off, y, height, "");
   }
 
   #fillLevels(levels, y, height) {
