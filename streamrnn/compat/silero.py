@@ -141,12 +141,7 @@ def get_speech_timestamps(
     """
     if visualize_probs:
         raise ValueError("visualize_probs is not offered. Draw with: streamrnn run vad RECORDING --plot speech.png")
-    sound = _array(audio)
-    if sound.ndim > 1 and sound.size != max(sound.shape, default=0):
-        raise ValueError(
-            f"The recording has shape {list(sound.shape)}; one channel is needed. Pass it alone, or the mean."
-        )
-    sound = as_samples(sound.reshape(-1))
+    sound = _mono(audio)
     runs = model.model if isinstance(model, SileroVad) else model
     settings = SpeechSettings(
         threshold=threshold,
@@ -224,9 +219,9 @@ class VADIterator:
         """What the chunk decides; of several decisions, the next ones come with the next chunks.
 
         Raises:
-            AudioError, TypeError: the chunk is no sound; nothing of it was used.
+            AudioError, TypeError, ValueError: the chunk is no sound of one channel; nothing of it was used.
         """
-        chunk = as_samples(_array(x).reshape(-1))
+        chunk = _mono(x)
         events = self._listener.feed(chunk)
         self.current_sample += len(chunk)
         self._waiting.extend(
@@ -269,8 +264,20 @@ def read_audio(path: str | PathLike[str], sampling_rate: int = 16_000) -> np.nda
 
 
 def save_audio(path: str | PathLike[str], tensor: Any, sampling_rate: int = 16_000) -> None:
-    """Writes [samples] to an audio file."""
-    write_audio(path, as_samples(_array(tensor).reshape(-1)), sampling_rate)
+    """Writes [samples], or [1, samples], to an audio file.
+
+    Raises:
+        FileNotFoundError, AudioError, TypeError, ValueError: it cannot be written, or is no sound of one channel.
+    """
+    write_audio(path, _mono(tensor), sampling_rate)
+
+
+def _mono(x: Any) -> np.ndarray:
+    """[samples], or an array of that size, as float32[samples]. Raises ValueError for more channels."""
+    sound = _array(x)
+    if sum(length > 1 for length in sound.shape) > 1:
+        raise ValueError(f"The sound has shape {list(sound.shape)}; one channel is needed. Pass it alone, or the mean.")
+    return as_samples(sound.reshape(-1))
 
 
 def _array(x: Any) -> np.ndarray:

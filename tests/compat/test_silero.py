@@ -189,6 +189,15 @@ def test_what_cannot_be_heard_is_refused(model, arguments, said):
         get_speech_timestamps(**{"audio": TWO, "model": model} | arguments)
 
 
+def test_channels_are_refused_wherever_sound_comes(model, tmp_path):
+    both, iterator = np.zeros((2, 512), np.float32), VADIterator(model)
+    for sounding in (iterator, lambda x: save_audio(tmp_path / "a.wav", x)):
+        with pytest.raises(ValueError, match=r"shape \[2, 512\]; one channel is needed"):
+            sounding(both)
+        assert sounding(both[:1]) is None and sounding(both[:1, :0]) is None
+    assert iterator.current_sample == 512 and len(read_audio(tmp_path / "a.wav")) == 0
+
+
 def test_models_that_find_no_speech_are_refused():
     with pytest.raises(TypeError, match="finds speech"):
         load_silero_vad(model="keywords-en")
