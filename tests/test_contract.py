@@ -41,6 +41,24 @@ def test_no_layer_and_no_cell_is_missing_here():
     assert written - tested == {Cell, GatedCell, LinearCell}
 
 
+NARROW = {"float32", "bfloat16", "complex64", "int32"}
+
+
+@pytest.mark.parametrize("name", [name for name in LAYERS if "as shipped" not in name])
+def test_numbers_have_32_bits_also_where_jax_is_set_to_64(name):
+    case = LAYERS[name]
+    x = case.draw(jax.random.key(0), (2, BLOCKS * built(name).stride, case.width))
+    with jax.enable_x64(True):
+        layer = nnx.eval_shape(case.build, nnx.Rngs(7))
+        layer.eval()
+        state = jax.eval_shape(lambda: layer.init_state(2))
+        kept = nnx.state(layer, nnx.Not(nnx.RngState))
+        for way, frames in ((type(layer).step, x[:, : layer.stride]), (type(layer).scan, x)):
+            after, y = nnx.eval_shape(way, layer, state, frames)
+            assert {leaf.dtype.name for leaf in jax.tree.leaves((kept, state, y))} <= NARROW
+            assert jax.tree.map(lambda leaf: leaf.dtype, after) == jax.tree.map(lambda leaf: leaf.dtype, state)
+
+
 # These two are held against inputs of all kinds, and chunks against all cuts.
 OTHER_LAWS = [law for law in LAWS if law.partition(" ")[0] not in ("steps", "gradients", "chunks")]
 

@@ -79,7 +79,7 @@ class MinLSTM(LinearCell):
     def __init__(self, in_features: int, hidden: int, *, dtype=jnp.float32, rngs: nnx.Rngs):
         super().__init__(in_features, hidden, 3, dtype=dtype, rngs=rngs)
         # A forget gate that starts open lets gradients through from the first update on (Jozefowicz et al. 2015).
-        self.input.bias = nnx.Param(jnp.zeros(3 * hidden).at[:hidden].set(1.0))
+        self.input.bias = nnx.Param(jnp.zeros(3 * hidden, jnp.float32).at[:hidden].set(1.0))
 
     def coefficients(self, z: Inexact[jax.Array, "*time gates"]) -> tuple[Coefficient, Coefficient]:
         forget, add, candidate = self._split(z)
@@ -102,7 +102,7 @@ class RGLRU(LinearCell):
 
     def __init__(self, in_features: int, hidden: int, *, dtype=jnp.float32, rngs: nnx.Rngs):
         super().__init__(in_features, hidden, 3, dtype=dtype, rngs=rngs)
-        slowest = jax.random.uniform(rngs.params(), (hidden,), minval=0.9, maxval=0.999)
+        slowest = jax.random.uniform(rngs.params(), (hidden,), jnp.float32, minval=0.9, maxval=0.999)
         # softplus(lambda) = -log(a) / 8, solved for lambda.
         self.decay = nnx.Param(jnp.log(jnp.expm1(-jnp.log(slowest) / 8)))
 

@@ -45,7 +45,7 @@ class LSTM(GatedCell):
         self.dtype, self.is_pointwise = dtype, projection is None
         self.input = input_projection(in_features, self.gates * hidden, dtype, rngs)
         # A forget gate that starts open lets gradients through from the first update on (Jozefowicz et al. 2015).
-        self.input.bias = nnx.Param(jnp.zeros(self.gates * hidden).at[hidden : 2 * hidden].set(1.0))
+        self.input.bias = nnx.Param(jnp.zeros(self.gates * hidden, jnp.float32).at[hidden : 2 * hidden].set(1.0))
         if projection is None:
             self.recurrent = recurrent_projection(hidden, self.gates, dtype, rngs)
             self.output = None

@@ -131,7 +131,7 @@ class Deltas(Layer):
         self.filters = constant(design, (len(orders), width))
 
     def init_state(self, batch_size: int) -> State:
-        return jnp.zeros((batch_size, self.width - 1, self.features))
+        return jnp.zeros((batch_size, self.width - 1, self.features), jnp.float32)
 
     def step(self, state: State, x: Frames) -> tuple[State, Frames]:
         return self.scan(state, x)

@@ -63,8 +63,8 @@ class RunningNormalise(Layer):
         self.floor = floor
 
     def init_state(self, batch_size: int) -> Statistics:
-        shape = (batch_size, self.features)
-        return Statistics(jnp.zeros(batch_size, jnp.int32), jnp.zeros(shape), jnp.zeros(shape))
+        mean, variance = (jnp.zeros((batch_size, self.features), jnp.float32) for _ in range(2))
+        return Statistics(jnp.zeros(batch_size, jnp.int32), mean, variance)
 
     def step(self, state: Statistics, x: Frames) -> tuple[Statistics, Frames]:
         frames = jnp.minimum(state.frames + 1, self.time_constant_frames)
@@ -127,7 +127,7 @@ class PCEN(Layer):
         self.smoothing = _smoothing(time_constant_s * sample_rate / hop)
 
     def init_state(self, batch_size: int) -> State:
-        return jnp.ones((batch_size, self.features))
+        return jnp.ones((batch_size, self.features), jnp.float32)
 
     def step(self, state: State, x: Frames) -> tuple[State, Frames]:
         smooth = self._smoothed(state, x[:, 0])

@@ -41,7 +41,7 @@ class STFT(Layer):
         self.analysis_window = constant(lambda: _hann(window).astype(np.float32), (window,))
 
     def init_state(self, batch_size: int) -> State:
-        return jnp.zeros((batch_size, _frames_per_window(self) - 1, self.hop))
+        return jnp.zeros((batch_size, _frames_per_window(self) - 1, self.hop), jnp.float32)
 
     def step(self, state: State, x: Samples) -> tuple[State, Spectrum]:
         return self.scan(state, x)
@@ -86,7 +86,7 @@ class InverseSTFT(Layer):
         self.synthesis_window = constant(lambda: (_hann(window) / overlap).astype(np.float32), (window,))
 
     def init_state(self, batch_size: int) -> State:
-        return jnp.zeros((batch_size, self.lookahead, self.hop))
+        return jnp.zeros((batch_size, self.lookahead, self.hop), jnp.float32)
 
     def step(self, state: State, x: Spectrum) -> tuple[State, Samples]:
         return self.scan(state, x)

@@ -88,7 +88,8 @@ class CausalAttention(Layer):
 
     def init_state(self, batch_size: int) -> Cache:
         shape = (batch_size, self.heads, self.head_features, self.capacity)
-        return Cache(jnp.zeros(batch_size, jnp.int32), jnp.zeros(shape), jnp.zeros(shape))
+        keys, values = (jnp.zeros(shape, jnp.float32) for _ in range(2))
+        return Cache(jnp.zeros(batch_size, jnp.int32), keys, values)
 
     def step(self, state: Cache, x: Block) -> tuple[Cache, OutputFrame]:
         q, k, v = self._project(state.position, x)
@@ -254,7 +255,8 @@ class Recomputed(Layer):
         self.lookahead = inner.lookahead
 
     def init_state(self, batch_size: int) -> Past:
-        return Past(jnp.zeros(batch_size, jnp.int32), jnp.zeros((batch_size, self.capacity, self.features)))
+        frames = jnp.zeros((batch_size, self.capacity, self.features), jnp.float32)
+        return Past(jnp.zeros(batch_size, jnp.int32), frames)
 
     def step(self, state: Past, x: Block) -> tuple[Past, OutputFrame]:
         capacity, dropped = _sizes(state)

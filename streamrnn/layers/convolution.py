@@ -64,7 +64,7 @@ class CausalConv(Layer):
         )
 
     def init_state(self, batch_size: int) -> State:
-        return jnp.zeros((batch_size, self.context, self.in_features))
+        return jnp.zeros((batch_size, self.context, self.in_features), jnp.float32)
 
     def step(self, state: State, x: Block) -> tuple[State, OutputFrame]:
         if self.groups > 1:

@@ -21,7 +21,7 @@ class Embedding(Stateless):
 
     def __init__(self, ids: int, features: int, *, rngs: nnx.Rngs):
         self.features = features
-        self.vectors = nnx.Param(nnx.initializers.normal(1.0)(rngs.params(), (ids, features)))
+        self.vectors = nnx.Param(nnx.initializers.normal(1.0)(rngs.params(), (ids, features), jnp.float32))
 
     def __call__(self, x: Frames) -> Frames:
         return jnp.take(self.vectors[...], x, axis=0, mode="clip").reshape(*x.shape[:2], x.shape[2] * self.features)
@@ -40,7 +40,7 @@ class EmbeddingBag(Stateless):
     """
 
     def __init__(self, ids: int, features: int, *, rngs: nnx.Rngs):
-        self.vectors = nnx.Param(nnx.initializers.normal(1.0)(rngs.params(), (ids, features)))
+        self.vectors = nnx.Param(nnx.initializers.normal(1.0)(rngs.params(), (ids, features), jnp.float32))
 
     def __call__(self, x: Frames) -> Frames:
         vectors, counted = jnp.take(self.vectors[...], x, axis=0, mode="clip"), (x > 0)[..., None]

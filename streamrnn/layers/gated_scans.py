@@ -69,7 +69,7 @@ def has_weights_inside(cell: GatedCell) -> bool:
     graph, weights, rest = nnx.split(cell, nnx.Param, ...)
     # The shape alone: models that are built abstractly have no values.
     size = cell.recurrent.kernel.shape[1] // cell.gates
-    sums = tuple(jnp.zeros((1, size)) for _ in range(cell.gates + len(cell.modulated)))
+    sums = tuple(jnp.zeros((1, size), jnp.float32) for _ in range(cell.gates + len(cell.modulated)))
 
     def combined(weights: Any, sums: Any) -> State:
         cell: Any = nnx.merge(graph, weights, rest)

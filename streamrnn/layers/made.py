@@ -36,9 +36,9 @@ class MADE(Stateless):
         self.context, self.items, self.hidden = context, items, hidden
         self.of_context = nnx.Linear(context, hidden + items, rngs=rngs)
         normal = nnx.initializers.lecun_normal()
-        self.inward = nnx.Param(normal(rngs.params(), (items, hidden)))
-        self.outward = nnx.Param(normal(rngs.params(), (hidden, items)))
-        self.direct = nnx.Param(jnp.zeros((items, items)))
+        self.inward = nnx.Param(normal(rngs.params(), (items, hidden), jnp.float32))
+        self.outward = nnx.Param(normal(rngs.params(), (hidden, items), jnp.float32))
+        self.direct = nnx.Param(jnp.zeros((items, items), jnp.float32))
 
     def __call__(self, x: Frames) -> Frames:
         return self.logits(x)
@@ -71,7 +71,7 @@ class MADE(Stateless):
             drawn = uniforms[..., number] < jax.nn.sigmoid(logit / temperature)
             return values.at[..., number].set(drawn.astype(values.dtype))
 
-        return jax.lax.fori_loop(0, self.items, next_one, jnp.zeros(uniforms.shape))
+        return jax.lax.fori_loop(0, self.items, next_one, jnp.zeros(uniforms.shape, jnp.float32))
 
 
 def _masks(items: int, hidden: int) -> tuple[Bool[np.ndarray, "..."], ...]:

@@ -34,7 +34,7 @@ class RunningMean(Layer):
         mean, before = state
         if not x.shape[1]:
             return state, x
-        frames = before[:, None] + jnp.arange(1, x.shape[1] + 1)
+        frames = before[:, None] + jnp.arange(1, x.shape[1] + 1, dtype=jnp.int32)
         y = (mean * before[:, None])[:, None] + jnp.cumsum(x.astype(jnp.float32), axis=1)
         y = y / frames[..., None]
         return (y[:, -1], frames[:, -1]), y.astype(x.dtype)

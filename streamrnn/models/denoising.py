@@ -140,9 +140,8 @@ class Prominence(Layer):
         self.fall, self.rise = (-math.expm1(-1 / frames) for frames in (fall_frames, rise_frames))
 
     def init_state(self, batch_size: int) -> NoiseFloorState:
-        return NoiseFloorState(
-            jnp.zeros(batch_size, jnp.int32), jnp.zeros(batch_size), jnp.zeros((batch_size, self.bins))
-        )
+        power, floor_db = (jnp.zeros(shape, jnp.float32) for shape in (batch_size, (batch_size, self.bins)))
+        return NoiseFloorState(jnp.zeros(batch_size, jnp.int32), power, floor_db)
 
     def step(self, state: NoiseFloorState, x: Spectrum) -> tuple[NoiseFloorState, Frames]:
         return self.scan(state, x)

@@ -125,7 +125,7 @@ class Voices(Stateless):
     """
 
     def __init__(self, vector: int, voices: int, similarity: float, sharpness: float, rngs: nnx.Rngs):
-        drawn = jnp.abs(jax.random.normal(rngs.params(), (voices, vector)))
+        drawn = jnp.abs(jax.random.normal(rngs.params(), (voices, vector), jnp.float32))
         self.voices = nnx.Param(drawn / jnp.linalg.norm(drawn, axis=-1, keepdims=True))
         self.similarity, self.sharpness = similarity, sharpness
 
@@ -162,7 +162,7 @@ class Voiceprint(Layer):
         several = self.core.init_state(batch_size * self.settings.listeners)
         core = jax.tree.map(lambda leaf: leaf.reshape(batch_size, self.settings.listeners, -1), several)
         quiet = jnp.full(batch_size, HANGOVER_FRAMES, jnp.int32)
-        return (jnp.zeros(batch_size), count()), self.mel.init_state(batch_size), quiet, (count(), core)
+        return (jnp.zeros(batch_size, jnp.float32), count()), self.mel.init_state(batch_size), quiet, (count(), core)
 
     def step(self, state: State, x: Block) -> tuple[State, OutputFrame]:
         level, mel, quiet, core = state

@@ -226,7 +226,10 @@ class GreedySearch(Layer):
         width = len(given["kernel"])
         # The hyperbolic tangent reduces a GRU's outputs by about this factor.
         out = given | {"kernel": 1.2 * given["kernel"]}
-        nnx.update(self, {"heard": {"kernel": jnp.eye(width), "bias": jnp.zeros(width)}, "out": out})
+        nnx.update(
+            self,
+            {"heard": {"kernel": jnp.eye(width, dtype=jnp.float32), "bias": jnp.zeros(width, jnp.float32)}, "out": out},
+        )
 
     def init_state(self, batch_size: int) -> History:
         return jnp.zeros((batch_size, self.context), jnp.int32)

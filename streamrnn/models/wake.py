@@ -193,7 +193,7 @@ def joined(heads: Sequence[Chain], s: WakeSettings, rngs: nnx.Rngs) -> Chain:
     for name in ("kernel", "bias"):
         parts = [getattr(each.input, name)[...] for each in cells]
         getattr(cell.input, name)[...] = _gate_by_gate(parts)
-    recurrent, starts = jnp.zeros((s.head, 3, s.head)), [sum(sizes[:i]) for i in range(len(sizes))]
+    recurrent, starts = jnp.zeros((s.head, 3, s.head), jnp.float32), [sum(sizes[:i]) for i in range(len(sizes))]
     for start, size, each in zip(starts, sizes, cells, strict=True):
         own = each.recurrent.kernel[...].reshape(size, 3, size)
         recurrent = recurrent.at[start : start + size, :, start : start + size].set(own)
