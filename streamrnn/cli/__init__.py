@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
 
-from streamrnn.cli.extras import advice
 from streamrnn.cli.interrupt import Interrupted, ending_at_once
 from streamrnn.cli.starting import starting
 from streamrnn.suggestions import did_you_mean
@@ -126,8 +125,11 @@ _WAYS_OUT = {
 def _explain(error: Exception) -> str:
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}{_WAYS_OUT.get(error.strerror or '', '')}"
-    if isinstance(error, ModuleNotFoundError) and (what := advice(error)):
-        return what
+    if isinstance(error, ModuleNotFoundError):
+        # Its look at what is installed takes longer to import than all else here.
+        from streamrnn.cli.extras import advice
+
+        return advice(error) or str(error)
     # Python's own MemoryError says nothing.
     return str(error) or "there is not enough memory."
 

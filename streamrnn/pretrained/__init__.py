@@ -3,24 +3,6 @@
 Names are fetched from their modules when first used: loading an exported model imports no JAX.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+import lazy_loader
 
-from streamrnn.pretrained.loading import load
-
-if TYPE_CHECKING:
-    from streamrnn.pretrained.averaging import average
-    from streamrnn.pretrained.weights import describe, locate, save, save_decided, shipped
-
-_MODULE_OF = {name: "weights" for name in ("describe", "locate", "save", "save_decided", "shipped")} | {
-    "average": "averaging"
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULE_OF:
-        raise AttributeError(f"module 'streamrnn.pretrained' has no attribute {name!r}")
-    return getattr(import_module(f"streamrnn.pretrained.{_MODULE_OF[name]}"), name)
-
-
-__all__ = ["average", "describe", "load", "locate", "save", "save_decided", "shipped"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
