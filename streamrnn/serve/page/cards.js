@@ -82,7 +82,8 @@ class TextCard extends Card {
 
   #read() {
     const { value } = this.text;
-    const words = value.match(WORDS) ?? [];
+    // Accents that are characters of their own would be words of their own.
+    const words = value.normalize("NFC").match(WORDS) ?? [];
     // The last word may not be whole yet.
     if (/[\p{L}\p{N}_'\u2019]$/u.test(value)) this.#hurry(words);
     else this.#say(words);
@@ -251,11 +252,11 @@ class ChartCard extends Card {
     setText(this.answer, "");
     setText(this.left, lines.length > 1 ? "" : `${file.name} has no rows.`);
     this.chart.getContext("2d").clearRect(0, 0, this.chart.width, this.chart.height);
-    let at = /^\s*\d/.test(lines[0]?.text ?? "") ? 0 : 1;
+    let at = /^\s*"?[-+.]?\d/.test(lines[0]?.text ?? "") ? 0 : 1;
     this.playing = setInterval(() => {
       if (at >= lines.length) return clearInterval(this.playing);
       const { text, number } = lines[at++];
-      this.rows.push({ cells: text.split(","), number });
+      this.rows.push({ cells: text.replaceAll('"', "").split(","), number });
       this.stream.send([text]);
     }, ROW_MS);
   }

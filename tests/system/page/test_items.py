@@ -65,7 +65,8 @@ def test_a_table_is_forecast_row_by_row_and_what_cannot_be_used_is_said(cards, t
     hours = np.arange(40)
     rows = [f"2018-06-{26 + hour // 24} {hour % 24:02}:00:00,10,3,8,1,3,1,{10 + hour % 24}" for hour in hours]
     table = tmp_path / "table.csv"
-    table.write_text("\n".join(["date,HUFL,HULL,MUFL,MULL,LUFL,LULL,OT", *rows]))
+    # In quotes, as some programs write tables, and without a header.
+    table.write_text("\n".join('"' + row.replace(",", '","') + '"' for row in rows))
     card = page.get_by_label("forecast", exact=True)
     card.locator("input[type=file]").set_input_files(table)
     told = re.compile(r"now 25\.0, in 96 rows -?\d+\.\d \(80 %:")
