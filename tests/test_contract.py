@@ -41,6 +41,16 @@ def test_no_layer_and_no_cell_is_missing_here():
     assert written - tested == {Cell, GatedCell, LinearCell}
 
 
+@pytest.mark.parametrize("name", LAYERS)
+def test_a_batch_of_no_streams_gives_as_many_outputs(name):
+    layer, x = built(name), inputs(name)[:0]
+    state = layer.init_state(0)
+    for way, frames in ((type(layer).step, x[:, : layer.stride]), (type(layer).scan, x)):
+        after, y = nnx.eval_shape(way, layer, state, frames)
+        assert y.shape[:2] == (0, frames.shape[1] // layer.stride)
+        assert jax.tree.map(np.shape, after) == jax.tree.map(np.shape, state)
+
+
 NARROW = {"float32", "bfloat16", "complex64", "int32"}
 
 

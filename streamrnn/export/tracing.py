@@ -15,7 +15,7 @@ from jax.extend.core import ClosedJaxpr, InconclusiveDimensionOperation
 from streamrnn.contract import Layer
 from streamrnn.layers import Chain, Recurrent
 from streamrnn.models import Model
-from streamrnn.runtime.compiled import require_model
+from streamrnn.runtime.compiled import as_outputs, require_model
 from streamrnn.signals import Sound
 
 Traced = TypeVar("Traced")
@@ -64,7 +64,7 @@ class FlatStep:
         model, batch = self.model, first.shape[0]
         state = jax.tree.unflatten(self._structure, self._joined(batch, iter(states)))
         state, logits = model.step(state, first.reshape(batch, model.stride, model.signal.features))
-        return model.readout(logits)[:, 0], *_parted(jax.tree.leaves(state))
+        return as_outputs(model.readout(logits))[:, 0], *_parted(jax.tree.leaves(state))
 
     def scan(self, run: Callable[..., Any], first: jax.Array, *states: jax.Array) -> tuple[jax.Array, ...]:
         """Several blocks at once: pcm[batch, blocks * block_samples] -> outputs[batch, blocks, out], and the states.
@@ -76,7 +76,7 @@ class FlatStep:
         state = jax.tree.unflatten(self._structure, self._joined(batch, iter(states)))
         frames = first.shape[1] // model.signal.features
         state, logits = run(model.network, state, first.reshape(batch, frames, model.signal.features))
-        return model.readout(logits), *_parted(jax.tree.leaves(state))
+        return as_outputs(model.readout(logits)), *_parted(jax.tree.leaves(state))
 
     def shapes(self, batch: Any) -> list[jax.ShapeDtypeStruct]:
         """Its inputs; batch is a number or a symbolic dimension of jax.export."""

@@ -286,7 +286,7 @@ class Recomputed(Layer):
         batch, time, features = x.shape
         _, length = _sizes(state)
         whole = time // length * length
-        pieces = x[:, :whole].reshape(batch, -1, length, features)
+        pieces = x[:, :whole].reshape(batch, whole // length, length, features)
         state, y = jax.lax.scan(self._piece, state, jnp.moveaxis(pieces, 1, 0))
         y = jnp.moveaxis(y, 0, 1).reshape(batch, whole, y.shape[-1])
         if whole == time:

@@ -71,7 +71,8 @@ class CausalConv(Layer):
             return self.scan(state, x)
         heard = jnp.concatenate([state, x.astype(state.dtype)], axis=1)
         # One matmul over all taps: half the time of a convolution with a single output frame.
-        taps = heard[:, :: self.dilation].reshape(x.shape[0], 1, -1)
+        taps = heard[:, :: self.dilation]
+        taps = taps.reshape(taps.shape[0], 1, taps.shape[1] * taps.shape[2])
         return remembered(state, x), self._weighted(taps)
 
     def scan(self, state: State, x: Frames) -> tuple[State, Frames]:

@@ -122,9 +122,16 @@ class Model(Layer, Timed):
 
         Raises:
             TypeError: there is no such setting.
-            ValueError: one is out of range.
+            ValueError: one is out of range; or it gives sound, and the model another number of samples than it takes.
         """
-        return outlet_by(self.decision, settings, self.labels, self.frame_s, self.lookahead_s)
+        outlet = outlet_by(self.decision, settings, self.labels, self.frame_s, self.lookahead_s)
+        taken = self.stride * self.signal.features
+        if outlet.gives == "sound" and self.out_features != taken:
+            raise ValueError(
+                f"{type(self).__name__} takes {taken} samples at a time and gives {self.out_features} numbers; "
+                "sound in place of sound has as many samples. Give the network that many, or leave the decision out."
+            )
+        return outlet
 
     def decoder(self, **settings: Any) -> Decoder:
         """The decoder of a fresh `outlet`; settings and errors as there.

@@ -160,7 +160,7 @@ class Voiceprint(Layer):
     def init_state(self, batch_size: int) -> State:
         count = lambda: jnp.zeros(batch_size, jnp.int32)  # noqa: E731
         several = self.core.init_state(batch_size * self.settings.listeners)
-        core = jax.tree.map(lambda leaf: leaf.reshape(batch_size, self.settings.listeners, -1), several)
+        core = jax.tree.map(lambda leaf: leaf.reshape(batch_size, self.settings.listeners, leaf.shape[-1]), several)
         quiet = jnp.full(batch_size, HANGOVER_FRAMES, jnp.int32)
         return (jnp.zeros(batch_size, jnp.float32), count()), self.mel.init_state(batch_size), quiet, (count(), core)
 
@@ -200,12 +200,14 @@ class Voiceprint(Layer):
         turns = jnp.arange(s.listeners) * (s.heard_frames // s.listeners)
         age = (frames[:, None] + turns) % s.heard_frames
         begun = jax.tree.map(lambda leaf: leaf * (age > 0)[:, :, None], before)
-        flat = jax.tree.map(lambda leaf: leaf.reshape(batch * s.listeners, -1), begun)
+        flat = jax.tree.map(lambda leaf: leaf.reshape(batch * s.listeners, leaf.shape[-1]), begun)
         flat, y = self.core.step(flat, jnp.repeat(bands, s.listeners, axis=0)[:, None])
-        after = jax.tree.map(lambda leaf: leaf.reshape(batch, s.listeners, -1), flat)
+        after = jax.tree.map(lambda leaf: leaf.reshape(batch, s.listeners, leaf.shape[-1]), flat)
         core = jax.tree.map(lambda new, old: jnp.where(speaks[:, None, None], new, old), after, before)
         oldest = (age == age.max(axis=1, keepdims=True))[:, :, None]
-        raw = jax.nn.relu(self.head(jnp.sum(y.reshape(batch, s.listeners, -1) * oldest, axis=1)[:, None])[:, 0])
+        raw = jax.nn.relu(
+            self.head(jnp.sum(y.reshape(batch, s.listeners, y.shape[-1]) * oldest, axis=1)[:, None])[:, 0]
+        )
         vector = raw / jnp.maximum(jnp.linalg.norm(raw, axis=-1, keepdims=True), 1e-6)
         frames = frames + speaks
         told = speaks & (frames >= s.least_frames)

@@ -104,6 +104,11 @@ class CompiledModel(Step):
         return DeviceRows(self.model, self._compiled, capacity, jax.devices()[:1] if devices is None else devices)
 
 
+def as_outputs(read: jax.Array) -> jax.Array:
+    """What a readout gave as float32, which outputs are in every stream, pool and exported file; spectra stay."""
+    return read if jnp.iscomplexobj(read) else read.astype(jnp.float32)
+
+
 def require_model(model: Any) -> None:
     """Raises TypeError, with advice, for what is no Model."""
     if not isinstance(model, Model):
@@ -168,7 +173,7 @@ def _program(graph: Graph, structure: Any, leaves: list[jax.Array], way: str) ->
         model.eval()
         state = unpack(packed, like=jax.eval_shape(lambda: model.init_state(x.shape[0])))
         state, logits = getattr(model, way)(state, x)
-        return pack(state), model.readout(logits)
+        return pack(state), as_outputs(model.readout(logits))
 
     return program
 
@@ -200,4 +205,4 @@ def _described(model: Model, batch_size: int) -> str:
     return repr((*facts, [(leaf.shape[1:], leaf.dtype.name) for leaf in jax.tree.leaves(state)]))
 
 
-__all__ = ["Compiled", "CompiledModel", "compiled_scan", "compiled_step", "require_model"]
+__all__ = ["Compiled", "CompiledModel", "as_outputs", "compiled_scan", "compiled_step", "require_model"]

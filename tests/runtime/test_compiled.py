@@ -10,9 +10,10 @@ import pytest
 from flax import nnx
 
 from streamrnn.decisions import SpeechSettings
+from streamrnn.export import export_onnx, export_stablehlo, load_stablehlo
 from streamrnn.layers import Apply, Chain, Dense, Dropout
 from streamrnn.models import Model, VoiceActivitySettings
-from streamrnn.runtime import Stream, compiled_scan, compiled_step, run_file
+from streamrnn.runtime import OnnxModel, Pool, Stream, compiled_scan, compiled_step, run_file
 
 
 class DroppingModel(Model):
@@ -136,3 +137,24 @@ def test_a_model_whose_layers_were_exchanged_is_another_program(new_model, burst
 def test_streams_of_a_model_that_did_not_change_share_what_was_made(model):
     assert compiled_step(model) is compiled_step(model)
     assert compiled_step(model) is not compiled_step(model, 2)
+
+
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.int32])
+def test_outputs_are_float32_wherever_a_model_runs(bursts, dtype, tmp_path):
+    layer = Apply(lambda x: (3 * x[..., :2]).astype(dtype))
+    model = Model.of(layer, sample_rate=16_000, hop_samples=160)
+    export_onnx(model, tmp_path / "a.onnx")
+    export_stablehlo(model, tmp_path / "a.hlo")
+    pool, sound = Pool(model, capacity=1, warm_up=False), bursts(0.1)
+    pool.open().feed(sound)
+    found = [
+        Stream(model).process(sound),
+        run_file(model, sound, 16_000),
+        pool.tick()[0].outputs,
+        Stream(OnnxModel(tmp_path / "a.onnx")).process(sound),
+    ]
+    assert {outputs.dtype.name for outputs in found} == {"float32"}
+    for outputs in found[1:]:
+        # In ONNX files what JAX rounds to bfloat16 is float32.
+        np.testing.assert_allclose(outputs, found[0], rtol=2**-7 if dtype == jnp.bfloat16 else 0)
+    assert load_stablehlo(tmp_path / "a.hlo")[0].out_avals[0].dtype == jnp.float32

@@ -9,8 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamrnn.audio import AudioError, ChunkSource, read_audio, write_audio
-from streamrnn.models import Denoising, DenoisingSettings
-from streamrnn.runtime import Enhancer, Snapshot, enhance_file
+from streamrnn.decisions import SoundSettings
+from streamrnn.layers import Chain, Dense, StackFrames
+from streamrnn.models import Denoising, DenoisingSettings, Model
+from streamrnn.runtime import Enhancer, Pool, Snapshot, enhance_file
 from streamrnn.runtime.enhance import enhanced_pieces
 
 SAMPLES = 3001
@@ -136,6 +138,14 @@ def test_a_model_without_sound_is_refused_with_advice(model, sound):
     for use in (Enhancer, lambda model: enhance_file(model, sound, 16_000)):
         with pytest.raises(TypeError, match=r"gives events, not sound\. Use streamrnn\.Listener"):
             use(model)
+
+
+def test_a_model_that_gives_fewer_samples_than_it_takes_is_refused(sound):
+    network = Chain(StackFrames(2), Dense(320, 160, rngs=nnx.Rngs(0)))
+    model = Model.of(network, sample_rate=16_000, hop_samples=160, decision=SoundSettings())
+    for run in (Enhancer, lambda model: enhance_file(model, sound, 16_000), lambda model: Pool(model, 1).open()):
+        with pytest.raises(ValueError, match="takes 320 samples at a time and gives 160 numbers"):
+            run(model)
 
 
 def test_an_unknown_setting_is_refused(denoiser):
