@@ -24,7 +24,7 @@ from streamrnn.bench.tables import figures_table
 from streamrnn.data import read_manifest
 from streamrnn.data.speech_labels import TABLE, read_speech_labels
 from streamrnn.decisions import roc_auc
-from streamrnn.evaluation.voice_activity import CELL_S, cell_scores, speech_figures, speech_truth
+from streamrnn.evaluation.voice_activity import CELL_S, UNLABELLED, cell_scores, speech_figures, speech_truth
 from streamrnn.models import Model
 from streamrnn.pretrained import load
 from streamrnn.runtime import Stream
@@ -215,18 +215,20 @@ class Contender:
         self.compute_s += time.perf_counter() - started
         self.scores.append(cell_scores(frames, self.detector.frame_s, n_cells))
 
-    def figures(self, truth: Sequence[np.ndarray], audio_s: float) -> dict[str, Any]:
+    def figures(self, truth: Sequence[np.ndarray], known: Sequence[np.ndarray], audio_s: float) -> dict[str, Any]:
         """The detector's entry in the answer of compare_vad_peers."""
-        pooled, shift = np.concatenate(truth), best_shift(self.scores, truth)
-        inner = np.concatenate([away_from_borders(t) for t in truth])
+        shift, is_known, pooled = best_shift(self.scores, truth, known), np.concatenate(known), np.concatenate(truth)
+        inner = is_known & np.concatenate([away_from_borders(t) for t in truth])
         return {
             "name": self.name,
             "version": self.version,
             "frame_ms": 1000 * self.detector.frame_s,
-            **speech_figures(np.concatenate(self.scores), pooled),
+            **speech_figures(np.concatenate(self.scores)[is_known], pooled[is_known]),
             "real_time_factor": self.compute_s / audio_s,
             "best_shift_ms": round(1000 * CELL_S * shift),
-            "shifted": speech_figures(np.concatenate([shifted(s, shift) for s in self.scores]), pooled),
+            "shifted": speech_figures(
+                np.concatenate([shifted(s, shift) for s in self.scores])[is_known], pooled[is_known]
+            ),
             "collared": speech_figures(np.concatenate(self.scores)[inner], pooled[inner]),
         }
 
@@ -240,7 +242,8 @@ def compare_vad_peers(
     held on cells of 10 ms, each cell with the score of the frame over its centre. Detectors label sound sooner or later
     than the truth does, so each one, ours included, also gets the constant shift, within 100 ms either way, that gives
     it the highest ROC-AUC on these very recordings. Where speech begins and ends is a matter of taste, so there are
-    also figures that leave out the cells within 100 ms of a border (a collar, as in diarisation).
+    also figures that leave out the cells within 100 ms of a border (a collar, as in diarisation). Segments of kind
+    unknown are left out of all figures.
 
     Args:
         data: a folder as streamrnn.evaluation.evaluate reads it.
@@ -261,20 +264,22 @@ def compare_vad_peers(
     """
     data = Path(data)
     clips, labels = read_manifest(data, split), read_speech_labels(data / TABLE)
-    segments = {path: of.speech for path, of in labels.items()}
     present, missing = made_or_missing(peers, _contender)
     contenders = [_ours(name) for name in models] + present
     truth: list[np.ndarray] = []
+    known: list[np.ndarray] = []
     audio_s = 0.0
     for clip in clips:
         samples, sample_rate = read_audio(clip.path, start=clip.start, stop=clip.end)
         duration_s = len(samples) / sample_rate
-        truth.append(speech_truth(clip, segments.get(clip.path, ()), sample_rate, duration_s))
+        of = labels.get(clip.path, UNLABELLED)
+        truth.append(speech_truth(clip, of.speech, sample_rate, duration_s))
+        known.append(~speech_truth(clip, of.unknown, sample_rate, duration_s))
         audio_s += duration_s
         # One recording, all detectors: whatever else the machine does slows all of them alike.
         for contender in contenders:
             contender.hear(samples, sample_rate, len(truth[-1]))
-    entries = [contender.figures(truth, audio_s) for contender in contenders]
+    entries = [contender.figures(truth, known, audio_s) for contender in contenders]
     described = {"data": str(data), "split": split, "clips": len(clips), "audio_s": audio_s}
     return {**described, "detectors": entries, "missing": missing}
 
@@ -294,15 +299,20 @@ def show_pool(report: dict[str, Any], console: Console) -> None:
     print_missing(report["missing"], console)
 
 
-def best_shift(scores: Sequence[np.ndarray], truth: Sequence[np.ndarray]) -> int:
+def best_shift(scores: Sequence[np.ndarray], truth: Sequence[np.ndarray], known: Sequence[np.ndarray]) -> int:
     """The shift in cells, within 10 either way, that gives scores their highest ROC-AUC; the shortest one of equals.
 
     Args:
-        scores, truth: float[cells] and bool[cells] of each recording.
+        scores, truth, known: float[cells], bool[cells] and bool[cells] of each recording. Cells that are not known
+            count for nothing.
     """
-    pooled = np.concatenate(truth)
+    is_known, pooled = np.concatenate(known), np.concatenate(truth)
     shifts = sorted(range(-MAX_SHIFT_CELLS, MAX_SHIFT_CELLS + 1), key=abs)
-    return max(shifts, key=lambda shift: roc_auc(np.concatenate([shifted(s, shift) for s in scores]), pooled))
+
+    def area(shift: int) -> float:
+        return roc_auc(np.concatenate([shifted(s, shift) for s in scores])[is_known], pooled[is_known])
+
+    return max(shifts, key=area)
 
 
 def away_from_borders(truth: np.ndarray) -> np.ndarray:

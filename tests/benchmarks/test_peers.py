@@ -146,9 +146,22 @@ def test_shifting_holds_the_last_or_the_first_score():
 
 
 def test_of_shifts_that_do_equally_well_the_shortest_is_best():
-    truth = [np.array([False] * 20 + [True] * 20)]
-    assert best_shift([np.zeros(40)], truth) == 0
-    assert best_shift([np.array([0.0] * 17 + [1.0] * 23)], truth) == -3
+    truth, known = [np.array([False] * 20 + [True] * 20)], [np.ones(40, bool)]
+    assert best_shift([np.zeros(40)], truth, known) == 0
+    assert best_shift([np.array([0.0] * 17 + [1.0] * 23)], truth, known) == -3
+
+
+def test_segments_of_kind_unknown_count_for_nothing(data, tmp_path):
+    samples = 0.001 * np.ones(2 * RATE)
+    # Loud twice: the first is labelled as speech, of the second nobody knows.
+    samples[4_000:10_000] = samples[20_000:24_000] = 0.3
+    write_audio(tmp_path / "a.wav", samples, RATE)
+    (tmp_path / "manifest.csv").write_text("path\na.wav\n")
+    (tmp_path / "vad_segments.csv").write_text(
+        "path,start,end,kind\na.wav,4000,10000,speech\na.wav,19200,25600,unknown\n"
+    )
+    (entry,) = compare_vad_peers(tmp_path, (), peers=[stand_in(Loudness)])["detectors"]
+    assert [entry["roc_auc"], entry["shifted"]["roc_auc"], entry["collared"]["roc_auc"]] == [1, 1, 1]
 
 
 class Deaf(FramewisePeer):
