@@ -36,7 +36,7 @@ def read_people(places: Sequence[Path]) -> People:
         ValueError: there is more than one, a column is missing or there twice, a row is not whole, or a cell is no
             number.
     """
-    files = files_in(places, lambda path: path.suffix == ".csv", "a table of choices (.csv)")
+    files = files_in(places, lambda path: path.suffix.lower() == ".csv", "a table of choices (.csv)")
     path, *others = files.paths
     if others:
         raise ValueError(f"{1 + len(others)} tables: {path}, {others[0]} and so on. Pass one of them.")

@@ -3,7 +3,7 @@
 import hashlib
 import warnings
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
@@ -46,10 +46,17 @@ def files_in(places: Sequence[Path], wanted: Callable[[Path], bool], what: str) 
     for place in places:
         if not place.exists():
             raise FileNotFoundError(f"{place} does not exist. Pass {what}, or a folder that holds one.")
-        found += [place] if place.is_file() else sorted(path for path in place.rglob("*") if wanted(path))
+        found += [place] if place.is_file() else sorted(path for path in _visible(place) if wanted(path))
     if not found:
         raise FileNotFoundError(f"{', '.join(map(str, places))} does not hold {what}. Pass one, or its folder.")
     return Files(tuple(found))
+
+
+def _visible(folder: Path) -> Iterator[Path]:
+    """All files in a folder, without those that systems and editors hide beside them."""
+    for path in folder.rglob("*"):
+        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts):
+            yield path
 
 
 def require_once(files: Files, places: Sequence[Path]) -> None:
@@ -89,7 +96,7 @@ def read_table(places: Sequence[Path]) -> Table:
         ValueError: there is more than one, there is no header, a cell is no number, a row has more or fewer cells than
             the header, or it is no text in UTF-8.
     """
-    files = files_in(places, lambda path: path.suffix == ".csv", "a table (.csv)")
+    files = files_in(places, lambda path: path.suffix.lower() == ".csv", "a table (.csv)")
     path, *others = files.paths
     if others:
         raise ValueError(f"{1 + len(others)} tables: {path}, {others[0]} and so on. Pass one of them.")
@@ -162,7 +169,7 @@ def read_text(places: Sequence[Path]) -> Text:
         FileNotFoundError: there is none.
         ValueError: one is no UTF-8.
     """
-    files = files_in(places, lambda path: path.suffix == ".txt", "a text (.txt)")
+    files = files_in(places, lambda path: path.suffix.lower() == ".txt", "a text (.txt)")
     text = "\n".join(tables.read_text(path) for path in files.paths)
     # The last tenth is the part that the field tells its figures of.
     borders = [0, int(0.85 * len(text)), int(0.9 * len(text)), len(text)]

@@ -127,3 +127,12 @@ def test_an_example_that_is_too_long_is_refused_by_its_line(tmp_path):
     (tmp_path / "train.tsv").write_text(f'say "{"word " * 30_000}\tlong\n')
     with pytest.raises(ValueError, match=r"train\.tsv, line 1"):
         read_examples([tmp_path])
+
+
+def test_hidden_files_and_folders_of_the_name_of_a_table_are_none(tmp_path):
+    for folder in (".checkpoints", "old.csv"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / ".checkpoints" / "a.csv").write_text("another,table\n")
+    (tmp_path / "._A.csv").write_bytes(b"\0\5\x16\7")
+    (tmp_path / "A.CSV").write_text("user,choice,reward\nann,1,5\n")
+    assert [path.name for path in read_people([tmp_path]).files.paths] == ["A.CSV"]
