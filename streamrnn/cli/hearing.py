@@ -10,6 +10,7 @@ from streamrnn.cli.starting import starting
 from streamrnn.decisions import Event, SpeechSettings
 from streamrnn.decisions.phrases import NoPhrases
 from streamrnn.serve.access import TOKEN_VARIABLE
+from streamrnn.signals import Sound
 
 if TYPE_CHECKING:
     from streamrnn.runtime import Enhancer, Listener
@@ -253,6 +254,17 @@ class _EnhancingThere:
         return _with_answers(self._client, self._live)
 
 
+def require_sound(name: str) -> None:
+    """Raises what loading the model raises, and ValueError where it takes no sound."""
+    with starting():
+        model = _loaded(name)
+    if not isinstance(model.signal, Sound):
+        raise ValueError(
+            f"{name} takes no sound. If it reads lines, pass the .safetensors file that it was exported from; else use "
+            "streamrnn.Stream in Python."
+        )
+
+
 def _loaded(model: str) -> "AnyModel":
     # Here, not above: JAX takes a second to import, and what is wrong with the sound or the outputs is said before.
     from streamrnn.pretrained import load
@@ -277,4 +289,4 @@ def _with_answers(client: "Client", live: bool) -> str:
     return f"{told} + network and server {latency.answer_p50_ms:.0f} ms (p99 {latency.answer_p99_ms:.0f} ms)"
 
 
-__all__ = ["Enhancing", "Hearing", "Here", "Place", "There"]
+__all__ = ["Enhancing", "Hearing", "Here", "Place", "There", "require_sound"]

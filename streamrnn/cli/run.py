@@ -21,7 +21,7 @@ from streamrnn.cli.decision import DecisionFlags, given, spoken
 from streamrnn.cli.display import Display, Lines, Meter
 from streamrnn.cli.enhance import DEVICES, Enhancement, enhance
 from streamrnn.cli.flags import default_is, device_of, parse
-from streamrnn.cli.hearing import Hearing, Here, Place, There
+from streamrnn.cli.hearing import Hearing, Here, Place, There, require_sound
 from streamrnn.cli.interrupt import ending_of, until_interrupted
 from streamrnn.cli.outputs import check_outputs
 from streamrnn.cli.plot import Picture, check_plot, draw
@@ -302,7 +302,13 @@ def _cuts(run: Run, hearing: Hearing) -> Cuts | None:
 
 
 def _open(run: Run) -> Source:
-    source = _source(run)
+    try:
+        source = _source(run)
+    except AudioError:
+        # A model whose name is wrong, or that takes no sound, is the reason why this source came.
+        if run.server is None and run.source not in ("mic", "-"):
+            require_sound(run.model)
+        raise
     try:
         require_channel(source, run.channel)
     except ValueError:

@@ -35,7 +35,7 @@ def task_of_lines(model: str) -> Task | None:
     if task is None:
         # As load finds it, but without importing JAX.
         path = shipped if (shipped := SHIPPED / f"{model}.safetensors").is_file() else Path(model)
-        path = path.with_suffix(".json") if path.suffix == ".safetensors" else path.with_name(f"{path.name}.json")
+        path = path if path.suffix == ".json" else path.with_name(f"{path.name.removesuffix('.safetensors')}.json")
         try:
             task = find_task(str(json.loads(path.read_text(encoding="utf-8")).get("task")))
         except (OSError, ValueError, AttributeError):
@@ -127,6 +127,8 @@ class Answers:
         try:
             if len(line.rstrip("\r\n")) > LONGEST_LINE:
                 raise LineError(f"it has more than {LONGEST_LINE:,} characters")
+            if "\0" in line:
+                raise LineError("it has zero bytes, and is no text in UTF-8")
             answer = self._lines.answer(self._stream, line.rstrip("\r\n"))
         except LineError as error:
             self._refused += 1

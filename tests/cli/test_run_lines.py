@@ -88,6 +88,20 @@ def test_a_forecaster_is_evaluated_and_run(streamrnn, capsys, tmp_path, typed):
     for figure in ("mse", "mae", "mse_target", "mae_median", "repeat_last_mse", "coverage"):
         assert result["streaming"][figure] == pytest.approx(result["offline"][figure], rel=1e-3)
 
+    for name in (weights, f"{weights}.json", f"{weights}.safetensors"):
+        typed("date,a,b\n2020-01-01 00:00,0,1\n2020-01-01 01:00,0.2")
+        assert streamrnn("run", name, "-") == 0
+        out, err = capsys.readouterr()
+    typed("date,a,b\n1,2\n".encode("utf-16"))
+    assert streamrnn("run", weights, "-") == 2
+    assert "line 1 is left out: it has zero bytes, and is no text in UTF-8" in capsys.readouterr().err
+    # Neither is the table to blame, which is no sound.
+    assert streamrnn("run", tmp_path / "smal", table) == 2
+    assert "There is no file" in capsys.readouterr().err
+    assert streamrnn("export", weights, tmp_path / "small.onnx") == 0
+    capsys.readouterr()
+    assert streamrnn("run", tmp_path / "small.onnx", table) == 2
+    assert "takes no sound. If it reads lines, pass the .safetensors file" in capsys.readouterr().err
     typed("date,a,b\n2020-01-01 00:00,0,1\n2020-01-01 01:00,0.2")
     assert streamrnn("run", weights, "-") == 0
     out, err = capsys.readouterr()
