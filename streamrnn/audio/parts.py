@@ -8,7 +8,7 @@ from typing import BinaryIO, TypeVar
 
 from streamrnn.audio.containers import TAG_BYTES, recognise, tag_bytes
 from streamrnn.audio.joined import UNANNOUNCED, FlacJoints, Joints, Mp3Joints, OggJoints, info_frame, with_frame_count
-from streamrnn.audio.pcm import END_MARKS, UNKNOWN_SIZE, WAVE_CHUNKS, wave_header
+from streamrnn.audio.pcm import END_MARKS, GSM, UNKNOWN_SIZE, WAVE_CHUNKS, wave_header
 
 BLOCK_BYTES = 2**20
 # A shorter rest behind the sound is ignored.
@@ -116,28 +116,41 @@ def _wave_part(file: BinaryIO, start: int, size_bytes: int) -> tuple[Part, int |
         return Part(start, size_bytes), None
     byte_rate = max(1, struct.unpack_from(order + "I", fields, 8)[0])
     sound, told, there = place + 8, chunk[1], size_bytes - place - 8
+    odd = None
+    if told % 2 and struct.unpack_from(order + "H", fields)[0] == GSM:
+        odd = Part(sound, sound + told, _header(fields, told, order))
     if told < there and (told or not _is_all_chunks(file, sound, size_bytes, order)):
         end = sound + told
         behind = _behind(file, end, size_bytes, order, NOTHING_S * byte_rate) if told else "sound"
         if isinstance(behind, int):
-            return Part(start, behind), behind
+            return odd or Part(start, behind), behind
         if behind == "sound":
             note = (
                 f"has a header that was never finished: it tells of {told / byte_rate:.2f} s, and all "
                 f"{there / byte_rate:.2f} s to the end of the file are read"
             )
-            return Part(sound, size_bytes, wave_header(fields, there, order), note), None
-        return Part(start, size_bytes), None
+            return Part(sound, size_bytes, _header(fields, there, order), note), None
+        return odd or Part(start, size_bytes), None
     if told >= UNKNOWN_SIZE and told > there:
         note = (
             f"has a header that was never finished: it tells no length, and all {there / byte_rate:.2f} s to the end "
             "of the file are read"
         )
-        return Part(sound, size_bytes, wave_header(fields, there, order), note), None
+        return Part(sound, size_bytes, _header(fields, there, order), note), None
     note = None
     if told > there + 1:
         note = f"is cut off: {there / byte_rate:.2f} s of {told / byte_rate:.2f} s are there"
-    return Part(start, size_bytes, note=note), None
+    return odd if odd and told == there else Part(start, size_bytes, note=note), None
+
+
+def _header(fields: bytes, sound_bytes: int, order: str) -> bytes:
+    encoding, block_bytes = struct.unpack_from(order + "H10xH", fields)
+    if encoding == GSM:
+        # libsndfile takes the byte that fills up an odd length for the beginning of a block, and makes noise of it. Of
+        # a length that is one less it decodes all blocks, the last one too.
+        sound_bytes -= sound_bytes % max(1, block_bytes)
+        sound_bytes -= sound_bytes % 2
+    return wave_header(fields, sound_bytes, order)
 
 
 def _behind(file: BinaryIO, end: int, size_bytes: int, order: str, nothing_bytes: float) -> str | int:

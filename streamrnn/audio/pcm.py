@@ -10,6 +10,9 @@ from streamrnn.audio.chunks import MAX_CHANNELS, AudioError, as_samples
 from streamrnn.audio.encodings import Encoding, require_encoding, sample_bytes
 
 INTEGER, FLOAT, EXTENSIBLE = 0x0001, 0x0003, 0xFFFE
+GSM = 0x0031
+# ADPCM of Microsoft and of IMA, and GSM 6.10.
+IN_BLOCKS = (0x0002, 0x0011, GSM)
 # A program that writes to a pipe does not know the length: it writes 0 or something near the largest size.
 UNKNOWN_SIZE = 0x7FFFF000
 # Maximum size of a header's fmt chunk.
@@ -128,6 +131,20 @@ def pcm_format(fields: bytes, size_bytes: int | None) -> PcmFormat | None:
     return PcmFormat(sample_rate, channels, bits, encoding == FLOAT, size_bytes=size_bytes)
 
 
+def samples_in(fields: bytes, header_bytes: int) -> Callable[[int], int] | None:
+    """For sound in blocks of a fixed size (ADPCM, GSM): samples per channel in the whole blocks of so many bytes.
+
+    Args:
+        fields: a WAVE header's fmt chunk.
+        header_bytes: bytes before the sound.
+    """
+    encoding, _, _, _, block_bytes, _ = struct.unpack_from("<HHIIHH", fields)
+    if encoding not in IN_BLOCKS or len(fields) < 20 or block_bytes < 1:
+        return None
+    (samples,) = struct.unpack_from("<H", fields, 18)
+    return lambda passed_bytes: max(0, passed_bytes - header_bytes) // block_bytes * samples
+
+
 def wave_header(fields: bytes, sound_bytes: int, order: str = "<") -> bytes:
     """A header for that many bytes of sound with the fields of a fmt chunk; `order` is their byte order."""
     described = struct.pack(order + "4sI", b"fmt ", len(fields)) + fields
@@ -166,11 +183,13 @@ def _from_integer(data: bytes, bits: int) -> np.ndarray:
 
 __all__ = [
     "END_MARKS",
+    "GSM",
     "UNKNOWN_SIZE",
     "WAVE_CHUNKS",
     "PcmFormat",
     "pcm_format",
     "raw_format",
     "read_wave_header",
+    "samples_in",
     "wave_header",
 ]

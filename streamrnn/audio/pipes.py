@@ -10,12 +10,12 @@ from streamrnn.audio.chunks import AudioError
 from streamrnn.audio.containers import DECODED, FOREIGN, REFUSED, recognise
 from streamrnn.audio.encodings import Encoding
 from streamrnn.audio.pacing import chunk_length
-from streamrnn.audio.pcm import PcmFormat, pcm_format, raw_format, read_wave_header, wave_header
+from streamrnn.audio.pcm import PcmFormat, pcm_format, raw_format, read_wave_header, samples_in, wave_header
 from streamrnn.audio.source import Source
 from streamrnn.audio.streams import Bytes, DecodedSound, ForeignSound, PcmSound, Sound
 
-# The length in a header for sound of unknown length.
-ENDLESS_BYTES = 0x7FFF0000
+# The length in a header for sound of unknown length. Decoders of ADPCM count two samples for each byte, in 32 bits.
+ENDLESS_BYTES, ENDLESS_BYTES_IN_BLOCKS = 0x7FFF0000, 0x3FFF0000
 # Limit of the search through the boxes of an MP4 file.
 INDEX_BYTES = 65_536
 
@@ -85,8 +85,10 @@ class PipeSource(Source):
         if (form := pcm_format(fields, size_bytes)) is not None:
             return PcmSound(data, form, self._chunk_ms, is_wave=True)
         # GSM, ADPCM, A-law, 8 bit and others. Other chunks of the header, of any length, are gone.
-        data.put_back(wave_header(fields, size_bytes or ENDLESS_BYTES))
-        return DecodedSound(data, "WAVE", self._chunk_ms)
+        in_blocks = samples_in(fields, len(wave_header(fields, 0)))
+        most_bytes = ENDLESS_BYTES if in_blocks is None else ENDLESS_BYTES_IN_BLOCKS
+        data.put_back(wave_header(fields, min(size_bytes or most_bytes, most_bytes)))
+        return DecodedSound(data, "WAVE", self._chunk_ms, in_blocks)
 
 
 def _reader(stream: BinaryIO) -> Callable[[int], bytes]:

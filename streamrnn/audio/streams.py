@@ -182,12 +182,14 @@ class DecodedSound:
         data: the stream, from the first byte of the file.
         kind: a name of DECODED.
         chunk_ms: duration of a chunk; the last one is shorter.
+        samples_in: samples per channel in so many bytes, where decoders go on behind the last one.
 
     Raises:
         AudioError: libsndfile cannot read it.
     """
 
-    def __init__(self, data: Bytes, kind: str, chunk_ms: float):
+    def __init__(self, data: Bytes, kind: str, chunk_ms: float, samples_in: Callable[[int], int] | None = None):
+        self._samples_in = samples_in
         self._closed = threading.Event()
         self._kind, self._chunk_ms = kind, chunk_ms
         self._recordings = _Recordings(data, JOINTS.get(kind, _NoJoints)(), kind)
@@ -243,6 +245,11 @@ class DecodedSound:
         chunk_samples = chunk_length(form[0], self._chunk_ms)
         decoded = 0
         while not self._closed.is_set() and len(samples := decoder.read(chunk_samples)):
+            if window.ended and self._samples_in is not None:
+                # What lacks at the end, decoders of blocks make up, some of them without end.
+                samples = samples[: max(0, self._samples_in(window.passed) - decoded)]
+                if len(samples) == 0:
+                    break
             decoded += len(samples)
             self._put(samples)
         is_short = self._kind in TELLING_KINDS and decoder.frames is not None and decoded < decoder.frames

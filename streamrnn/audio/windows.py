@@ -63,11 +63,16 @@ class PassingWindow:
     Args:
         read: returns up to that many of the next bytes, and none at the end.
         end: the bytes to report as the last ones.
+
+    Attributes:
+        passed: bytes of the stream so far.
+        ended: whether there are no more.
     """
 
     def __init__(self, read: Callable[[int], bytes], end: bytes = b""):
         self._next, self._end = read, end
-        self._head, self._passed, self._position = b"", 0, 0
+        self._head, self.passed, self._position = b"", 0, 0
+        self.ended = False
         self.error: Exception | None = None
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
@@ -90,12 +95,12 @@ class PassingWindow:
     def _read(self, count: int) -> bytes:
         if self._position < len(self._head):
             return self._head[self._position : self._position + count]
-        if self._position > max(self._passed, REWIND_BYTES):
+        if self._position > max(self.passed, REWIND_BYTES):
             return self._told_end(count)
         try:
-            while self._passed < self._position and self._advance(self._position - self._passed):
+            while self.passed < self._position and self._advance(self._position - self.passed):
                 pass
-            return self._advance(count) if self._passed == self._position else b""
+            return self._advance(count) if self.passed == self._position else b""
         except Exception as error:
             self.error = error
             return b""
@@ -108,9 +113,10 @@ class PassingWindow:
 
     def _advance(self, count: int) -> bytes:
         data = self._next(min(count, io.DEFAULT_BUFFER_SIZE))
-        if len(self._head) == self._passed and self._passed < REWIND_BYTES:
+        if len(self._head) == self.passed and self.passed < REWIND_BYTES:
             self._head += data
-        self._passed += len(data)
+        self.passed += len(data)
+        self.ended = not data
         return data
 
 

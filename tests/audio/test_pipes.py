@@ -1,6 +1,7 @@
 """A pipe may carry raw samples or a file of any kind; which of them, its first bytes say."""
 
 import io
+import itertools
 import os
 import shutil
 import struct
@@ -251,6 +252,18 @@ def test_a_closed_pipe_of_a_container_ends():
     next(chunks)
     source.close()
     assert list(chunks) == []
+
+
+@pytest.mark.parametrize("subtype", ["GSM610", "IMA_ADPCM", "MS_ADPCM"])
+@pytest.mark.parametrize("told", [0, 0x7DFFFFFF, 0x7FFFFFFF, "as it is, cut off"])
+def test_sound_in_blocks_ends_where_its_bytes_do(subtype, told):
+    data = encoded(noise(1.0, 8000), 8000, "WAV", subtype)
+    whole, place = of_file(data), data.index(b"data") + 4
+    cut_off = data[: len(data) // 2]
+    data = data[:place] + struct.pack("<I", told) + data[place + 4 :] if isinstance(told, int) else cut_off
+    samples = np.concatenate(list(itertools.islice(PipeSource(Pipe(data)), 100)))
+    assert len(samples) == len(whole) or (told == "as it is, cut off" and len(samples) > 0.3 * len(whole))
+    np.testing.assert_array_equal(samples, whole[: len(samples)])
 
 
 @pytest.mark.parametrize("form", FORMS)

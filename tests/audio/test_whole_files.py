@@ -264,3 +264,18 @@ def test_raw_samples_at_a_rate_of_zero_are_refused(monkeypatch):
     for what in ("-", raw):
         with pytest.raises(AudioError, match="sample_rate is 0 Hz"):
             open_source(what, sample_rate=0)
+
+
+@pytest.mark.parametrize("told", ["as it is", 0, 0x7FFFFFFF])
+@pytest.mark.parametrize("behind", [b"", b"LIST\x04\0\0\0abcd"])
+def test_no_noise_is_made_of_the_byte_that_fills_up_a_file_of_gsm(told, behind):
+    """Of 25 blocks of 65 bytes; a 26th was full scale."""
+    data = encoded(noise(0.5), RATE, "WAV", "GSM610")
+    place = data.index(b"data") + 4
+    if isinstance(told, int):
+        data = data[:place] + struct.pack("<I", told) + data[place + 4 :]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", AudioWarning)
+        with AudioFile(io.BytesIO(data + (behind if told == "as it is" else b""))) as file:
+            samples = np.concatenate(list(file.chunks(1000)))
+    assert len(samples) == 25 * 320 and np.abs(samples).max() < 0.6
