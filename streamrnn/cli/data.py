@@ -54,7 +54,8 @@ def fetch_corpus(
 
 def _fetch_part(archive: Archive, folder: Path, base_url: str | None) -> None:
     if (folder / archive.folder).exists():
-        print(f"{folder / archive.folder} is there already")
+        unchecked = "" if archive.contents is None else ", and was not checked: --contents is of a download"
+        print(f"{folder / archive.folder} is there already{unchecked}")
         return
     size = f", {archive.size_bytes / 1e9:.1f} GB" if archive.size_bytes else ""
     print(f"fetching {archive.name}{size}", flush=True)

@@ -50,6 +50,9 @@ def test_contents_are_held_to_the_sum_that_was_printed_before(streamrnn, capsys,
     assert streamrnn("data", "fetch", "speech-commands", tmp_path / "one", *base) == 0
     [contents] = re.findall(r"contents of a\.tar\.gz: ([0-9a-f]{64})\n", capsys.readouterr().out)
     assert streamrnn("data", "fetch", "speech-commands", tmp_path / "two", *base, "--contents", contents) == 0
+    # What was fetched before is not what --contents is of, and this is said.
+    assert streamrnn("data", "fetch", "speech-commands", tmp_path / "two", *base, "--contents", "0" * 64) == 0
+    assert "is there already, and was not checked" in capsys.readouterr().out
     assert streamrnn("data", "fetch", "speech-commands", tmp_path / "three", *base, "--contents", "0" * 64) == 2
     assert f"the sum of its contents is {contents}, and {'0' * 64} is asked for" in capsys.readouterr().err
     both = ("--part", "a", "b", "--contents", contents)
