@@ -164,7 +164,7 @@ def _draw(path: Path, picture: Any, contents: Sequence[Callable[[Any, Any], None
         figure = Figure(figsize=(16, 8.2), dpi=100, layout="constrained")
         figure.get_layout_engine().set(w_pad=0.15, h_pad=0.08, hspace=0.02)  # pyright: ignore[reportCallIssue, reportOptionalMemberAccess]
         panels = figure.subplots(len(contents), 1, sharex=True, height_ratios=heights)
-        figure.suptitle(picture.title, x=0.012, ha="left", fontsize=15, fontweight="bold")
+        figure.suptitle(as_written(picture.title), x=0.012, ha="left", fontsize=15, fontweight="bold")
         for panel, content in zip(panels, contents, strict=True):
             content(panel, picture)
             panel.tick_params(length=0)
@@ -191,7 +191,9 @@ def _waveform(panel: Any, picture: Picture) -> None:
 
 
 def _above(panel: Any, label: str, time_s: float) -> None:
-    panel.annotate(label, (time_s, 1.03), xycoords=("data", "axes fraction"), ha="center", fontsize=9.5, color=SPEECH)
+    panel.annotate(
+        as_written(label), (time_s, 1.03), xycoords=("data", "axes fraction"), ha="center", fontsize=9.5, color=SPEECH
+    )
 
 
 def _spectrum(panel: Any, picture: Picture) -> None:
@@ -241,6 +243,11 @@ def _decisions(panel: Any, picture: Picture) -> None:
     decided_s = [event.decided_s for event in picture.events]
     panel.plot(decided_s, np.full(len(decided_s), DECIDED_AT), "^", color=DECIDED, markersize=6, clip_on=False)
     _beside(panel, "decided", DECIDED_AT)
+
+
+def as_written(text: str) -> str:
+    """A name or a label for a picture: without it, what stands between two signs of dollar is read as a formula."""
+    return text.replace("$", r"\$")
 
 
 def limit_line(panel: Any, label: str, height: float) -> None:
@@ -304,6 +311,7 @@ def _triangles(edges_hz: np.ndarray, bins_hz: np.ndarray) -> np.ndarray:
 __all__ = [
     "Enhancement",
     "Picture",
+    "as_written",
     "check_plot",
     "draw",
     "draw_enhancement",

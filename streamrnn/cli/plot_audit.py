@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from streamrnn.cli.plot import DASHES, FAINT, GRID, PROBABILITY, SPEECH, WAVE, draw_panels
+from streamrnn.cli.plot import DASHES, FAINT, GRID, PROBABILITY, SPEECH, WAVE, as_written, draw_panels
 
 
 def draw_groups(report: dict[str, Any], path: Path) -> None:
@@ -15,14 +15,14 @@ def _figures(panel: Any, report: dict[str, Any]) -> None:
     _rows(panel, report, "figure", "interval", WAVE)
     panel.axvline(report["all"], color=FAINT, linewidth=1, linestyle=DASHES)
     panel.set_xlabel(f"{report['figure']}, 95 % interval")
-    panel.set_title(f"{report['model']} by {report['by']}", loc="left")
+    panel.set_title(as_written(f"{report['model']} by {report['by']}"), loc="left")
 
 
 def _differences(panel: Any, report: dict[str, Any]) -> None:
     _rows(panel, report, "difference", "difference_interval", PROBABILITY)
     panel.axvline(0, color=FAINT, linewidth=1, linestyle=DASHES)
     panel.set_xlabel("difference to all others")
-    panel.set_title(f"shown: {', '.join(report['shown']) or 'none'}", loc="left")
+    panel.set_title(as_written(f"shown: {', '.join(report['shown']) or 'none'}"), loc="left")
 
 
 def draw_privacy(report: dict[str, Any], path: Path) -> None:
@@ -39,7 +39,7 @@ def _curves(panel: Any, report: dict[str, Any]) -> None:
     panel.grid(color=GRID, linewidth=0.6)
     panel.set_xlabel("others taken for members")
     panel.set_ylabel("members found")
-    panel.set_title(f"{report['model']}: membership", loc="left")
+    panel.set_title(as_written(f"{report['model']}: membership"), loc="left")
     panel.legend(frameon=False, loc="lower right")
 
 
@@ -68,7 +68,7 @@ def _reliability(panel: Any, title: str, report: dict[str, Any]) -> None:
     panel.grid(color=GRID, linewidth=0.6)
     panel.set_xlabel(f"score of the {report['an_answer_is']}")
     panel.set_ylabel("share right")
-    panel.set_title(title, loc="left")
+    panel.set_title(as_written(title), loc="left")
     panel.legend(frameon=False, loc="upper left")
 
 
@@ -90,7 +90,7 @@ def _rows(panel: Any, report: dict[str, Any], value: str, bounds: str, colour: s
         if row[bounds] is not None:
             panel.plot(row[bounds], [height, height], color=colour, linewidth=2.5)
         panel.plot(row[value], height, "o", color=colour, markersize=9)
-    panel.set_yticks(range(len(rows)), [f"{name}\n{row['speakers']} speakers" for name, row in rows])
+    panel.set_yticks(range(len(rows)), [as_written(f"{name}\n{row['speakers']} speakers") for name, row in rows])
     panel.set_ylim(-0.6, len(rows) - 0.4)
     panel.grid(color=GRID, linewidth=0.6, axis="x")
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from streamrnn.cli.plot import PROBABILITY, TEXT, WAVE, draw_panels
+from streamrnn.cli.plot import PROBABILITY, TEXT, WAVE, as_written, draw_panels
 
 # Rows that are drawn; while lines still come, the picture is drawn anew so often.
 MOST_ROWS = 2000
@@ -63,7 +63,7 @@ class Fans:
             panel.fill_between(ahead, low, high, color=WAVE, alpha=0.25, linewidth=0, label=labels[1])
             panel.plot(ahead, mean, color=PROBABILITY, linewidth=1.2, label=labels[0])
         panel.set_xlabel("rows")
-        panel.set_ylabel(self._name)
+        panel.set_ylabel(as_written(self._name))
         panel.legend(frameon=False, loc="upper left")
 
 

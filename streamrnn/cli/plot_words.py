@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from streamrnn.cli.plot import FAINT, GRID, WAVE, draw_panels
+from streamrnn.cli.plot import FAINT, GRID, WAVE, as_written, draw_panels
 
 
 def draw_confusions(title: str, figures: dict[str, Any], path: Path) -> None:
@@ -26,11 +26,11 @@ def _matrix(panel: Any, title: str, confusions: dict[str, dict[str, int]]) -> No
         for row, column in np.argwhere(counts):
             dark = shares[row, column] > 0.5
             panel.text(column, row, counts[row, column], ha="center", va="center", color="white" if dark else "black")
-    panel.set_xticks(range(len(heard)), heard, rotation=90)
-    panel.set_yticks(range(len(said)), said)
+    panel.set_xticks(range(len(heard)), [as_written(label) for label in heard], rotation=90)
+    panel.set_yticks(range(len(said)), [as_written(label) for label in said])
     panel.set_xlabel("heard")
     panel.set_ylabel("said")
-    panel.set_title(title, loc="left")
+    panel.set_title(as_written(title), loc="left")
 
 
 def draw_detection(panel: Any, detection: dict[str, Any]) -> None:

@@ -12,6 +12,10 @@ from streamrnn.runtime.stream import Stream
 from streamrnn.signals import Series
 
 
+# Below, the likeliest is drawn as surely as anything.
+COLDEST = 1e-6
+
+
 def generate(
     model: AnyModel | Stream,
     prompt: Sequence[Any] | np.ndarray = (),
@@ -74,7 +78,8 @@ def draw(
     rng: np.random.Generator | None = None,
 ) -> int:
     """One item by its probabilities, float[ids]; arguments as of `generate`."""
-    if temperature == 0 or top_k == 1:
+    # Logs that are divided by less are all infinite in the end, and nothing is likelier than the rest.
+    if temperature < COLDEST or top_k == 1:
         return int(np.argmax(probabilities))
     # What is impossible stays so at any temperature.
     with np.errstate(divide="ignore"):

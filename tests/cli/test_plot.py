@@ -8,6 +8,7 @@ import pytest
 from streamrnn.audio import write_audio
 from streamrnn.cli.plot import COLUMNS, MELS, envelope, log_mel
 from streamrnn.cli.plot_forecast import Fans
+from streamrnn.cli.plot_words import draw_confusions
 
 
 def test_a_plot_is_a_picture_1600_pixels_wide(streamrnn, model_path, sound_path, tmp_path):
@@ -24,6 +25,15 @@ def test_a_vector_plot_says_what_it_shows(streamrnn, model_path, sound_path, tmp
     drawn = (tmp_path / "a.svg").read_text()
     for text in ("noise.wav: 2.0 s of speech in 2.0 s", "0.00 to 2.00 s", "on 0.30", "off 0.01", "decided", "seconds"):
         assert text in drawn
+
+
+def test_names_are_no_formulas(streamrnn, model_path, sound_path, tmp_path, monkeypatch):
+    monkeypatch.setattr("streamrnn.cli.plot.STYLE", {"svg.fonttype": "none"})
+    (sound := tmp_path / r"costs $\x and $9.wav").write_bytes(sound_path.read_bytes())
+    assert streamrnn("run", model_path, sound, "--plot", tmp_path / "a.svg") == 0
+    assert r"costs $\x and $9.wav: " in (tmp_path / "a.svg").read_text()
+    draw_confusions("$\\x$", {"confusions": {"$_$": {"$_$": 1, "$^$": 2}}}, tmp_path / "b.svg")
+    assert "$^$" in (tmp_path / "b.svg").read_text()
 
 
 def test_a_recording_without_samples_can_be_drawn(streamrnn, model_path, tmp_path):

@@ -52,6 +52,7 @@ def test_a_temperature_of_zero_takes_the_likeliest(model):
     stream = Stream(model)
     likeliest = int(np.argmax(stream.process(np.array([1, 2], np.int32))[-1]))
     assert next(generate(model, [1, 2], 1, temperature=0, seed=9)) == likeliest
+    assert next(generate(model, [1, 2], 1, temperature=1e-320, seed=9)) == likeliest
     assert next(generate(model, [1, 2], 1, top_k=1, seed=9)) == likeliest
 
 
