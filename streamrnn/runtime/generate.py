@@ -11,7 +11,6 @@ from streamrnn.runtime.steps import AnyModel
 from streamrnn.runtime.stream import Stream
 from streamrnn.signals import Series
 
-
 # Below, the likeliest is drawn as surely as anything.
 COLDEST = 1e-6
 
