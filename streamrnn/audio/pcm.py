@@ -131,6 +131,11 @@ def pcm_format(fields: bytes, size_bytes: int | None) -> PcmFormat | None:
     return PcmFormat(sample_rate, channels, bits, encoding == FLOAT, size_bytes=size_bytes)
 
 
+def is_wave(head: bytes) -> bool:
+    """Whether a WAVE file begins with these bytes."""
+    return head[:4] == b"RIFF" and head[8:12] == b"WAVE"
+
+
 def samples_in(fields: bytes, header_bytes: int) -> Callable[[int], int] | None:
     """For sound in blocks of a fixed size (ADPCM, GSM): samples per channel in the whole blocks of so many bytes.
 
@@ -187,6 +192,7 @@ __all__ = [
     "UNKNOWN_SIZE",
     "WAVE_CHUNKS",
     "PcmFormat",
+    "is_wave",
     "pcm_format",
     "raw_format",
     "read_wave_header",

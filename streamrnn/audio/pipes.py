@@ -8,9 +8,19 @@ import numpy as np
 
 from streamrnn.audio.chunks import AudioError
 from streamrnn.audio.containers import DECODED, FOREIGN, REFUSED, recognise
+from streamrnn.audio.conversion import Converted
 from streamrnn.audio.encodings import Encoding
 from streamrnn.audio.pacing import chunk_length
-from streamrnn.audio.pcm import PcmFormat, pcm_format, raw_format, read_wave_header, samples_in, wave_header
+from streamrnn.audio.pcm import (
+    WAVE_CHUNKS,
+    PcmFormat,
+    is_wave,
+    pcm_format,
+    raw_format,
+    read_wave_header,
+    samples_in,
+    wave_header,
+)
 from streamrnn.audio.source import Source
 from streamrnn.audio.streams import Bytes, DecodedSound, ForeignSound, PcmSound, Sound
 
@@ -18,6 +28,7 @@ from streamrnn.audio.streams import Bytes, DecodedSound, ForeignSound, PcmSound,
 ENDLESS_BYTES, ENDLESS_BYTES_IN_BLOCKS = 0x7FFF0000, 0x3FFF0000
 # Limit of the search through the boxes of an MP4 file.
 INDEX_BYTES = 65_536
+SKIPPED_BYTES = 65_536
 
 
 class PipeSource(Source):
@@ -58,14 +69,30 @@ class PipeSource(Source):
     ):
         chunk_length(sample_rate, chunk_ms)
         self._chunk_ms, raw = chunk_ms, raw_format(sample_rate, channels, encoding)
-        self._sound = self._recognised(Bytes(_reader(_standard_input() if stream is None else stream)), raw)
-        self.sample_rate, self.channels = self._sound.sample_rate, self._sound.channels
+        # Of the WAVE file that is being heard, if it tells.
+        self._wave_bytes: int | None = None
+        self._data, self._closed = Bytes(_reader(_standard_input() if stream is None else stream)), False
+        self._sound = self._recognised(self._data, raw)
+        self.sample_rate, self.channels = self._form = self._sound.sample_rate, self._sound.channels
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        return self._sound.chunks()
+        yield from self._sound.chunks()
+        while not self._closed and self._wave_bytes is not None and _begins_another(self._data, self._wave_bytes):
+            self._sound = self._wave(self._data)
+            yield from self._like_first(self._sound)
 
     def close(self) -> None:
+        self._closed = True
         self._sound.close()
+
+    def _like_first(self, sound: Sound) -> Iterator[np.ndarray]:
+        if (sound.sample_rate, sound.channels) == self._form:
+            yield from sound.chunks()
+            return
+        converted = Converted(_Decoded(sound), *self._form)
+        count = chunk_length(self.sample_rate, self._chunk_ms)
+        while len(chunk := converted.read(count)):
+            yield chunk
 
     def _recognised(self, data: Bytes, raw: PcmFormat) -> Sound:
         data.skip_tags()
@@ -82,13 +109,56 @@ class PipeSource(Source):
 
     def _wave(self, data: Bytes) -> Sound:
         fields, size_bytes = read_wave_header(data.read)
+        self._wave_bytes = size_bytes
         if (form := pcm_format(fields, size_bytes)) is not None:
             return PcmSound(data, form, self._chunk_ms, is_wave=True)
         # GSM, ADPCM, A-law, 8 bit and others. Other chunks of the header, of any length, are gone.
         in_blocks = samples_in(fields, len(wave_header(fields, 0)))
         most_bytes = ENDLESS_BYTES if in_blocks is None else ENDLESS_BYTES_IN_BLOCKS
-        data.put_back(wave_header(fields, min(size_bytes or most_bytes, most_bytes)))
-        return DecodedSound(data, "WAVE", self._chunk_ms, in_blocks)
+        header = wave_header(fields, min(size_bytes or most_bytes, most_bytes))
+        # A decoder looks behind the sound, and is confused by another file there.
+        sound = data.read_some if size_bytes is None else data.up_to(size_bytes)
+        return DecodedSound(Bytes(sound, header), "WAVE", self._chunk_ms, in_blocks)
+
+
+class _Decoded:
+    """The sound of a pipe, with the interface of decoders."""
+
+    frames, is_damaged = None, False
+
+    def __init__(self, sound: Sound):
+        self.sample_rate, self.channels, self._sound = sound.sample_rate, sound.channels, sound
+        self._chunks = sound.chunks()
+
+    def read(self, _count: int) -> np.ndarray:
+        """The next samples, however many there are; none at the end."""
+        return next(self._chunks, np.zeros(0, np.float32))
+
+    def skip(self, count: int) -> None:
+        """Is not asked for."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        self._sound.close()
+
+
+def _begins_another(data: Bytes, sound_bytes: int) -> bool:
+    """Whether another WAVE file follows one of so many bytes of sound; other chunks in between are passed over."""
+    # An odd length is filled up by a byte, which some programs omit.
+    starts = (0, 1) if sound_bytes % 2 else (0,)
+    while True:
+        head = data.peek(16)
+        if any(is_wave(head[start:]) for start in starts):
+            data.read(next(start for start in starts if is_wave(head[start:])))
+            return True
+        known = [start for start in starts if head[start : start + 4] in WAVE_CHUNKS and len(head) >= start + 8]
+        if not known:
+            return False
+        size_bytes = int.from_bytes(data.read(known[0] + 8)[-4:], "little")
+        skipped = data.up_to(size_bytes + size_bytes % 2)
+        while skipped(SKIPPED_BYTES):
+            pass
+        starts = (0,)
 
 
 def _reader(stream: BinaryIO) -> Callable[[int], bytes]:

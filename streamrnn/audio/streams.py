@@ -16,7 +16,7 @@ from streamrnn.audio.decoding import Decoder
 from streamrnn.audio.foreign import ForeignDecoder
 from streamrnn.audio.joined import FlacJoints, Joints, Mp3Joints, OggJoints, endless_page, info_frame
 from streamrnn.audio.pacing import chunk_length
-from streamrnn.audio.pcm import WAVE_CHUNKS, PcmFormat
+from streamrnn.audio.pcm import WAVE_CHUNKS, PcmFormat, is_wave
 from streamrnn.audio.windows import PassingWindow
 
 # Up to this many decoded chunks wait to be taken; then the pipe is not read.
@@ -64,9 +64,17 @@ class Bytes:
         data, self._held = self._held[:count], self._held[count:]
         return data
 
-    def put_back(self, data: bytes) -> None:
-        """Puts bytes in front of the next ones."""
-        self._held = data + self._held
+    def up_to(self, count: int) -> Callable[[int], bytes]:
+        """`read_some` of the next bytes, so many at most."""
+        left = count
+
+        def read_some(count: int) -> bytes:
+            nonlocal left
+            data = self.read_some(min(count, left)) if left else b""
+            left -= len(data)
+            return data
+
+        return read_some
 
     def skip_tags(self) -> None:
         """Skips the ID3 tags that come next."""
@@ -124,12 +132,12 @@ class PcmSound:
 
     def _is_over(self, told_bytes: int) -> bool:
         """Whether a WAVE file ends where its header says. Writers to pipes may leave the first chunk's length."""
-        behind = self._data.peek(9)
+        behind = self._data.peek(13)
         if len(behind) < 8:
             return True
         # An odd length is padded by a byte.
         names = [behind[:4], *([behind[1:5]] if told_bytes % 2 else [])]
-        return any(name in WAVE_CHUNKS for name in names)
+        return any(name in WAVE_CHUNKS for name in names) or is_wave(behind) or is_wave(behind[told_bytes % 2 :])
 
     def _whole_frames(self, data: bytes) -> Iterator[np.ndarray]:
         data = self._held + data

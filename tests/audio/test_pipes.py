@@ -71,6 +71,15 @@ def test_of_joined_files_in_a_pipe_all_are_heard(form):
     np.testing.assert_array_equal(heard(data)[0], of_file(data))
 
 
+@pytest.mark.parametrize("between", [b"", b"LIST\x04\x00\x00\x00abcd"])
+@pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24", "FLOAT", "ULAW", "PCM_U8", "GSM610", "IMA_ADPCM"])
+def test_of_joined_wave_files_in_a_pipe_all_are_heard(subtype, between):
+    first = encoded(noise(0.5)[:-1], RATE, "WAV", subtype)
+    others = [encoded(noise(0.3, 44_100, 2), 44_100, "WAV"), encoded(noise(0.2, seed=1), RATE, "WAV", subtype)]
+    data = between.join([first, *others])
+    np.testing.assert_array_equal(heard(data)[0], of_file(data))
+
+
 def test_a_recording_of_another_rate_that_follows_is_converted():
     data = encoded(noise(1.0), RATE) + encoded(noise(1.0, 48_000, 2), 48_000)
     np.testing.assert_array_equal(heard(data)[0], of_file(data))
