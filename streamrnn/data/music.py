@@ -77,4 +77,4 @@ def _text(path: Path) -> list[np.ndarray]:
     return [np.concatenate(piece) for piece in pieces if piece]
 
 
-__all__ = ["Pieces", "read_pieces"]
+__all__ = ["KEYS", "LOWEST_MIDI", "Pieces", "read_pieces"]

@@ -61,7 +61,10 @@ def _table(path: Path) -> Iterator[tuple[str, str, tuple[str, ...]]]:
     if part is None:
         raise ValueError(f"{path} names no part. Call it train.tsv, valid.tsv or test.tsv, or dut_train.tsv and so on.")
     for number, line in enumerate(read_lines(path), start=1):
+        if not line.strip():
+            continue
         word, _, phonemes = line.partition("\t")
+        word = word.strip()
         if not word or not phonemes.split():
             raise ValueError(f"{path}, line {number} has no word, a tab and phonemes.")
         yield part, word, tuple(phonemes.split())

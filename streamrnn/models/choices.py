@@ -1,5 +1,6 @@
 """What a person chooses next, by what was chosen and what it gave: models of decisions under uncertainty."""
 
+import math
 from dataclasses import dataclass
 
 import jax
@@ -9,7 +10,7 @@ from flax import nnx
 
 from streamrnn.cells import GRU
 from streamrnn.layers import Apply, Chain, Dense, Dropout, Recurrent
-from streamrnn.models.model import Model
+from streamrnn.models.model import Model, require_counts
 from streamrnn.shapes import Frames
 from streamrnn.signals import Series
 
@@ -19,7 +20,8 @@ class ChoicesSettings:
     """Settings of a model of choices.
 
     Raises:
-        ValueError: there are fewer than two options, or highest is not above 0.
+        ValueError: there are fewer than two options, highest is not above 0 and finite, or hidden is not 1 or
+            more.
     """
 
     options: int = 4
@@ -34,7 +36,8 @@ class ChoicesSettings:
     """Dropout of the GRU's outputs in training."""
 
     def __post_init__(self):
-        if self.options < 2 or self.highest <= 0:
+        require_counts(self, "hidden")
+        if self.options < 2 or not 0 < self.highest < math.inf:
             raise ValueError(
                 f"ChoicesSettings got options={self.options}, highest={self.highest}; it needs two options or more, "
                 "and a highest reward above 0."

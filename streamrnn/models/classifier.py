@@ -10,14 +10,18 @@ from streamrnn.cells import GRU
 from streamrnn.contract import Layer
 from streamrnn.decisions import LabelSettings
 from streamrnn.layers import Chain, Dense, Dropout, EmbeddingBag, Recurrent, RunningMax, RunningMean, Window
-from streamrnn.models.model import Model
+from streamrnn.models.model import Model, require_counts
 from streamrnn.shapes import Block, Frames, OutputFrame, State
 from streamrnn.signals import Series
 
 
 @dataclass(frozen=True)
 class ClassifierSettings:
-    """Settings of a classifier of streams."""
+    """Settings of a classifier of streams.
+
+    Raises:
+        ValueError: a count is not 1 or more, or there is one id alone, which stands for none.
+    """
 
     labels: tuple[str, ...] = ()
     """The labels. Without, training takes those of its data."""
@@ -39,6 +43,11 @@ class ClassifierSettings:
     """Items per second, by which events are timed."""
     dropout: float = 0.3
     """Dropout in front of the GRUs and of the head in training."""
+
+    def __post_init__(self):
+        require_counts(self, "features", "embedding", "window", "hidden", "layers")
+        if self.ids < 0 or self.ids == 1:
+            raise ValueError(f"ids is {self.ids}; it is 0, where items are readings, or 2 and more.")
 
 
 class Classifier(Model):

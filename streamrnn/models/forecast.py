@@ -1,5 +1,6 @@
 """Forecasts of tables of readings: a mean and quantiles of every column, for every interval ahead."""
 
+import math
 from dataclasses import dataclass
 
 import jax
@@ -10,7 +11,7 @@ from flax import nnx
 from streamrnn.cells import GRU
 from streamrnn.contract import Layer
 from streamrnn.layers import Apply, Chain, Dense, Dilated, Dropout, PerFeature, Window
-from streamrnn.models.model import Model
+from streamrnn.models.model import Model, require_counts
 from streamrnn.shapes import Block, Frames, OutputFrame, State
 from streamrnn.signals import Series
 
@@ -20,7 +21,8 @@ class ForecastSettings:
     """Settings of a forecaster.
 
     Raises:
-        ValueError: there is no column, mean or scale is not one for each, or a quantile is out of range.
+        ValueError: a count is not 1 or more, frames_per_s is not above 0 and finite, there is no column, mean or scale
+            is not one for each, or a quantile is out of range.
     """
 
     columns: tuple[str, ...] = ()
@@ -45,6 +47,9 @@ class ForecastSettings:
     """Dropout of the GRU's outputs in training."""
 
     def __post_init__(self):
+        require_counts(self, "horizon", "hidden")
+        if not 0 < self.frames_per_s < math.inf:
+            raise ValueError(f"frames_per_s is {self.frames_per_s}; it must be above 0, and finite.")
         if not len(self.columns) == len(self.mean) == len(self.scale) and self.mean:
             raise ValueError(
                 f"{len(self.columns)} columns have {len(self.mean)} means and {len(self.scale)} scales; each column "

@@ -177,4 +177,11 @@ class Model(Layer, Timed):
         return put_together, taken_apart(self)
 
 
-__all__ = ["Model"]
+def require_counts(settings: Any, *names: str) -> None:
+    """Raises ValueError where one of these settings is not 1 or more."""
+    for name in names:
+        if not getattr(settings, name) >= 1:
+            raise ValueError(f"{name} is {getattr(settings, name)}; it must be at least 1.")
+
+
+__all__ = ["Model", "require_counts"]

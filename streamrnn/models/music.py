@@ -8,7 +8,7 @@ from flax import nnx
 
 from streamrnn.cells import GRU
 from streamrnn.layers import MADE, Chain, Dropout, Recurrent
-from streamrnn.models.model import Model
+from streamrnn.models.model import Model, require_counts
 from streamrnn.signals import Series
 
 # Of so many draws, the likeliest is what the model expects.
@@ -17,7 +17,11 @@ DRAWS = 64
 
 @dataclass(frozen=True)
 class MusicSettings:
-    """Settings of a model of music."""
+    """Settings of a model of music.
+
+    Raises:
+        ValueError: a count is not 1 or more.
+    """
 
     keys: int = 88
     """Keys, as of a piano."""
@@ -33,6 +37,9 @@ class MusicSettings:
     """Hidden units of the head."""
     dropout: float = 0.3
     """Dropout of the GRUs' outputs in training."""
+
+    def __post_init__(self):
+        require_counts(self, "keys", "hidden", "layers", "head")
 
 
 class Music(Model):

@@ -7,13 +7,17 @@ from flax import nnx
 
 from streamrnn.cells import GRU
 from streamrnn.layers import Chain, Dense, Dropout, Embedding, Recurrent
-from streamrnn.models.model import Model
+from streamrnn.models.model import Model, require_counts
 from streamrnn.signals import Series
 
 
 @dataclass(frozen=True)
 class NextItemSettings:
-    """Settings of a model of the next item."""
+    """Settings of a model of the next item.
+
+    Raises:
+        ValueError: a count is not 1 or more.
+    """
 
     symbols: tuple[str, ...] = ()
     """The symbols, by id. Without, training takes those of its data."""
@@ -27,6 +31,9 @@ class NextItemSettings:
     """Items per second, by which latencies are told; five characters are a fast typist's."""
     dropout: float = 0.1
     """Dropout of the GRUs' outputs in training."""
+
+    def __post_init__(self):
+        require_counts(self, "embedding", "hidden", "layers")
 
 
 class NextItem(Model):

@@ -8,13 +8,17 @@ from flax import nnx
 from streamrnn.cells import GRU
 from streamrnn.layers import Chain, Dense, Dropout, Embedding, Lookahead, Recurrent
 from streamrnn.lines.spelling import FRAMES_PER_LETTER
-from streamrnn.models.model import Model
+from streamrnn.models.model import Model, require_counts
 from streamrnn.signals import Series
 
 
 @dataclass(frozen=True)
 class SpellerSettings:
-    """Settings of a model of spelling."""
+    """Settings of a model of spelling.
+
+    Raises:
+        ValueError: a count is not 1 or more, or lookahead_letters is negative.
+    """
 
     letters: tuple[str, ...] = ()
     """The letters, whose ids begin with 1; 0 stands for no letter. Without, training takes those of its data."""
@@ -32,6 +36,11 @@ class SpellerSettings:
     """Letters per second, by which latencies are told."""
     dropout: float = 0.2
     """Dropout of the GRUs' outputs in training."""
+
+    def __post_init__(self):
+        require_counts(self, "embedding", "hidden", "layers")
+        if self.lookahead_letters < 0:
+            raise ValueError(f"lookahead_letters is {self.lookahead_letters}; it must be 0 or more.")
 
 
 class Speller(Model):

@@ -69,6 +69,7 @@ class ClassifierRecipe:
     settings: Any
 
     def __init__(self, data: Sequence[Path], settings: Any):
+        self.check(settings.model)
         found = read_examples(data)
         self.recordings, examples = found.files, {name: found.part(name) for name in ("train", "valid")}
         labels = settings.model.labels or labels_of([example.labels for example in examples["train"]])
@@ -81,6 +82,11 @@ class ClassifierRecipe:
         if len(lacking) == len(labels) or (len(lacking) and settings.model.several):
             told = named(labels[number] for number in lacking)
             raise ValueError(f"no example to validate with has the label {told}. Add examples to the part valid.")
+
+    def check(self, settings: ClassifierSettings) -> None:
+        """Raises ValueError where a model of these settings cannot take the items."""
+        if not settings.ids:
+            raise ValueError("ids is 0; words are hashed to 2 ids or more.")
 
     def model(self, rngs: nnx.Rngs) -> Classifier:
         return Classifier(self.settings.model, rngs=rngs)
@@ -222,6 +228,11 @@ class PenRecipe(ClassifierRecipe):
     """Strokes of a pen, each drawn a little otherwise than it was: turned, sheared, stretched, shifted."""
 
     Settings, Lines = PenTraining, PenLines
+
+    def check(self, settings: ClassifierSettings) -> None:
+        if (settings.features, settings.ids) != (2, 0):
+            told = f"features is {settings.features} and ids {settings.ids}; a point of a pen is 2 numbers and no id."
+            raise ValueError(told)
 
     def varied(self, items: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         turned = np.eye(2) + self.settings.tilt * rng.standard_normal((len(items), 2, 2))

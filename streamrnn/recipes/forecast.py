@@ -101,8 +101,13 @@ def completed(settings: ForecastSettings, table: Table) -> ForecastSettings:
     """The settings, with the columns of the table and their scale where they were left open, and its interval.
 
     Raises:
-        ValueError: the interval was given, and is another one than the table's.
+        ValueError: columns or the interval were given, and are others than the table's.
     """
+    if settings.columns and settings.columns != table.columns:
+        raise ValueError(
+            f"columns are {', '.join(settings.columns)}; {table.files.paths[0]} has {', '.join(table.columns)[:200]}. "
+            "Leave them out: they are taken from the table."
+        )
     settings = dataclasses.replace(settings, frames_per_s=_rate(settings, table))
     trained = table.values[: table.parts[0]]
     if settings.mean:

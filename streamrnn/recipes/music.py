@@ -10,7 +10,7 @@ import numpy as np
 from flax import nnx
 
 from streamrnn.contract import aligned
-from streamrnn.data.music import read_pieces
+from streamrnn.data.music import KEYS, LOWEST_MIDI, read_pieces
 from streamrnn.learning import TrainingSettings
 from streamrnn.losses import Mean
 from streamrnn.models import Music, MusicSettings
@@ -50,6 +50,11 @@ class MusicRecipe:
     Settings = MusicTraining
 
     def __init__(self, data: Sequence[Path], settings: MusicTraining):
+        if (settings.model.keys, settings.model.lowest_midi) != (KEYS, LOWEST_MIDI):
+            raise ValueError(
+                f"keys is {settings.model.keys} and lowest_midi {settings.model.lowest_midi}; pieces are read as "
+                f"{KEYS} keys from {LOWEST_MIDI} on. Leave both out."
+            )
         found = read_pieces(data)
         self.recordings, self.settings, self.training = found.files, settings, settings.training
         for part in ("train", "valid"):

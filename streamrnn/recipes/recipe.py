@@ -16,6 +16,7 @@ from streamrnn.data.recordings import Recordings
 from streamrnn.data.series import Files
 from streamrnn.learning import TrainingSettings
 from streamrnn.models import Model
+from streamrnn.models.model import require_counts
 
 T = TypeVar("T")
 
@@ -134,13 +135,6 @@ class OfLastWeights(Generic[T]):
         if self._last is None or self._last[0] != digest:
             self._last = digest, self._compute(model)
         return self._last[1]
-
-
-def require_counts(settings: Any, *names: str) -> None:
-    """Raises ValueError where one of these settings is not 1 or more."""
-    for name in names:
-        if not getattr(settings, name) >= 1:
-            raise ValueError(f"{name} is {getattr(settings, name)}; it must be at least 1.")
 
 
 def require_positive(settings: Any, *names: str) -> None:

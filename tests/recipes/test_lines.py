@@ -7,7 +7,15 @@ from flax import nnx
 
 from streamrnn.data.examples import Example, read_examples, wanted_of
 from streamrnn.data.music import read_pieces
-from streamrnn.models import ClassifierSettings, ForecastSettings, NextItemSettings
+from streamrnn.data.pronunciations import read_pronunciations
+from streamrnn.models import (
+    ChoicesSettings,
+    ClassifierSettings,
+    ForecastSettings,
+    MusicSettings,
+    NextItemSettings,
+    SpellerSettings,
+)
 from streamrnn.recipes.choices import ChoicesRecipe, ChoicesTraining, surprise
 from streamrnn.recipes.classifier import (
     EmotionRecipe,
@@ -18,7 +26,7 @@ from streamrnn.recipes.classifier import (
     PenTraining,
 )
 from streamrnn.recipes.forecast import ForecastRecipe, ForecastTraining, ahead
-from streamrnn.recipes.music import MusicTraining
+from streamrnn.recipes.music import MusicRecipe, MusicTraining
 from streamrnn.recipes.next_item import TypingRecipe, TypingTraining
 from streamrnn.recipes.padding import last, padded, within
 from streamrnn.recipes.speller import SayRecipe, SayTraining
@@ -70,6 +78,13 @@ def test_a_forecaster_takes_columns_and_scale_from_the_rows_that_it_trains_on(tm
         (PenTraining, {"longest_items": 0}),
         (PenTraining, {"tilt": -0.1}),
         (IntentTraining, {"item_dropout": 2.0}),
+        (ClassifierSettings, {"window": 0}),
+        (ClassifierSettings, {"features": 0}),
+        (ForecastSettings, {"horizon": 0}),
+        (NextItemSettings, {"hidden": 0}),
+        (SpellerSettings, {"layers": 0}),
+        (MusicSettings, {"head": 0}),
+        (ChoicesSettings, {"hidden": 0}),
     ],
 )
 def test_settings_out_of_range_are_refused(settings, wrong):
@@ -230,3 +245,47 @@ def test_choices_that_were_not_made_cost_nothing():
     choices = jnp.array([[[1.0, 5], [2, 5], [0, 0], [1, 5]]])
     logits = jnp.log(jnp.array([[[0.1, 0.9], [0.5, 0.5], [0.25, 0.75], [0.5, 0.5]]]))
     assert float(surprise(logits, choices).value) == pytest.approx(-np.log([0.9, 0.25]).mean())
+
+
+@pytest.mark.parametrize(
+    ("recipe", "training", "model", "said"),
+    [
+        (
+            PenRecipe,
+            PenTraining,
+            ClassifierSettings(features=3),
+            "features is 3 and ids 0; a point of a pen is 2 numbers",
+        ),
+        (PenRecipe, PenTraining, ClassifierSettings(features=2, ids=50), "features is 2 and ids 50"),
+        (IntentRecipe, IntentTraining, ClassifierSettings(features=20), "ids is 0; words are hashed"),
+        (MusicRecipe, MusicTraining, MusicSettings(keys=61, lowest_midi=36), "keys is 61 and lowest_midi 36"),
+        (MusicRecipe, MusicTraining, MusicSettings(lowest_midi=36), "pieces are read as 88 keys from 21 on"),
+    ],
+)
+def test_sizes_that_do_not_fit_the_items_are_refused_by_name(recipe, training, model, said):
+    with pytest.raises(ValueError, match=said):
+        recipe([], training(model))
+
+
+def test_ids_and_lookaheads_that_mean_nothing_are_refused():
+    with pytest.raises(ValueError, match="ids is 1; it is 0, where items are readings, or 2 and more"):
+        ClassifierSettings(ids=1)
+    with pytest.raises(ValueError, match="lookahead_letters is -1"):
+        SpellerSettings(lookahead_letters=-1)
+    with pytest.raises(ValueError, match="frames_per_s is 0"):
+        ForecastSettings(frames_per_s=0)
+    with pytest.raises(ValueError, match="highest=nan"):
+        ChoicesSettings(highest=float("nan"))
+
+
+def test_columns_that_the_table_lacks_are_refused(tmp_path):
+    (tmp_path / "t.csv").write_text("date,a,b\n" + "\n".join(f"{n},{n},{n}" for n in range(100)))
+    for columns in (("a", "c"), ("b", "a"), ("a",)):
+        model = ForecastSettings(columns, (0.0,) * len(columns), (1.0,) * len(columns), horizon=3)
+        with pytest.raises(ValueError, match="Leave them out: they are taken from the table"):
+            ForecastRecipe([tmp_path / "t.csv"], ForecastTraining(model, warm_rows=4, counted_rows=5))
+
+
+def test_blank_lines_and_spaces_are_no_words(tmp_path):
+    (tmp_path / "dut_train.tsv").write_text("aan \ta n\n\n een\te n\n\n")
+    assert list(read_pronunciations([tmp_path]).parts["train"]) == ["aan", "een"]
