@@ -20,6 +20,8 @@ class Decoding(Protocol):
     def is_damaged(self) -> bool: ...
     @property
     def frames(self) -> int | None: ...
+    @property
+    def spare(self) -> int: ...
     def read(self, count: int, /) -> np.ndarray: ...
     def skip(self, count: int, /) -> None: ...
     def close(self) -> None: ...
@@ -47,6 +49,11 @@ class Converted:
         """As `Decoder.frames`, at the output rate."""
         frames = self._decoder.frames
         return None if frames is None else -(-frames * self.sample_rate // self._decoder.sample_rate)
+
+    @property
+    def spare(self) -> int:
+        """As `Decoder.spare`, at the output rate."""
+        return -(-self._decoder.spare * self.sample_rate // self._decoder.sample_rate)
 
     @property
     def is_damaged(self) -> bool:

@@ -10,6 +10,9 @@ from streamrnn.audio.chunks import AudioError
 # libsndfile reports far larger numbers for unknown lengths, and for lengths that a stream's header leaves open.
 UNKNOWN_FRAMES = 2**38
 SKIP_SAMPLES = 65_536
+# Ogg counts samples by the granule positions of its pages. Those of Opus files by ffmpeg are off by some milliseconds,
+# and libsndfile then leaves out the packet at hand.
+OPUS_SPARE_S = 0.1
 
 
 class Decoder:
@@ -23,7 +26,8 @@ class Decoder:
         sample_rate: Hz.
         channels: number of channels.
         frames: samples per channel according to the header; None if it does not tell.
-        is_damaged: whether the last `read` ended at bytes that cannot be decoded.
+        spare: samples of these that may be missing in a file without damage.
+        is_damaged: whether a `read` ended at bytes that cannot be decoded.
 
     Raises:
         AudioError: libsndfile cannot read it.
@@ -39,6 +43,7 @@ class Decoder:
         self.sample_rate: int = self._file.samplerate
         self.channels: int = self._file.channels
         self.frames: int | None = self._file.frames if self._file.frames < UNKNOWN_FRAMES else None
+        self.spare: int = round(OPUS_SPARE_S * self.sample_rate) if self._file.subtype == "OPUS" else 0
         self.is_damaged = False
 
     def read(self, count: int) -> np.ndarray:

@@ -314,7 +314,7 @@ class _Reading:
             return
         if part.note is not None:
             self._notes.append(f"{file.path} {part.note}.")
-        elif decoder.is_damaged or (frames is not None and self._decoded < frames):
+        elif (frames or 0) - self._decoded > decoder.spare or (decoder.is_damaged and not (frames and decoder.spare)):
             seconds = self._decoded / file.sample_rate
             of_all = "what could be decoded" if frames is None else f"{frames / file.sample_rate:.2f} s"
             if self._total == 0:

@@ -35,14 +35,14 @@ class ForeignDecoder:
     Attributes:
         sample_rate: Hz.
         channels: number of channels.
-        frames: None, since only decoding tells.
+        frames: None, since only decoding tells; so nothing to `spare`.
         is_damaged: whether ffmpeg could not decode all of it.
 
     Raises:
         AudioError: ffmpeg is not installed, or finds no sound.
     """
 
-    frames = None
+    frames, spare = None, 0
 
     def __init__(self, kind: str, name: str, source: Path | BinaryIO | Callable[[int], bytes], whole: bool = False):
         program = shutil.which(PROGRAM)

@@ -39,3 +39,19 @@ def wave_of(samples, told, riff=None, rate=RATE, behind=b"", order="<"):
     size = len(head) + 4 + told if riff is None else riff
     name = b"RIFF" if order == "<" else b"RIFX"
     return name + struct.pack(order + "I", size & 0xFFFFFFFF) + b"WAVE" + head + data + behind
+
+
+def ending_later(ogg, samples):
+    """An Ogg file whose last page tells of so many samples more than there are, at 48 kHz for Opus."""
+    page = bytearray(ogg[ogg.rindex(b"OggS") :])
+    position = struct.unpack_from("<q", page, 6)[0] + samples
+    struct.pack_into("<q", page, 6, position)
+    struct.pack_into("<I", page, 22, 0)
+    # Ogg's checksum (RFC 3533): a CRC of 32 bits by 0x04c11db7, from 0 on, nothing reflected.
+    check = 0
+    for byte in page:
+        check ^= byte << 24
+        for _ in range(8):
+            check = (check << 1 ^ (0x04C11DB7 if check >> 31 else 0)) & 0xFFFFFFFF
+    struct.pack_into("<I", page, 22, check)
+    return ogg[: -len(page)] + bytes(page)

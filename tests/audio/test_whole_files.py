@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from streamrnn.audio import AudioError, AudioFile, AudioWarning, open_source, read_audio
 from streamrnn.audio.joined import FlacJoints, Mp3Joints, OggJoints
-from tests.audio.broken import RATE, encoded, noise, wave_of, without_telling_frame
+from tests.audio.broken import RATE, encoded, ending_later, noise, wave_of, without_telling_frame
 
 KINDS = {"flac": ("FLAC", None), "ogg": ("OGG", "VORBIS"), "opus": ("OGG", "OPUS"), "mp3": ("MP3", None)}
 
@@ -279,3 +279,19 @@ def test_no_noise_is_made_of_the_byte_that_fills_up_a_file_of_gsm(told, behind):
         with AudioFile(io.BytesIO(data + (behind if told == "as it is" else b""))) as file:
             samples = np.concatenate(list(file.chunks(1000)))
     assert len(samples) == 25 * 320 and np.abs(samples).max() < 0.6
+
+
+def test_opus_files_that_tell_of_some_milliseconds_too_many_are_whole():
+    sound = encoded(noise(1.3), RATE, "OGG", "OPUS")
+    samples, _ = read_audio(io.BytesIO(sound))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        later, _ = read_audio(io.BytesIO(ending_later(sound, 240)))
+    assert 0 <= len(later) - len(samples) <= 240 * RATE / 48_000
+    np.testing.assert_array_equal(later[: len(samples)], samples)
+
+
+def test_opus_files_that_tell_of_much_more_than_they_hold_are_cut_off():
+    sound = ending_later(encoded(noise(1.3), RATE, "OGG", "OPUS"), 48_000)
+    with pytest.warns(AudioWarning, match="is cut off or damaged"):
+        read_audio(io.BytesIO(sound))
