@@ -8,6 +8,8 @@ from typing import Any, ClassVar, Literal
 
 Dtype = Literal["float32", "int32"]
 
+_LARGEST: dict[Dtype, float] = {"float32": (2 - 2**-23) * 2.0**127, "int32": 2**31 - 1}
+
 
 @dataclass(frozen=True)
 class Sound:
@@ -77,7 +79,8 @@ class Series:
             )
         if self.dtype not in ("float32", "int32"):
             raise ValueError(f"Series got dtype={self.dtype!r}; it must be 'float32', or 'int32' for ids.")
-        if not math.isfinite(self.padding) or (self.dtype == "int32" and self.padding != int(self.padding)):
+        is_whole = self.dtype == "float32" or self.padding == self.padding // 1
+        if not abs(self.padding) <= _LARGEST[self.dtype] or not is_whole:
             raise ValueError(f"Series got padding={self.padding}; it must be a finite {self.dtype}.")
         if self.ids is not None and (self.dtype != "int32" or not 0 <= self.padding < self.ids):
             raise ValueError(

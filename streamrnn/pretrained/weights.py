@@ -41,6 +41,9 @@ def save(model: Model, path: str | PathLike[str], **card: Any) -> None:
     Args:
         model: the model to write, with its settings and decision settings.
         card: further entries of the .json (task, figures, ...), JSON-friendly.
+
+    Raises:
+        ValueError: it could not be loaded again; nothing was written.
     """
     path = weights_path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -50,9 +53,21 @@ def save(model: Model, path: str | PathLike[str], **card: Any) -> None:
         **card,
     }
     text = json.dumps(description, indent=2) + "\n"
+    _require_loadable(model, json.loads(text))
     arrays = {name: np.asarray(leaf, order="C") for name, leaf in _named_leaves(nnx.state(model, STORED))}
     replace_file(path, serialise(arrays))
     replace_file(path.with_suffix(".json"), text.encode())
+
+
+def _require_loadable(model: Model, description: Mapping[str, Any]) -> None:
+    try:
+        for name, settings in (("settings", model.settings), ("decision", model.decision)):
+            if settings is not None:
+                as_settings(type(settings), description[name])
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"this {type(model).__name__} cannot be saved, because its file could not be read again: {error}."
+        ) from error
 
 
 def load_weights(

@@ -17,7 +17,7 @@ from safetensors.numpy import load_file, save_file
 from streamrnn.contract import aligned
 from streamrnn.decisions import SpeechSettings
 from streamrnn.layers import Chain, Dense, Dropout
-from streamrnn.models import Model, VoiceActivity, VoiceActivitySettings
+from streamrnn.models import Classifier, ClassifierSettings, Model, VoiceActivity, VoiceActivitySettings
 from streamrnn.pretrained import describe, load, locate, save, shipped, weights
 
 ROOT = Path(__file__).parents[2]
@@ -112,6 +112,14 @@ def test_the_description_holds_the_settings_and_what_was_added(path):
 def test_a_description_that_is_no_json_leaves_no_half_written_model(model, tmp_path):
     with pytest.raises(TypeError, match="not JSON serializable"):
         save(model, tmp_path / "model", figures=object())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_model_that_could_not_be_loaded_is_not_saved(tmp_path):
+    settings = ClassifierSettings(labels=("a", "b"), ids=2**20 + 1, embedding=1, hidden=1)
+    model = Classifier(settings, rngs=nnx.Rngs(0))
+    with pytest.raises(ValueError, match=r"cannot be saved, because .* ids is 1048577"):
+        save(model, tmp_path / "a")
     assert list(tmp_path.iterdir()) == []
 
 
