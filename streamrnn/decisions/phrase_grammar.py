@@ -121,6 +121,8 @@ def grammar_from(text: str) -> Grammar:
     slots = {**BUILT_IN, **{name: _values(name, of) for name, of in _table(found, "slots").items()}}
     sentences: list[Sentence] = []
     for intent, texts in _table(found, "intents").items():
+        if not intent.strip():
+            raise ValueError('The grammar has an intent without a name. Name it: light = ["turn on the light"].')
         sentences += [Sentence(intent, text, parsed(text)) for text in _texts(f"The intent {intent!r}", texts)]
     if not sentences:
         raise ValueError('The grammar has no sentence. Write some: [intents], and light = ["turn on the light"].')

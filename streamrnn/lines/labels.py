@@ -131,7 +131,9 @@ class PenLines(LabelLines):
         if len(cells) == 17:
             del cells[-1]
         if len(cells) % 2:
-            raise LineError(f"it has {len(cells)} numbers; a point has two, and the last one is not whole")
+            raise LineError(
+                f"it has {len(cells)} number{'s' * (len(cells) != 1)}; a point has two, and the last one is not whole"
+            )
         points = numbers_of(cells, len(cells), "a stroke").reshape(-1, 2)
         if np.isnan(points).any() or np.abs(points).max() > 1000:
             raise LineError("a number is missing or far out of 0 to 100")

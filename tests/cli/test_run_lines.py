@@ -69,7 +69,7 @@ def test_a_classifier_is_trained_evaluated_and_run(streamrnn, capsys, strokes, p
     out, err = capsys.readouterr()
     answer = json.loads(out)
     assert answer["label"] == "1" and len(answer["after"]) == 6
-    assert "line 3 is left out: it has 1 numbers; a point has two" in err
+    assert "line 3 is left out: it has 1 number; a point has two" in err
     assert "line 4 is left out: it has 3 numbers" in err and "4 lines: 1 answered, 2 refused" in err
 
     assert streamrnn("run", pen / "pen", strokes / "pen.tes") == 0

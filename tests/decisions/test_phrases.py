@@ -190,6 +190,7 @@ def test_conclude_tells_what_waits_and_goes_on():
         ({"grammar": '[intents]\na = ["go {digit} {digit}"]'}, "{digit} twice"),
         ({"grammar": '[intents]\na = ["go {x}"]\n[slots]\nx = []'}, "it is a list of texts"),
         ({"grammar": '[intent]\na = ["go"]'}, "[intent]; it has"),
+        ({"grammar": '[intents]\n" " = ["go home now"]'}, "an intent without a name"),
     ],
 )
 def test_phrases_that_cannot_be_listened_for_are_refused(settings, told):
