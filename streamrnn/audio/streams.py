@@ -173,10 +173,13 @@ class ForeignSound:
 
     def close(self) -> None:
         self._closed = True
-        # Who reads in another thread meanwhile comes to the end by that.
+        # Who reads meanwhile comes to the end by that, and closes the rest: a thread, or what a signal interrupted.
         self._decoder.stop()
-        with self._reading:
-            self._decoder.close()
+        if self._reading.acquire(blocking=False):
+            try:
+                self._decoder.close()
+            finally:
+                self._reading.release()
 
     def _next(self) -> np.ndarray:
         with self._reading:

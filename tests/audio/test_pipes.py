@@ -4,6 +4,7 @@ import io
 import itertools
 import os
 import shutil
+import signal
 import struct
 import subprocess
 import threading
@@ -310,6 +311,22 @@ def test_a_closed_pipe_of_a_container_leaves_no_process_and_no_file(options, chu
     source.close()
     assert [process.poll() is not None and process.stdout.closed for process in started] == [True]
     assert list(sound) == list(source) == []
+
+
+@needs_ffmpeg
+def test_a_silent_pipe_of_a_container_is_closed_in_a_handler_of_signals():
+    data = converted("-c:a pcm_s16le -f matroska", noise(3.0))
+    reader, writer = os.pipe()
+    os.write(writer, data[: len(data) // 2])
+    with os.fdopen(reader, "rb") as stream:
+        source = PipeSource(stream)
+        before = signal.signal(signal.SIGALRM, lambda *_: source.close())
+        signal.setitimer(signal.ITIMER_REAL, 0.5)
+        try:
+            assert 0 < sum(map(len, source)) < 3 * RATE
+        finally:
+            signal.signal(signal.SIGALRM, before)
+            os.close(writer)
 
 
 def test_a_piped_file_that_is_damaged_says_so():
