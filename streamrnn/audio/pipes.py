@@ -124,7 +124,7 @@ class PipeSource(Source):
 class _Decoded:
     """The sound of a pipe, with the interface of decoders."""
 
-    frames, is_damaged = None, False
+    frames, spare, is_damaged = None, 0, False
 
     def __init__(self, sound: Sound):
         self.sample_rate, self.channels, self._sound = sound.sample_rate, sound.channels, sound
