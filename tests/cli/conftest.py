@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 from flax import nnx
 
+# By the name that the package keeps once it is fetched: it must not keep the one that takes its place below.
+from streamrnn import load
 from streamrnn.audio import write_audio
 from streamrnn.cli import main
 from streamrnn.models import VoiceActivity, VoiceActivitySettings
-from streamrnn.pretrained import load, save
+from streamrnn.pretrained import save
 
 
 @pytest.fixture(scope="session")

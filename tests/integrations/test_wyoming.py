@@ -277,7 +277,7 @@ def test_the_example_of_the_page_hears_what_it_says(wyoming, monkeypatch, capsys
     run_example(satellite)
     assert capsys.readouterr().out == "['left', 'go']\n"
     served = []
-    monkeypatch.setattr("streamrnn.serve.listen.serve", lambda models, dialects: served.append((models, dialects)))
+    monkeypatch.setattr("streamrnn.serve.serve", lambda models, dialects: served.append((models, dialects)))
     run_example(server)
     [(models, [dialect])] = served
     assert (models, dialect.port) == (["keywords-en", "digits-ctc"], wyoming.port)
