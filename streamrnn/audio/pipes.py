@@ -148,8 +148,8 @@ def _begins_another(data: Bytes, sound_bytes: int) -> bool:
     starts = (0, 1) if sound_bytes % 2 else (0,)
     while True:
         head = data.peek(16)
-        if any(is_wave(head[start:]) for start in starts):
-            data.read(next(start for start in starts if is_wave(head[start:])))
+        if (begun := next((start for start in starts if is_wave(head[start:])), None)) is not None:
+            data.read(begun)
             return True
         known = [start for start in starts if head[start : start + 4] in WAVE_CHUNKS and len(head) >= start + 8]
         if not known:

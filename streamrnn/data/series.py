@@ -5,13 +5,13 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
 from streamrnn.data import tables
+from streamrnn.lines.line import date_of
 
 # The parts of ETTh1 that the field trains, validates and tests on: 12, 4 and 4 months of 30 days.
 ETT_ROWS = (8640, 11520, 14400)
@@ -104,7 +104,7 @@ def read_table(places: Sequence[Path]) -> Table:
     if len(rows) < 2 or len(header) < 2:
         raise ValueError(f"{path} is no table with a header, a column of dates and columns of numbers.")
     header = [name.strip() for name in header]
-    if _time(header[0]) is not None:
+    if date_of(header[0]) is not None:
         raise ValueError(f"{path} begins with {','.join(header)[:80]!r}; its first line must name the columns.")
     values = np.array([_numbers(row, header, place) for place, row in rows], np.float32)
     interval_s = _interval_s([row[0] for _, row in rows], path)
@@ -131,7 +131,7 @@ def _numbers(row: Sequence[str], header: Sequence[str], place: str) -> list[floa
 
 
 def _interval_s(dates: Sequence[str], path: Path) -> float | None:
-    times = [time for time in map(_time, dates) if time is not None]
+    times = [time for time in map(date_of, dates) if time is not None]
     # Dates with an offset from UTC and without cannot be compared.
     if len(times) < len(dates) or len({time.tzinfo is None for time in times}) > 1:
         return None
@@ -145,13 +145,6 @@ def _interval_s(dates: Sequence[str], path: Path) -> float | None:
         stacklevel=3,
     )
     return None
-
-
-def _time(date: str) -> datetime | None:
-    try:
-        return datetime.fromisoformat(date.strip())
-    except ValueError:
-        return None
 
 
 @dataclass(frozen=True)

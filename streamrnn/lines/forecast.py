@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from streamrnn.lines.line import Feeding, LineError, cells_of, numbers_of
+from streamrnn.lines.line import Feeding, LineError, cells_of, date_of, numbers_of
 
 # Rows that may be missing; a longer gap begins a new stream.
 LONGEST_GAP = 168
@@ -93,8 +93,8 @@ class ForecastLines:
 
     def _is_header(self, line: str) -> bool:
         names, wanted = [cell.strip() for cell in cells_of(line)], list(self._settings.columns)
-        is_header = names in (wanted, [names[0], *wanted]) and _date(names[0]) is None
-        if any(_is_number(name) for name in names) or _date(names[0]) is not None:
+        is_header = names in (wanted, [names[0], *wanted]) and date_of(names[0]) is None
+        if any(_is_number(name) for name in names) or date_of(names[0]) is not None:
             # Columns may be called by numbers, such as years.
             return is_header and self._row is None
         if is_header:
@@ -108,7 +108,7 @@ class ForecastLines:
 
     def _read(self, line: str) -> tuple[datetime | None, np.ndarray]:
         cells, columns = cells_of(line), len(self._settings.columns)
-        time = _date(cells[0]) if len(cells) == columns + 1 else None
+        time = date_of(cells[0]) if len(cells) == columns + 1 else None
         if len(cells) == columns + 1 and time is None:
             raise LineError(f"{cells[0][:40]!r} is no date; write it like 2018-06-26 19:00:00")
         return time, numbers_of(cells[-columns:] if time else cells, columns, "a row of this model")
@@ -140,13 +140,6 @@ def _is_number(cell: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _date(cell: str) -> datetime | None:
-    try:
-        return datetime.fromisoformat(cell.strip())
-    except ValueError:
-        return None
 
 
 def _seconds(earlier: datetime, later: datetime) -> float:

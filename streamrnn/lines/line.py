@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -64,6 +65,14 @@ def cells_of(line: str) -> list[str]:
         raise LineError("its quotes do not match") from None
 
 
+def date_of(cell: str) -> datetime | None:
+    """The date in a cell, by ISO 8601; None if it is none."""
+    try:
+        return datetime.fromisoformat(cell.strip())
+    except ValueError:
+        return None
+
+
 def numbers_of(cells: list[str], needed: int, of: str) -> np.ndarray:
     """float32[needed] of as many cells of a table; what is not there is NaN.
 
@@ -90,4 +99,4 @@ def _number(cell: str) -> float:
     return number
 
 
-__all__ = ["TYPED", "Feeding", "LineError", "Lines", "cells_of", "numbers_of"]
+__all__ = ["TYPED", "Feeding", "LineError", "Lines", "cells_of", "date_of", "numbers_of"]
