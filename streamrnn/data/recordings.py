@@ -276,6 +276,12 @@ def _collection(clip: Clip) -> str:
     return named[0] if named else str(clip.path.parent)
 
 
+def backgrounds_of(found: "Recordings", split: str, sample_rate: int) -> tuple[Sounds, Sounds]:
+    """Noise and music of a split; of split train as balanced_sounds_of."""
+    drawn = balanced_sounds_of if split == "train" else sounds_of
+    return drawn(of_split(found.noise, split), sample_rate), drawn(of_split(found.music, split), sample_rate)
+
+
 def rooms_of(clips: Sequence[Clip], sample_rate: int) -> list[np.ndarray]:
     """Impulse responses, int16[n] each. Those that can't be read, or are silent, are left out with a warning."""
     read = list(ClipStore(clips, sample_rate))
@@ -289,6 +295,7 @@ __all__ = [
     "FOLDER_BALANCE",
     "Recordings",
     "Sounds",
+    "backgrounds_of",
     "balanced_sounds_of",
     "counted",
     "find_recordings",

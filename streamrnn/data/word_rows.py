@@ -3,14 +3,13 @@
 Clips alone don't teach what comes between words, nor what a model hears after minutes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from streamrnn.data.clips import Clip, pool_shares
 from streamrnn.data.live_scenes import NOISE, SPEECH, LiveScene, LiveScenes, LiveSettings, Spoken
-from streamrnn.data.recordings import balanced_sounds_of, rooms_of, sounds_of
 from streamrnn.data.spoken import faded, plain_words, says, spoken_text, trimmed
 from streamrnn.data.store import ClipStore, SomeClips
 
@@ -87,6 +86,10 @@ class Utterances(Sequence[Spoken]):
         samples = np.pad(faded(samples, round(FADE_S * self.sample_rate)), (0, len(cells) * size - len(samples)))
         return Spoken((32767 * samples).astype(np.int16), cells, str(clip.path), self.label)
 
+    def mined(self, drawn_more: Callable[[SomeClips], SomeClips]) -> "Utterances":
+        """Of none of the words, as far as that is written down: with some clips several times."""
+        return replace(self, clips=drawn_more(self.clips)) if self.label in (OTHER_WORD, TALK) else self
+
 
 def _place(whole: np.ndarray, part: np.ndarray) -> int:
     """The index in an array at which a view of it begins."""
@@ -143,30 +146,26 @@ def utterances_of(
 
 def running_sound(
     speech: Sequence[tuple[float, Sequence[Spoken]]],
-    noise: Sequence[Clip],
-    music: Sequence[Clip],
-    rooms: Sequence[Clip],
+    noise: Sequence[np.ndarray],
+    music: Sequence[np.ndarray],
+    rooms: Sequence[np.ndarray],
     sample_rate: int,
     cell_samples: int,
-    *,
-    balanced: bool,
     settings: LiveSettings = RUNNING,
 ) -> LiveScenes:
     """Scenes of utterances, and of all that begins and ends beside them; without a voice where there are none.
 
     Args:
         speech: see utterances_of.
-        noise, music, rooms: recordings; may be empty.
+        noise, music, rooms: recordings, int16[n]; may be empty.
         sample_rate, cell_samples: see LiveScenes.
-        balanced: draw small collections of noise and music more often, as for training.
         settings: how scenes are drawn.
     """
-    drawn = balanced_sounds_of if balanced else sounds_of
     return LiveScenes(
         speech=speech,
-        noise=drawn(noise, sample_rate),
-        music=drawn(music, sample_rate),
-        rooms=[room.astype(np.float32) / 32768 for room in rooms_of(rooms, sample_rate)],
+        noise=noise,
+        music=music,
+        rooms=[room.astype(np.float32) / 32768 for room in rooms],
         sample_rate=sample_rate,
         cell_samples=cell_samples,
         settings=settings if speech else replace(settings, silent_share=1.0),

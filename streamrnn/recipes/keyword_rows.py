@@ -1,5 +1,7 @@
 """Rows that keyword models are trained on: clips of single words, changed at each draw, then running sound."""
 
+import warnings
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -7,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from streamrnn.audio import AudioWarning
 from streamrnn.data.augment import Augment
-from streamrnn.data.clips import Clip, pick, pick_balanced
+from streamrnn.data.clips import Clip, named, pick, pick_balanced
 from streamrnn.data.live_scenes import LiveScenes
-from streamrnn.data.recordings import held_out
+from streamrnn.data.recordings import Recordings, held_out
 from streamrnn.data.word_rows import FIRST_WORD, MOST_WORDS, WordRow, after_clip, label_of, word_row
+from streamrnn.decisions.keywords import SILENCE, UNKNOWN
 from streamrnn.recipes.echoes import echoed
 
 if TYPE_CHECKING:
@@ -198,4 +202,20 @@ def _delayed(x: np.ndarray, frames: int) -> np.ndarray:
     return np.pad(x, (frames, 0))[: len(x)]
 
 
-__all__ = ["ClipSource", "RunningRows", "SortedClips", "clip_batch", "loudest", "part_of", "placed"]
+def labels_of(found: Recordings, folders: Sequence[Path]) -> tuple[str, ...]:
+    """The labels of the clips of speech in some of the folders."""
+    labels = {clip.label for folder in folders for clip in found.speech.get(folder, ())} - {"", SILENCE, UNKNOWN}
+    if not labels:
+        raise ValueError("the first folder of recordings has no labels to take the words from. Name them: --words A B.")
+    spellings = Counter(map(str.casefold, labels))
+    if alike := sorted(label for label in labels if spellings[label.casefold()] > 1):
+        warnings.warn(
+            f"Labels that differ in case alone are learned as words of their own: {named(alike, len(alike))}. "
+            "Correct the labels, or name the --words.",
+            AudioWarning,
+            stacklevel=3,
+        )
+    return tuple(sorted(labels))
+
+
+__all__ = ["ClipSource", "RunningRows", "SortedClips", "clip_batch", "labels_of", "loudest", "part_of", "placed"]

@@ -1,8 +1,6 @@
 """Training of keyword models on clips of single words, changed at every draw, alone and in running sound."""
 
 import dataclasses
-import warnings
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,17 +12,15 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from streamrnn.audio import AudioWarning
 from streamrnn.contract import aligned
 from streamrnn.data import prefetch, read_clips
 from streamrnn.data.augment import Augment, AugmentSettings
-from streamrnn.data.clips import Clip, named, pick
+from streamrnn.data.clips import Clip, pick
 from streamrnn.data.labels import warn_of_other_labels
 from streamrnn.data.layouts import find_folders
 from streamrnn.data.recordings import (
-    Recordings,
     Sounds,
-    balanced_sounds_of,
+    backgrounds_of,
     of_split,
     recordings_to_train_on,
     rooms_of,
@@ -32,12 +28,12 @@ from streamrnn.data.recordings import (
 from streamrnn.data.store import ClipStore
 from streamrnn.data.word_rows import FIRST_WORD, TALK_SHARE, running_sound, utterances_of
 from streamrnn.decisions import clip_class, peak_scores, smooth_posteriors
-from streamrnn.decisions.keywords import SILENCE, UNKNOWN
 from streamrnn.learning import TrainingSettings
 from streamrnn.losses import max_pooling_loss, spotting_loss
-from streamrnn.models import Keywords, KeywordsSettings
+from streamrnn.models import Keywords, KeywordsSettings, Model
 from streamrnn.recipes.echoes import check_echoes
-from streamrnn.recipes.keyword_rows import ClipSource, RunningRows, SortedClips, clip_batch, placed
+from streamrnn.recipes.keyword_rows import ClipSource, RunningRows, SortedClips, clip_batch, labels_of, placed
+from streamrnn.recipes.mining import Mining, mined_backgrounds, require_mined_share, to_deceive
 from streamrnn.recipes.recipe import (
     OfLastWeights,
     outputs,
@@ -99,6 +95,9 @@ class KeywordsTraining:
     the lowest one, from 0.5 on, that raises no more."""
     exclude: tuple[str, ...] = ()
     """Names of recordings to leave out, such as those with wrong labels."""
+    mined_share: float = 0.0
+    """Share of recorded noise and music, and of other words and talk in running sound, that is drawn by how long the
+    model of --start takes it for words: hard negatives, see mining.py. For models that are trained already."""
     workers: int = field(default=2, metadata={"identity": False})
     """Threads that make clips."""
 
@@ -107,16 +106,9 @@ class KeywordsTraining:
         require_counts(self.model, "sample_rate", "hop_samples")
         require_positive(self, "duration_s", "max_alarms_per_hour")
         require_not_negative(self, "running_s")
-        require_shares(
-            self,
-            "unknown_share",
-            "silence_share",
-            "cold_share",
-            "label_smoothing",
-            "detection_share",
-            "reset_share",
-            "talk_share",
-        )
+        shares = ("unknown_share", "silence_share", "cold_share", "label_smoothing", "detection_share", "reset_share")
+        require_shares(self, *shares, "talk_share")
+        require_mined_share(self, self.training)
         if self.unknown_share + self.silence_share >= 1:
             raise ValueError("unknown_share + silence_share leave no share for words; together they must be below 1.")
         check_echoes(self.batch_size, self.echoes)
@@ -158,10 +150,11 @@ class KeywordsRecipe:
 
     def __init__(self, data: Sequence[Path], settings: KeywordsTraining):
         self.recordings = recordings_to_train_on(data, settings.exclude)
-        words = settings.model.words or _labels(self.recordings, find_folders(data[:1]))
+        words = settings.model.words or labels_of(self.recordings, find_folders(data[:1]))
         model = dataclasses.replace(settings.model, words=words)
         self.settings, self.training = dataclasses.replace(settings, model=model), settings.training
         self._store: ClipStore | None = None
+        self._mining: Mining | None = None
         self._clips = SortedClips.sorted_by(words, self.recordings.speech)
         self._require_words()
         warn_of_other_labels([*self._clips.near, *(clip for clip in self._clips.far if clip.label)], words, "train")
@@ -169,6 +162,18 @@ class KeywordsRecipe:
     def model(self, rngs: nnx.Rngs) -> Keywords:
         """A fresh model of settings.model."""
         return Keywords(self.settings.model, rngs=rngs)
+
+    def begin_with(self, start: Model | None) -> None:
+        """Mines the false alarms of the model that training begins with, see mined_share.
+
+        Raises:
+            ValueError: mined_share is above 0, and `start` does not listen for the recipe's words at its rate.
+        """
+        if share := self.settings.mined_share:
+            m = self.settings.model
+            deceived = to_deceive(start, Keywords, m.labels, m.sample_rate)
+            # An alarm is a mean over some frames, of which one may be lower.
+            self._mining = Mining(deceived, share, deceived.decision.threshold / 2)
 
     def batches(self, start: int, stop: int) -> Iterator[dict[str, Any]]:
         """Rows: samples float32[batch, hops, hop]; labels int32[batch, words], places bool[batch, words, frames],
@@ -302,10 +307,17 @@ class KeywordsRecipe:
         ]
         share = self.settings.talk_share
         speech = utterances_of(folders, self._speech(split), m.words, m.hop_samples, m.sample_rate, share)
-        noise, music, rooms = (of_split(clips, split) for clips in (found.noise, found.music, found.rooms))
-        balanced = split == "train"
-        scenes = running_sound(speech, noise, music, rooms, m.sample_rate, m.hop_samples, balanced=balanced)
+        noise, music = self._backgrounds if split == "train" else backgrounds_of(found, split, m.sample_rate)
+        if split == "train" and self._mining:
+            speech = [(part, said.mined(self._mining.clips)) for part, said in speech]
+        rooms = rooms_of(of_split(found.rooms, split), m.sample_rate)
+        scenes = running_sound(speech, noise, music, rooms, m.sample_rate, m.hop_samples)
         return RunningRows(scenes, clips, self.settings)
+
+    @cached_property
+    def _backgrounds(self) -> tuple[Sounds, Sounds]:
+        """Noise and music of split train."""
+        return mined_backgrounds(self.recordings, self.settings.model.sample_rate, self._mining)
 
     def _speech(self, split: str) -> ClipStore:
         """All speech of a split; train's is kept."""
@@ -319,7 +331,7 @@ class KeywordsRecipe:
     @cached_property
     def _source(self) -> ClipSource:
         rate, found = self.settings.model.sample_rate, self.recordings
-        noise, music = (balanced_sounds_of(of_split(clips, "train"), rate) for clips in (found.noise, found.music))
+        noise, music = self._backgrounds
         rooms = rooms_of(of_split(found.rooms, "train"), rate)
         store, words = self._speech("train"), self.settings.model.words
         said = of_split(self._clips.words, "train")
@@ -377,22 +389,6 @@ class KeywordsRecipe:
                 "there is no clip of a word to validate with: none is in split valid, and no word has a second one to "
                 "hold out. Add clips."
             )
-
-
-def _labels(found: Recordings, folders: Sequence[Path]) -> tuple[str, ...]:
-    """The labels of the clips of speech in some of the folders."""
-    labels = {clip.label for folder in folders for clip in found.speech.get(folder, ())} - {"", SILENCE, UNKNOWN}
-    if not labels:
-        raise ValueError("the first folder of recordings has no labels to take the words from. Name them: --words A B.")
-    spellings = Counter(map(str.casefold, labels))
-    if alike := sorted(label for label in labels if spellings[label.casefold()] > 1):
-        warnings.warn(
-            f"Labels that differ in case alone are learned as words of their own: {named(alike, len(alike))}. "
-            "Correct the labels, or name the --words.",
-            AudioWarning,
-            stacklevel=3,
-        )
-    return tuple(sorted(labels))
 
 
 __all__ = ["KeywordsRecipe", "KeywordsTraining"]

@@ -18,13 +18,15 @@ from streamrnn.contract import aligned
 from streamrnn.data import Augment, AugmentSettings, ClipStore, prefetch, read_clips
 from streamrnn.data.clips import Clip, named
 from streamrnn.data.live_scenes import KINDS, LiveScenes
-from streamrnn.data.recordings import balanced_sounds_of, counted, of_split, recordings_to_train_on, rooms_of
+from streamrnn.data.recordings import Sounds, backgrounds_of, counted, of_split, recordings_to_train_on, rooms_of
 from streamrnn.data.spoken import Spoken, Strings, StringSettings, Whole, single_words, spoken_ids, spoken_text
 from streamrnn.data.word_rows import RUNNING, running_sound, utterances_of
 from streamrnn.decisions import transcript, word_error_rate
 from streamrnn.learning import TrainingSettings
 from streamrnn.losses import Mean, ctc_loss, transducer_loss
 from streamrnn.models import CTC, CTCSettings, Transducer, TransducerSettings
+from streamrnn.models import Model as AnyModel
+from streamrnn.recipes.mining import Mining, mined_backgrounds, require_mined_share, to_deceive
 from streamrnn.recipes.recipe import outputs, require_counts, require_positive, require_shares
 from streamrnn.recipes.transcription_rows import SpokenRows
 
@@ -32,6 +34,9 @@ VALIDATION_RECORDINGS, VALIDATION_STRINGS, VALIDATION_OTHERS = 200, 48, 32
 VALIDATION_ROWS = 16
 # Rows of other sound: in half of them nobody speaks, and machines are heard more often, as on telephones.
 OTHER_SOUND = replace(RUNNING, silent_share=0.45, kinds=KINDS | {"tones": 0.25, "melodies": 0.12})
+
+# Probability of any symbol, from which on one is heard.
+HEARD = 0.5
 
 Batch = dict[str, Any]
 
@@ -66,6 +71,9 @@ class CTCTraining:
     around_share: float = 0.4
     """Share of the other rows in which such sound, often louder than what is said, ends before it and begins after it:
     a model that never heard a noise end is deaf for seconds after one. Not where other_share is 0."""
+    mined_share: float = 0.0
+    """Share of recorded noise, music and talk of other words that is drawn by how long the model of --start hears
+    symbols in it: hard negatives, see mining.py. For models that are trained already."""
     exclude: tuple[str, ...] = ()
     """Names of recordings to leave out, such as those with wrong labels."""
     workers: int = field(default=2, metadata={"identity": False})
@@ -76,6 +84,7 @@ class CTCTraining:
         require_counts(self.model, "sample_rate", "hop_samples")
         require_positive(self, "batch_s")
         require_shares(self, "whole_share", "other_share", "around_share")
+        require_mined_share(self, self.training)
         if not self.durations_s or not self.durations_s[0] >= 0.1 or sorted({*self.durations_s}) != [*self.durations_s]:
             raise ValueError(f"durations_s is {self.durations_s}; it must be rising lengths of 0.1 s or more.")
         if self.batch_s < self.durations_s[-1]:
@@ -116,6 +125,7 @@ class TranscriptionRecipe:
     def __init__(self, data: Sequence[Path], settings: CTCTraining):
         self.settings, self.training = settings, settings.training
         self.recordings = recordings_to_train_on(data, settings.exclude)
+        self._mining: Mining | None = None
         # The first validation comes late, so missing data for it are reported before the first update.
         self._clips = {split: self._transcribed(split) for split in ("train", "valid")}
         self._warn_of_other_words()
@@ -124,6 +134,16 @@ class TranscriptionRecipe:
         """A fresh model of settings.model."""
         build: Any = self.Model
         return build(self.settings.model, rngs=rngs)
+
+    def begin_with(self, start: AnyModel | None) -> None:
+        """Mines the false alarms of the model that training begins with, see mined_share.
+
+        Raises:
+            ValueError: mined_share is above 0, and `start` does not write the recipe's symbols at its rate.
+        """
+        if share := self.settings.mined_share:
+            m = self.settings.model
+            self._mining = Mining(to_deceive(start, self.Model, ("", *m.symbols), m.sample_rate), share, HEARD)
 
     def batches(self, start: int, stop: int) -> Iterator[Batch]:
         """samples float32[batch, frames, hop] in [-1, 1]; labels int32[batch, labels] from 1 on, then 0;
@@ -172,7 +192,7 @@ class TranscriptionRecipe:
     @cached_property
     def _training_source(self) -> SpokenRows:
         rate, found = self.settings.model.sample_rate, self.recordings
-        noise, music = (balanced_sounds_of(of_split(clips, "train"), rate) for clips in (found.noise, found.music))
+        noise, music = self._backgrounds
         rooms = rooms_of(of_split(found.rooms, "train"), rate)
         # Speed changes the length, so it is applied before a recording is placed in its row, and the rest after.
         augment = Augment(noise, music, rooms, [], rate, replace(self.settings.augment, speed=(1.0, 1.0)))
@@ -221,13 +241,19 @@ class TranscriptionRecipe:
         folders = others if m.alphabet.is_words else []
         store = ClipStore([clip for clips in folders for clip in clips], m.sample_rate)
         talk = utterances_of(folders, store, m.symbols, m.hop_samples, m.sample_rate)
-        noise, music, rooms = (of_split(clips, split) for clips in (found.noise, found.music, found.rooms))
+        noise, music = self._backgrounds if split == "train" else backgrounds_of(found, split, m.sample_rate)
+        if split == "train" and self._mining:
+            talk = [(share, said.mined(self._mining.clips)) for share, said in talk]
+        rooms = rooms_of(of_split(found.rooms, split), m.sample_rate)
         # Nobody counts the recordings that babble is made of.
         hidden = {"babble": 0.0} if split == "train" and self.training.private else {}
-        settings, balanced = replace(OTHER_SOUND, kinds={**OTHER_SOUND.kinds, **hidden}), split == "train"
-        return running_sound(
-            talk, noise, music, rooms, m.sample_rate, m.hop_samples, balanced=balanced, settings=settings
-        )
+        settings = replace(OTHER_SOUND, kinds={**OTHER_SOUND.kinds, **hidden})
+        return running_sound(talk, noise, music, rooms, m.sample_rate, m.hop_samples, settings)
+
+    @cached_property
+    def _backgrounds(self) -> tuple[Sounds, Sounds]:
+        """Noise and music of split train."""
+        return mined_backgrounds(self.recordings, self.settings.model.sample_rate, self._mining)
 
     @cached_property
     def _block_samples(self) -> int:

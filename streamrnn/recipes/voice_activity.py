@@ -44,7 +44,7 @@ from streamrnn.learning import TrainingSettings
 from streamrnn.losses import frame_binary_cross_entropy
 from streamrnn.models import Model, VoiceActivity, VoiceActivitySettings
 from streamrnn.recipes.echoes import check_echoes, echoed
-from streamrnn.recipes.mining import mined
+from streamrnn.recipes.mining import Mining, require_mined_share, to_deceive
 from streamrnn.recipes.recipe import outputs, require_counts, require_positive, require_shares
 
 # How often utterances are drawn by the quality of their labels, beside each other in one folder.
@@ -102,14 +102,8 @@ class VoiceActivityTraining:
         if not self.duration_s >= frame_s:
             raise ValueError(f"duration_s is {self.duration_s}; a scene needs a frame, {frame_s} s, or more.")
         require_positive(self, "duration_s", "speech_weight")
-        require_shares(self, "reset_share", "mined_share")
-        if self.mined_share == 1:
-            raise ValueError("mined_share is 1; sounds that deceive no model yet need a share, too. Pass 0.5 or less.")
-        if self.mined_share and self.training.private:
-            raise ValueError(
-                "mined_share draws each recording by what all others hold, and private training does not "
-                "count that. Leave one of the two out."
-            )
+        require_shares(self, "reset_share")
+        require_mined_share(self, self.training)
 
 
 class VoiceActivityRecipe:
@@ -140,7 +134,7 @@ class VoiceActivityRecipe:
         # The first validation comes late, so missing data for it are reported before the first update.
         for split in ("train", "valid"):
             require_recordings(self.recordings, self._speech(split), split, QUALITIES)
-        self._start: VoiceActivity | None = None
+        self._mining: Mining | None = None
         _warn_of_what_is_not_used(self.recordings, self._tables)
 
     def model(self, rngs: nnx.Rngs) -> VoiceActivity:
@@ -153,15 +147,9 @@ class VoiceActivityRecipe:
         Raises:
             ValueError: mined_share is above 0, and `start` is no model of voice activity at the recipe's rate.
         """
-        if not self.settings.mined_share:
-            return
-        rate = self.settings.model.sample_rate
-        if not isinstance(start, VoiceActivity) or start.sample_rate != rate:
-            raise ValueError(
-                f"mined_share is {self.settings.mined_share}, and there is no model of voice activity at {rate} Hz "
-                "to be deceived. Pass one by --start, such as vad, or leave mined_share out."
-            )
-        self._start = start
+        if share := self.settings.mined_share:
+            deceived = to_deceive(start, VoiceActivity, ("speech",), self.settings.model.sample_rate)
+            self._mining = Mining(deceived, share, deceived.decision.resolved_off_threshold)
 
     def batches(self, start: int, stop: int) -> Iterator[dict[str, Any]]:
         """Parts of scenes: samples float32[batch, frames, hop]; targets float32[batch, frames], 1 for speech;
@@ -247,7 +235,7 @@ class VoiceActivityRecipe:
         if split != "train":
             return sounds_of(clips, rate)
         sounds = balanced_sounds_of(clips, rate)
-        return sounds if self._start is None else mined(sounds, self._start, self.settings.mined_share)
+        return self._mining.sounds(sounds) if self._mining else sounds
 
     def _pools(self, split: str) -> list[tuple[float, list[Spoken]]]:
         model, pools = self.settings.model, []
