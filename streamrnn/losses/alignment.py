@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Bool, Float, Int
 
+from streamrnn.losses.frames import with_a_frame
 from streamrnn.losses.mean import Mean
 
 # optax's own -1e5 can exceed a true path of very confident logits; the sum of two of these is still a float32.
@@ -38,6 +39,8 @@ def ctc_loss(
         label_lengths: labels of each sequence, at most `labels`, else the loss is NaN.
         blank: id of the blank symbol.
     """
+    fits = (frame_lengths <= logits.shape[1]) & (label_lengths <= labels.shape[1])
+    logits = with_a_frame(logits)
     beyond_frames = jnp.arange(logits.shape[1]) >= frame_lengths[:, None]
     beyond_labels = jnp.arange(labels.shape[1]) >= label_lengths[:, None]
     possible = frame_lengths >= _frames_needed(labels, beyond_labels)
@@ -51,7 +54,6 @@ def ctc_loss(
             blank_id=blank,
             log_epsilon=LOG_ZERO,
         )
-    fits = (frame_lengths <= logits.shape[1]) & (label_lengths <= labels.shape[1])
     losses = jnp.where(fits, losses / jnp.maximum(label_lengths, 1), jnp.nan)
     return Mean.of(losses, possible.astype(jnp.float32))
 

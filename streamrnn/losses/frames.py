@@ -57,6 +57,13 @@ def weighted_mean(
     return jnp.sum(weighted, axis) / jnp.where(total > 0, total, 1.0)
 
 
+def with_a_frame(x: jax.Array, axis: int = 1) -> jax.Array:
+    """x, or one frame of zeros where there is none: what has no frame has no weight, and yet a loss of 0."""
+    if x.shape[axis]:
+        return x
+    return jnp.zeros((*x.shape[:axis], 1, *x.shape[axis + 1 :]), x.dtype)
+
+
 def highest(x: Float[jax.Array, "..."], axis: int) -> Float[jax.Array, "..."]:
     """The highest number along an axis, whose gradient goes to the first such number.
 
@@ -67,4 +74,11 @@ def highest(x: Float[jax.Array, "..."], axis: int) -> Float[jax.Array, "..."]:
     return jnp.squeeze(jnp.take_along_axis(x, where, axis=axis), axis)
 
 
-__all__ = ["cross_entropy", "frame_binary_cross_entropy", "frame_cross_entropy", "highest", "weighted_mean"]
+__all__ = [
+    "cross_entropy",
+    "frame_binary_cross_entropy",
+    "frame_cross_entropy",
+    "highest",
+    "weighted_mean",
+    "with_a_frame",
+]

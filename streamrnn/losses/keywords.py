@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Bool, Float, Int
 
-from streamrnn.losses.frames import cross_entropy, highest, weighted_mean
+from streamrnn.losses.frames import cross_entropy, highest, weighted_mean, with_a_frame
 from streamrnn.losses.mean import Mean
 
 # Finite, unlike -inf, so that the difference of two is not NaN.
@@ -50,6 +50,7 @@ def max_pooling_loss(
         ValueError: there are fewer than two words, or smoothing_frames is below 1.
     """
     _check(logits.shape[-1], smoothing_frames)
+    logits, weights = with_a_frame(logits), with_a_frame(weights)
     log_p = _log_posteriors(logits, heard=jax.lax.cummax(weights, axis=1, reverse=True) > 0)
     scores = _log_pooled(log_p, weights > 0, smoothing_frames)
     compared = cross_entropy(scores[:, 1:], labels - 1, label_smoothing)
@@ -97,6 +98,8 @@ def spotting_loss(
         ValueError: there are fewer than two words, or smoothing_frames is below 1.
     """
     _check(logits.shape[-1], smoothing_frames)
+    logits, weights, quiet = with_a_frame(logits), with_a_frame(weights), with_a_frame(quiet)
+    places = with_a_frame(places, axis=2)
     log_p = jax.nn.log_softmax(logits.astype(jnp.float32))
     there = jnp.any(places, axis=-1)
     scores = _log_pooled_in(log_p, places, smoothing_frames)

@@ -4,6 +4,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Float, Int
 
+from streamrnn.losses.frames import with_a_frame
+
 # Finite, unlike -inf, so that gradients of nodes that no path reaches are 0 and not NaN.
 LOG_ZERO = -1e30
 
@@ -41,13 +43,14 @@ def transducer_loss(
         ValueError: nodes is not labels + 1.
     """
     _check_nodes(logits.shape[2], labels.shape[1])
+    # Indices beyond an array are clamped, so without this check wrong lengths would train a model on wrong data.
+    fits = (frame_lengths <= logits.shape[1]) & (label_lengths <= labels.shape[1])
+    logits = with_a_frame(logits)
     blanks, emissions = _log_transitions(logits, labels, frame_lengths, label_lengths, blank)
     log_alpha = _log_forward(blanks, emissions)
     row, last_frame = jnp.arange(len(labels)), jnp.maximum(frame_lengths - 1, 0)
     reached = log_alpha[last_frame + label_lengths, row, label_lengths]
     losses = jnp.where(frame_lengths > 0, -(reached + blanks[row, last_frame, label_lengths]), 0.0)
-    # Indices beyond an array are clamped, so without this check wrong lengths would train a model on wrong data.
-    fits = (frame_lengths <= logits.shape[1]) & (label_lengths <= labels.shape[1])
     return jnp.where(fits, losses, jnp.nan)
 
 

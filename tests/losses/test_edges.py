@@ -66,3 +66,30 @@ def test_a_loss_of_logits_has_gradients_whatever_their_size(name):
     for size in SIZES:
         value, gradient = run(np.float32(size) * logits)
         assert np.isfinite(value) and np.isfinite(gradient).all(), size
+
+
+NOTHING, NEVER = jnp.zeros((BATCH, 0)), jnp.zeros(BATCH, jnp.int32)
+WITHOUT_FRAMES = {
+    "binary": lambda z: frame_binary_cross_entropy(z[..., 0], NOTHING, NOTHING, 0.1),
+    "categorical": lambda z: frame_cross_entropy(z, NOTHING.astype(jnp.int32), NOTHING, 0.1),
+    "max-pooling": lambda z: max_pooling_loss(z, EACH, NOTHING, 3, 0.1, 0.5),
+    "spotting": lambda z: spotting_loss(z, LABELS[:, :1], NOTHING[:, None] > 0, NOTHING, NOTHING > 0, 3, 0.1, 0.5),
+    "CTC": lambda z: ctc_loss(z, LABELS, NEVER, SAID),
+    "transducer": lambda z: transducer_loss(jnp.stack([z] * 6, axis=2), LABELS, NEVER, SAID).sum(),
+}
+
+
+@pytest.mark.parametrize("name", OF_LOGITS)
+def test_a_loss_of_no_frame_is_zero(name):
+    value, gradient = jax.value_and_grad(lambda z: scalar(WITHOUT_FRAMES[name](z)))(jnp.zeros((BATCH, 0, CLASSES)))
+    assert value == 0 and gradient.shape == (BATCH, 0, CLASSES)
+
+
+@pytest.mark.parametrize("name", ["CTC", "transducer"])
+def test_lengths_beyond_no_frame_are_told_as_any_others(name):
+    one = jnp.ones(BATCH, jnp.int32)
+    losses = {
+        "CTC": lambda z: ctc_loss(z, LABELS, one, one).value,
+        "transducer": lambda z: transducer_loss(jnp.stack([z] * 6, axis=2), LABELS, one, one).sum(),
+    }
+    assert jnp.isnan(losses[name](jnp.zeros((BATCH, 0, CLASSES))))
