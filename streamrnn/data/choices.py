@@ -26,6 +26,18 @@ class People:
     parts: dict[str, list[np.ndarray]]
     files: Files
 
+    def part(self, name: str) -> list[np.ndarray]:
+        """The people of a part. Raises ValueError where there are none, or none has made a choice after another row."""
+        if not (people := self.parts.get(name)):
+            known = ", ".join(name for name, people in self.parts.items() if people)
+            raise ValueError(f"There is no part {name!r} of these people; the parts are: {known}.")
+        if not any(person[1:, 0].any() for person in people):
+            raise ValueError(
+                f"Of the {len(people)} people of the part {name!r} none has made a choice after the first, so that "
+                f"nothing comes next. All rows of a person need the same user in {self.files.paths[0]}."
+            )
+        return people
+
 
 def read_people(places: Sequence[Path]) -> People:
     """A CSV with a header and the columns user, choice and reward, the choices of each person in their order; others

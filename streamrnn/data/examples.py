@@ -2,6 +2,7 @@
 
 import csv
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,7 +46,8 @@ class Examples:
 def read_examples(places: Sequence[Path]) -> Examples:
     """CLINC150 (data_full.json), GoEmotions (train.tsv, dev.tsv, test.tsv beside labels.txt), pendigits (.tra, .tes),
     or tables of your own: train.tsv, valid.tsv and test.tsv, each line an example, a tab, and its labels with commas
-    between, none for strangers. Without a part valid, every tenth example of train is it.
+    between, none for strangers. Without a part valid, every tenth example of train is it, but none that is the last of
+    its label there. Beside labels.txt, the names of labels one a line, the labels are their numbers from 0 on.
 
     Raises:
         FileNotFoundError: there is none.
@@ -60,11 +62,26 @@ def read_examples(places: Sequence[Path]) -> Examples:
         for name, example in _reader(path)(path):
             parts[name].append(example)
     if parts["train"] and not parts["valid"]:
-        parts["valid"] = parts["train"][::10]
-        del parts["train"][::10]
+        parts["train"], parts["valid"] = _held_out(parts["train"])
     # What the numbers in tables stand for is a part of the data, too.
     beside = sorted({names for path in files.paths if path.suffix == ".tsv" and (names := _names_of(path)).is_file()})
     return Examples(parts, Files((*files.paths, *beside)))
+
+
+def _held_out(examples: Sequence[Example]) -> tuple[list[Example], list[Example]]:
+    """Those to train on and, as every tenth, those to validate; the last one of a label stays in training."""
+    left = Counter(label for example in examples for label in example.labels)
+    train: list[Example] = []
+    valid: list[Example] = []
+    due = 0
+    for number, example in enumerate(examples):
+        if number >= due and all(left[label] > 1 for label in example.labels):
+            valid.append(example)
+            left.subtract(example.labels)
+            due = number + 10
+        else:
+            train.append(example)
+    return train, valid
 
 
 def wanted_of(examples: Sequence[Example], labels: Sequence[str]) -> np.ndarray:
@@ -112,6 +129,8 @@ def _clinc(path: Path) -> Iterator[tuple[str, Example]]:
         for name, rows in data.items():
             part = PARTS[name.removeprefix("oos_")]
             for number, (line, label) in enumerate(rows, start=1):
+                if not (isinstance(line, str) and isinstance(label, str)):
+                    raise ValueError(f"{name} {number} is no text and the name of a label")
                 yield part, Example(line, () if label == "oos" else (label,), f"{path}, {name} {number}")
     except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise ValueError(f"{path} is not of the form of CLINC150 ({error!r}). Fetch it again.") from error
@@ -119,17 +138,29 @@ def _clinc(path: Path) -> Iterator[tuple[str, Example]]:
 
 def _table(path: Path) -> Iterator[tuple[str, Example]]:
     names = _names_of(path)
-    labels = read_text(names).split() if names.is_file() else None
+    labels = _names_in(names) if names.is_file() else None
     for place, row in read_rows(path, delimiter="\t", quoting=csv.QUOTE_NONE, skipinitialspace=False):
         if len(row) < 2:
             raise ValueError(f"{place} has no tab between the example and its labels.")
         given = tuple(filter(None, map(clean, row[1].split(","))))
         try:
             # GoEmotions has numbers in place of its labels.
-            called = given if labels is None else tuple(labels[int(label)] for label in given)
+            called = given if labels is None else tuple(labels[_index(label)] for label in given)
         except (ValueError, IndexError):
             raise ValueError(f"{place}: {row[1]!r} are no numbers of labels in {names}.") from None
         yield PARTS[path.stem], Example(row[0], called, place)
+
+
+def _index(text: str) -> int:
+    if not text.isdecimal():
+        raise ValueError(f"{text} is no number from 0 on")
+    return int(text)
+
+
+def _names_in(path: Path) -> list[str]:
+    """One a line, which may have spaces in it, or all in one line with spaces between."""
+    lines = [clean(line) for line in read_lines(path) if line.strip()]
+    return lines if len(lines) > 1 else [name for line in lines for name in line.split()]
 
 
 def _names_of(path: Path) -> Path:

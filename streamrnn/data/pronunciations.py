@@ -47,9 +47,15 @@ def read_pronunciations(places: Sequence[Path]) -> Pronunciations:
 
 def _dictionary(path: Path) -> Iterator[tuple[str, str, tuple[str, ...]]]:
     for number, line in enumerate(read_lines(path), start=1):
-        word, _, *phonemes = line.lower().split() or ["", ""]
-        if not phonemes:
-            raise ValueError(f"{path}, line {number} is not of CMUdict: a word, a number, and phonemes.")
+        if not (fields := line.lower().split()):
+            continue
+        # Other editions have no number, and would lose the first phoneme of each word.
+        if len(fields) < 3 or not fields[1].isdecimal():
+            raise ValueError(
+                f"{path}, line {number} is not of the CMUdict that NLTK has: a word, a number, and phonemes. Take that "
+                "one, or write a table, train.tsv: a word, a tab, and phonemes."
+            )
+        word, _, *phonemes = fields
         if re.fullmatch(r"[a-z']*[a-z][a-z']*", word):
             drawn = zlib.crc32(word.encode()) % 100
             part = "valid" if drawn < VALIDATED else "test" if drawn < VALIDATED + TESTED else "train"

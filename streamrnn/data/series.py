@@ -93,8 +93,8 @@ def read_table(places: Sequence[Path]) -> Table:
 
     Raises:
         FileNotFoundError: there is none.
-        ValueError: there is more than one, there is no header, a cell is no number, a row has more or fewer cells than
-            the header, or it is no text in UTF-8.
+        ValueError: there is more than one, there is no header, it names a column twice, a cell is no number, a row has
+            more or fewer cells than the header, or it is no text in UTF-8.
     """
     files = files_in(places, lambda path: path.suffix.lower() == ".csv", "a table (.csv)")
     path, *others = files.paths
@@ -106,6 +106,8 @@ def read_table(places: Sequence[Path]) -> Table:
     header = [name.strip() for name in header]
     if date_of(header[0]) is not None:
         raise ValueError(f"{path} begins with {','.join(header)[:80]!r}; its first line must name the columns.")
+    if twice := next((name for name in header[1:] if header.count(name) > 1), None):
+        raise ValueError(f"{path} has more than one column {twice!r}. Leave one of each, or rename the others.")
     values = np.array([_numbers(row, header, place) for place, row in rows], np.float32)
     interval_s = _interval_s([row[0] for _, row in rows], path)
     n = len(values)

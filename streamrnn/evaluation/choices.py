@@ -23,15 +23,12 @@ def evaluate_choices(
     what was chosen; repeat, the share that was chosen again.
 
     Raises:
-        ValueError: it is no such model, there are choices that it does not have, or there is no such part.
+        ValueError: it is no such model, there are choices that it does not have, there is no such part, or nobody in it
+            chose twice.
     """
     if not isinstance(model, Choices):
         raise unfit("evaluate choices", model, "a model of choices")
-    found = read_people(places)
-    if not found.parts.get(split):
-        known = ", ".join(name for name, people in found.parts.items() if people)
-        raise ValueError(f"There is no part {split!r} of these people; the parts are: {known}.")
-    people = found.parts[split]
+    people = read_people(places).part(split)
     if (most := max(person[:, 0].max() for person in people)) > model.settings.options:
         raise ValueError(f"There are choices up to {most:g}; this model has {model.settings.options}.")
     stream, live = Stream(model), []
@@ -58,7 +55,9 @@ def figures(guesses: Sequence[np.ndarray], people: Sequence[np.ndarray]) -> dict
         nats.append(-np.log(np.maximum(told[np.arange(len(chosen)), chosen], 1e-12)))
         again.append(before == chosen)
     counts = np.array([[of.sum(), len(of)] for of in right])
-    fewest, middle, most = np.percentile(counts[:, 0] / np.maximum(counts[:, 1], 1), [5, 50, 95])
+    # Whoever chose once has no share.
+    counts = counts[counts[:, 1] > 0]
+    fewest, middle, most = np.percentile(counts[:, 0] / counts[:, 1], [5, 50, 95])
     return {
         "accuracy": float(counts[:, 0].sum() / counts[:, 1].sum()),
         "interval": list(bootstrap_interval(counts[:, 0], counts[:, 1])),

@@ -21,15 +21,11 @@ def evaluate_music(
     first; repeat, the share of frames that are as the one before.
 
     Raises:
-        ValueError: it is no model of music, or there is no such part.
+        ValueError: it is no model of music, there is no such part, or its pieces have one frame each.
     """
     if not isinstance(model, Music):
         raise unfit("evaluate music", model, "a model of music")
-    found = read_pieces(places)
-    if not found.parts.get(split):
-        known = ", ".join(name for name, pieces in found.parts.items() if pieces)
-        raise ValueError(f"There is no part {split!r} of this music; the parts are: {known}.")
-    pieces, stream, live = found.parts[split], Stream(model), []
+    pieces, stream, live = read_pieces(places).part(split), Stream(model), []
     for number, piece in enumerate(pieces, start=1):
         live.append(stream.process(piece))
         stream.reset()

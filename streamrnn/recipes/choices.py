@@ -62,6 +62,8 @@ class ChoicesRecipe:
         if highest > settings.model.highest:
             told = f"There are rewards up to {highest:g}; the model has --highest {settings.model.highest:g}."
             raise ValueError(f"{told} Live, higher ones are refused. Pass --highest {highest:g}.")
+        for part in ("train", "valid"):
+            found.part(part)
 
     def model(self, rngs: nnx.Rngs) -> Choices:
         return Choices(self.settings.model, rngs=rngs)

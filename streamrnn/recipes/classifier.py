@@ -73,6 +73,10 @@ class ClassifierRecipe:
         found = read_examples(data)
         self.recordings, examples = found.files, {name: found.part(name) for name in ("train", "valid")}
         labels = settings.model.labels or labels_of([example.labels for example in examples["train"]])
+        if len(labels) < 2 and not settings.model.several:
+            raise ValueError(
+                f"the only label is {named(labels)}, so there is nothing to choose between. Add examples of another."
+            )
         self.settings = dataclasses.replace(settings, model=dataclasses.replace(settings.model, labels=labels))
         self.training = settings.training
         lines = lines_for(self.Lines, self.settings.model)

@@ -112,7 +112,8 @@ def completed(settings: ForecastSettings, table: Table) -> ForecastSettings:
     trained = table.values[: table.parts[0]]
     if settings.mean:
         return settings
-    mean, scale = trained.mean(axis=0), np.maximum(trained.std(axis=0), 1e-6)
+    # In 64 bits: sums of a long column far from 0 would lose its mean.
+    mean, scale = trained.mean(axis=0, dtype=np.float64), np.maximum(trained.std(axis=0, dtype=np.float64), 1e-6)
     return dataclasses.replace(
         settings, columns=table.columns, mean=tuple(map(float, mean)), scale=tuple(map(float, scale))
     )

@@ -57,12 +57,8 @@ class MusicRecipe:
             )
         found = read_pieces(data)
         self.recordings, self.settings, self.training = found.files, settings, settings.training
-        for part in ("train", "valid"):
-            if not found.parts[part]:
-                raise ValueError(f"{found.files.paths[0].parent} has no pieces of the part {part}.")
-        self._pieces = found.parts["train"]
-        longest = max(map(len, found.parts["valid"]))
-        self._valid = padded(found.parts["valid"], longest)
+        self._pieces, valid = found.part("train"), found.part("valid")
+        self._valid = padded(valid, max(map(len, valid)))
 
     def model(self, rngs: nnx.Rngs) -> Music:
         return Music(self.settings.model, rngs=rngs)

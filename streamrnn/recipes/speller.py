@@ -12,6 +12,7 @@ import numpy as np
 from flax import nnx
 
 from streamrnn.contract import aligned
+from streamrnn.data.clips import named
 from streamrnn.data.pronunciations import read_pronunciations
 from streamrnn.learning import TrainingSettings
 from streamrnn.lines import SpellingLines, searched
@@ -60,6 +61,11 @@ class SayRecipe:
             raise ValueError("there are no words to train on, or none to validate. Pass a dictionary with both parts.")
         letters = model.letters or tuple(sorted({letter for word in train for letter in word}))
         said = {phoneme for ways in train.values() for way in ways for phoneme in way}
+        if model.phonemes and (others := sorted(said - {*model.phonemes})):
+            raise ValueError(
+                f"words are said with {named(others)}, which --phonemes lacks. Add all of them, or "
+                "leave --phonemes out: they are taken from the words."
+            )
         model = dataclasses.replace(model, letters=letters, phonemes=model.phonemes or tuple(sorted(said)))
         self.settings = dataclasses.replace(settings, model=model)
         ids = {phoneme: number for number, phoneme in enumerate(model.phonemes, start=1)}

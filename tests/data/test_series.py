@@ -102,7 +102,7 @@ def test_columns_of_choices_are_there_once(written):
 
 
 def test_rewards_that_a_live_stream_would_refuse_are_not_trained_on(written):
-    people = "".join(f"{n},1,{150 if n == 3 else 5}\n" for n in range(10))
+    people = "".join(f"{n},1,{150 if n == 3 else 5}\n" * 2 for n in range(10))
     path = written("user,choice,reward\n" + people)
     with pytest.raises(ValueError, match=r"rewards up to 150; the model has --highest 100\. .* Pass --highest 150"):
         ChoicesRecipe(path, ChoicesTraining())

@@ -8,6 +8,7 @@ from flax import nnx
 from streamrnn.data.examples import Example, read_examples, wanted_of
 from streamrnn.data.music import read_pieces
 from streamrnn.data.pronunciations import read_pronunciations
+from streamrnn.evaluation.choices import figures
 from streamrnn.models import (
     ChoicesSettings,
     ClassifierSettings,
@@ -289,3 +290,75 @@ def test_columns_that_the_table_lacks_are_refused(tmp_path):
 def test_blank_lines_and_spaces_are_no_words(tmp_path):
     (tmp_path / "dut_train.tsv").write_text("aan \ta n\n\n een\te n\n\n")
     assert list(read_pronunciations([tmp_path]).parts["train"]) == ["aan", "een"]
+
+
+def test_a_dictionary_of_another_form_is_refused_before_it_loses_phonemes(tmp_path):
+    (tmp_path / "cmudict.dict").write_text("about AH0 B AW1 T\ncat K AE1 T\n")
+    with pytest.raises(ValueError, match=r"cmudict\.dict, line 1 is not of the CMUdict that NLTK has"):
+        read_pronunciations([tmp_path / "cmudict.dict"])
+    (tmp_path / "cmudict").write_text("\nCAT 1 K AE1 T\n\n")
+    assert [*read_pronunciations([tmp_path / "cmudict"]).parts.values()] != [{}, {}, {}]
+
+
+def test_phonemes_that_the_settings_lack_are_named(tmp_path):
+    (tmp_path / "train.tsv").write_text("abc\tA B C\n")
+    (tmp_path / "valid.tsv").write_text("ab\tA B\n")
+    with pytest.raises(ValueError, match="words are said with C, which --phonemes lacks"):
+        SayRecipe([tmp_path], SayTraining(SpellerSettings(phonemes=("A", "B"))))
+
+
+def test_the_scale_of_a_long_column_far_from_zero_is_its_own(tmp_path):
+    pressure = 101325 + np.random.default_rng(0).standard_normal(30_000)
+    (tmp_path / "t.csv").write_text("row,pa\n" + "\n".join(f"{n},{pa:.3f}" for n, pa in enumerate(pressure)))
+    model = ForecastRecipe([tmp_path], ForecastTraining()).settings.model
+    assert model.mean == pytest.approx((pressure[:18_000].mean(),), rel=1e-6)
+    assert model.scale == pytest.approx((pressure[:18_000].std(),), rel=1e-2)
+
+
+def test_columns_of_one_name_are_refused(tmp_path):
+    (tmp_path / "t.csv").write_text("date,a,a\n" + "\n".join(f"{n},1,2" for n in range(100)))
+    with pytest.raises(ValueError, match="more than one column 'a'"):
+        ForecastRecipe([tmp_path], ForecastTraining())
+
+
+def test_data_after_which_nothing_comes_are_refused(tmp_path):
+    for name in ("train", "valid"):
+        (tmp_path / f"{name}.txt").write_text("C3 G3\n\nD3\n\nE3\n")
+    with pytest.raises(ValueError, match="3 pieces of the part 'train' have one frame each"):
+        MusicRecipe([tmp_path], MusicTraining())
+    table = tmp_path / "people.csv"
+    table.write_text("user,choice,reward\n" + "".join(f"{n},1,1\n" for n in range(10)))
+    with pytest.raises(ValueError, match="Of the 7 people of the part 'train' none has made a choice after the first"):
+        ChoicesRecipe([table], ChoicesTraining())
+
+
+def test_whoever_chose_once_is_no_share_of_people():
+    sure = np.array([[1.0, 0.0]] * 3)
+    twice, once = np.array([[1.0, 0], [1, 0], [1, 0]]), np.array([[1.0, 0]])
+    found = figures([sure, sure[:1]], [twice, once])
+    assert found["accuracy"] == 1 and found["of_people"] == {"5 %": 1.0, "50 %": 1.0, "95 %": 1.0}
+
+
+def test_one_label_alone_is_nothing_to_choose_between(tmp_path):
+    (tmp_path / "train.tsv").write_text("set an alarm\talarm\nwho\t\nwake me\talarm\n")
+    with pytest.raises(ValueError, match="the only label is alarm"):
+        IntentRecipe([tmp_path], IntentTraining())
+
+
+def test_the_last_example_of_a_label_is_trained_on(tmp_path):
+    (tmp_path / "train.tsv").write_text("wake me\talarm\nplay it\tmusic\nplay on\tmusic\n")
+    parts = read_examples([tmp_path]).parts
+    assert [example.line for example in parts["train"]] == ["wake me", "play on"]
+    assert [example.line for example in parts["valid"]] == ["play it"]
+
+
+def test_names_of_labels_may_have_spaces_and_numbers_begin_at_0(tmp_path):
+    (tmp_path / "labels.txt").write_text("very happy\nsad\n")
+    (tmp_path / "valid.tsv").write_text("hooray\t0\nalas\t0,1\n")
+    assert [example.labels for example in read_examples([tmp_path]).part("valid")] == [
+        ("very happy",),
+        ("very happy", "sad"),
+    ]
+    (tmp_path / "valid.tsv").write_text("hooray\t-1\n")
+    with pytest.raises(ValueError, match="line 1: '-1' are no numbers of labels"):
+        read_examples([tmp_path])
