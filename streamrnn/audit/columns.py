@@ -1,5 +1,6 @@
 """What tables say of clips beyond what training needs: sex, age, accent, microphone, room, level of noise."""
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -102,7 +103,7 @@ def cut(values: Sequence[str], bounds: Sequence[float]) -> list[str]:
     Raises:
         ValueError: bounds do not rise, or an entry is no number.
     """
-    if sorted(set(bounds)) != list(bounds):
+    if not all(low < high for low, high in pairwise(bounds)) or any(map(math.isnan, bounds)):
         raise ValueError(f"--cuts are {', '.join(f'{bound:g}' for bound in bounds)}; they must rise.")
     names = [f"below {bounds[0]:g}", *(f"{a:g} to {b:g}" for a, b in pairwise(bounds))]
     names.append(f"{bounds[-1]:g} and more")
@@ -111,9 +112,12 @@ def cut(values: Sequence[str], bounds: Sequence[float]) -> list[str]:
 
 def _number(value: str) -> float:
     try:
-        return float(value)
+        number = float(value)
     except ValueError:
         raise ValueError(f"--cuts need numbers, and the column has {value!r}. Leave --cuts out.") from None
+    if math.isnan(number):
+        raise ValueError(f"--cuts need numbers, and the column has {value!r}. Leave such fields empty.")
+    return number
 
 
 __all__ = ["alike", "column_of", "cut", "sources_of"]

@@ -50,7 +50,7 @@ def group_figures(
         best one; shown: the groups whose difference is shown; without_group: clips.
 
     Raises:
-        ValueError: there is one group alone, a group has fewer than 8 speakers, or a speaker is unknown.
+        ValueError: there is no group, or one alone, a group has fewer than 8 speakers, or a speaker is unknown.
     """
     told = np.array([bool(group) for group in groups])
     sums, groups = sums[told], [group for group in groups if group]
@@ -113,10 +113,13 @@ def without_small(groups: Sequence[str], speakers: Sequence[str]) -> list[str]:
 
 
 def _require(names: Sequence[str], speakers: dict[str, int]) -> None:
-    if len(names) < 2:
+    if not names:
         raise ValueError(
-            f"All clips are of one group, {names[0]!r}. Differences need two groups or more." if names else ""
+            f"No clip is of a group. Differences need two groups or more, each of {FEWEST} speakers. Add recordings, "
+            "or join small groups."
         )
+    if len(names) < 2:
+        raise ValueError(f"All clips are of one group, {names[0]!r}. Differences need two groups or more.")
     if few := [f"{name} has {n}" for name, n in speakers.items() if n < FEWEST]:
         missing = sum(max(0, FEWEST - n) for n in speakers.values())
         raise ValueError(

@@ -131,7 +131,7 @@ def _explain(error: Exception) -> str:
 
         return advice(error) or str(error)
     # Python's own MemoryError says nothing.
-    return str(error) or "there is not enough memory."
+    return str(error) or ("there is not enough memory." if isinstance(error, MemoryError) else repr(error))
 
 
 def _drop_output() -> None:

@@ -1,6 +1,7 @@
 """`streamrnn audit`: what a model gives away, whom it serves worse, and when it should ask a person."""
 
 import json as json_format
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,6 +10,7 @@ from rich.console import Console, RenderableType
 
 from streamrnn.cli.audit_report import group_table, privacy_table
 from streamrnn.cli.flags import default_is, dispatch
+from streamrnn.cli.outputs import check_outputs
 from streamrnn.cli.plot import check_plot
 from streamrnn.cli.plot_audit import draw_groups, draw_privacy
 from streamrnn.cli.progress import progress
@@ -69,7 +71,9 @@ def groups(
         json: Print one JSON object.
         read_outside: Read recordings that a table names by paths out of its own folder.
     """
-    check(data, plot)
+    check(data, clips, plot)
+    if to_show is not None and not 0 < to_show < math.inf:
+        raise ValueError(f"--to-show is {to_show:g}; a difference to show is above 0, and finite.")
     configure()
     # JAX comes with it, which the help does not need.
     from streamrnn.audit.columns import column_of, cut
@@ -79,11 +83,12 @@ def groups(
     task_of_model(model, load(model), task)
     with reading_outside(read_outside):
         chosen = drawn(clips_of(data, split), clips)
-        column_of(data, chosen, by, about)  # what is missing is told before the model runs
+        # What is missing is told before the model runs.
+        all_found = column_of(data, chosen, by, about)
+        group_of = dict(zip(chosen, cut(all_found, cuts) if cuts else all_found, strict=True))
         with progress("recordings") as moved:
             told = tell_all(model, data, chosen, moved, task)
-        of_clips = column_of(data, told.clips, by, about)
-    found = cut(of_clips, cuts) if cuts else of_clips
+    found = [group_of[clip] for clip in told.clips]
     report = audit_groups(
         told,
         by,
@@ -131,7 +136,7 @@ def privacy(
         json: Print one JSON object.
         read_outside: Read recordings that a table names by paths out of its own folder.
     """
-    check(data, plot)
+    check(data, clips, plot)
     configure()
     # JAX comes with it, which the help does not need.
     import numpy as np
@@ -144,6 +149,11 @@ def privacy(
     task_of_model(model, load(model), task)
     with reading_outside(read_outside), progress("recordings") as moved:
         sides = [clips_of(data, splits) for splits in (members, others)]
+        if both := sorted({clip.split for clip in sides[0]} & {clip.split for clip in sides[1]}):
+            raise ValueError(
+                f"--members and --others both name {', '.join(both)}, which the model has heard or has not. Name a "
+                "split in one of them."
+            )
         sides = alike(sides, data, clips) if match else [drawn(side, clips) for side in sides]
         told = tell_all(model, data, [*sides[0], *sides[1]], moved, task)
         compared = [tell_all(other, data, told.clips, moved, told.task) for other in references]
@@ -156,12 +166,15 @@ def privacy(
         draw_privacy(report, plot)
 
 
-def check(data: Places, plot: Path | None) -> None:
-    """Raises ValueError without data, and the errors of check_plot."""
+def check(data: Places, clips: int | None, plot: Path | None) -> None:
+    """Raises ValueError without data or clips, and the errors of check_plot and check_outputs."""
     if not data:
         raise ValueError("--data names no folder. Pass one folder of recordings, or more.")
+    if clips is not None and clips < 1:
+        raise ValueError(f"--clips is {clips}; it must be 1 or more.")
     if plot is not None:
         check_plot(plot)
+        check_outputs("", [plot])
 
 
 def tell(report: dict[str, Any], show: Callable[[dict[str, Any]], RenderableType], json: bool) -> None:

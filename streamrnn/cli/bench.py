@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from rich.console import Console
 
 from streamrnn.cli.flags import default_is, dispatch
+from streamrnn.cli.outputs import check_outputs
 
 
 def main(args: list[str]) -> None:
@@ -39,6 +40,7 @@ def step(
 
     if plot is not None:
         check_plot(plot)
+        check_outputs("", [plot])
     report = bench_step(model, against, hour=hour)
     if plot is not None:
         draw_real_time_streams(report, best_target(), plot)
@@ -74,6 +76,7 @@ def pool(
         return
     if plot is not None:
         check_plot(plot)
+        check_outputs("", [plot])
     report = bench_pool(model, streams, seconds)
     if plot is not None:
         draw_latency(report["pools"], report["chunk_ms"], plot)
@@ -107,6 +110,7 @@ def serve(
 
     if plot is not None:
         check_plot(plot)
+        check_outputs("", [plot])
     report = bench_serve(model, streams, seconds, idle, server, sound)
     if plot is not None:
         draw_server_latency(report["loads"], TARGETS[LATENCY], plot)

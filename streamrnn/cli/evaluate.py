@@ -16,6 +16,7 @@ from streamrnn.audit.telling import clips_of, tell_all
 from streamrnn.cli.audit_report import oversight_table
 from streamrnn.cli.decision import spoken
 from streamrnn.cli.flags import default_is, given, parse
+from streamrnn.cli.outputs import check_folder, check_outputs
 from streamrnn.cli.plot import check_plot
 from streamrnn.cli.plot_audit import draw_oversight
 from streamrnn.cli.plot_words import draw_confusions
@@ -108,10 +109,21 @@ def main(args: list[str]) -> None:
     _check_oversight(flags)
     data, split = _one_or_all(flags.data), _one_or_all(flags.split) if flags.split else None
     extra = {"negatives": flags.negatives, "exclude": flags.exclude, "decision": _decision(flags)}
-    with progress("recordings") as moved, reading_outside(flags.read_outside):
+    with reading_outside(flags.read_outside):
         sides = None if flags.hand_over is None else _sides(flags)  # what is missing is told before the model runs
-        result = evaluate(flags.task, data, flags.model or flags.task, split, moved, **extra)
-        if flags.hand_over is not None and sides is not None:
+        with progress("recordings") as moved:
+            result = evaluate(flags.task, data, flags.model or flags.task, split, moved, **extra)
+        try:
+            _find_more(flags, result, sides)
+        finally:
+            # What was measured is told also where nothing is found, or where it cannot be written.
+            _tell(flags, result)
+
+
+def _find_more(flags: Evaluate, result: dict[str, Any], sides: tuple[list[Clip], list[Clip]] | None) -> None:
+    """What follows from the figures, into the result and into files."""
+    if flags.hand_over is not None and sides is not None:
+        with progress("recordings") as moved:
             result["oversight"] = _oversight(flags, flags.hand_over, sides, moved)
     if flags.max_alarms_per_hour is not None:
         result["recommended"] = _threshold(flags, result, flags.max_alarms_per_hour)
@@ -121,6 +133,9 @@ def main(args: list[str]) -> None:
         )
     if flags.plot is not None and flags.hand_over is None:
         draw_confusions(f"{result['model']} on {result['clips']} recordings", result["streaming"], flags.plot)
+
+
+def _tell(flags: Evaluate, result: dict[str, Any]) -> None:
     if flags.json:
         print(json.dumps(result, indent=2))
     else:
@@ -153,10 +168,14 @@ def _check_oversight(flags: Evaluate) -> None:
         raise ValueError(f"--save-calibration is for phrases; {flags.task} has none. Leave it out.")
     if flags.save_threshold is not None and flags.max_alarms_per_hour is None:
         raise ValueError("--save-threshold is of what --max-alarms-per-hour finds. Pass both, or neither.")
+    if flags.hand_over is not None and not 0 < flags.hand_over < 1:
+        raise ValueError(f"--hand-over is {flags.hand_over:g}; it is a share above 0 and below 1.")
     if flags.plot is not None:
         check_plot(flags.plot)
-    if flags.out or flags.save_threshold or flags.save_calibration:
+        check_outputs("", [flags.plot])
+    for out in filter(None, (flags.out, flags.save_threshold, flags.save_calibration)):
         locate(flags.model or flags.task)  # exported models, say, cannot be written
+        check_folder(out.parent)
 
 
 def _decision(flags: Evaluate) -> dict[str, Any]:

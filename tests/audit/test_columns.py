@@ -33,6 +33,13 @@ def test_numbers_become_groups_by_cuts(folder):
         cut(["hall"], [5])
 
 
+def test_what_is_no_number_is_in_no_group_by_cuts():
+    with pytest.raises(ValueError, match=r"the column has 'nan'\. Leave such fields empty"):
+        cut(["3", "nan"], [5])
+    with pytest.raises(ValueError, match="they must rise"):
+        cut(["3"], [float("nan")])
+
+
 def test_a_column_that_is_not_there_is_refused_with_those_that_are(folder):
     with pytest.raises(ValueError, match=r"No manifest\.csv has the column 'sex'; columns are: room, snr, speaker"):
         column_of([folder], clips_of([folder]), "sex")

@@ -110,7 +110,10 @@ def test_groups_of_few_speakers_can_be_left_out():
     assert set(without_small(few, who)) == {"a", "b", ""}
 
 
-def test_one_group_few_speakers_and_unknown_ones_are_refused():
+def test_no_group_one_group_few_speakers_and_unknown_ones_are_refused():
+    sums, who, groups = answers({"a": 0.9}, 10)
+    with pytest.raises(ValueError, match="No clip is of a group"):
+        group_figures(sums, who, [""] * len(groups), ratio)
     with pytest.raises(ValueError, match="one group, 'a'"):
         group_figures(*answers({"a": 0.9}, 10), ratio)
     with pytest.raises(ValueError, match=r"a has 5, b has 5; each group needs 8. 6 more would do"):

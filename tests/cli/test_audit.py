@@ -65,7 +65,7 @@ def test_privacy_is_tables_a_picture_and_json(streamrnn, capsys, words, words_pa
 
 def test_who_is_a_member_must_be_told(streamrnn, capsys, words, words_path):
     assert streamrnn("audit", "privacy", words_path, "--data", words, "--others", "train") == 2
-    assert "all are members" in capsys.readouterr().err
+    assert "--members and --others both name train" in capsys.readouterr().err
     assert streamrnn("audit", "privacy", words_path, "--data", words, "--members", "mine") == 2
     assert "no recording of split 'mine'; the splits are: test, train" in capsys.readouterr().err
 
@@ -93,3 +93,20 @@ def test_what_is_missing_is_said(streamrnn, capsys, words, words_path):
     assert "No manifest.csv has the column 'age'" in capsys.readouterr().err
     assert streamrnn("audit", "groups", words_path, "--data", words, "--by", "split", "--split", "test") == 2
     assert "All clips are of one group, 'test'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        (("groups", "--by", "sex", "--to-show", 0), "--to-show is 0; a difference to show is above 0"),
+        (("groups", "--by", "sex", "--clips", -3), "--clips is -3; it must be 1 or more"),
+        (("groups", "--by", "sex", "--clips", 4, "--drop-small"), "No clip is of a group"),
+        (("groups", "--by", "sex", "--cuts", 5), "--cuts need numbers, and the column has 'f'"),
+        (("groups", "--by", "sex", "--plot", "nowhere/x.png"), "nowhere/x.png: cannot write"),
+        (("privacy", "--clips", 0), "--clips is 0; it must be 1 or more"),
+        (("privacy", "--others", "test", "train"), "--members and --others both name train"),
+    ],
+)
+def test_flags_that_mean_nothing_are_named(streamrnn, capsys, words, words_path, flags, says):
+    assert streamrnn("audit", flags[0], words_path, "--data", words, *flags[1:]) == 2
+    assert says in capsys.readouterr().err

@@ -158,7 +158,9 @@ def test_scores_are_measured_and_the_model_is_stored_with_what_it_hands_over(str
     assert "area under risk-coverage" in capsys.readouterr().out and picture.stat().st_size > 10_000
     assert load(out).decision.hand_over > 0
     assert streamrnn(*asked, "--hand-over", 0.95) == 2
-    assert "No score promises that 0.95 of the answers are right" in capsys.readouterr().err
+    said = capsys.readouterr()
+    assert "No score promises that 0.95 of the answers are right" in said.err
+    assert "accuracy" in said.out, "the figures are lost"
     assert streamrnn(*asked, "--out", out) == 2
     assert "Pass --hand-over too" in capsys.readouterr().err
     assert streamrnn(*asked, "--fit", "test") == 2
@@ -203,6 +205,9 @@ def test_a_threshold_for_so_many_false_alarms_is_recommended_and_saved(streamrnn
         (("keywords", "--max-alarms-per-hour", "nan"), "--max-alarms-per-hour is nan; it must be 0 or above"),
         (("keywords", "--save-threshold", "x.safetensors"), "Pass both, or neither"),
         (("vad", "--plot", "x.png"), "--plot draws what --hand-over finds, or keywords"),
+        (("keywords", "--plot", "nowhere/x.png"), "nowhere/x.png: cannot write"),
+        (("vad", "--hand-over", "1.5"), "--hand-over is 1.5; it is a share above 0 and below 1"),
+        (("keywords", "--hand-over", "0.9", "--out", "pyproject.toml/x"), "pyproject.toml: it is a file"),
     ],
 )
 def test_flags_that_do_not_fit_are_named(streamrnn, capsys, tmp_path, flags, says):
