@@ -64,13 +64,13 @@ class Journal:
         self._lock, self._file = threading.Lock(), None
 
     def claim(self, identity: dict[str, Any]) -> None:
-        """Says whose outputs these are. Raises OtherBatch where they are somebody else's."""
+        """Says whose outputs these are. Raises OtherBatch where they are somebody else's, or nobody knows whose."""
         path, identity = self.folder / "batch.json", as_kept(identity)
         self.folder.mkdir(parents=True, exist_ok=True)
         if not path.exists():
             replace_file(path, json.dumps(identity, indent=1, sort_keys=True).encode())
             return
-        theirs = json.loads(path.read_text())
+        theirs = _read_object(path)
         if wrong := sorted(key for key in identity.keys() | theirs.keys() if identity.get(key) != theirs.get(key)):
             told = "; ".join(f"{key} is {identity.get(key)!r} now and was {theirs.get(key)!r}" for key in wrong)
             raise OtherBatch(f"{self.out} has the outputs of another batch: {told}. Choose another folder for --out.")
@@ -127,7 +127,9 @@ class Journal:
                     entry = Entry(**json.loads(line))
                 except (ValueError, TypeError):
                     continue
-                found[entry.name] = entry
+                # What a disk made of a line may still be JSON.
+                if isinstance(entry.name, str) and isinstance(entry.outputs, dict):
+                    found[entry.name] = entry
         return found
 
     def add(self, entry: Entry) -> None:
@@ -173,6 +175,19 @@ def content_of(path: Path) -> str:
         while piece := file.read(READ_BYTES):
             digest.update(piece)
     return digest.hexdigest()
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_bytes())
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise OtherBatch(
+            f"{path} is damaged, so that nobody knows which model wrote here. Choose another folder for --out, or "
+            f"delete {path.parent} to do all anew."
+        )
+    return found
 
 
 def _size(path: Path) -> int:

@@ -105,7 +105,8 @@ def find_batch(inputs: Sequence[str | os.PathLike[str]], out: Path, shard: Shard
     for path, name in _named_apart(loose):
         _add(named, name, path)
     if not named:
-        raise ValueError(f"there are no recordings in {', '.join(map(str, inputs))}. Name files, folders or lists.")
+        where = f" in {', '.join(map(str, inputs))}" if inputs else ""
+        raise ValueError(f"there are no recordings{where}. Name files, folders or lists.")
     shard = shard or Shard()
     return [BatchRecording(name, named[name]) for name in sorted(named) if shard.has(name)]
 
@@ -171,6 +172,8 @@ def _files_of(path: Path, given: str) -> list[Path]:
 
 def _listed(by: Path, names: list[str]) -> list[Path]:
     """The files that a list names. One that is not there fails like one that is no sound, and the others are heard."""
+    if strange := next((name for name in names if "\0" in name), None):
+        raise ValueError(f"{by}: the path is {strange[:80]!r}; no file has such a name. Save the list as UTF-8.")
     paths = [by.parent / name for name in names]
     if names and not any(path.exists() for path in paths):
         raise FileNotFoundError(

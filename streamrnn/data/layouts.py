@@ -18,7 +18,8 @@ from streamrnn.data.tables import clean, read_lines
 RECORDING = re.compile(
     r"[^.].*\.(wave?|flac|og[ga]|opus|mp[23]|aif[fc]?|caf|au|snd|w64|rf64|sph|nist|gsm|voc|pcm|raw"
     r"|m4[ab]|mp4|aac|adts|wma|amr|ape|wv|mk[av]|webm|mov|3gp|spx|tta|ac3|dsf)",
-    re.IGNORECASE,
+    # Names may have ends of lines in them.
+    re.IGNORECASE | re.DOTALL,
 )
 SPLIT_LISTS = {"valid": "validation_list.txt", "test": "testing_list.txt"}
 SPLIT_OF_PREFIX = {"train": "train", "dev": "valid", "test": "test"}

@@ -165,8 +165,9 @@ def recording_of(folder: Path, row: Row, column: str = "path") -> Path:
         ValueError: the field is empty, or leads out of the folder, which is allowed only within `reading_outside`.
     """
     name = row[column]
-    if not name:
-        raise ValueError(f"{row.place}: the {column} is missing. Name a recording in {folder}.")
+    if not name or "\0" in name:
+        lacking = f"is {name[:80]!r}" if name else "is missing"
+        raise ValueError(f"{row.place}: the {column} {lacking}. Name a recording in {folder}.")
     if (os.path.isabs(name) or ".." in Path(name).parts) and not _outside_is_read.get():
         raise ValueError(
             f"{row.place}: the {column} {name} leads out of {folder}. If you trust this table, pass "

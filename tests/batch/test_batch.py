@@ -140,6 +140,19 @@ def test_half_a_line_in_the_journal_is_a_recording_that_is_not_done(batch, calls
     assert (batch(calls).done, batch(calls).before) == (1, 3)
 
 
+def test_a_damaged_journal_is_no_crash(batch, calls, out):
+    batch(calls)
+    (path,) = (out / ".streamrnn" / "done").glob("*.jsonl")
+    entry = json.loads(path.read_bytes().splitlines()[0])
+    strange = [entry | {"name": ["a"]}, entry | {"outputs": []}]
+    path.write_bytes(path.read_bytes() + b"".join(json.dumps(one).encode() + b"\n" for one in strange))
+    assert batch(calls).before == 3
+    for content in ("", "[1]", "\xff"):
+        (out / ".streamrnn" / "batch.json").write_text(content, "latin-1")
+        with pytest.raises(OtherBatch, match=r"batch\.json is damaged"):
+            batch(calls)
+
+
 def test_what_fails_in_passing_is_tried_again(batch, calls, monkeypatch):
     tries = iter([OSError(errno.EIO, "Input/output error"), None, None, None])
     hear = work_module.run_file_events

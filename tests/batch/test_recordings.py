@@ -96,6 +96,14 @@ def test_what_is_not_there_is_named(names, calls, tmp_path):
         names(calls / "list.txt")
 
 
+def test_a_name_may_have_an_end_of_a_line_in_it_and_no_zero(names, calls):
+    (calls / "a.wav").rename(calls / "a\nb.wav")
+    assert "a\nb.wav" in names(calls)
+    (calls / "some.txt").write_text("b.flac\n" + "\0".join("b.flac\n"))
+    with pytest.raises(ValueError, match=r"some\.txt: the path is .*Save the list as UTF-8"):
+        names(calls / "some.txt")
+
+
 def test_names_that_are_no_text_are_found(names, calls):
     os.rename(os.fsencode(calls / "b.flac"), os.fsencode(calls) + b"/\xff.flac")
     assert "\udcff.flac" in names(calls)
