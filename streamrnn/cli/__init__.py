@@ -119,12 +119,15 @@ _WAYS_OUT = {
     os.strerror(errno.EEXIST): ", and a folder is needed. Choose another",
     os.strerror(errno.ENOTDIR): ": a part of the path is a file. Choose a folder",
     os.strerror(errno.EISDIR): ". Pass a file",
+    os.strerror(errno.ENOSPC): ". Make room, and run the same command again",
 }
 
 
 def _explain(error: Exception) -> str:
-    if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename}: {error.strerror}{_WAYS_OUT.get(error.strerror or '', '')}"
+    if isinstance(error, OSError) and error.strerror is not None:
+        # The system names no file where a write fails, only where one cannot be opened.
+        place = "" if error.filename is None else f"{error.filename}: "
+        return f"{place}{error.strerror}{_WAYS_OUT.get(error.strerror, '')}"
     if isinstance(error, ModuleNotFoundError):
         # Its look at what is installed takes longer to import than all else here.
         from streamrnn.cli.extras import advice

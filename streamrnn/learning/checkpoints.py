@@ -112,10 +112,11 @@ class Checkpoints:
         except (OSError, ValueError) as error:
             if isinstance(error, ValueError) and "os_error_code" not in str(error):
                 raise
+            cause = getattr(error, "strerror", None) or str(error).rpartition(": ")[2]
             kept = "none was written before" if self.last_step is None else f"that of step {self.last_step} is kept"
             raise OSError(
                 f"The checkpoint of step {step} could not be written to {self.folder}; {kept}. "
-                f"The cause: {str(error).rpartition(': ')[2]}. Make room, and the same command goes on."
+                f"The cause: {cause}. Make room, and the same command goes on."
             ) from error
         finally:
             log.setLevel(level)
