@@ -180,7 +180,7 @@ def content_of(path: Path) -> str:
 def _read_object(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_bytes())
-    except ValueError:
+    except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
         raise OtherBatch(

@@ -207,7 +207,7 @@ def _of_lines(path: Path) -> list[str]:
             try:
                 row = json.loads(line)
                 names.append(_required(f"{path}, line {number}", row[_column(path, row)]))
-            except (json.JSONDecodeError, TypeError):
+            except (json.JSONDecodeError, TypeError, RecursionError):
                 raise ValueError(f"{path}, line {number}: it is no JSON object. A manifest has one a line.") from None
     return names
 

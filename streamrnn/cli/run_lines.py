@@ -38,7 +38,7 @@ def task_of_lines(model: str) -> Task | None:
         path = path if path.suffix == ".json" else path.with_name(f"{path.name.removesuffix('.safetensors')}.json")
         try:
             task = find_task(str(json.loads(path.read_text(encoding="utf-8")).get("task")))
-        except (OSError, ValueError, AttributeError):
+        except (OSError, ValueError, AttributeError, RecursionError):
             return None
     return task if task is not None and task.lines is not None else None
 

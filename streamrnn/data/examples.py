@@ -132,7 +132,7 @@ def _clinc(path: Path) -> Iterator[tuple[str, Example]]:
                 if not (isinstance(line, str) and isinstance(label, str)):
                     raise ValueError(f"{name} {number} is no text and the name of a label")
                 yield part, Example(line, () if label == "oos" else (label,), f"{path}, {name} {number}")
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
         raise ValueError(f"{path} is not of the form of CLINC150 ({error!r}). Fetch it again.") from error
 
 

@@ -102,16 +102,22 @@ def _read(table: Path) -> dict[str, Command]:
     try:
         rows = json.loads(text)
         commands = {
-            name: Command(str(row["intent"]), {slot: str(value).strip() for slot, value in row["slots"].items()})
+            name: Command(_text(row["intent"]), {slot: _text(value) for slot, value in row["slots"].items()})
             for name, row in rows.items()
         }
         without = {Path(name).with_suffix("").as_posix(): command for name, command in commands.items()}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(
             f'{table} is no table of commands ({error!r}). Write {{"a.wav": {{"intent": "light", "slots": '
             '{"colour": "red"}}}.'
         ) from None
     return commands | {name: command for name, command in without.items() if name not in commands}
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str | int | float) and not isinstance(value, bool):
+        return str(value).strip()
+    raise ValueError(f"{value!r} is no intent, and no value of a slot; slots that were not said are left out")
 
 
 def _heard(model: Model, outputs: np.ndarray, duration_s: float) -> Command | None:

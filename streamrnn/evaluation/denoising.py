@@ -34,8 +34,8 @@ def evaluate_denoising(
 
     Each folder's manifest.csv names the noisy recording (path) and the same recording without the noise (clean).
     Figures are means over the recordings: si_sdr_db; si_sdr_improvement_db, over that of the noisy recording; stoi; and
-    pesq where that package is installed. If a metric finds no speech in a recording, the recording does not count for
-    it; a metric that finds speech in none is left out. noisy has the figures of the unprocessed recordings. Pairs in
+    pesq where that package is installed. If a metric finds no speech in a recording, or the ratio is infinite because
+    the two recordings are equal, the recording does not count for it; a metric that counts in none is left out. noisy has the figures of the unprocessed recordings. Pairs in
     which the noisy or the clean recording is all silent have no ratio: they are left out, counted and named, like
     those that cannot be read.
 
@@ -79,7 +79,8 @@ def read_pair(clip: Clip, clean_path: Path) -> tuple[np.ndarray, np.ndarray, int
 
 def means(figures: Sequence[Figures]) -> Figures:
     """The mean of each figure over the recordings that have it; figures that no recording has are left out."""
-    known = {name: [each[name] for each in figures if not np.isnan(each[name])] for name in figures[0]}
+    # Of NaN, too, nothing is smaller.
+    known = {name: [each[name] for each in figures if each[name] < np.inf] for name in figures[0]}
     return {name: float(np.mean(values)) for name, values in known.items() if values}
 
 
@@ -91,7 +92,8 @@ def _judge(model: Model, clip: Clip, clean_path: Path) -> JudgedClip:
 
     def judged(estimate: np.ndarray) -> Figures:
         after = quality(estimate, clean, rate)
-        gained = after["si_sdr_db"] - before["si_sdr_db"]
+        # Where there is no noise, nothing can be gained.
+        gained = after["si_sdr_db"] - before["si_sdr_db"] if before["si_sdr_db"] < np.inf else np.nan
         return {"si_sdr_db": after.pop("si_sdr_db"), "si_sdr_improvement_db": gained, **after}
 
     return JudgedClip(before, judged(_streamed(model, clip)), judged(_scanned(model, clip)))

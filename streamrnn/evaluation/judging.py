@@ -42,6 +42,7 @@ def judge_all(
     The entry of the report is {"left_out": the reason for each}, or {} if there are none.
 
     Raises:
+        ValueError: there are no clips.
         AudioError: no clip could be evaluated.
     """
     judged: list[Judged] = []
@@ -53,6 +54,8 @@ def judge_all(
             errors.append(str(at_place(clip, error)))
         if progress is not None:
             progress(number, len(clips))
+    if not clips:
+        raise ValueError("There is no recording to judge. Pass one or more.")
     if not judged:
         raise AudioError(f"None of {len(clips)} recordings could be judged. The first: {errors[0]}")
     if errors:
@@ -60,6 +63,12 @@ def judge_all(
         told = f"{len(errors)} of {len(clips)} recordings could not be judged and are left out: {reasons}."
         warnings.warn(told, AudioWarning, stacklevel=2)
     return judged, {"left_out": errors} if errors else {}
+
+
+def require_judged(found: bool, left_out: dict[str, Any], what: str) -> None:
+    """Raises AudioError where no clip of `what`, such as "a word", is among those that could be judged."""
+    if not found:
+        raise AudioError(f"No recording of {what} could be judged. The first: {left_out['left_out'][0]}")
 
 
 def stream_clip(model: Model, clip: Clip, chunk_s: float = CHUNK_S) -> tuple[np.ndarray, int, float]:
@@ -96,4 +105,4 @@ def decided(model: Model, outputs: np.ndarray, duration_s: float) -> list[Event]
     return decoder.push(outputs) + decoder.finish(duration_s)
 
 
-__all__ = ["OnProgress", "decided", "judge_all", "require", "scan_clip", "stream_clip", "unfit"]
+__all__ = ["OnProgress", "decided", "judge_all", "require", "require_judged", "scan_clip", "stream_clip", "unfit"]

@@ -26,7 +26,7 @@ from streamrnn.decisions import (
     word_classes,
 )
 from streamrnn.decisions.keywords import UNKNOWN
-from streamrnn.evaluation.judging import OnProgress, judge_all, require, scan_clip, stream_clip
+from streamrnn.evaluation.judging import OnProgress, judge_all, require, require_judged, scan_clip, stream_clip
 from streamrnn.models import Model
 
 THRESHOLDS = tuple(percent / 100 for percent in range(5, 100, 5))
@@ -74,7 +74,7 @@ def evaluate_keywords(
 
     Raises:
         ValueError: it is not a keyword model, or no clip has one of its words as label.
-        AudioError: no clip could be read.
+        AudioError: no clip, or none of a word, could be read.
     """
     require(model, "keyword", "evaluate keywords", "a keyword model")
     words = words_of(model)
@@ -87,6 +87,7 @@ def evaluate_keywords(
     clips, negatives = _without_talk_of(words, clips), _without_talk_of(words, negatives)
     warn_of_other_labels(clips, words, "count")
     judged, left_out = judge_all([*clips, *negatives], lambda clip: _judge(model, clip), progress)
+    require_judged(any(one.streaming.word_score is not None for one in judged), left_out, "a word")
     return {
         "clips": len(judged),
         "streaming": _figures([(clip, clip.streaming) for clip in judged], set(clips)),
@@ -155,9 +156,9 @@ def confusions(heard: Sequence[str], truth: Sequence[str]) -> dict[str, dict[str
 
 def _by_speaker(clips: Sequence[Clip], answers: Sequence[tuple[str, str]]) -> tuple[list[int], list[int]]:
     """Correct answers and clips of each speaker, since clips of one speaker are not independent."""
-    right: dict[str, list[bool]] = defaultdict(list)
+    right: dict[str | int, list[bool]] = defaultdict(list)
     for number, (clip, (heard, truth)) in enumerate(zip(clips, answers, strict=True)):
-        right[clip.speaker or str(number)].append(heard == truth)
+        right[clip.speaker or number].append(heard == truth)
     return [sum(of_speaker) for of_speaker in right.values()], [len(of_speaker) for of_speaker in right.values()]
 
 

@@ -79,10 +79,10 @@ def written(ids: Sequence[int], symbols: Sequence[str]) -> str:
 def _figures(judged: Sequence[JudgedClip], heard: Sequence[str]) -> dict[str, Any]:
     pairs = [(clip.reference, said) for clip, said in zip(judged, heard, strict=True)]
     total = word_error_rate(pairs)
-    sums: dict[str, list[int]] = defaultdict(lambda: [0, 0])
+    sums: dict[str | int, list[int]] = defaultdict(lambda: [0, 0])
     speakers = {clip.clip.speaker for clip in judged}
     for number, (clip, pair) in enumerate(zip(judged, pairs, strict=True)):
-        unit = clip.clip.speaker if len(speakers) >= 10 and clip.clip.speaker else str(number)
+        unit = clip.clip.speaker if len(speakers) >= 10 and clip.clip.speaker else number
         found = word_errors(*pair)
         sums[unit][0] += found.errors
         sums[unit][1] += found.reference_length

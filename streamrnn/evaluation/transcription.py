@@ -124,9 +124,9 @@ def transcription_figures(judged: Sequence[JudgedClip], way: Callable[[JudgedCli
 
 def _by_speaker(judged: Sequence[JudgedClip], pairs: Sequence[tuple[str, str]]) -> tuple[list[int], list[int]]:
     """Errors and words of each speaker, since clips of one speaker are not independent."""
-    sums: dict[str, list[int]] = defaultdict(lambda: [0, 0])
+    sums: dict[str | int, list[int]] = defaultdict(lambda: [0, 0])
     for number, (clip, pair) in enumerate(zip(judged, pairs, strict=True)):
-        found, of_speaker = word_errors(*pair), sums[clip.clip.speaker or str(number)]
+        found, of_speaker = word_errors(*pair), sums[clip.clip.speaker or number]
         of_speaker[0] += found.errors
         of_speaker[1] += found.reference_length
     return [errors for errors, _ in sums.values()], [length for _, length in sums.values()]

@@ -11,7 +11,7 @@ from streamrnn.data import Clip
 from streamrnn.data.spoken import clip_says
 from streamrnn.decisions.detection import detection_curve, peak_scores
 from streamrnn.decisions.keywords import smooth_posteriors
-from streamrnn.evaluation.judging import OnProgress, judge_all, require, stream_clip
+from streamrnn.evaluation.judging import OnProgress, judge_all, require, require_judged, stream_clip
 from streamrnn.models import Model
 
 # Of false alarms per hour: the thresholds that raise as many are judged, besides the model's own.
@@ -45,13 +45,14 @@ def evaluate_wake(
 
     Raises:
         ValueError: it is no model of words, or no clip is of its word.
-        AudioError: no clip could be read.
+        AudioError: no clip, or none of its word, could be read.
     """
     require(model, "keyword", "evaluate wake", "a wake word model")
     words = model.labels[1:]
     if not any(clip_says(clip, words) for clip in clips):
         raise ValueError(f"No clip has {' or '.join(words)} as label or transcript. Pass recordings of it.")
     judged, left_out = judge_all([*clips, *negatives], lambda clip: _judge(model, clip, words), progress)
+    require_judged(any(one.has_word for one in judged), left_out, " or ".join(words))
     return {"clips": len(judged), "streaming": _figures(model, judged)} | left_out
 
 

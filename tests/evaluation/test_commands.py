@@ -88,6 +88,8 @@ def test_recordings_of_elsewhere_are_judged_by_the_table_beside_their_manifest(t
         (None, FileNotFoundError, "has no commands.json"),
         ("[1]", ValueError, "is no table of commands"),
         ('{"a.wav": {"slots": {}}}', ValueError, "KeyError"),
+        ('{"a.wav": {"intent": "light", "slots": {"colour": null}}}', ValueError, "None is no intent, and no value"),
+        ("[" * 100_000, ValueError, "is no table of commands"),
         ('{"z.wav": {"intent": "light", "slots": {}}}', ValueError, "names none of 4 recordings, but z.wav"),
     ],
 )

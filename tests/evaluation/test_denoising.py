@@ -108,6 +108,16 @@ def test_a_mean_is_over_the_recordings_that_have_the_figure_and_none_where_none_
     assert means(figures) == {"si_sdr_db": 2.0, "stoi": 0.8}
 
 
+def test_a_pair_without_noise_leaves_the_means_as_they_are(denoiser, folder):
+    (folder / "manifest.csv").write_text("path,clean\nnoisy0.wav,clean0.wav\n")
+    alone = evaluate_denoising(denoiser, [folder], read_manifest(folder))
+    (folder / "manifest.csv").write_text("path,clean\nnoisy0.wav,clean0.wav\nclean1.wav,clean1.wav\n")
+    found = evaluate_denoising(denoiser, [folder], read_manifest(folder))
+    assert found["noisy"]["si_sdr_db"] == alone["noisy"]["si_sdr_db"]
+    for way in ("streaming", "offline"):
+        assert found[way]["si_sdr_improvement_db"] == alone[way]["si_sdr_improvement_db"]
+
+
 def test_pesq_hears_narrow_band_at_8_khz_and_no_speech_in_silence():
     pytest.importorskip("pesq")
     clean = voice()

@@ -64,6 +64,9 @@ def test_errors_are_those_of_all_clips_together():
 def test_the_interval_is_that_of_speakers_not_of_their_clips():
     right, wrong = judged("yes", {"yes": 1.0}, speaker="anna"), judged("yes", {"no": 1.0}, speaker="anna")
     assert figures(right, wrong)["wer_interval"] == [0.5, 0.5]
+    # A speaker is nobody whose clip has this number.
+    unknown, numbered = judged("yes", {"yes": 1.0}), judged("yes", {"no": 1.0}, speaker="0")
+    assert figures(unknown, numbered)["wer_interval"] == [0.0, 1.0]
 
 
 def test_the_delay_is_the_median_over_words_of_clips_without_a_mistake():
