@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 from unicodedata import normalize
 
+from streamrnn.replacing import replace_file
+
 PATH_COLUMNS = ("path", "clean")
 
 _outside_is_read = ContextVar("outside_is_read", default=False)
@@ -178,9 +180,10 @@ def recording_of(folder: Path, row: Row, column: str = "path") -> Path:
 
 
 def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Writes a CSV file for `read_table`: the names of the columns, then the rows."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file, lineterminator="\n").writerows([columns, *rows])
+    """Writes a CSV file for `read_table`, whole or not at all: the names of the columns, then the rows."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([columns, *rows])
+    replace_file(path, text.getvalue().encode())
 
 
 __all__ = [

@@ -35,9 +35,9 @@ def evaluate_denoising(
     Each folder's manifest.csv names the noisy recording (path) and the same recording without the noise (clean).
     Figures are means over the recordings: si_sdr_db; si_sdr_improvement_db, over that of the noisy recording; stoi; and
     pesq where that package is installed. If a metric finds no speech in a recording, or the ratio is infinite because
-    the two recordings are equal, the recording does not count for it; a metric that counts in none is left out. noisy has the figures of the unprocessed recordings. Pairs in
-    which the noisy or the clean recording is all silent have no ratio: they are left out, counted and named, like
-    those that cannot be read.
+    the two recordings are equal, the recording does not count for it; a metric that counts in none is left out. noisy
+    has the figures of the unprocessed recordings. Pairs in which the noisy or the clean recording is all silent have no
+    ratio: they are left out, counted and named, like those that cannot be read.
 
     Raises:
         FileNotFoundError, ValueError: a manifest.csv, or its column clean, is missing; the model gives no sound.

@@ -49,6 +49,8 @@ def generate(
             f"generate got items={items}, temperature={temperature}, top_k={top_k}; the first two are 0 or more "
             "and finite, top_k is 1 or more."
         )
+    if seed < 0:
+        raise ValueError(f"generate got seed={seed}; it must be 0 or above.")
     rng, signal = np.random.default_rng(seed), stream.step.signal
     drawn: Callable[[np.ndarray], Any]
     if (of_frames := getattr(stream.model, "draw", None)) is not None:

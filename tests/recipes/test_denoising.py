@@ -293,3 +293,5 @@ def test_a_noisy_set_is_not_written_over_another_nor_without_clips(data, tmp_pat
         write_noisy_speech(data, tmp_path / "a", clips=1, duration_s=0.1, sample_rate=RATE)
     with pytest.raises(ValueError, match="clips is 0; it must be at least 1"):
         write_noisy_speech(data, tmp_path / "c", clips=0)
+    with pytest.raises(ValueError, match="seed is -1; it must be 0 or above"):
+        write_noisy_speech(data, tmp_path / "c", clips=1, duration_s=0.1, sample_rate=RATE, seed=-1)

@@ -56,6 +56,11 @@ def test_a_temperature_of_zero_takes_the_likeliest(model):
     assert next(generate(model, [1, 2], 1, top_k=1, seed=9)) == likeliest
 
 
+def test_a_seed_is_0_or_above(model):
+    with pytest.raises(ValueError, match="seed=-1; it must be 0 or above"):
+        next(generate(model, [1, 2], 1, seed=-1))
+
+
 @pytest.mark.parametrize("temperature", [-1.0, np.nan, np.inf])
 def test_a_temperature_is_a_finite_number_from_0_on(model, temperature):
     with pytest.raises(ValueError, match="0 or more and finite"):

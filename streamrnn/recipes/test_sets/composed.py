@@ -47,7 +47,12 @@ def write_numbered(
         write: (number, random numbers) -> writes that recording and returns its rows.
         seed: of the random numbers.
         progress: called with (recordings written, count) after each.
+
+    Raises:
+        ValueError: the seed is below 0.
     """
+    if seed < 0:
+        raise ValueError(f"seed is {seed}; it must be 0 or above.")
     out.mkdir(parents=True, exist_ok=True)
     rows: dict[str, list[tuple]] = {name: [] for name in tables}
     for number in range(count):
