@@ -1,5 +1,6 @@
 """Checkpoints of a training run: the last, to resume from, and the best, to ship."""
 
+import errno
 import json
 import logging
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from streamrnn.learning.devices import is_main
 from streamrnn.replacing import replace_file
 
 Args = ocp.args.Composite
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class Checkpoints:
@@ -113,10 +115,11 @@ class Checkpoints:
             if isinstance(error, ValueError) and "os_error_code" not in str(error):
                 raise
             cause = getattr(error, "strerror", None) or str(error).rpartition(": ")[2]
+            full = getattr(error, "errno", None) in FULL or "os_error_code='28'" in str(error)
             kept = "none was written before" if self.last_step is None else f"that of step {self.last_step} is kept"
             raise OSError(
                 f"The checkpoint of step {step} could not be written to {self.folder}; {kept}. "
-                f"The cause: {cause}. Make room, and the same command goes on."
+                f"The cause: {cause}. {'Make room' if full else 'Mend it'}, and the same command goes on."
             ) from error
         finally:
             log.setLevel(level)
@@ -173,7 +176,10 @@ def _restored(manager: ocp.CheckpointManager, args: Args) -> Any:
             name for name in {*found, *written["sums"]} if found.get(name) != written["sums"].get(name)
         ):
             raise _damage(manager, step, f"{changed[0]} is not what was written")
-    return manager.restore(step, args=args)
+    try:
+        return manager.restore(step, args=args)
+    except KeyError as error:
+        raise _damage(manager, step or 0, "it is not whole") from error
 
 
 def _damage(manager: ocp.CheckpointManager, step: int, how: str) -> ValueError:
@@ -190,7 +196,10 @@ def _as_json(content: dict[str, Any]) -> bytes:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        return json.loads(path.read_text("utf-8"))
+        found = json.loads(path.read_text("utf-8"))
+        if not isinstance(found, dict):
+            raise ValueError("it is no object")
+        return found
     except ValueError as error:
         raise ValueError(
             f"{path} is damaged ({error}). Restore {path.parent} from a copy, or delete it to start anew."

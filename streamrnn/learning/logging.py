@@ -40,15 +40,15 @@ class MetricsLog:
     def _keep_until(self, step: int) -> None:
         if not self._path.exists():
             return
-        lines = self._path.read_text().splitlines(keepends=True)
-        replace_file(self._path, "".join(line for line in lines if _step_of(line) <= step).encode())
+        lines = self._path.read_bytes().splitlines(keepends=True)
+        replace_file(self._path, b"".join(line for line in lines if _step_of(line) <= step))
 
 
-def _step_of(line: str) -> float:
+def _step_of(line: bytes) -> float:
     try:
-        return json.loads(line)["step"]
-    except ValueError:
-        # The incomplete last line of a killed run.
+        return float(json.loads(line)["step"])
+    except (ValueError, TypeError, KeyError):
+        # The incomplete last line of a killed run, or what a disk made of one.
         return float("inf")
 
 

@@ -71,7 +71,7 @@ class Ledger:
 
     Raises:
         ImportError: dp-accounting is not installed.
-        ValueError: an earlier part of the run was private and its secret is gone.
+        ValueError: the folder holds an earlier part of a run, and its secret is gone or damaged.
     """
 
     def __init__(
@@ -171,10 +171,16 @@ class Ledger:
         path = self.folder / SECRET
         if not path.exists():
             if (self.folder / "last").exists():
-                raise ValueError(f"{path} is missing, so this private run cannot go on. Train into another --out.")
+                raise ValueError(
+                    f"{path} is missing: it is deleted at the end of a private run, and other runs have none. Nothing "
+                    "private can go on from there. Train into another --out."
+                )
             with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
                 file.write(str(secrets.randbits(64)))
-        return int(path.read_text())
+        text = path.read_text()
+        if not text.isdecimal():
+            raise ValueError(f"{path} is damaged, so that this private run cannot go on. Train into another --out.")
+        return int(text)
 
 
 def _noted(line: str) -> tuple[int, list[list[str]]] | None:

@@ -162,12 +162,30 @@ def test_a_checkpoint_with_any_file_damaged_or_gone_is_an_error_that_names_it(op
     np.testing.assert_array_equal(again.restore(noise(0))["weights"], noise(2)["weights"])
 
 
+@pytest.mark.parametrize("content", ['{"st', "[]"])
 @pytest.mark.parametrize("name", ["run.json", "last.json", "best.json"])
-def test_a_damaged_file_about_a_run_is_named(opened, tmp_path, name):
+def test_a_damaged_file_about_a_run_is_named(opened, tmp_path, name, content):
     saved(opened, tmp_path / "run")
-    (tmp_path / "run" / name).write_text('{"st')
+    (tmp_path / "run" / name).write_text(content)
     with pytest.raises(ValueError, match=rf"{name} is damaged"):
         opened()
+
+
+def test_half_a_copy_of_a_checkpoint_is_named(opened, tmp_path):
+    saved(opened, tmp_path / "run")
+    (tmp_path / "run" / "last" / "9").mkdir()
+    with pytest.raises(ValueError, match=r"last/9 is damaged: it is not whole"):
+        opened().restore_counters()
+
+
+def test_only_a_full_disk_asks_for_room(opened, tmp_path, monkeypatch):
+    def gone(*_):
+        raise OSError(5, "Input/output error")
+
+    checkpoints = opened()
+    monkeypatch.setattr(module, "_write_sums", gone)
+    with pytest.raises(OSError, match=r"The cause: Input/output error\. Mend it, and the same command goes on"):
+        checkpoints.save(1, noise(1), counters(1.0))
 
 
 def test_a_run_killed_before_the_sums_of_a_checkpoint_goes_on_from_it(opened, tmp_path, monkeypatch):

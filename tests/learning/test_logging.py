@@ -30,8 +30,8 @@ def test_figures_are_one_line_each(tmp_path):
 
 def test_lines_after_the_step_that_is_resumed_from_are_dropped_and_so_is_a_broken_one(tmp_path):
     write(tmp_path, 0, 5, 10, 15)
-    with (tmp_path / "metrics.jsonl").open("a") as file:
-        file.write('{"step": 1')
+    with (tmp_path / "metrics.jsonl").open("ab") as file:
+        file.write(b'7\n{}\n\xff\xfe\n{"step": 1')
     write(tmp_path, 10, 15, 20)
     lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line)["step"] for line in lines] == [5, 10, 15, 20]

@@ -108,7 +108,11 @@ def test_a_private_run_is_noted_goes_on_and_forgets_its_secret(tmp_path):
     assert owed["epsilon"] == pytest.approx(seen_epsilon(Counter({1: 4}), 1.0, 1e-5))
     ledger.forget()
     assert not (tmp_path / SECRET).exists()
-    with pytest.raises(ValueError, match="secret is missing, so this private run cannot go on"):
+    with pytest.raises(ValueError, match="secret is missing: it is deleted at the end of a private run"):
+        Ledger(tmp_path, PRIVATE)
+    # As a full disk leaves it.
+    (tmp_path / SECRET).touch()
+    with pytest.raises(ValueError, match="secret is damaged"):
         Ledger(tmp_path, PRIVATE)
 
 
