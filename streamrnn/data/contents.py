@@ -2,14 +2,14 @@
 
 import warnings
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from hashlib import blake2b, file_digest
 from pathlib import Path
 
 from streamrnn.audio import AudioWarning
-from streamrnn.data.clips import Clip, named
+from streamrnn.data.clips import NAMED, Clip, named
 
 
 def file_sums(paths: Iterable[Path]) -> dict[Path, str | None]:
@@ -43,13 +43,19 @@ def warn_of_twins(clips: Iterable[Clip]) -> None:
         if found is not None:
             by_sum[found].append(path)
     if twins := _across_splits(by_sum.values(), splits):
-        told = named(" is ".join(f"{path} ({'/'.join(sorted(splits[path]))})" for path in paths) for paths in twins)
+        told = named(_told(paths, splits) for paths in twins)
         warnings.warn(
             f"{len(twins)} recordings are in more than one split under different names: {told}. Figures will look "
             "better than they are. Leave one of each.",
             AudioWarning,
             stacklevel=3,
         )
+
+
+def _told(paths: list[Path], splits: Mapping[Path, set[str]]) -> str:
+    # Of thousands that are equal, as silent ones are, the first say enough.
+    told = " is ".join(f"{path} ({'/'.join(sorted(splits[path]))})" for path in paths[:NAMED])
+    return told + (f" and so are {len(paths) - NAMED} more" if len(paths) > NAMED else "")
 
 
 def _across_splits(groups: Iterable[list[Path]], splits: dict[Path, set[str]]) -> list[list[Path]]:

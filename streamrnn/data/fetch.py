@@ -62,6 +62,8 @@ def _downloaded(archive: Archive, folder: Path, base_url: str | None, moved: Mov
     if file.exists():
         _require_sum(archive, file, str(file))
         return file
+    if base_url is not None and "://" not in base_url:
+        raise FetchError(f"{base_url!r} is no address of a folder. Name one, such as https://mirror.example/corpora.")
     part = file.with_name(f"{file.name}.part")
     _require_space(archive, folder, _size(part))
     url = f"{base_url.rstrip('/')}/{archive.name}" if base_url else archive.url

@@ -72,6 +72,10 @@ def _collection(path: Path) -> dict[str, list[np.ndarray]]:
         raise ValueError(f"{path} can't be read ({error!r}). Fetch it again.") from error
     if any(piece.ndim != 2 or piece.shape[1] != KEYS for pieces in parts.values() for piece in pieces):
         raise ValueError(f"{path} has pieces that are no rolls of {KEYS} keys.")
+    if not all(np.isin(piece, (0, 1)).all() for pieces in parts.values() for piece in pieces):
+        raise ValueError(
+            f"{path} has other numbers than 0 and 1: a key sounds or does not. Write 1 for all that sounds."
+        )
     return parts
 
 

@@ -42,14 +42,16 @@ def files_in(places: Sequence[Path], wanted: Callable[[Path], bool], what: str) 
         FileNotFoundError: a place does not exist, or there is no such file; `what` says what was looked for,
             such as "a text (.txt)".
     """
-    found: list[Path] = []
+    # As a dict, because a file may be named twice: by itself and by its folder.
+    found: dict[Path, Path] = {}
     for place in places:
         if not place.exists():
             raise FileNotFoundError(f"{place} does not exist. Pass {what}, or a folder that holds one.")
-        found += [place] if place.is_file() else sorted(path for path in _visible(place) if wanted(path))
+        for path in [place] if place.is_file() else sorted(path for path in _visible(place) if wanted(path)):
+            found.setdefault(path.resolve(), path)
     if not found:
         raise FileNotFoundError(f"{', '.join(map(str, places))} does not hold {what}. Pass one, or its folder.")
-    return Files(tuple(found))
+    return Files(tuple(found.values()))
 
 
 def _visible(folder: Path) -> Iterator[Path]:

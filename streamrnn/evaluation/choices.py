@@ -23,14 +23,19 @@ def evaluate_choices(
     what was chosen; repeat, the share that was chosen again.
 
     Raises:
-        ValueError: it is no such model, there are choices that it does not have, there is no such part, or nobody in it
-            chose twice.
+        ValueError: it is no such model, there are choices or rewards that it does not have, there is no such part, or
+            nobody in it chose twice.
     """
     if not isinstance(model, Choices):
         raise unfit("evaluate choices", model, "a model of choices")
     people = read_people(places).part(split)
     if (most := max(person[:, 0].max() for person in people)) > model.settings.options:
         raise ValueError(f"There are choices up to {most:g}; this model has {model.settings.options}.")
+    if (highest := max(person[:, 1].max() for person in people)) > model.settings.highest:
+        raise ValueError(
+            f"There are rewards up to {highest:g}; live, this model refuses those above {model.settings.highest:g}. "
+            "Pass the --model that was trained on this table."
+        )
     stream, live = Stream(model), []
     for number, person in enumerate(people, start=1):
         live.append(stream.process(person))

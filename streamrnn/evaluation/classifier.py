@@ -9,6 +9,7 @@ import numpy as np
 from flax import nnx
 
 from streamrnn.contract import aligned
+from streamrnn.data.clips import named
 from streamrnn.data.examples import items_of, read_examples, wanted_of
 from streamrnn.decisions.metrics import best_f1
 from streamrnn.evaluation.judging import OnProgress, unfit
@@ -32,7 +33,8 @@ def evaluate_classifier(
     threshold chosen on the part valid, and macro_f1_after.
 
     Raises:
-        ValueError: it is no classifier, a label is none of the model's, or there is no such part.
+        ValueError: it is no classifier, a label is none of the model's, there is no such part, or the part valid lacks
+            a label whose threshold is chosen there.
     """
     if not isinstance(model, Classifier):
         raise unfit("evaluate", model, "a classifier of streams")
@@ -43,7 +45,13 @@ def evaluate_classifier(
     chosen: tuple[Any, ...] = ()
     if model.settings.several:
         valid = examples.part("valid")
-        chosen = _scanned(model, items_of(valid, lines.frames)), wanted_of(valid, model.labels)
+        truth = wanted_of(valid, model.labels)
+        if lacking := [label for label, has in zip(model.labels, truth.any(axis=0), strict=True) if not has]:
+            raise ValueError(
+                f"No example of the part valid, by which thresholds are chosen, has the label {named(lacking)}. Add "
+                "some."
+            )
+        chosen = _scanned(model, items_of(valid, lines.frames)), truth
     ways = {"streaming": _streamed(model, frames, progress), "offline": _scanned(model, frames)}
     return {"lines": len(judged), **{name: figures(model, found, wanted, *chosen) for name, found in ways.items()}}
 
@@ -88,9 +96,11 @@ def _one(model: Classifier, found: Sequence[np.ndarray], wanted: np.ndarray) -> 
         return answers.argmax(axis=1)[known] == wanted.argmax(axis=1)[known]
 
     given = posteriors.max(axis=1) >= model.decision.threshold
-    figures: dict[str, Any] = {"accuracy": float(right(posteriors).mean())}
-    figures["accuracy_after"] = {f"{share:g}": float(right(_at(found, share)).mean()) for share in ALONG}
-    figures["accuracy_given"] = float((right(posteriors) & given[known]).mean())
+    figures: dict[str, Any] = {}
+    if known.any():
+        figures["accuracy"] = float(right(posteriors).mean())
+        figures["accuracy_after"] = {f"{share:g}": float(right(_at(found, share)).mean()) for share in ALONG}
+        figures["accuracy_given"] = float((right(posteriors) & given[known]).mean())
     if not known.all():
         figures["stranger_recall"] = float(1 - given[~known].mean())
     return figures

@@ -41,7 +41,8 @@ def evaluate_speller(
     stream, live = Stream(model), []
     for number, word in enumerate(words, start=1):
         answer = lines.answer(stream, word)
-        live.append(tuple(answer["words"][0]["phonemes"]) if answer else ())
+        # Of an entry of several words, all.
+        live.append(tuple(phoneme for of in (answer or {"words": ()})["words"] for phoneme in of["phonemes"]))
         if progress is not None:
             progress(number, len(words))
     return {

@@ -1,6 +1,7 @@
 """Averages of several trainings of one model."""
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from operator import mul
 from typing import Any
@@ -28,13 +29,14 @@ def average(models: Sequence[Model], shares: Sequence[float] | None = None) -> M
         shares: weight of each, above 0, with any sum; default: equal weights.
 
     Raises:
-        ValueError: there is no model, they differ in class or settings, or the number of shares is another one.
+        ValueError: there is no model, they differ in class or settings, or the number of shares is another one, or a
+            share is not above 0 and finite.
     """
     shares = [1.0] * len(models) if shares is None else list(shares)
-    if not models or len(shares) != len(models) or not all(share > 0 for share in shares):
+    if not models or len(shares) != len(models) or not all(0 < share < math.inf for share in shares):
         raise ValueError(
-            f"average got {len(models)} models and shares {shares}; it needs one or more models, and for each a share "
-            "above 0."
+            f"average got {len(models)} models and shares {shares}; it needs one or more models, and for each a finite "
+            "share above 0."
         )
     for other in models[1:]:
         if (type(other), _trained(other)) != (type(models[0]), _trained(models[0])):
@@ -42,7 +44,7 @@ def average(models: Sequence[Model], shares: Sequence[float] | None = None) -> M
                 f"average got a {type(models[0]).__name__} with {models[0].settings} and a {type(other).__name__} with "
                 f"{other.settings}; weights have a mean where both are the same. Pass trainings of one model."
             )
-    parts = np.array(shares, np.float32) / np.float32(sum(shares))
+    parts = (np.array(shares, np.float64) / math.fsum(shares)).astype(np.float32)
     mean = nnx.clone(models[0])
     states = [nnx.state(model, STORED) for model in models]
     nnx.update(mean, jax.tree.map(lambda *leaves: sum(map(mul, parts, leaves)), *states))

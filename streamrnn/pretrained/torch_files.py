@@ -11,6 +11,11 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 
 MAGIC, PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
+# What bytes that are no such file raise.
+READ_ERRORS = (
+    *(pickle.UnpicklingError, EOFError, OverflowError, RecursionError),
+    *(KeyError, AttributeError, TypeError, IndexError, ValueError),
+)
 _TYPES = {
     "FloatStorage": np.float32,
     "DoubleStorage": np.float64,
@@ -47,7 +52,7 @@ def read_checkpoint(data: bytes) -> dict[str, Any]:
         types = dict(tensor.storage for tensor in _tensors(found))
         storages = {key: _storage(file, _TYPES[types[key]]) for key in keys}
         return _filled(found, storages)
-    except (pickle.UnpicklingError, EOFError, KeyError, AttributeError, TypeError, IndexError, ValueError) as error:
+    except READ_ERRORS as error:
         raise ValueError(
             f"no checkpoint of PyTorch in the format of before 1.6 that can be read safely: {error}. Pass the file as "
             "it was published."

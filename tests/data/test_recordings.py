@@ -144,6 +144,14 @@ def test_recordings_are_told_apart_by_their_sound_and_by_all_that_is_said_of_the
     assert digest(moved) not in (before, labelled)
 
 
+def test_of_many_recordings_of_one_sound_some_are_named(tmp_path):
+    words = write_words(tmp_path / "words", **{f"r{n}": "yes,train" if n else "yes,valid" for n in range(9)})
+    for n in range(1, 9):
+        shutil.copy(words / "r0.wav", words / f"r{n}.wav")
+    with pytest.warns(AudioWarning, match=r"r0\.wav \(valid\) is .*r2\.wav \(train\) and so are 6 more\. Figures"):
+        recordings_to_train_on([words])
+
+
 def test_recordings_of_one_sound_in_two_splits_are_named_whatever_they_are_called(tmp_path):
     words = write_words(tmp_path / "words", a="yes,train", b="no,train", c="no,test", d="no,train")
     shutil.copy(words / "a.wav", words / "c.wav")

@@ -51,9 +51,9 @@ def test_the_mean_of_a_model_with_itself_hears_what_it_hears():
     np.testing.assert_allclose(aligned(average([model, model]), frames), aligned(model, frames), atol=1e-6)
 
 
-@pytest.mark.parametrize("shares", [[1.0], [1.0, 0.0], [1.0, -1.0], [1.0, np.nan]])
+@pytest.mark.parametrize("shares", [[1.0], [1.0, 0.0], [1.0, -1.0], [1.0, np.nan], [1.0, np.inf]])
 def test_shares_that_do_not_fit_are_refused(shares):
-    with pytest.raises(ValueError, match="for each a share above 0"):
+    with pytest.raises(ValueError, match="for each a finite share above 0"):
         average([trained(0), trained(1)], shares)
 
 
