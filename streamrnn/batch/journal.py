@@ -214,8 +214,9 @@ def _locked(path: Path, out: Path, shared: bool) -> Iterator[None]:
             raise OtherBatch(
                 f"another batch writes to {out} ({who}). Wait for its end, or choose another folder for --out."
             ) from None
+        # Of several holders none is named, least of all one that is gone.
+        file.truncate(0)
         if not shared:
-            file.truncate(0)
             file.write(f"process {os.getpid()} on {socket.gethostname()}")
             file.flush()
         yield

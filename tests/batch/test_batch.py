@@ -121,6 +121,12 @@ def test_two_batches_into_one_folder_are_refused_and_parts_are_not(batch, model,
     assert batch(calls).before == 3
 
 
+def test_a_part_at_work_is_not_told_as_a_batch_that_is_gone(batch, calls, out):
+    batch(calls)
+    with Journal(out).held(Shard(0, 2)), pytest.raises(OtherBatch, match=r"writes to .* \(in parts, by --shard\)"):
+        batch(calls)
+
+
 def test_an_end_half_way_leaves_whole_outputs_and_no_others(model, calls, out, batch, written):
     steps = run_batch(Plan("small", out, ("jsonl",)), model, find_batch([calls], out), Threads(model, 1))
     while next(steps).done < 2:
