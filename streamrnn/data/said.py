@@ -8,6 +8,7 @@ import numpy as np
 
 from streamrnn.audio import write_audio
 from streamrnn.data.voices import Voices
+from streamrnn.replacing import replace_file
 
 COLUMNS = ("path", "speaker", "transcript", "split")
 # Of the recordings, those by voices that training never hears.
@@ -37,7 +38,12 @@ def say_phrases(
     out.mkdir(parents=True, exist_ok=True)
     table = out / "manifest.csv"
     # A row is written after its recording, so the rows say what is whole.
-    done = table.read_text(encoding="utf-8").count("\n") - 1 if table.is_file() else 0
+    written = table.read_bytes() if table.is_file() else b""
+    whole = written[: written.rfind(b"\n") + 1]
+    if whole != written:
+        # Half a row, as a full disk leaves it, would become one with the next.
+        replace_file(table, whole)
+    done = whole.count(b"\n") - 1
     weights = np.array([SHARES.get(one.name, 1.0) for one in voices])
     with table.open("a" if done > 0 else "w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file, lineterminator="\n")

@@ -82,4 +82,9 @@ def test_phrases_are_said_once_and_kept(tmp_path):
     assert len(listed) == 30 and {row["transcript"] for row in listed} == {"a", "b"} and told[-1] == (30, 30)
     assert {(row["speaker"], row["split"]) for row in listed} == {("held", "valid"), ("heard", "train")}
     say_phrases(["a", "b"], 32, [talker], tmp_path, 8000)
-    assert talker.calls == 32 and len((tmp_path / "manifest.csv").read_text().splitlines()) == 33
+    whole = (tmp_path / "manifest.csv").read_text()
+    assert talker.calls == 32 and len(whole.splitlines()) == 33
+    # A full disk took the end of the last row.
+    (tmp_path / "manifest.csv").write_text(whole[:-9])
+    say_phrases(["a", "b"], 32, [talker], tmp_path, 8000)
+    assert talker.calls == 33 and (tmp_path / "manifest.csv").read_text() == whole
