@@ -15,7 +15,7 @@ from streamrnn.evaluation.evaluate import of_splits, speech_of
 from streamrnn.evaluation.judging import OnProgress, judge_all
 from streamrnn.models import Model
 from streamrnn.pretrained import describe, load, locate
-from streamrnn.tasks import Task, find_task, tasks
+from streamrnn.tasks import Task, find_task, task_of, tasks
 
 Floats = NDArray[np.float64]
 
@@ -101,10 +101,10 @@ def task_of_model(name_or_path: str | PathLike[str], model: Model, named: str | 
     """The task by which a model is audited: the one named, that of its description, or the one of its class.
 
     Raises:
-        ValueError: none is known, or it has no teller.
+        ValueError: none is known, there is none of the name, or it has no teller.
     """
     told = named or describe(locate(name_or_path)).get("task")
-    task = find_task(str(told)) if told else None
+    task = task_of(named) if named else find_task(str(told)) if told else None
     if task is None:
         kind = type(model).__name__
         task = next((each for each in tasks() if each.model.endswith(f":{kind}")), None)

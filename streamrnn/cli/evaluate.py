@@ -112,7 +112,7 @@ def main(args: list[str]) -> None:
     with reading_outside(flags.read_outside):
         sides = None if flags.hand_over is None else _sides(flags)  # what is missing is told before the model runs
         with progress("recordings") as moved:
-            result = evaluate(flags.task, data, flags.model or flags.task, split, moved, **extra)
+            result = evaluate(flags.task, data, _model(flags), split, moved, **extra)
         try:
             _find_more(flags, result, sides)
         finally:
@@ -128,9 +128,7 @@ def _find_more(flags: Evaluate, result: dict[str, Any], sides: tuple[list[Clip],
     if flags.max_alarms_per_hour is not None:
         result["recommended"] = _threshold(flags, result, flags.max_alarms_per_hour)
     if flags.save_calibration is not None:
-        save_decided(
-            flags.model or flags.task, flags.save_calibration, {"calibration": result["streaming"]["calibration"]}
-        )
+        save_decided(_model(flags), flags.save_calibration, {"calibration": result["streaming"]["calibration"]})
     if flags.plot is not None and flags.hand_over is None:
         draw_confusions(f"{result['model']} on {result['clips']} recordings", result["streaming"], flags.plot)
 
@@ -174,8 +172,13 @@ def _check_oversight(flags: Evaluate) -> None:
         check_plot(flags.plot)
         check_outputs("", [flags.plot])
     for out in filter(None, (flags.out, flags.save_threshold, flags.save_calibration)):
-        locate(flags.model or flags.task)  # exported models, say, cannot be written
+        locate(_model(flags))  # exported models, say, cannot be written
         check_folder(out.parent)
+
+
+def _model(flags: Evaluate) -> str:
+    # An empty name, as of a variable that is not set, is none.
+    return flags.task if flags.model is None else flags.model
 
 
 def _decision(flags: Evaluate) -> dict[str, Any]:
@@ -203,7 +206,7 @@ def _sides(flags: Evaluate) -> tuple[list[Clip], list[Clip]]:
 def _oversight(
     flags: Evaluate, wanted: float, sides: tuple[list[Clip], list[Clip]], moved: Callable[[int, int], None]
 ) -> dict[str, Any]:
-    model = flags.model or flags.task
+    model = _model(flags)
     fitted, judged = (tell_all(model, flags.data, clips, moved, flags.task) for clips in sides)
     report = audit_oversight(fitted, judged, wanted)
     if flags.out is not None:
@@ -216,7 +219,7 @@ def _oversight(
 def _threshold(flags: Evaluate, result: dict[str, Any], most_per_hour: float) -> dict[str, Any]:
     point = recommended(result["streaming"].get("detection"), most_per_hour)
     if flags.save_threshold is not None:
-        save_decided(flags.model or flags.task, flags.save_threshold, {"threshold": point["threshold"]})
+        save_decided(_model(flags), flags.save_threshold, {"threshold": point["threshold"]})
     return point
 
 
@@ -226,7 +229,7 @@ def _in_situations(flags: Evaluate, situations: Path) -> None:
             f"--situations goes with --only, --model, --threshold and --json alone. Leave out {', '.join(others)}."
         )
     with progress("situations") as moved:
-        model, decision = flags.model or flags.task, _decision(flags)
+        model, decision = _model(flags), _decision(flags)
         result = evaluate_situations(flags.task, situations, model, flags.only, moved, decision)
     if flags.json:
         print(json.dumps(result, indent=2))

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from streamrnn.learning.progress import Progress, Watch
 
 
+# More is nothing that a calendar has.
+LONGEST_S = 86_400.0 * 999_999
+
+
 @contextmanager
 def progress(what: str) -> Iterator[Callable[[int, int], None]]:
     """Gives a function of (done, total) that moves the bar. Where nobody watches, nothing is drawn."""
@@ -39,7 +43,7 @@ def training_progress() -> Iterator["Watch"]:
 
 
 def _figures(now: "Progress") -> str:
-    left = timedelta(seconds=round(now.remaining_s))
+    left = timedelta(seconds=round(min(now.remaining_s, LONGEST_S)))
     return f"loss {now.loss:.4f}  best {now.best:.4f}  {now.steps_per_s:.2f} steps/s  {left} left"
 
 

@@ -100,7 +100,7 @@ def _go_on(url: str, part: Path, most_bytes: int, moved: Moved) -> None:
     request = Request(url, headers={"Range": f"bytes={start}-"} if start else {})
     with urlopen(request, timeout=TIMEOUT_S) as response, part.open("ab" if response.status == 206 else "wb") as file:
         length = response.headers["Content-Length"]
-        total = file.tell() + int(length) if length else None
+        total = file.tell() + int(length) if length and length.isdecimal() else None
         for chunk in _chunks(response.read):
             file.write(chunk)
             if file.tell() > most_bytes:

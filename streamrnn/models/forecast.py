@@ -57,8 +57,9 @@ class ForecastSettings:
             )
         if not 1 <= self.period <= self.level_rows:
             raise ValueError(f"period is {self.period} and level_rows {self.level_rows}; 1 <= period <= level_rows.")
-        if any(not 0 < q < 1 for q in self.quantiles) or list(self.quantiles) != sorted(set(self.quantiles)):
-            raise ValueError(f"quantiles are {self.quantiles}; they rise and lie above 0 and below 1.")
+        rising = sorted({q for q in self.quantiles if 0 < q < 1})
+        if not rising or list(self.quantiles) != rising:
+            raise ValueError(f"quantiles are {self.quantiles}; there is one or more, rising, above 0 and below 1.")
 
     @property
     def kinds(self) -> int:

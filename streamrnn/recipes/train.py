@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import jax
 from flax import nnx
 
 from streamrnn.data.clips import Clip, named
@@ -14,6 +15,7 @@ from streamrnn.data.series import Files
 from streamrnn.layers import run_recurrences
 from streamrnn.learning.dry_run import DryRun, dry_run
 from streamrnn.learning.loop import Keep, fit
+from streamrnn.learning.memory import shortage
 from streamrnn.learning.privacy import Ledger
 from streamrnn.learning.progress import Watch
 from streamrnn.models import Model
@@ -140,7 +142,12 @@ def _warn_beyond_head(model: Model, left: list[str]) -> None:
 
 def _model(recipe: Recipe) -> Model:
     settings = recipe.training
-    model = recipe.model(nnx.Rngs(settings.seed))
+    try:
+        model = recipe.model(nnx.Rngs(settings.seed))
+    except jax.errors.JaxRuntimeError as error:
+        if (said := shortage(str(error))) is None:
+            raise
+        raise MemoryError(f"There is too little memory for the model: {said}. Choose a smaller one.") from error
     run_recurrences(model, settings.backend, settings.remat_frames)
     return model
 

@@ -103,6 +103,7 @@ def test_what_is_missing_is_said(streamrnn, capsys, words, words_path):
         (("groups", "--by", "sex", "--clips", 4, "--drop-small"), "No clip is of a group"),
         (("groups", "--by", "sex", "--cuts", 5), "--cuts need numbers, and the column has 'f'"),
         (("groups", "--by", "sex", "--plot", "nowhere/x.png"), "nowhere/x.png: cannot write"),
+        (("groups", "--by", "sex", "--task", "keyword"), "There is no task 'keyword'. Did you mean 'keywords'?"),
         (("privacy", "--clips", 0), "--clips is 0; it must be 1 or more"),
         (("privacy", "--others", "test", "train"), "--members and --others both name train"),
     ],

@@ -1,5 +1,6 @@
 """The recipes of tasks of lines: what their batches hold."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -31,6 +32,7 @@ from streamrnn.recipes.music import MusicRecipe, MusicTraining
 from streamrnn.recipes.next_item import TypingRecipe, TypingTraining
 from streamrnn.recipes.padding import last, padded, within
 from streamrnn.recipes.speller import SayRecipe, SayTraining
+from streamrnn.recipes.train import foresee
 
 
 def first(recipe, step=0):
@@ -273,6 +275,8 @@ def test_ids_and_lookaheads_that_mean_nothing_are_refused():
         ClassifierSettings(ids=1)
     with pytest.raises(ValueError, match="lookahead_letters is -1"):
         SpellerSettings(lookahead_letters=-1)
+    with pytest.raises(ValueError, match=r"quantiles are \(\); there is one or more"):
+        ForecastSettings(quantiles=())
     with pytest.raises(ValueError, match="frames_per_s is 0"):
         ForecastSettings(frames_per_s=0)
     with pytest.raises(ValueError, match="highest=nan"):
@@ -313,6 +317,17 @@ def test_the_scale_of_a_long_column_far_from_zero_is_its_own(tmp_path):
     model = ForecastRecipe([tmp_path], ForecastTraining()).settings.model
     assert model.mean == pytest.approx((pressure[:18_000].mean(),), rel=1e-6)
     assert model.scale == pytest.approx((pressure[:18_000].std(),), rel=1e-2)
+
+
+def test_a_model_that_no_memory_holds_is_told_in_a_sentence(tmp_path, monkeypatch):
+    def too_large(_recipe, rngs):
+        raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 288000000000 bytes.")
+
+    (tmp_path / "t.csv").write_text("date,a\n" + "\n".join(f"{n},{n}" for n in range(100)))
+    monkeypatch.setattr(ForecastRecipe, "model", too_large)
+    settings = ForecastTraining(ForecastSettings(horizon=3), warm_rows=4, counted_rows=5)
+    with pytest.raises(MemoryError, match=r"too little memory for the model: Out of memory .* Choose a smaller one"):
+        foresee(ForecastRecipe([tmp_path], settings))
 
 
 def test_columns_of_one_name_are_refused(tmp_path):
