@@ -46,7 +46,7 @@ def evaluate_classifier(
     if model.settings.several:
         valid = examples.part("valid")
         truth = wanted_of(valid, model.labels)
-        if lacking := [label for label, has in zip(model.labels, truth.any(axis=0), strict=True) if not has]:
+        if lacking := [model.labels[number] for number in np.flatnonzero(~truth.any(axis=0))]:
             raise ValueError(
                 f"No example of the part valid, by which thresholds are chosen, has the label {named(lacking)}. Add "
                 "some."
