@@ -284,9 +284,10 @@ class KeywordsRecipe:
                 for label, place in zip(batch["labels"][row], batch["places"][row], strict=True):
                     if label >= FIRST_WORD:
                         said.append(float(scores[place, label].max()))
-                elsewhere = np.where(batch["weights"][row] > 0, scores[:, FIRST_WORD:].max(axis=1), 0)
+                elsewhere = np.where(batch["weights"][row] == 1, scores[:, FIRST_WORD:].max(axis=1), 0)
                 alarms += peak_scores(elsewhere, refractory)
-        hours = sum(batch["weights"].size for batch in self._running_validation) * frame_s / 3600
+        # Where nobody wrote down what is said, what is heard may be true.
+        hours = sum(np.sum(batch["weights"] == 1) for batch in self._running_validation) * frame_s / 3600
         return said, sorted(alarms, reverse=True), hours
 
     @cached_property
