@@ -113,7 +113,11 @@ def completed(settings: ForecastSettings, table: Table) -> ForecastSettings:
     if settings.mean:
         return settings
     # In 64 bits: sums of a long column far from 0 would lose its mean.
-    mean, scale = trained.mean(axis=0, dtype=np.float64), np.maximum(trained.std(axis=0, dtype=np.float64), 1e-6)
+    mean, deviation = trained.mean(axis=0, dtype=np.float64), trained.std(axis=0, dtype=np.float64)
+    largest = np.abs(trained).max(axis=0).astype(np.float64)
+    # Nanoamperes vary as much as hectopascals. A column that did not vary may do so later, by about what it is.
+    varies = deviation > np.finfo(np.float32).eps * largest
+    scale = np.where(varies, deviation, np.where(largest > 0, largest, 1.0))
     return dataclasses.replace(
         settings, columns=table.columns, mean=tuple(map(float, mean)), scale=tuple(map(float, scale))
     )

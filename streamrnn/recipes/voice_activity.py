@@ -1,7 +1,7 @@
 """Training of voice activity models on sound as it reaches a live detector: see data/live_scenes.py."""
 
 import warnings
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
@@ -117,7 +117,7 @@ class VoiceActivityRecipe:
         settings: see VoiceActivityTraining.
 
     Raises:
-        FileNotFoundError: there is no folder of speech, of noise or of music.
+        FileNotFoundError: there is no folder of speech, of noise or of music, or settings.labels holds no table of any.
         ValueError: a split has no speech, noise or music, or a table is malformed.
     """
 
@@ -131,6 +131,7 @@ class VoiceActivityRecipe:
         self._tables = tables_of(self.recordings, settings.labels)
         if settings.labels is not None:
             self.recordings = replace(self.recordings, tables=self._tables)
+            _require_labels(self._tables, settings.labels, self.recordings)
         # The first validation comes late, so missing data for it are reported before the first update.
         for split in ("train", "valid"):
             require_recordings(self.recordings, self._speech(split), split, QUALITIES)
@@ -298,6 +299,15 @@ def tables_of(found: Recordings, labels: Path | None = None) -> dict[Path, Path]
     """The table of labels of each folder of speech that has one: beside the recordings, or in a folder of labels."""
     tables = {folder: (labels / folder.name if labels else folder) / TABLE for folder in found.speech}
     return {folder: table for folder, table in tables.items() if table.is_file()}
+
+
+def _require_labels(tables: Mapping[Path, Path], labels: Path, found: Recordings) -> None:
+    if found.speech and not tables:
+        wanted = named([str(Path(folder.name) / TABLE) for folder in found.speech])
+        raise FileNotFoundError(
+            f"{labels} holds no labels of these recordings: {wanted}. scripts/label_speech.py writes them; leave "
+            "--labels out to take those beside the recordings."
+        )
 
 
 def _warn_of_what_is_not_used(found: Recordings, tables: dict[Path, Path]) -> None:

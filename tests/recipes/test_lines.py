@@ -319,6 +319,14 @@ def test_the_scale_of_a_long_column_far_from_zero_is_its_own(tmp_path):
     assert model.scale == pytest.approx((pressure[:18_000].std(),), rel=1e-2)
 
 
+def test_columns_of_any_unit_are_scaled_by_how_they_vary_and_one_that_does_not_by_what_it_is(tmp_path):
+    ampere = 1e-9 * np.random.default_rng(0).standard_normal(200)
+    (tmp_path / "t.csv").write_text("row,a,k,z\n" + "\n".join(f"{n},{a:.6e},-5,0" for n, a in enumerate(ampere)))
+    settings = ForecastTraining(model=ForecastSettings(horizon=3), warm_rows=4, counted_rows=5, stretches=2)
+    scale = ForecastRecipe([tmp_path], settings).settings.model.scale
+    assert scale == pytest.approx((ampere[:120].std(), 5, 1), rel=1e-3)
+
+
 def test_a_model_that_no_memory_holds_is_told_in_a_sentence(tmp_path, monkeypatch):
     def too_large(_recipe, rngs):
         raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 288000000000 bytes.")

@@ -161,6 +161,11 @@ def test_a_split_gets_its_own_recordings_and_without_rooms_those_of_the_valid_sp
     assert len(scenes_of(own_data).rooms) == 2
 
 
+def test_a_folder_without_labels_of_the_recordings_is_named(data, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"nowhere holds no labels .*talk.vad_segments.csv.*label_speech"):
+        VoiceActivityRecipe([data], dataclasses.replace(SETTINGS, labels=tmp_path / "nowhere"))
+
+
 def test_recordings_of_throats_that_say_nothing_are_drawn_apart_by_their_labels(own_data):
     recipe = VoiceActivityRecipe([own_data], SETTINGS)
     assert not len(recipe._scenes("train").cries)
