@@ -77,7 +77,7 @@ def find_batch(inputs: Sequence[str | os.PathLike[str]], out: Path, shard: Shard
     """The recordings that the inputs name, sorted by name.
 
     Args:
-        inputs: each a recording; a folder, searched with all folders in it for names of recordings; a pattern with *, ?
+        inputs: each a recording; a folder, searched with all folders in it that are not hidden; a pattern with *, ?
             or ** in it; a list of paths, one a line (.txt, .lst, .scp); or a manifest (.csv, .tsv, .jsonl) with a
             column path, or audio_filepath. Paths in lists and manifests are relative to these.
         out: the folder of the outputs.
@@ -152,7 +152,7 @@ def _walk(folder: Path, above: tuple[tuple[int, int], ...]) -> Iterator[Path]:
         yield folder
         return
     for entry in entries:
-        if entry.is_dir():
+        if entry.is_dir() and not entry.name.startswith("."):
             yield from _walk(Path(entry.path), (*above, here))
         elif RECORDING.fullmatch(entry.name):
             yield Path(entry.path)

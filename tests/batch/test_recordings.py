@@ -19,6 +19,12 @@ def test_a_folder_is_searched_with_all_below_it(names, calls):
     assert names(calls) == ["a.wav", "b.flac", "broken.wav", "june/a.wav", "june/empty.wav"]
 
 
+def test_hidden_folders_are_left_out_unless_they_are_named(names, calls):
+    (calls / "june").rename(calls / ".AppleDouble")
+    assert names(calls) == ["a.wav", "b.flac", "broken.wav"]
+    assert names(calls / ".AppleDouble") == ["a.wav", "empty.wav"]
+
+
 def test_other_inputs_are_named_by_their_path_below_the_folder_they_share(names, calls):
     assert names(calls / "a.wav", calls / "june" / "a.wav") == ["a.wav", "june/a.wav"]
     assert names(calls / "june" / "a.wav") == ["a.wav"]
