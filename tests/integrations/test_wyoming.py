@@ -31,7 +31,7 @@ from wyoming.wake import Detect, Detection, NotDetected
 
 COMMANDS = ["go", "yes", "no", "up", "down", "left", "right", "on", "off", "stop"]
 # What the model hears of them in commands.flac, whose voices are synthetic.
-HEARD = ["yes", "down", "left", "stop", "no", "right", "go"]
+HEARD = ["yes", "up", "down", "left", "stop", "no", "right", "go"]
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +120,8 @@ def test_all_wake_words_of_a_recording_are_heard_in_order(wyoming, spoken, rate,
 
     found = speak(wyoming.port, lambda client: words_of(client, samples, rate=rate, channels=channels))
     assert [event.name for event in found] == [event.label for event in own] == HEARD
-    assert [event.timestamp for event in found] == pytest.approx([1000 * event.decided_s for event in own], abs=30)
+    # Resampled, a word may be sure a frame of 40 ms sooner or later.
+    assert [event.timestamp for event in found] == pytest.approx([1000 * event.decided_s for event in own], abs=45)
 
 
 def test_names_hold_for_the_sound_that_follows_and_no_longer(wyoming, spoken):
@@ -195,7 +196,7 @@ def test_fifty_satellites_at_once_are_all_heard(wyoming, spoken):
             return await asyncio.gather(*(satellite() for _ in range(50)))
 
     found = asyncio.run(all_of_them())
-    assert found == [["yes"]] * 50
+    assert found == [["yes", "up"]] * 50
 
 
 @pytest.mark.parametrize("width", [1, 4])
@@ -310,7 +311,7 @@ def test_a_server_that_ends_says_what_was_said_before(running, spoken, monkeypat
     monkeypatch.setenv("STREAMRNN_TOKEN", "secret")
     with running({"keywords-en": streamrnn.load("keywords-en")}, [dialect]) as server:
         transcript, error = speak(dialect.port, lambda client: converse(client, server))
-    assert transcript.text == "yes"
+    assert transcript.text == "yes up"
     assert error.code == "shutting_down"
 
 

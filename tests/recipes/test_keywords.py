@@ -176,11 +176,10 @@ def test_a_model_learns_words_in_running_sound_and_its_threshold_from_states_tha
     said, alarms, hours = recipe._heard_running(model)
     assert len(said) > 20 and 0.5 < hours / (6 * 20 / 3600) < 1
     assert sum(alarm >= model.decision.threshold for alarm in alarms) <= 10 * hours
-    # Where nobody wrote down what is said, a word that is heard may be there.
-    for batch in recipe._running_validation:
+    for batch in recipe._running_validation:  # Where nobody wrote down what is said, what is heard may be there.
         batch["weights"] = np.minimum(batch["weights"], UNWRITTEN_WEIGHT)
-    still_said, alarms, hours = recipe._hear_running(model)
-    assert still_said == said and not any(alarms) and hours == 0
+    _, alarms, hours = recipe._hear_running(model)
+    assert not any(alarms) and hours == 0
 
 
 def test_private_training_hears_clips_alone(data):
