@@ -318,7 +318,7 @@ class KeywordsRecipe:
     @cached_property
     def _backgrounds(self) -> tuple[Sounds, Sounds]:
         """Noise and music of split train."""
-        return mined_backgrounds(self.recordings, self.settings.model.sample_rate, self._mining)
+        return mined_backgrounds(self.recordings, "train", self.settings.model.sample_rate, self._mining)
 
     def _speech(self, split: str) -> ClipStore:
         """All speech of a split; train's is kept."""

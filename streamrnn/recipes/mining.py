@@ -89,10 +89,10 @@ def _excerpts(sounds: Sequence[np.ndarray], longest: int) -> Iterator[tuple[int,
             yield number, samples[first : first + longest]
 
 
-def mined_backgrounds(found: Recordings, sample_rate: int, mining: Mining | None) -> tuple[Sounds, Sounds]:
-    """Noise and music of split train, drawn by what deceives a model if there is one."""
-    noise, music = backgrounds_of(found, "train", sample_rate)
-    return (mining.sounds(noise), mining.sounds(music)) if mining else (noise, music)
+def mined_backgrounds(found: Recordings, split: str, sample_rate: int, mining: Mining | None) -> tuple[Sounds, Sounds]:
+    """Noise and music of a split; of split train drawn by what deceives a model, if there is one."""
+    noise, music = backgrounds_of(found, split, sample_rate)
+    return (mining.sounds(noise), mining.sounds(music)) if mining and split == "train" else (noise, music)
 
 
 def require_mined_share(settings: Any, training: TrainingSettings) -> None:

@@ -16,7 +16,7 @@ from streamrnn.contract import aligned
 from streamrnn.data import Augment, AugmentSettings, ClipStore, prefetch
 from streamrnn.data.clips import pick_by_shares
 from streamrnn.data.phonemes import Sounded, sounded
-from streamrnn.data.recordings import balanced_sounds_of, of_split, recordings_to_train_on, rooms_of, sounds_of
+from streamrnn.data.recordings import backgrounds_of, of_split, recordings_to_train_on, rooms_of, sounds_of
 from streamrnn.data.spoken import laid_over, trimmed
 from streamrnn.decisions import word_error_rate
 from streamrnn.learning import TrainingSettings
@@ -130,7 +130,7 @@ class PhonemesRecipe:
     @cached_property
     def _training_source(self) -> "_Source":
         rate, found = self.settings.model.sample_rate, self.recordings
-        noise, music = (balanced_sounds_of(of_split(clips, "train"), rate) for clips in (found.noise, found.music))
+        noise, music = backgrounds_of(found, "train", rate)
         rooms = rooms_of(of_split(found.rooms, "train"), rate)
         talk = sounds_of([clip for clips in self._clips["train"].values() for clip in clips], rate)
         # Speed changes the length, so it is applied before a recording is placed in its row, and the rest after.

@@ -253,7 +253,7 @@ class TranscriptionRecipe:
     @cached_property
     def _backgrounds(self) -> tuple[Sounds, Sounds]:
         """Noise and music of split train."""
-        return mined_backgrounds(self.recordings, self.settings.model.sample_rate, self._mining)
+        return mined_backgrounds(self.recordings, "train", self.settings.model.sample_rate, self._mining)
 
     @cached_property
     def _block_samples(self) -> int:

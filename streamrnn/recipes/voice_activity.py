@@ -31,8 +31,6 @@ from streamrnn.data.live_scenes import (
 from streamrnn.data.recordings import (
     FOLDER_BALANCE,
     Recordings,
-    Sounds,
-    balanced_sounds_of,
     of_split,
     recordings_to_train_on,
     rooms_of,
@@ -44,7 +42,7 @@ from streamrnn.learning import TrainingSettings
 from streamrnn.losses import frame_binary_cross_entropy
 from streamrnn.models import Model, VoiceActivity, VoiceActivitySettings
 from streamrnn.recipes.echoes import check_echoes, echoed
-from streamrnn.recipes.mining import Mining, require_mined_share, to_deceive
+from streamrnn.recipes.mining import Mining, mined_backgrounds, require_mined_share, to_deceive
 from streamrnn.recipes.recipe import outputs, require_counts, require_positive, require_shares
 
 # How often utterances are drawn by the quality of their labels, beside each other in one folder.
@@ -219,24 +217,18 @@ class VoiceActivityRecipe:
 
     def _scenes(self, split: str) -> LiveScenes:
         found, model = self.recordings, self.settings.model
-        noise, music = of_split(found.noise, split), of_split(found.music, split)
+        noise, music = mined_backgrounds(found, split, model.sample_rate, self._mining)
+        cries = [clip for clip in of_split(found.noise, split) if clip.label in CRIES]
         return LiveScenes(
             speech=self._pools(split),
-            noise=self._backgrounds(noise, split),
-            music=self._backgrounds(music, split),
+            noise=noise,
+            music=music,
             rooms=[room.astype(np.float32) / 32768 for room in rooms_of(rooms_for(found, split), model.sample_rate)],
             sample_rate=model.sample_rate,
             cell_samples=model.hop_samples,
             settings=LIVE,
-            cries=sounds_of([clip for clip in noise if clip.label in CRIES], model.sample_rate),
+            cries=sounds_of(cries, model.sample_rate),
         )
-
-    def _backgrounds(self, clips: list[Clip], split: str) -> Sounds:
-        rate = self.settings.model.sample_rate
-        if split != "train":
-            return sounds_of(clips, rate)
-        sounds = balanced_sounds_of(clips, rate)
-        return self._mining.sounds(sounds) if self._mining else sounds
 
     def _pools(self, split: str) -> list[tuple[float, list[Spoken]]]:
         model, pools = self.settings.model, []
