@@ -84,20 +84,6 @@ def server() -> Iterator[Server]:
     server.stop()
 
 
-@pytest.fixture
-def own_server() -> Iterator[Callable[..., Server]]:
-    """Starts a server of the test's own."""
-    servers: list[Server] = []
-
-    def start(*models: str, **settings: Any) -> Server:
-        servers.append(Server(*models, **settings))
-        return servers[-1]
-
-    yield start
-    for server in servers:
-        server.stop()
-
-
 @pytest.fixture(scope="module")
 def playwright() -> Iterator[Playwright]:
     with sync_playwright() as playwright:
@@ -183,8 +169,8 @@ class Desk:
         self.complaints = [text for text in self.complaints if not any(word in text for word in words)]
 
     def close(self) -> None:
-        for browser in self._browsers:
-            browser.close()
+        while self._browsers:
+            self._browsers.pop().close()
 
     def _browser(self, *flags: str) -> Browser:
         chromium = shutil.which("chromium")
@@ -210,6 +196,21 @@ def desk(playwright: Playwright, tmp_path: Path) -> Iterator[Desk]:
     desk.close()
     assert desk.foreign == []
     assert desk.complaints == []
+
+
+@pytest.fixture
+def own_server(desk: Desk) -> Iterator[Callable[..., Server]]:
+    """Starts a server of the test's own. Its pages are closed first: one that still loads would complain of its end."""
+    servers: list[Server] = []
+
+    def start(*models: str, **settings: Any) -> Server:
+        servers.append(Server(*models, **settings))
+        return servers[-1]
+
+    yield start
+    desk.close()
+    for server in servers:
+        server.stop()
 
 
 @pytest.fixture

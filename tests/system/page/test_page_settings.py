@@ -110,7 +110,7 @@ def test_samples_are_the_packages_own_and_nothing_else(desk, server):
     desk.forgive("404")
 
 
-def test_a_phrase_that_is_typed_is_listened_for(own_server, desk):
+def test_a_phrase_that_is_typed_is_listened_for(desk, own_server):
     visit = desk.visit(own_server("phrases").url)
     page = visit.page
     expect(page.locator("#about")).to_contain_text("Hears phrases that you type")
@@ -126,7 +126,7 @@ def test_a_phrase_that_is_typed_is_listened_for(own_server, desk):
     assert "phrases=good+morning&phrases=turn+on+the+light" in page.inner_text("#snippet")
 
 
-def test_a_phrase_that_nobody_can_say_is_refused_in_words(own_server, desk):
+def test_a_phrase_that_nobody_can_say_is_refused_in_words(desk, own_server):
     visit = desk.visit(own_server("phrases").url)
     visit.page.fill("#sliders textarea", "xqzzy")
     visit.page.click("#sample")
