@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from streamrnn.audio import AudioError, AudioWarning, read_audio
+from streamrnn.audio import AudioError, AudioFile, AudioWarning, read_audio
 from streamrnn.audio.chunks import about
 from streamrnn.data.tables import Row, read_table, recording_of
 
@@ -87,8 +87,8 @@ def _clip(folder: Path, row: Row) -> Clip:
 def read_clips(clips: list[Clip], sample_rate: int) -> list[tuple[Clip, np.ndarray]]:
     """Reads clips into memory as int16[n], in order. Recordings that are cut off count as far as they go.
 
-    Those that can't be read are left out; an AudioWarning counts them and names the first three. Another one counts
-    those without sound, which are all silent or shorter than 10 ms.
+    Those that can't be read are left out; an AudioWarning counts them and names the first three. Others count those
+    without sound, which are all silent or shorter than 10 ms, and those whose end lies behind their recording's.
 
     Raises:
         AudioError: none could be read.
@@ -99,7 +99,27 @@ def read_clips(clips: list[Clip], sample_rate: int) -> list[tuple[Clip, np.ndarr
         samples = list(pool.map(or_error(lambda clip: read_int16(clip, sample_rate)), clips))
     read = readable(clips, samples)
     _warn_of_nothing_to_hear(read, sample_rate)
+    warn_of_cut_clips([clip for clip, samples in read if _is_cut(clip, len(samples) / sample_rate)])
     return read
+
+
+def warn_of_cut_clips(cut: Sequence[Clip]) -> None:
+    """An AudioWarning of clips whose end lies behind that of their recording, if there are any."""
+    if cut:
+        warnings.warn(
+            f"{len(cut)} clips end behind their recordings, which are used as far as they go: "
+            f"{named(clip.place or str(clip.path) for clip in cut)}. Starts and ends are samples at a recording's own "
+            "rate.",
+            AudioWarning,
+            stacklevel=3,
+        )
+
+
+def _is_cut(clip: Clip, duration_s: float) -> bool:
+    if clip.end is None:
+        return False
+    with AudioFile(clip.path) as file:
+        return duration_s < (clip.end - clip.start - 1) / file.sample_rate
 
 
 def _warn_of_nothing_to_hear(read: Sequence[tuple[Clip, np.ndarray]], sample_rate: int) -> None:
@@ -239,4 +259,5 @@ __all__ = [
     "read_int16",
     "read_manifest",
     "readable",
+    "warn_of_cut_clips",
 ]

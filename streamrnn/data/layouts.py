@@ -1,6 +1,7 @@
 """Common layouts of folders of recordings, read as clips with labels, speakers, transcripts and splits."""
 
 import hashlib
+import math
 import os
 import re
 import warnings
@@ -65,8 +66,8 @@ def read_folder(folder: Path) -> list[Clip]:
       as above.
 
     AudioWarnings name omissions and possible mistakes: speakers in more than one split, clips that are listed more than
-    once with different labels, transcripts or splits, recordings beside classes or transcripts, and lists of splits
-    that name none of the recordings.
+    once with different labels, transcripts or splits, parts of a recording that overlap and are in different splits,
+    recordings beside classes or transcripts, and lists of splits that name none of the recordings.
 
     Raises:
         FileNotFoundError: there is no such folder.
@@ -76,6 +77,7 @@ def read_folder(folder: Path) -> list[Clip]:
     clips = _read(folder)
     _warn_of_shared_speakers(folder, clips)
     _warn_of_contradictions(folder, clips)
+    _warn_of_overlaps(folder, clips)
     return clips
 
 
@@ -275,6 +277,32 @@ def _warn_of_contradictions(folder: Path, clips: Iterable[Clip]) -> None:
             AudioWarning,
             stacklevel=3,
         )
+
+
+def _warn_of_overlaps(folder: Path, clips: Iterable[Clip]) -> None:
+    parts: dict[Path, list[Clip]] = defaultdict(list)
+    for clip in clips:
+        parts[clip.path].append(clip)
+    shared = [path.name for path, of in parts.items() if len(of) > 1 and _overlap_across_splits(of)]
+    if shared:
+        warnings.warn(
+            f"{folder} has recordings of which the same part is in more than one split, {len(shared)} in all: "
+            f"{named(shared)}. Figures will look better than they are. Correct start and end, or the split.",
+            AudioWarning,
+            stacklevel=3,
+        )
+
+
+def _overlap_across_splits(parts: Sequence[Clip]) -> bool:
+    """Whether a sample of a recording is in two splits. The same part listed twice is a contradiction of its own."""
+    ends: dict[str, tuple[float, int]] = {}
+    for clip in sorted(parts, key=lambda part: part.start):
+        end = math.inf if clip.end is None else clip.end
+        others = (last for split, last in ends.items() if split != clip.split)
+        if any(clip.start < last_end and (clip.start, end) != (start, last_end) for last_end, start in others):
+            return True
+        ends[clip.split] = max(ends.get(clip.split, (-1.0, 0)), (end, clip.start))
+    return False
 
 
 def _warn_of_untranscribed(folder: Path, clips: Iterable[Clip]) -> None:

@@ -61,8 +61,8 @@ def read_speech_labels(table: Path, folder: Path | None = None) -> dict[Path, Sp
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: a column is missing, there are no rows, another kind or quality, or not 0 <= start <= end in whole
-            numbers.
+        ValueError: a column is missing, there are no rows, another kind or quality, two qualities of one recording,
+            or not 0 <= start <= end in whole numbers.
     """
     found: dict[Path, tuple[list, list, str]] = {}
     for row in read_table(table, ("path", "start", "end")):
@@ -71,7 +71,9 @@ def read_speech_labels(table: Path, folder: Path | None = None) -> dict[Path, Sp
             if value not in known:
                 raise ValueError(f"{row.place}: {name} is {value!r}; it is one of {', '.join(known)}.")
         recording = recording_of(folder or table.parent, row)
-        speech, unknown, _ = found.setdefault(recording, ([], [], quality))
+        speech, unknown, said = found.setdefault(recording, ([], [], quality))
+        if said != quality:
+            raise ValueError(f"{row.place}: quality is {quality}, and an earlier row of {row['path']} says {said}.")
         (speech if kind == "speech" else unknown).append(read_span(row))
     return {
         path: SpeechLabels(tuple(speech), tuple(unknown), quality) for path, (speech, unknown, quality) in found.items()

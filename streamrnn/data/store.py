@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from streamrnn.audio import AudioError, AudioFile, AudioWarning
-from streamrnn.data.clips import Clip, no_samples, or_error, read_int16, readable
+from streamrnn.data.clips import Clip, no_samples, or_error, read_int16, readable, warn_of_cut_clips
 
 
 class ClipStore:
@@ -21,9 +21,9 @@ class ClipStore:
     may share a store: decoding releases Python's lock, so batches made in threads (see `prefetch`) decode in parallel.
 
     Clips that can't be opened, or that are empty, are left out at once; an AudioWarning counts them and names the first
-    three. A clip that turns out to be damaged when it is decoded is named by an AudioWarning then: iteration leaves it
-    out, and `store[i]` returns the next intact one in its place. So a draw depends only on the index and the files,
-    never on the cache or on the order of threads.
+    three. Another one counts clips whose end lies behind that of their recording. A clip that turns out to be damaged
+    when it is decoded is named by an AudioWarning then: iteration leaves it out, and `store[i]` returns the next intact
+    one in its place. So a draw depends only on the index and the files, never on the cache or on the order of threads.
 
     Args:
         clips: the clips.
@@ -44,6 +44,7 @@ class ClipStore:
             # Many clips may be parts of one file, which is measured by being read.
             length = cache(_length)
             found = readable(clips, list(pool.map(or_error(lambda clip: _duration_s(clip, *length(clip.path))), clips)))
+        warn_of_cut_clips([clip for clip, _ in found if clip.end is not None and clip.end > length(clip.path)[0]])
         self.clips = [clip for clip, _ in found]
         self.durations_s = [duration_s for _, duration_s in found]
         self._place = {clip: place for place, clip in enumerate(self.clips)}

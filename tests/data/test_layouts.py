@@ -237,6 +237,27 @@ def test_recordings_that_are_listed_with_different_splits_or_labels_are_named(tm
         assert len(read_folder(tmp_path)) == 6
 
 
+@pytest.mark.parametrize(
+    ("rows", "warned"),
+    [
+        ("a.wav,0,9,train\na.wav,8,20,test", True),
+        ("a.wav,,,train\na.wav,5,8,test", True),
+        ("a.wav,0,30,train\na.wav,3,9,train\na.wav,20,25,test", True),
+        ("a.wav,0,9,train\na.wav,9,20,test\na.wav,20,,valid", False),
+        ("a.wav,0,9,train\na.wav,5,12,train\nb.wav,5,12,test", False),
+    ],
+    ids=["overlap", "whole and part", "inside", "beside", "same split"],
+)
+def test_parts_of_a_recording_that_are_in_two_splits_are_warned_of(tmp_path, rows, warned):
+    (tmp_path / "manifest.csv").write_text(f"path,start,end,split\n{rows}\n")
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        read_folder(tmp_path)
+    assert ["the same part is in more than one split, 1 in all: a.wav." in str(told.message) for told in said] == (
+        [True] * warned
+    )
+
+
 def test_lists_of_a_folder_in_another_encoding_are_named(tmp_path):
     (tmp_path / "yes").mkdir()
     (tmp_path / "yes" / "a.wav").touch()

@@ -74,3 +74,9 @@ def test_the_script_writes_places_in_samples_of_the_recording(tmp_path, rate: in
     rows = script._rows(tmp_path, lambda samples: np.repeat(np.float32([0, 0, 0, 1, 0, 0]), 100), clip)
     [(_, start, end, _, _)] = [row for row in rows if row[3] == "speech"]
     assert start / rate == pytest.approx(5, abs=0.05) and end / rate == pytest.approx(6, abs=0.05)
+
+
+def test_two_qualities_of_one_recording_are_refused_with_their_line(tmp_path):
+    (tmp_path / "vad_segments.csv").write_text("path,start,end,quality\na.wav,0,9,A\nb.wav,0,9,B\na.wav,9,12,B\n")
+    with pytest.raises(ValueError, match=r"line 4: quality is B, and an earlier row of a\.wav says A"):
+        read_speech_labels(tmp_path / "vad_segments.csv")

@@ -83,6 +83,13 @@ def test_a_clip_behind_the_end_of_its_recording_is_left_out_and_named(clips):
         assert len(ClipStore([clips[1], Clip(clips[0].path, 9000)], RATE)) == 1
 
 
+@pytest.mark.parametrize("read", [ClipStore, read_clips])
+def test_a_clip_that_ends_behind_its_recording_goes_as_far_as_that_and_is_named(clips, read):
+    parts = [Clip(clips[0].path, 100, 400), Clip(clips[0].path, 100, 402), Clip(clips[1].path, 0, 9000)]
+    with pytest.warns(AudioWarning, match=r"^2 clips end behind their recordings.*0\.flac, .*1\.flac\."):
+        assert [len(samples) for _, samples in read(parts, RATE)] == [300, 300, 500]
+
+
 def test_clips_of_another_rate_are_resampled(clips):
     assert len(ClipStore(clips, RATE // 2)[0][1]) == 200
 
