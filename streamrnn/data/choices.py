@@ -28,9 +28,7 @@ class People:
 
     def part(self, name: str) -> list[np.ndarray]:
         """The people of a part. Raises ValueError where there are none, or none has made a choice after another row."""
-        if not (people := self.parts.get(name)):
-            known = ", ".join(name for name, people in self.parts.items() if people)
-            raise ValueError(f"There is no part {name!r} of these people; the parts are: {known}.")
+        people = self.files.part_of(self.parts, name)
         if not any(person[1:, 0].any() for person in people):
             raise ValueError(
                 f"Of the {len(people)} people of the part {name!r} none has made a choice after the first, so that "

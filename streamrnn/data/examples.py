@@ -37,10 +37,7 @@ class Examples:
 
     def part(self, name: str) -> list[Example]:
         """Raises ValueError where there is no such part."""
-        if not self.parts.get(name):
-            known = ", ".join(name for name, examples in self.parts.items() if examples) or "none"
-            raise ValueError(f"{self.files.paths[0].parent} has no part {name!r}; its parts are: {known}.")
-        return self.parts[name]
+        return self.files.part_of(self.parts, name)
 
 
 def read_examples(places: Sequence[Path]) -> Examples:

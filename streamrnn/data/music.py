@@ -25,9 +25,7 @@ class Pieces:
 
     def part(self, name: str) -> list[np.ndarray]:
         """The pieces of a part. Raises ValueError where there are none, or all end with their first frame."""
-        if not (pieces := self.parts.get(name)):
-            known = ", ".join(name for name, pieces in self.parts.items() if pieces) or "none"
-            raise ValueError(f"There is no part {name!r} of this music; the parts are: {known}.")
+        pieces = self.files.part_of(self.parts, name)
         if all(len(piece) < 2 for piece in pieces):
             raise ValueError(
                 f"The {len(pieces)} pieces of the part {name!r} have one frame each, after which nothing comes. An "

@@ -3,15 +3,18 @@
 import hashlib
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from streamrnn.data import tables
 from streamrnn.lines.line import date_of
+
+Part = TypeVar("Part")
 
 # The parts of ETTh1 that the field trains, validates and tests on: 12, 4 and 4 months of 30 days.
 ETT_ROWS = (8640, 11520, 14400)
@@ -33,6 +36,13 @@ class Files:
             content = path.read_bytes()
             digest.update(f"{path.name}\n{len(content)}\n".encode() + content)
         return digest.hexdigest()
+
+    def part_of(self, parts: Mapping[str, Part], name: str) -> Part:
+        """The part of that name of what was read from these files. Raises ValueError where it is empty or missing."""
+        if part := parts.get(name):
+            return part
+        known = ", ".join(known for known, of in parts.items() if of) or "none"
+        raise ValueError(f"{self.paths[0]} has no part {name!r}; the parts are: {known}.")
 
 
 def files_in(places: Sequence[Path], wanted: Callable[[Path], bool], what: str) -> Files:

@@ -42,9 +42,7 @@ def evaluate_forecast(
             "Pass the --model that was trained on this table."
         )
     parts = {"train": (0, table.parts[0]), "valid": table.parts[:2], "test": table.parts[1:]}
-    if split not in parts:
-        raise ValueError(f"There is no part {split!r} of a table; the parts are: {', '.join(parts)}.")
-    begin, end = parts[split]
+    begin, end = table.files.part_of(parts, split)
     rows, first = table.values[:end], max(begin - 1, 0)
     if end - s.horizon <= first:
         raise ValueError(

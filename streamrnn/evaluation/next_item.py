@@ -32,9 +32,8 @@ def evaluate_next_item(
     if not isinstance(model, NextItem):
         raise unfit("evaluate", model, "a model of the next item")
     text, lines = read_text(places), TextLines(model)
-    if split not in text.parts:
-        raise ValueError(f"There is no part {split!r} of a text; the parts are: {', '.join(text.parts)}.")
-    ids, stream, found = lines.frames(text.parts[split]), Stream(model), []
+    part = text.files.part_of(text.parts, split)
+    ids, stream, found = lines.frames(part), Stream(model), []
     if len(ids) < 2:
         told = f"Part {split!r} of the text has fewer than two characters, so that nothing comes next to be judged."
         raise ValueError(f"{told} Pass a longer text.")
@@ -42,9 +41,9 @@ def evaluate_next_item(
         found.append(stream.process(ids[begin : begin + PIECE_ITEMS]))
         if progress is not None:
             progress(min(begin + PIECE_ITEMS, len(ids)), len(ids))
-    live, saved = np.concatenate(found), keystrokes_saved(lines, Stream(model), text.parts[split][:TYPED_CHARACTERS])
+    live, saved = np.concatenate(found), keystrokes_saved(lines, Stream(model), part[:TYPED_CHARACTERS])
     return {
-        "lines": text.parts[split].count("\n"),
+        "lines": part.count("\n"),
         "streaming": {"nats_per_item": _nats(live, ids), "keystrokes_saved": saved},
         "offline": {"nats_per_item": _nats(run_file(model, ids), ids)},
     }

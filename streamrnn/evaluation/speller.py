@@ -32,12 +32,9 @@ def evaluate_speller(
     """
     if not isinstance(model, Speller):
         raise unfit("evaluate", model, "a model of spelling")
-    parts, lines = read_pronunciations(places).parts, SpellingLines(model)
-    if not parts.get(split):
-        raise ValueError(
-            f"There is no part {split!r}; the parts are: {', '.join(name for name in parts if parts[name])}."
-        )
-    words, said = list(parts[split]), list(parts[split].values())
+    found, lines = read_pronunciations(places), SpellingLines(model)
+    part = found.files.part_of(found.parts, split)
+    words, said = list(part), list(part.values())
     stream, live = Stream(model), []
     for number, word in enumerate(words, start=1):
         answer = lines.answer(stream, word)

@@ -97,6 +97,8 @@ class Recurrent(Layer):
 def _forgetting(run: Callable[[Any, Any], tuple[Any, Any]], length: int, state: Any, x: Any) -> tuple[Any, Any]:
     """Runs pieces of x in order; nothing inside a piece is kept for the gradient."""
     run = jax.checkpoint(run)
+    # A piece longer than all of x is x, however many frames were asked for.
+    length = min(length, max(len(x), 1))
     whole = len(x) - len(x) % length
     state, y = jax.lax.scan(run, state, x[:whole].reshape(-1, length, *x.shape[1:]))
     y = y.reshape(whole, *y.shape[2:])

@@ -43,7 +43,7 @@ def save(model: Model, path: str | PathLike[str], **card: Any) -> None:
         card: further entries of the .json (task, figures, ...), JSON-friendly.
 
     Raises:
-        ValueError: it could not be loaded again; nothing was written.
+        ValueError: it could not be loaded again, or there is NaN in it; nothing was written.
     """
     path = weights_path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -55,6 +55,8 @@ def save(model: Model, path: str | PathLike[str], **card: Any) -> None:
     text = json.dumps(description, indent=2) + "\n"
     _require_loadable(model, json.loads(text))
     arrays = {name: np.asarray(leaf, order="C") for name, leaf in _named_leaves(nnx.state(model, STORED))}
+    if undefined := _without_numbers(arrays):
+        raise ValueError(f"this {type(model).__name__} cannot be saved: {undefined}. Lower the learning rate?")
     replace_file(path, serialise(arrays))
     replace_file(path.with_suffix(".json"), text.encode())
 
@@ -219,8 +221,18 @@ def _fitted(abstract: nnx.State, arrays: dict[str, np.ndarray], path: Path) -> n
         found, needed = (f"{array.dtype}{list(array.shape)}" for array in (arrays[name], leaf))
         if found != needed:
             raise ValueError(f"{path}: {name} is {found}; its .json asks for {needed}. Save the model again.")
+    if undefined := _without_numbers(arrays):
+        raise ValueError(f"{path}: {undefined}. Its training failed, or the file is damaged; pass another one.")
     leaves = [jax.device_put(arrays[name]) for name in expected]
     return jax.tree.unflatten(jax.tree.structure(abstract), leaves)
+
+
+def _without_numbers(arrays: Mapping[str, np.ndarray]) -> str:
+    """Which arrays hold NaN, for a message. A model with one answers NaN to everything, or is sure of nonsense."""
+    found = [
+        name for name, array in arrays.items() if jnp.issubdtype(array.dtype, jnp.inexact) and np.isnan(array).any()
+    ]
+    return f"{', '.join(found[:3])} {'holds' if len(found) == 1 else 'hold'} NaN in place of numbers" if found else ""
 
 
 def _named_leaves(state: nnx.State) -> list[tuple[str, Any]]:

@@ -46,3 +46,20 @@ def test_keys_that_are_struck_with_a_velocity_are_refused(tmp_path):
 def test_a_file_that_is_named_twice_is_read_once(tmp_path):
     (tmp_path / "a.txt").write_text("a" * 100)
     assert read_text([tmp_path, tmp_path / "a.txt"]).parts == read_text([tmp_path]).parts
+
+
+@pytest.mark.parametrize(
+    ("task", "model", "name", "text", "there"),
+    [
+        ("choices", "choices", "people.csv", "user,choice,reward\n" + "1,1,0\n" * 3, "(train|valid|test)"),
+        ("music", "music", "test.txt", "C4\nD4\n", "test"),
+        ("intent", "intent", "test.tsv", "what\tgreeting\n", "test"),
+        ("typing", "typing", "a.txt", "a" * 100, "train, valid, test"),
+        ("say", "say-en", "test.tsv", "cat\tK AE T\n", "test"),
+    ],
+    ids=["choices", "music", "intent", "typing", "say"],
+)
+def test_a_part_that_is_not_there_is_named_with_those_that_are(tmp_path, task, model, name, text, there):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(ValueError, match=rf"{name} has no part 'tset'; the parts are: {there}\."):
+        evaluate(task, tmp_path, model, split="tset")

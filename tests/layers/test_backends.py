@@ -181,7 +181,8 @@ def test_cudnn_is_given_the_weights_in_its_order(cudnn_by_its_reference):
 
 
 @pytest.mark.parametrize(
-    ("make", "backend", "remat_frames"), [(GRU, "scan", 1), (LSTM, "scan", 4), (MinGRU, "associative", 99)]
+    ("make", "backend", "remat_frames"),
+    [(GRU, "scan", 1), (LSTM, "scan", 4), (MinGRU, "associative", 99), (GRU, "scan", 10**30)],
 )
 def test_what_is_computed_anew_is_the_same(make, backend, remat_frames):
     cell, x = make(IN, HIDDEN, rngs=nnx.Rngs(0)), random(BATCH, 10, IN)

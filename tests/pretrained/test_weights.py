@@ -252,6 +252,20 @@ def test_an_array_of_another_shape_or_type_is_named_with_what_is_needed(path, ar
         load(path)
 
 
+def test_weights_that_are_no_numbers_are_neither_loaded_nor_saved(path):
+    model = load(path)
+    kernel = np.zeros((8, 1), np.float32)
+    kernel[3] = np.nan
+    change_arrays(path, {KERNEL: kernel})
+    with pytest.raises(ValueError, match=rf"model\.safetensors: {KERNEL} holds NaN in place of numbers"):
+        load(path)
+    before = path.read_bytes()
+    model.network.layers[-1].kernel[...] = kernel
+    with pytest.raises(ValueError, match=rf"cannot be saved: {KERNEL} holds NaN"):
+        save(model, path)
+    assert path.read_bytes() == before
+
+
 def test_settings_that_do_not_fit_the_weights_are_refused(path):
     change_description(path, settings={**describe(path)["settings"], "hidden": 12})
     with pytest.raises(ValueError, match=r"is float32\[24\]; its \.json asks for float32\[36\]\. Save the model again"):
