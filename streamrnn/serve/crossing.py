@@ -2,7 +2,7 @@
 
 import json
 import logging
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Any, Protocol
 
 from streamrnn.serve.engine import Engine
@@ -33,6 +33,7 @@ class Server(Protocol):
     @property
     def own_health(self) -> dict[str, Any]: ...
     def engine(self, name: str | None) -> Engine: ...
+    def place(self) -> AbstractContextManager[None]: ...
     def alone(self, session: Session, resume: Resume, hello: Hello) -> AbstractAsyncContextManager[None]: ...
 
 
@@ -84,18 +85,26 @@ class Crossing:
         """A stream that another process has, or had.
 
         Raises:
-            ProtocolError: resume_failed; there is none, or it can't be gone on with.
+            ProtocolError: resume_failed; there is none, or it can't be gone on with. busy; there is no room here.
         """
-        handover, by = await self._claimed(hello, resume), "another worker"
-        if handover is None:
-            handover, by = await self._stored(hello, resume), "the store"
-        elif self._storing is not None:
-            # What the other worker had stored is this one's to change from now on.
-            await self._storing.claim(resume.session)
+        handover, by = None, ""
+        if self._siblings is not None or self._storing is not None:
+            # Who has the stream keeps it where there is no room for it here.
+            with self._server.place():
+                handover, by = await self._taken_over(hello, resume)
         if handover is None:
             raise ProtocolError("resume_failed", "no stream waits with this session and secret. Begin anew.")
         logger.info("a stream came over", extra={"model": handover.model, "by": by})
         return handover
+
+    async def _taken_over(self, hello: Hello, resume: Resume) -> tuple[Handover | None, str]:
+        """A stream that another process has, or had, and by what it came. Raises ProtocolError as `_claimed`."""
+        if (handover := await self._claimed(hello, resume)) is None:
+            return await self._stored(hello, resume), "the store"
+        if self._storing is not None:
+            # What the other worker had stored is this one's to change from now on.
+            await self._storing.claim(resume.session)
+        return handover, "another worker"
 
     async def _claimed(self, hello: Hello, resume: Resume) -> Handover | None:
         """A stream that another worker has, and gives away; None where none has.

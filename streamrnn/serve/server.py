@@ -230,7 +230,7 @@ class Server:
         return await self._opened(engine, dataclasses.replace(hello, settings=overrides))
 
     async def _opened(self, engine: Engine, hello: Hello, handover: Handover | None = None) -> Session:
-        with self._place():
+        with self.place():
             stream = await engine.open(hello.sample_rate, hello.settings, hello.channels)
         session = Session(engine, stream, hello, self.settings, self.metrics, self.buffered, self._forgotten)
         if handover is not None and handover.session:
@@ -239,7 +239,7 @@ class Server:
         return session
 
     @contextmanager
-    def _place(self) -> Iterator[None]:
+    def place(self) -> Iterator[None]:
         """Room for a stream that is being opened. Raises ProtocolError, busy, where there is none."""
         if not self._has_room:
             raise ProtocolError("busy", f"all {self.settings.max_streams} streams are taken. Try later.")
@@ -251,7 +251,7 @@ class Server:
 
     async def _resume(self, hello: Hello, resume: Resume, connection: NativeConnection) -> Session:
         if resume.state_bytes:
-            with self._place():
+            with self.place():
                 state = await connection.state(resume.state_bytes)
             session = await self._go_on(hello, resume, state)
             await self.crossing.keep(session)

@@ -100,6 +100,18 @@ def test_a_stream_is_given_to_nobody_who_does_not_know_its_secret(two, talk):
         assert ready["session"] in first.server.sessions
 
 
+def test_a_worker_without_room_leaves_a_stream_where_it_is(two, talk, bursts):
+    with two(0) as first, two(1, max_streams=1) as second:
+        client = talk(first)
+        ready = client.hello()
+        client.send(bursts(0.9))
+        client.flush()
+        talk(second).hello()
+        resume = {"session": ready["session"], "secret": ready["secret"], "seq": client.seq}
+        assert talk(second).hello(resume=resume)["code"] == "busy"
+        assert talk(first).hello(resume=resume)["received_samples"] == 14_400
+
+
 def test_health_and_figures_are_of_all_workers(two, talk):
     with two(0) as first, two(1) as second:
         talk(first).hello()
