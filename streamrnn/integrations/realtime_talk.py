@@ -159,7 +159,7 @@ class Talk(Conversation):
                 self.close(session)
         self._hearing = self._writing = None
         self._is_open, self._offset_s = False, self._received_s
-        self._present, self._unwritten, self._words = _Item(), [], []
+        self._present, self._unwritten, self._words = _Item(start_s=self._offset_s), [], []
 
     async def _commit(self) -> None:
         if not self._is_open:

@@ -147,6 +147,8 @@ class WyomingLine:
                 raise Lost
             head = _object(line)
             data = head.get("data") or {}
+            if not isinstance(data, dict):
+                raise _bad(f"an event's data is a {type(data).__name__} and no object")
             if length := _length(head, "data_length", MOST_DATA_BYTES):
                 data = {**data, **_object(await self._reader.readexactly(length))}
             length = _length(head, "payload_length", self._most_bytes)
@@ -157,7 +159,7 @@ class WyomingLine:
         except ValueError:
             raise _bad(f"an event begins with a line of more than {MOST_LINE_BYTES} bytes", "too_large") from None
         kind = head.get("type")
-        if not isinstance(kind, str) or not isinstance(data, dict):
+        if not isinstance(kind, str):
             raise _bad(f"an event has the type {str(kind)[:40]!r}")
         return Event(kind, data, payload)
 

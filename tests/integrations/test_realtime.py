@@ -159,8 +159,11 @@ def test_without_turn_detection_what_was_sent_is_written_down_when_it_is_committ
     say(client, "input_audio_buffer.commit")
     append(client, sound[48_000 * 2 : 48_000 * 4])
     say(client, "input_audio_buffer.commit")
-    texts = [event["transcript"] for event in until_completed(client, 2) if event["type"] == COMPLETED]
+    completed = [event for event in until_completed(client, 2) if event["type"] == COMPLETED]
+    texts = [event["transcript"] for event in completed]
     assert texts[0].split()[0] == "zero" and " ".join(texts).split() == DIGITS[:4]
+    # Each tells the length of its own sound alone.
+    assert [event["usage"]["seconds"] for event in completed] == [2.0, 2.0]
 
 
 def test_a_cleared_buffer_leaves_nothing_to_commit(client):
