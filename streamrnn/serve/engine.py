@@ -98,6 +98,7 @@ class Engine:
         # Held by whoever feeds in the event loop, and while a snapshot is taken: some tens of microseconds.
         self._feeding = Lock()
         self._restarts = Allowance(RESTARTS, RESTARTS_PER_S)
+        self._thread: Thread | None = None
 
     async def start(self) -> None:
         """Compiles what is needed, and begins to tick."""
@@ -107,9 +108,10 @@ class Engine:
         self._thread.start()
 
     async def stop(self) -> None:
-        """Ends the thread; streams that are open are lost."""
-        self._orders.put(None)
-        await asyncio.to_thread(self._thread.join)
+        """Ends the thread, if it began; streams that are open are lost."""
+        if self._thread is not None:
+            self._orders.put(None)
+            await asyncio.to_thread(self._thread.join)
 
     @property
     def statistics(self) -> PoolStatistics:
@@ -158,7 +160,8 @@ class Engine:
 
     def capture(self, streams: list[PooledStream], hearer: Capture) -> None:
         """Hands snapshots of streams to `hearer` in the event loop: after the answers of all that was worked off before
-        them, and before those of what came later. Streams of which sound waits are left out."""
+        them, and before those of what came later. Streams of which sound waits are left out, and all where the engine
+        fails."""
 
         def work() -> None:
             try:
@@ -169,10 +172,7 @@ class Engine:
                 found = {}
             self._loop.call_soon_threadsafe(hearer, found)
 
-        if self.failed:
-            self._loop.call_soon(hearer, {})
-        else:
-            self._orders.put(_Order(work, self._loop.create_future()))
+        self.run(work).add_done_callback(lambda done: hearer({}) if done.exception() else None)
 
     def is_behind(self, stream: PooledStream) -> bool:
         """Whether a block or more of the stream's sound waits."""

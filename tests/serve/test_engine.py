@@ -9,8 +9,9 @@ import pytest
 
 from streamrnn.audio import StreamingResampler
 from streamrnn.runtime import QueueFull
-from streamrnn.serve import ServerSettings
-from streamrnn.serve.engine import Engine
+from streamrnn.serve import ServerSettings, make_app
+from streamrnn.serve.engine import MOST_ORDERS, Engine
+from streamrnn.serve.listen import web_server
 from streamrnn.serve.metrics import Metrics
 
 SETTINGS = ServerSettings(max_streams=32)
@@ -168,3 +169,34 @@ def test_what_is_resampled_or_mixed_down_is_so_in_the_engines_thread_and_none_of
 
     assert with_engine(work) == (3.0, 0.1)
     assert threads == {"streamrnn loudness"}
+
+
+def test_whoever_waits_for_snapshots_is_answered_also_where_the_engine_fails(with_engine, monkeypatch):
+    monkeypatch.setattr(Engine, "_begins_anew", lambda self: False)
+
+    async def work(engine):
+        stream, held, found = await engine.open(None, {}), threading.Event(), []
+        engine.run(held.wait)
+        monkeypatch.setattr(engine, "_tick", lambda: 1 / 0)
+        # More than are carried out before the next tick.
+        orders = [engine.run(lambda: None) for _ in range(MOST_ORDERS)]
+        engine.capture([stream], found.append)
+        held.set()
+        await asyncio.gather(*orders, return_exceptions=True)
+        while not engine.failed:
+            await asyncio.sleep(0.001)
+        engine.capture([stream], found.append)
+        await asyncio.sleep(0.01)
+        return found
+
+    assert with_engine(work) == [{}, {}]
+
+
+def test_what_keeps_a_server_from_starting_is_what_is_raised(loudness, monkeypatch):
+    def full(_engine):
+        raise MemoryError("the device is full")
+
+    monkeypatch.setattr(Engine, "_make_pool", full)
+    app = make_app({"loudness": loudness}, SETTINGS)
+    with pytest.raises(MemoryError, match="device is full"):
+        asyncio.run(web_server(app, SETTINGS).startup())
