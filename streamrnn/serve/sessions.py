@@ -317,7 +317,8 @@ class Session:
         await self.engine.reset(self.stream)
         self._ended, self.received_samples = False, 0
         self._reports.begin()
-        self._flushed.clear()
+        # Another one: the end of the last stream may still be on its way into a store.
+        self._flushed = asyncio.Event()
         self.said.begin()
         await self.saying.say_for_good(("was_reset", {}))
 
@@ -369,9 +370,9 @@ class Session:
             self._farewell = asyncio.ensure_future(self._tell_flushed())
 
     async def _tell_flushed(self) -> None:
-        duration_s = round(self.received_samples / self.stream.rate, 6)
+        flushed, duration_s = self._flushed, round(self.received_samples / self.stream.rate, 6)
         await self.saying.say_for_good(("flushed", {"duration_s": duration_s}))
-        self._flushed.set()
+        flushed.set()
 
     def _tell(self, answer: Answer) -> None:
         """Levels and progress, which nobody needs who is not there."""

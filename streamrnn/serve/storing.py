@@ -47,6 +47,7 @@ class _Mark:
     session: Session
     tried_at: float
     stored_samples: int = -1
+    version: int = 0
     is_under_way: bool = False
 
 
@@ -198,10 +199,10 @@ class Storing:
             kept = [None] * len(states)
         else:
             self._failing_since = None
-        for (session, _, handover), is_kept in zip(states, kept, strict=True):
-            self._done(session, handover, is_kept)
+        for state, is_kept in zip(states, kept, strict=True):
+            self._done(*state, is_kept)
 
-    def _done(self, session: Session, handover: Handover, is_kept: bool | None) -> None:
+    def _done(self, session: Session, version: int, handover: Handover, is_kept: bool | None) -> None:
         mark = self._marks.get(session.stream)
         if mark is None:
             return
@@ -210,8 +211,10 @@ class Storing:
         mark.tried_at = time.monotonic()
         if is_kept:
             self._stored.inc()
-            mark.stored_samples = handover.received_samples
-            session.confirm(handover.received_samples)
+            # One that was overtaken may be of a stream that was reset since.
+            if version > mark.version:
+                mark.version, mark.stored_samples = version, handover.received_samples
+                session.confirm(handover.received_samples)
         elif is_kept is False:
             self.remove(session, is_over=False)
             if session.connection is not None:

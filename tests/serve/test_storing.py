@@ -147,6 +147,27 @@ def test_a_finished_and_a_reset_stream_are_stored_before_that_is_said(node, talk
         assert client.flush()[-1]["duration_s"] == 0.3
 
 
+def test_a_reset_that_comes_while_the_end_is_being_stored_begins_a_stream_with_an_end_of_its_own(
+    node, redis, loudness, talk, bursts, eventually
+):
+    sound = bursts(2.2)
+    with node() as server:
+        talking = talk(server)
+        session = server.server.sessions[talking.hello()["session"]]
+        talking.send(sound)
+        talking.until("event")
+        with client.Redis(port=redis.port) as store:
+            store.client_pause(1000, all=False)
+        talking.say("flush")
+        eventually(lambda: any('"flushed"' in said for said in session.said.last(999)))
+        talking.say("reset")
+        talking.until("was_reset")
+        talking.send(sound)
+        found = talking.flush()
+    events = [(m["kind"], m["start_s"], m["decided_s"]) for m in found if m["type"] == "event"]
+    assert events == events_of(loudness, sound)
+
+
 def test_a_stream_that_its_client_brought_along_is_stored_too(node, loudness, bursts):
     sound = bursts(4.2)
     with node() as first, node() as second, node() as third:

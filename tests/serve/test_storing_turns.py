@@ -156,6 +156,33 @@ def test_a_state_that_was_taken_first_never_counts_as_the_newer_one(stored):
     stored(work, [session])
 
 
+def test_a_state_that_was_stored_late_confirms_no_sound_of_the_stream_that_began_since(stored):
+    session = Session(0, Engine())
+    confirmed = []
+    session.confirm = confirmed.append
+
+    async def work(kept, store):
+        late, save = asyncio.Event(), store.save
+
+        async def slow(states):
+            store.save = save
+            await late.wait()
+            return await save(states)
+
+        session.heard, store.save = 160_000, slow
+        first = asyncio.create_task(kept.save(session))
+        await until(lambda: store.save is save)
+        # A reset, which waits for its own state alone.
+        session.heard = 0
+        confirmed.clear()
+        await kept.save(session)
+        late.set()
+        await first
+        assert confirmed and max(confirmed) < 160_000
+
+    stored(work, [session])
+
+
 def test_what_is_said_for_good_is_stored_once_no_sound_waits(stored):
     engine = Engine()
     session = Session(0, engine)
