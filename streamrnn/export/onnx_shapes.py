@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from jax.lax import GatherScatterMode
 
 from streamrnn.export.onnx_graph import Equation, Graph, Shape, Tensor, Value
 from streamrnn.export.onnx_primitives import Rule, arithmetic, cast, is_zero, times, transposed
@@ -168,7 +169,24 @@ def _rows(graph: Graph, eqn: Equation, x: Value, indices: Value) -> Value:
         raise NotImplementedError("anything but whole rows of a table")
     indices = graph.expand(indices, eqn.inputs[1].shape)
     places = graph.reshape(indices, indices.shape[:-1])
-    return graph.node("Gather", x, places, shape=aval.shape, dtype=x.dtype, axis=int(axis))
+    # As in JAX: a place past either end is the nearest one. ONNX counts negative ones from the end, and fails at others.
+    last = np.array(x.shape[axis] - 1, places.dtype)
+    nearest = arithmetic(graph, "Min", arithmetic(graph, "Max", places, np.zeros_like(last)), last)
+    found = graph.node("Gather", x, nearest, shape=aval.shape, dtype=x.dtype, axis=int(axis))
+    if eqn.params["mode"] != GatherScatterMode.FILL_OR_DROP:
+        return found
+    inside = arithmetic(graph, "Equal", places, nearest, dtype=np.bool_)
+    inside = graph.reshape(inside, (*[1] * axis, *places.shape, *[1] * (len(aval.shape) - axis - rank)))
+    return arithmetic(graph, "Where", inside, found, _filling(eqn, x.dtype), dtype=x.dtype)
+
+
+def _filling(eqn: Equation, dtype: np.dtype) -> np.ndarray:
+    """What JAX gives for a row that there is not."""
+    if (told := eqn.params["fill_value"]) is not None:
+        return np.array(told, dtype)
+    if dtype.kind == "f":
+        return np.array(np.nan, dtype)
+    return np.array(dtype.kind == "b" or (np.iinfo(dtype).min if dtype.kind == "i" else np.iinfo(dtype).max), dtype)
 
 
 def scatter(write: Callable[[Graph, Value, Value, np.ndarray], Value]) -> Rule:

@@ -5,11 +5,13 @@ import jax.numpy as jnp
 import numpy as np
 import onnxruntime
 import pytest
+from flax import nnx
 from jax import lax
 
 from streamrnn.export.onnx_emit import emit
 from streamrnn.export.onnx_fourier import factors
 from streamrnn.export.onnx_graph import Graph, make_model
+from streamrnn.layers import Embedding
 
 
 def exported(function, *rows):
@@ -146,6 +148,19 @@ def test_rows_of_a_table():
     table = jnp.asarray(W)
     agree(lambda n: jnp.take(table, n, axis=0), np.array([0, 5, 3], np.int32))
     agree(lambda n: table[n[:, 0]], np.array([4], np.int32))
+
+
+@pytest.mark.parametrize("mode", ["clip", "fill", None])
+def test_a_row_past_the_end_of_a_table_is_the_one_that_jax_gives(mode):
+    beyond = np.array([0, 5, 6, -1, -9, 100], np.int32)
+    agree(lambda n: jnp.take(jnp.asarray(W), n, axis=0, mode=mode), beyond)
+    agree(lambda n: jnp.asarray(W).astype(jnp.int32).at[n].get(mode=mode), beyond)
+    agree(lambda n: jnp.asarray(W.T).at[:, n].get(mode=mode), beyond)
+
+
+def test_ids_past_either_end_count_as_an_embedding_says():
+    embedding = Embedding(6, 3, rngs=nnx.Rngs(0))
+    agree(embedding, np.array([[0, 5], [-1, 3], [9, -100]], np.int32))
 
 
 @pytest.mark.parametrize(("stride", "dilation", "groups"), [(1, 1, 1), (2, 1, 1), (1, 2, 1), (1, 1, 3)], ids=str)
