@@ -53,7 +53,16 @@ class _Missing(NotImplementedError):
 
 
 def _emit_closed(graph: Graph, closed: ClosedJaxpr, inputs: Sequence[Any]) -> list[Any]:
-    return _emit(graph, closed.jaxpr, [np.asarray(const) for const in closed.consts], inputs)
+    return _emit(graph, closed.jaxpr, [_array(const) for const in closed.consts], inputs)
+
+
+def _array(const: Any) -> Any:
+    # Keys of random numbers are no arrays; whatever draws with one has no rule, and is named.
+    return const if _is_key(const) else np.asarray(const)
+
+
+def _is_key(value: Any) -> bool:
+    return jax.dtypes.issubdtype(value.dtype, jax.dtypes.prng_key)
 
 
 def _emit(graph: Graph, jaxpr: Jaxpr, consts: Sequence[Any], inputs: Sequence[Any]) -> list[Any]:
@@ -91,6 +100,8 @@ def _apply(graph: Graph, eqn: JaxprEqn, inputs: list[Any]) -> list[Any]:
 def _computed(eqn: JaxprEqn, equation: Equation, inputs: list[Any]) -> list[np.ndarray] | None:
     """The outputs, if they do not depend on the input."""
     if equation.name in CALLS or not inputs or not all(isinstance(value, np.ndarray) for value in inputs):
+        return None
+    if any(map(_is_key, equation.outputs)):
         return None
     if equation.name in ELEMENTWISE:
         arrays = np.broadcast_arrays(*inputs)

@@ -185,6 +185,13 @@ def plain(dtype: Any) -> np.dtype:
     return np.dtype(np.float32) if dtype.name in ("bfloat16", "float16", "complex64") else dtype
 
 
+def wide(dtype: np.dtype) -> np.dtype:
+    """A type that holds all numbers of this one, and that runtimes have every operator for: float32, int32 or int64."""
+    if dtype.kind == "f" or dtype.name == "int64":
+        return dtype
+    return np.dtype(np.int64 if dtype.name == "uint32" else np.int32)
+
+
 def value_info(name: str, shape: Shape, dtype: Any) -> ValueInfoProto:
     """The declaration of an input or output, with names for symbolic dimensions."""
     sizes = [size if isinstance(size, int) else str(size) for size in shape]
@@ -251,4 +258,5 @@ __all__ = [
     "node",
     "plain",
     "value_info",
+    "wide",
 ]

@@ -10,9 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from streamrnn.export.onnx_graph import Equation, Graph, Shape, Value, element_type, plain
+from streamrnn.export.onnx_graph import Equation, Graph, Shape, Value, element_type, plain, wide
 
 Rule = Callable[..., Any]
+
+# Operators that runtimes lack for some types; see onnx_graph.wide.
+COMPARING = {"Less", "LessOrEqual", "Greater", "GreaterOrEqual"}
+LACKING = {*COMPARING, "Max", "Min", "Neg", "Where"}
 
 
 def broadcast(*shapes: Shape) -> Shape:
@@ -28,6 +32,11 @@ def arithmetic(graph: Graph, op: str, *inputs: Value, dtype: Any = None, **attri
     If no rule needs those axes, this leaves no reshape in the graph, and a runtime sees the bias next to its matmul.
     """
     dtype = inputs[0].dtype if dtype is None else dtype
+    if op in LACKING and wide(inputs[-1].dtype) != inputs[-1].dtype:
+        choice, numbers = (inputs[:1], inputs[1:]) if op == "Where" else ((), inputs)
+        wider = [cast(graph, value, wide(value.dtype)) for value in numbers]
+        found = arithmetic(graph, op, *choice, *wider, dtype=dtype if op in COMPARING else wider[0].dtype)
+        return cast(graph, found, dtype)
     shape = broadcast(*(value.shape for value in inputs))
     axes = [axis for axis, size in enumerate(shape) if size != 1]
     narrow = [graph.reshape(value, _at(axes, value.shape, len(shape))) for value in inputs]
@@ -225,11 +234,10 @@ def reduction(op: str) -> Rule:
 
     def rule(graph: Graph, eqn: Equation, x: Value) -> Value:
         aval, axes = eqn.outputs[0], np.array(eqn.params["axes"], np.int64)
-        x = graph.expand(x, eqn.inputs[0].shape)
-        if aval.dtype == np.bool_:
-            number = graph.node(op, cast(graph, x, np.int32), axes, shape=aval.shape, dtype=np.int32, keepdims=0)
-            return cast(graph, number, np.bool_)
-        return graph.node(op, x, axes, shape=aval.shape, dtype=aval.dtype, keepdims=0)
+        if eqn.name in ("reduce_and", "reduce_or") and x.dtype != np.bool_:
+            raise NotImplementedError("the bits of whole numbers")
+        x = cast(graph, graph.expand(x, eqn.inputs[0].shape), wide(x.dtype))
+        return cast(graph, graph.node(op, x, axes, shape=aval.shape, dtype=x.dtype, keepdims=0), aval.dtype)
 
     return rule
 
@@ -239,7 +247,7 @@ def first_extreme(op: str) -> Rule:
 
     def rule(graph: Graph, eqn: Equation, x: Value) -> Value:
         aval, (axis,) = eqn.outputs[0], eqn.params["axes"]
-        x = graph.expand(x, eqn.inputs[0].shape)
+        x = cast(graph, graph.expand(x, eqn.inputs[0].shape), wide(x.dtype))
         place = graph.node(op, x, shape=aval.shape, dtype=np.int64, axis=axis, keepdims=0)
         return cast(graph, place, aval.dtype)
 
@@ -247,8 +255,10 @@ def first_extreme(op: str) -> Rule:
 
 
 def cumulative_sum(graph: Graph, eqn: Equation, x: Value) -> Value:
-    x, axis = graph.expand(x, eqn.inputs[0].shape), np.array(eqn.params["axis"], np.int64)
-    return graph.node("CumSum", x, axis, shape=x.shape, dtype=x.dtype, reverse=int(eqn.params["reverse"]))
+    x = cast(graph, graph.expand(x, eqn.inputs[0].shape), wide(x.dtype))
+    axis, reverse = np.array(eqn.params["axis"], np.int64), int(eqn.params["reverse"])
+    found = graph.node("CumSum", x, axis, shape=x.shape, dtype=x.dtype, reverse=reverse)
+    return cast(graph, found, eqn.outputs[0].dtype)
 
 
 def dot_general(graph: Graph, eqn: Equation, x: Value, y: Value) -> Value:
@@ -302,6 +312,8 @@ def convolution(graph: Graph, eqn: Equation, x: Value, kernel: Value) -> Value:
     params = eqn.params
     if any(size != 1 for size in params["lhs_dilation"]) or params["batch_group_count"] != 1:
         raise NotImplementedError("a transposed convolution")
+    if any(size < 0 for sides in params["padding"] for size in sides):
+        raise NotImplementedError("padding with fewer than none")
     x = transposed(graph, graph.expand(x, eqn.inputs[0].shape), params["dimension_numbers"].lhs_spec)
     kernel = transposed(graph, kernel, params["dimension_numbers"].rhs_spec)
     out, aval = params["dimension_numbers"].out_spec, eqn.outputs[0]

@@ -169,7 +169,7 @@ def _rows(graph: Graph, eqn: Equation, x: Value, indices: Value) -> Value:
         raise NotImplementedError("anything but whole rows of a table")
     indices = graph.expand(indices, eqn.inputs[1].shape)
     places = graph.reshape(indices, indices.shape[:-1])
-    # As in JAX: a place past either end is the nearest one. ONNX counts negative ones from the end, and fails at others.
+    # As in JAX: places past either end are the nearest one. ONNX counts negative ones from the end and fails at others.
     last = np.array(x.shape[axis] - 1, places.dtype)
     nearest = arithmetic(graph, "Min", arithmetic(graph, "Max", places, np.zeros_like(last)), last)
     found = graph.node("Gather", x, nearest, shape=aval.shape, dtype=x.dtype, axis=int(axis))

@@ -32,6 +32,7 @@ from streamrnn.models import CORES, VoiceActivity, VoiceActivitySettings
 from streamrnn.models.cores import CELLS
 from streamrnn.runtime import OnnxModel
 
+KEY = jax.random.key(0)
 GOLDEN = Path(__file__).parents[1] / "golden"
 RNGS = nnx.Rngs(0)
 NETWORKS = {
@@ -135,6 +136,16 @@ REFUSED = {
     "a branch": (lambda x: jax.lax.cond(x.sum() > 0, jnp.sin, jnp.cos, x), "'cond'"),
     "a complex exponential": (lambda x: jnp.exp(jnp.fft.rfft(x)).real, "'exp' .*complex numbers"),
     "bits": (lambda x: (x.astype(jnp.int32) & 3).astype(jnp.float32), "'and' .*bits"),
+    "bits of many": (
+        lambda x: jax.lax.reduce_or(x.astype(jnp.int32), (2,))[..., None].astype(jnp.float32) + x,
+        "'reduce_or' .*bits",
+    ),
+    "chance": (lambda x: x + jax.random.normal(jax.random.key(0), (8,)), "'random_seed'"),
+    "chance by a key from elsewhere": (lambda x, key=KEY: x + jax.random.normal(key, (8,)), "'random_bits'"),
+    "a convolution over less": (
+        lambda x: jax.lax.conv_general_dilated(x, jnp.ones((1, 1, 1)), (1,), [(-1, 1)]),
+        "'conv_general_dilated' .*fewer than none",
+    ),
     "places that differ": (lambda x: jnp.take_along_axis(x, jnp.argmax(x, -1, keepdims=True), -1), "'gather'"),
     "a batch of pairs": (lambda x: x + jnp.ones((2 * x.shape[0], 1, 8))[: x.shape[0]], "batch"),
 }

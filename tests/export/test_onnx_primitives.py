@@ -150,6 +150,21 @@ def test_rows_of_a_table():
     agree(lambda n: table[n[:, 0]], np.array([4], np.int32))
 
 
+def test_truths_are_chosen_compared_and_counted():
+    agree(lambda x: (jnp.where(x > 0, x > 1, x < -1), jnp.where(x[:, :, :1] > 0, False, x > 1)), X)
+    agree(lambda x: ((x > 0) < (x > 1), jnp.maximum(x > 0, x < -1), jnp.argmax(x > 1, axis=2)), X)
+
+
+@pytest.mark.parametrize("kind", ["int8", "uint8", "int16", "uint16", "uint32"])
+def test_whole_numbers_of_any_size_are_those_of_jax(kind):
+    def function(n):
+        n = n.astype(kind)
+        few = (jnp.maximum(n, 2), jnp.where(n > 3, n, 1), -n, n // 3, n.max(1), n.sum(2, dtype=kind), n.cumsum(1, kind))
+        return (jnp.argmax(n, axis=1), *(found.astype(jnp.int32) for found in few))
+
+    agree(function, 9 * COUNTS)
+
+
 @pytest.mark.parametrize("mode", ["clip", "fill", None])
 def test_a_row_past_the_end_of_a_table_is_the_one_that_jax_gives(mode):
     beyond = np.array([0, 5, 6, -1, -9, 100], np.int32)
