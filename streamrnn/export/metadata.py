@@ -5,12 +5,14 @@ from collections.abc import Mapping
 from os import PathLike
 from typing import Any
 
+import numpy as np
+
 from streamrnn import __version__
 from streamrnn.decisions.outlets import in_effect
 from streamrnn.export.tracing import FlatStep, StateTensor
 from streamrnn.models import Model
 from streamrnn.pretrained import describe, locate
-from streamrnn.runtime.export_format import SERIES_FORMAT, SOUND_FORMAT, STEP
+from streamrnn.runtime.export_format import DTYPES, SERIES_FORMAT, SOUND_FORMAT, STEP
 from streamrnn.signals import Sound, described
 
 
@@ -21,6 +23,9 @@ def describe_export(step: FlatStep, kind: str, about: Mapping[str, Any]) -> dict
         step: the exported step.
         kind: STEP, a graph of one block, or RECORDING, of whole recordings.
         about: further entries; see `about_model`.
+
+    Raises:
+        ValueError: a state of a step is of another type, or begins with what is no number.
     """
     model = step.model
     return {
@@ -60,6 +65,16 @@ def about_model(name_or_path: str | PathLike[str]) -> dict[str, Any]:
 
 def _described(state: StateTensor) -> dict[str, Any]:
     row = state.initial[0]
+    if row.dtype.name not in DTYPES:
+        raise ValueError(
+            f"{state.name} is {row.dtype.name}, and the state of an exported step is float32 or int32. Keep it as one "
+            "of these in that layer's init_state and step."
+        )
+    if not np.isfinite(row).all():
+        raise ValueError(
+            f"{state.name} begins with {row[~np.isfinite(row)][0]}, for which JSON has no number, and the metadata say "
+            "with what a state begins. Begin with a finite one, such as -1e30 for the lowest."
+        )
     entry = {"name": state.name, "next": state.next_name, "shape": list(row.shape), "dtype": row.dtype.name}
     if not row.any():
         return entry

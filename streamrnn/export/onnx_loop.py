@@ -4,10 +4,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from streamrnn.export.onnx_graph import GraphProto, NodeProto, TensorProto, constant, node, value_info
+from streamrnn.export.onnx_graph import GraphProto, NodeProto, TensorProto, constant, node, plain, value_info
 from streamrnn.export.tracing import FlatStep
-
-END = np.iinfo(np.int64).max
 
 
 def recording_graph(body: GraphProto, step: FlatStep) -> GraphProto:
@@ -25,11 +23,11 @@ def recording_graph(body: GraphProto, step: FlatStep) -> GraphProto:
 
 def _constants(step: FlatStep) -> list[TensorProto]:
     block, warm_up = step.model.block_samples, step.model.lookahead // step.model.stride
-    numbers = {"block_samples": block, "block_less_1": block - 1, "warm_up": warm_up, "end": END, "time_axis": 1}
+    numbers = {"block_samples": block, "block_less_1": block - 1, "warm_up": warm_up, "one_block": 1, "time_axis": 1}
     made = [constant(name, np.array([number])) for name, number in numbers.items()]
     made += [constant("no_padding", np.zeros(3, np.int64)), constant("blocks_shape", np.array([0, -1, block]))]
     for state in step.states:
-        made += [constant(f"{state.name}.fresh", state.initial)]
+        made += [constant(f"{state.name}.fresh", np.asarray(state.initial, plain(state.initial.dtype)))]
         made += [constant(f"{state.name}.shape", np.array(state.initial.shape[1:], np.int64))]
     return made
 
@@ -40,7 +38,9 @@ def _blocks() -> Iterator[NodeProto]:
     yield node("Shape", ["pcm"], ["samples"], start=1, end=2)
     yield node("Add", ["samples", "block_less_1"], ["rounding"])
     yield node("Div", ["rounding", "block_samples"], ["whole_blocks"])
-    yield node("Add", ["whole_blocks", "warm_up"], ["all_blocks"])
+    yield node("Add", ["whole_blocks", "warm_up"], ["end"])
+    # Without a sample there is no output, but runtimes fail at a loop without a turn.
+    yield node("Max", ["end", "one_block"], ["all_blocks"])
     yield node("Mul", ["all_blocks", "block_samples"], ["all_samples"])
     yield node("Sub", ["all_samples", "samples"], ["missing"])
     yield node("Concat", ["no_padding", "missing"], ["padding"], axis=0)

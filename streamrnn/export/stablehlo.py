@@ -31,7 +31,7 @@ def export_stablehlo(model: Model, path: str | PathLike[str], *, about: Mapping[
     Raises:
         OSError: a file cannot be written.
         TypeError: it is not a Model.
-        ValueError: its step depends on the number of streams.
+        ValueError: its step depends on the number of streams, or no file can hold its state.
     """
     step = FlatStep(model)
     export = jax.export.export(jax.jit(step), platforms=PLATFORMS)

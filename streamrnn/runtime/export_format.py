@@ -16,6 +16,8 @@ KEY = "streamrnn"
 
 # Graphs of one block, of whole recordings, and of one block behind the signature of Silero VAD.
 STEP, RECORDING, SILERO = "step", "recording", "silero"
+# Types of the arrays of a state.
+DTYPES = ("float32", "int32")
 # Limit of one stream's state: a gigabyte. More is a mistake, or an attempt to fill the memory.
 MOST_NUMBERS = 2**28
 # name -> smallest allowed value.
@@ -79,7 +81,7 @@ def _is_whole(value: Any, least: int) -> bool:
 def _is_state(each: Any) -> bool:
     if not isinstance(each, dict) or not isinstance(each.get("shape"), list) or len(each["shape"]) > 16:
         return False
-    if not all(_is_whole(size, 1) for size in each["shape"]) or each.get("dtype") not in ("float32", "int32"):
+    if not all(_is_whole(size, 1) for size in each["shape"]) or each.get("dtype") not in DTYPES:
         return False
     if math.prod(each["shape"]) > MOST_NUMBERS or not all(isinstance(each.get(n), str) for n in ("name", "next")):
         return False
@@ -87,9 +89,10 @@ def _is_state(each: Any) -> bool:
         initial = np.asarray(each.get("initial", 0))
     except ValueError:
         return False
-    most = 2**31 - 1 if each["dtype"] == "int32" else float(np.finfo(np.float32).max)
-    kinds = "i" if each["dtype"] == "int32" else "if"
-    fits = initial.dtype.kind in kinds and initial.size > 0 and np.all(np.abs(initial) <= most)
+    kinds, limits = ("i", np.iinfo(np.int32)) if each["dtype"] == "int32" else ("if", np.finfo(np.float32))
+    if initial.dtype.kind not in kinds or not initial.size:
+        return False
+    fits = float(limits.min) <= initial.min() <= initial.max() <= float(limits.max)
     return bool(fits) and initial.shape in ((), tuple(each["shape"]))
 
 
@@ -119,6 +122,7 @@ def initial_state(described: Mapping[str, Any], batch_size: int = 1) -> np.ndarr
 
 
 __all__ = [
+    "DTYPES",
     "KEY",
     "RECORDING",
     "SERIES_FORMAT",

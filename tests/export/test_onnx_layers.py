@@ -11,7 +11,9 @@ from flax import nnx
 
 import streamrnn
 from streamrnn.cells import GRU, LSTM, Elman
-from streamrnn.export.onnx import UnsupportedOperation, onnx_step
+from streamrnn.contract import Layer
+from streamrnn.export.onnx import UnsupportedOperation, onnx_recording, onnx_step
+from streamrnn.export.stablehlo import export_stablehlo
 from streamrnn.features import DCT, PCEN, STFT, Deltas, InverseSTFT, PowerSpectrum
 from streamrnn.layers import (
     Apply,
@@ -66,6 +68,45 @@ def test_a_layer_gives_the_same_in_onnx_runtime(name, one_layer, noise):
 def test_states_that_do_not_begin_at_zero_say_so(one_layer):
     (state,) = OnnxModel(onnx_step(one_layer(*NETWORKS["PCEN"])).SerializeToString()).metadata["states"]
     assert (state["name"], state["initial"], state["shape"]) == ("state.1.PCEN", 1.0, [8])
+
+
+class Counted(Layer):
+    """Frames, and what is remembered of them beside."""
+
+    def __init__(self, first, follow=lambda state, x: state):
+        self.first, self.follow = first, follow
+
+    def init_state(self, batch_size):
+        return jnp.broadcast_to(self.first, (batch_size, *self.first.shape))
+
+    def step(self, state, x):
+        return self.follow(state, x[:, 0]), x + state[:, None].astype(jnp.float32)
+
+
+@pytest.mark.parametrize(
+    ("first", "told"),
+    [
+        (jnp.zeros(8, bool), r"state\.Counted is bool, .* float32 or int32"),
+        (jnp.zeros(8, jnp.bfloat16), r"state\.Counted is bfloat16, .* float32 or int32"),
+        (jnp.full(8, -jnp.inf), r"state\.Counted begins with -inf, .* Begin with a finite one"),
+        (jnp.arange(8.0).at[3].set(jnp.nan), r"state\.Counted begins with nan, "),
+    ],
+    ids=str,
+)
+def test_a_state_that_no_reader_takes_is_refused_as_it_is_written(first, told, one_layer, tmp_path):
+    model = one_layer(Counted(first), 8)
+    with pytest.raises(ValueError, match=told):
+        onnx_step(model)
+    with pytest.raises(ValueError, match=told):
+        export_stablehlo(model, tmp_path / "layer.stablehlo")
+    assert not list(tmp_path.iterdir())
+    assert onnx_recording(model).graph.node
+
+
+def test_a_count_may_begin_at_the_lowest_number(one_layer, noise):
+    model = one_layer(Counted(jnp.full(8, -(2**31), jnp.int32), lambda state, _: state + 1), 8)
+    exported = streamrnn.Stream(OnnxModel(onnx_step(model).SerializeToString()))
+    np.testing.assert_array_equal(exported.process(noise(80)), streamrnn.Stream(model).process(noise(80)))
 
 
 def test_a_complex_state_is_two_real_ones(one_layer):

@@ -4,6 +4,7 @@ import json
 import re
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import onnx
 import onnxruntime
@@ -13,6 +14,7 @@ from flax import nnx
 import streamrnn
 from streamrnn.contract import Constant
 from streamrnn.export.onnx import onnx_recording, onnx_step
+from streamrnn.layers import Apply, Chain, Lookahead
 from streamrnn.pretrained import shipped
 from streamrnn.runtime import OnnxModel
 from tests.shipped_models import OF_LINES, OF_SOUND
@@ -96,6 +98,14 @@ def test_the_graph_of_recordings_gives_what_a_stream_gives(name, samples, model,
     (outputs,) = session.run(["outputs"], {"pcm": heard})
     for row, ours in zip(heard, np.asarray(outputs), strict=True):
         np.testing.assert_allclose(ours, whole(streamrnn.Stream(model(name)), row), rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("late", [0, 2])
+def test_the_graph_of_recordings_gives_nothing_for_a_recording_of_nothing(late):
+    model = streamrnn.Model.of(Chain(Lookahead(late), Apply(jnp.tanh)), sample_rate=800, hop_samples=8)
+    recording = onnx_recording(model).SerializeToString()
+    session = onnxruntime.InferenceSession(recording, providers=["CPUExecutionProvider"])
+    assert session.run(["outputs"], {"pcm": np.zeros((2, 0), np.float32)})[0].shape == (2, 0, 8)
 
 
 @pytest.mark.parametrize("name", shipped())
