@@ -17,6 +17,7 @@ import numpy as np
 from streamrnn.audio import as_samples, write_audio
 from streamrnn.audio import read_audio as read_file
 from streamrnn.decisions import SpeechDecoder, SpeechSettings, segments
+from streamrnn.decisions.checks import check_setting_ms
 from streamrnn.pretrained import load
 from streamrnn.runtime import Listener, Stream, run_file
 
@@ -56,11 +57,7 @@ class SileroVad:
     """
 
     def __init__(self, model: Any):
-        outlet = model.outlet()
-        if "speech_start" not in outlet.kinds:
-            gives = ", ".join(outlet.kinds) or outlet.gives
-            raise TypeError(f"The model gives {gives}; needed is one that finds speech, such as vad.")
-        self.model = model
+        self.model = _that_finds_speech(model)
         self.reset_states()
 
     def reset_states(self, batch_size: int = 1) -> None:
@@ -80,9 +77,7 @@ class SileroVad:
         Raises:
             AudioError, TypeError: the chunk is no sound; nothing of it was used.
         """
-        rows = np.atleast_2d(_array(x))
-        if rows.ndim != 2:
-            raise ValueError(f"A chunk has shape {list(rows.shape)}; needed is [samples] or [batch, samples].")
+        rows = _rows(x)
         if (len(self._streams), self._rate) != (len(rows), sr):
             self._streams = [Stream(self.model, sr, warm_up=False) for _ in rows]
             self._rate, self._last = sr, np.zeros((len(rows), 1), np.float32)
@@ -94,7 +89,7 @@ class SileroVad:
 
     def audio_forward(self, x: Any, sr: int) -> Any:
         """The probabilities of a whole recording in blocks of 32 ms, the last one filled up: [batch, blocks]."""
-        rows, block = np.atleast_2d(_array(x)), round(0.032 * sr)
+        rows, block = _rows(x), max(1, round(0.032 * sr))
         self.reset_states()
         padded = np.pad(rows, ((0, 0), (0, -rows.shape[1] % block)))
         found = [self(padded[:, at : at + block], sr) for at in range(0, padded.shape[1], block)]
@@ -137,12 +132,15 @@ def get_speech_timestamps(
         min_silence_at_max_speech, use_max_poss_sil_at_max_speech: silence to cut in, in ms; the longest or the last.
 
     Raises:
-        AudioError, TypeError, ValueError: the recording is no sound of one channel, or a setting is out of range.
+        AudioError, TypeError, ValueError: the recording is no sound of one channel, the model finds no speech, or a
+            setting is out of range.
     """
     if visualize_probs:
         raise ValueError("visualize_probs is not offered. Draw with: streamrnn run vad RECORDING --plot speech.png")
     sound = _mono(audio)
-    runs = model.model if isinstance(model, SileroVad) else model
+    for name, value in (("speech_pad_ms", speech_pad_ms), ("min_speech_duration_ms", min_speech_duration_ms)):
+        check_setting_ms(f"get_speech_timestamps got {name}", value)
+    runs = _that_finds_speech(model)
     settings = SpeechSettings(
         threshold=threshold,
         off_threshold=neg_threshold_of(threshold) if neg_threshold is None else neg_threshold,
@@ -186,6 +184,7 @@ class VADIterator:
         current_sample: how many samples were taken.
 
     Raises:
+        TypeError: the model finds no speech.
         ValueError: a setting is out of range.
     """
 
@@ -199,13 +198,15 @@ class VADIterator:
     ):
         self.model, self.threshold, self.sampling_rate = model, threshold, sampling_rate
         self._listener = Listener(
-            model.model if isinstance(model, SileroVad) else model,
+            _that_finds_speech(model),
             sampling_rate,
             threshold=threshold,
             off_threshold=neg_threshold_of(threshold),
             min_speech_ms=0,
             min_silence_ms=min_silence_duration_ms,
             padding_ms=speech_pad_ms,
+            # What is handed over to a person would be a second end.
+            hand_over=0.0,
         )
         self.reset_states()
 
@@ -270,6 +271,25 @@ def save_audio(path: str | PathLike[str], tensor: Any, sampling_rate: int = 16_0
         FileNotFoundError, AudioError, TypeError, ValueError: it cannot be written, or is no sound of one channel.
     """
     write_audio(path, _mono(tensor), sampling_rate)
+
+
+def _that_finds_speech(model: Any) -> Any:
+    """The model itself, out of load_silero_vad's. Raises TypeError where it finds no speech."""
+    runs = model.model if isinstance(model, SileroVad) else model
+    if not hasattr(runs, "outlet"):
+        raise TypeError(f"{runs!r:.80} came where a model is needed. Pass load_silero_vad().")
+    outlet = runs.outlet()
+    if "speech_start" not in outlet.kinds:
+        gives = ", ".join(outlet.kinds) or outlet.gives
+        raise TypeError(f"The model gives {gives}; needed is one that finds speech, such as vad.")
+    return runs
+
+
+def _rows(x: Any) -> np.ndarray:
+    rows = np.atleast_2d(_array(x))
+    if rows.ndim != 2:
+        raise ValueError(f"A chunk has shape {list(rows.shape)}; needed is [samples] or [batch, samples].")
+    return rows
 
 
 def _mono(x: Any) -> np.ndarray:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from streamrnn.audio import AudioError
 from streamrnn.compat.silero import (
     SileroVad,
     VADIterator,
@@ -180,6 +181,8 @@ def test_tensors_are_taken_and_given(model, monkeypatch):
         ({"audio": np.full(1000, np.nan)}, "NaN"),
         ({"threshold": 1.5}, "threshold=1.5"),
         ({"max_speech_duration_s": 0.05}, "no longer than twice speech_pad_ms"),
+        ({"speech_pad_ms": -30}, "speech_pad_ms=-30"),
+        ({"min_speech_duration_ms": np.nan}, "min_speech_duration_ms=nan"),
         ({"visualize_probs": True}, "--plot"),
         ({"sampling_rate": 4000}, "4000"),
     ],
@@ -201,6 +204,27 @@ def test_channels_are_refused_wherever_sound_comes(model, tmp_path):
 def test_models_that_find_no_speech_are_refused():
     with pytest.raises(TypeError, match="finds speech"):
         load_silero_vad(model="keywords-en")
+    words = Model.of(Apply(jnp.abs), sample_rate=RATE, hop_samples=160)
+    for call in (lambda: get_speech_timestamps(TWO, words), lambda: VADIterator(words)):
+        with pytest.raises(TypeError, match="gives numbers; needed is one that finds speech"):
+            call()
+    with pytest.raises(TypeError, match="'vad' came where a model is needed"):
+        get_speech_timestamps(TWO, "vad")
+
+
+def test_a_recording_of_another_form_or_rate_is_refused_as_a_chunk_is(model):
+    with pytest.raises(ValueError, match=r"shape \[1, 1, 512\]; needed is"):
+        model.audio_forward(np.zeros((1, 1, 512)), RATE)
+    with pytest.raises(AudioError, match="sample rate is 0"):
+        model.audio_forward(TWO, 0)
+
+
+def test_what_a_model_hands_over_to_a_person_is_no_second_end(model):
+    unsure = nnx.clone(model.model)
+    unsure.decision = SpeechSettings(hand_over=1.0)
+    iterator = VADIterator(unsure)
+    told = [iterator(chunk) for chunk in np.array_split(0.07 * TWO, 100)]
+    assert [name for each in told if each for name in each] == ["start", "end", "start", "end"]
 
 
 def test_an_exported_model_needs_neither_jax_nor_pytorch(model, tmp_path):
