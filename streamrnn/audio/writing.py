@@ -45,8 +45,7 @@ def written(path: PathLike, sample_rate: int, channels: int) -> soundfile.SoundF
         raise AudioError(f"cannot write {path} at {sample_rate} Hz; pass a positive whole number, such as 16000.")
     if not path.parent.is_dir():
         raise FileNotFoundError(f"cannot write {path}: the folder {path.parent} does not exist. Create it first.")
-    if path.suffix[1:].upper() not in soundfile.available_formats():
-        raise AudioError(f"cannot write {path}: no format {path.suffix!r}. Use .wav, .flac, .ogg or .mp3.")
+    require_format(path)
     try:
         # By its descriptor, because soundfile takes only names in UTF-8.
         number = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o666)
@@ -57,6 +56,12 @@ def written(path: PathLike, sample_rate: int, channels: int) -> soundfile.SoundF
             f"cannot write {path} ({why.strip()}). Check that the folder {path.parent} is writable, and "
             f"that the format takes {sample_rate} Hz."
         ) from error
+
+
+def require_format(path: Path) -> None:
+    """Raises AudioError where the extension names no format."""
+    if path.suffix[1:].upper() not in soundfile.available_formats():
+        raise AudioError(f"cannot write {path}: no format {path.suffix!r}. Use .wav, .flac, .ogg or .mp3.")
 
 
 def _writable(samples: np.ndarray) -> np.ndarray:
@@ -74,4 +79,4 @@ def _writable(samples: np.ndarray) -> np.ndarray:
     return samples
 
 
-__all__ = ["write_audio", "written"]
+__all__ = ["require_format", "write_audio", "written"]

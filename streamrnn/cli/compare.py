@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from streamrnn.cli.flags import default_is, parse
+from streamrnn.cli.outputs import check_outputs
 from streamrnn.cli.plot_compare import check_folder, draw_online
+from streamrnn.replacing import replace_file
 
 Report = dict[str, Any]
 
@@ -62,11 +64,12 @@ def report_on(
     if plot is not None:
         check_folder(plot)
     if json is not None:
-        json.open("a").close()
+        check_outputs("", [json])
     report = measure()
-    if json is not None:
-        json.write_text(json_format.dumps(report, indent=2) + "\n")
+    # First of all, since a disk may be full.
     show(report)
+    if json is not None:
+        replace_file(json, f"{json_format.dumps(report, indent=2)}\n".encode())
     if plot is not None:
         for path in draw(report, plot):
             print(f"wrote {path}")

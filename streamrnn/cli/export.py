@@ -12,6 +12,7 @@ from streamrnn.cli.outputs import check_outputs
 if TYPE_CHECKING:
     from streamrnn.models import Model
 
+RECORDINGS = Path("audio_samples")
 # What libsndfile reads and people keep.
 SOUND = (".flac", ".mp3", ".ogg", ".opus", ".wav")
 
@@ -39,7 +40,7 @@ class Export:
     silero: bool = False
     """Write a graph with the inputs and outputs of Silero VAD 5 and 6, for programs that load that (.onnx). The model
     finds speech, its hop divides 256 samples, and its memory is small: see docs/silero.md."""
-    recordings: Path = Path("audio_samples")
+    recordings: Path = RECORDINGS
     """Folder of recordings that the cost of --int8 is measured on."""
 
     def check(self) -> list[Path]:
@@ -56,11 +57,13 @@ class Export:
             raise ValueError(f"--{flags[0]} is for .onnx files. Leave it out, or name a file that ends in .onnx.")
         if len(flags) > 1:
             raise ValueError(f"--{' and --'.join(flags)} exclude each other. Leave all but one out.")
+        if not self.int8 and self.recordings != RECORDINGS:
+            raise ValueError("--recordings is what the cost of --int8 is measured on. Leave it out, or add --int8.")
         check_outputs(self.model, [self.out])
         return self._recordings() if self.int8 else []
 
     def _recordings(self) -> list[Path]:
-        found = sorted(path for path in self.recordings.glob("*") if path.suffix in SOUND)
+        found = sorted(path for path in self.recordings.glob("*") if path.suffix.lower() in SOUND)
         if not found:
             raise ValueError(
                 f"--int8 measures its cost on recordings, and {self.recordings} has none ({', '.join(SOUND)}). "

@@ -78,13 +78,15 @@ def _write(model: Any, flags: Generate) -> None:
 
 
 def _play(model: Any, flags: Generate) -> None:
-    from streamrnn.audio import write_audio
+    from streamrnn.audio.writing import require_format, write_audio
     from streamrnn.cli.plot import check_plot
     from streamrnn.cli.plot_music import draw_roll
     from streamrnn.lines import REST, MusicLines, name_of, sound_of
 
     if flags.plot is not None:
         check_plot(flags.plot)
+    if flags.out is not None:
+        require_format(flags.out)
     check_outputs(flags.model, [path for path in (flags.out, flags.plot) if path is not None])
     lines, s, rate = MusicLines(model), model.settings, 16_000
     given = [lines.frames(frame)[0] for frame in flags.prompt.split(",") if frame.strip()]

@@ -216,7 +216,12 @@ def _record(asked: Record, source: Source, clips: Clips) -> None:
 def review(clips: Clips, ask: Callable[[str], str], play: Callable[[Path], None]) -> None:
     """Lets the speaker hear clips and delete some, by the numbers that were printed, until an empty answer."""
     while clips.kept:
-        answer = ask("Enter keeps all; 3 deletes the third clip, p 3 plays it: ").split()
+        try:
+            answer = ask("Enter keeps all; 3 deletes the third clip, p 3 plays it: ").split()
+        except EOFError:
+            # Ctrl-D, which leaves the cursor behind the question.
+            print()
+            return
         if not answer:
             return
         plays, numbers = answer[0] == "p", answer[answer[0] == "p" :]

@@ -1,6 +1,8 @@
 """`streamrnn compare`: what is asked for is measured, printed, written and drawn."""
 
+import errno
 import json
+import os
 import struct
 from pathlib import Path
 
@@ -74,13 +76,29 @@ def test_what_is_asked_for_is_measured_written_and_drawn(streamrnn, capsys, aske
     [
         (("--systems", "gruu"), "There is no system 'gruu'. Did you mean 'gru'? Systems are: elman, gru"),
         (("--quick", "--full"), "--quick and --full"),
-        (("--json", "no/such/folder/a.json"), "no/such/folder/a.json: No such file"),
+        (("--json", "no/such/folder/a.json"), "no/such/folder/a.json: cannot write (No such file"),
     ],
 )
 def test_what_cannot_be_is_said_before_anything_is_measured(streamrnn, capsys, asked, flags, said):
     assert streamrnn("compare", *flags) == 2
     assert said in capsys.readouterr().err
     assert asked == []
+
+
+def test_what_could_not_be_measured_leaves_no_file_and_what_cannot_be_written_is_printed(
+    streamrnn, capsys, asked, tmp_path, monkeypatch
+):
+    def full(path, content):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    monkeypatch.setattr("streamrnn.cli.compare.replace_file", full)
+    assert streamrnn("compare", "--json", tmp_path / "a.json") == 2
+    told = capsys.readouterr()
+    assert "about 2.67 min" in told.out and "a.json: No space left" in told.err
+    monkeypatch.setattr("streamrnn.bench.online.compare_online", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        streamrnn("compare", "--json", tmp_path / "a.json")
+    assert not list(tmp_path.iterdir())
 
 
 def test_without_matplotlib_the_table_is_printed_and_a_plot_names_the_extra(

@@ -11,7 +11,8 @@ from streamrnn.runtime.export_format import RECORDING
 def recordings(tmp_path, sound_path):
     folder = tmp_path / "recordings"
     folder.mkdir()
-    (folder / "noise.wav").write_bytes(sound_path.read_bytes())
+    # As recorders name it.
+    (folder / "noise.WAV").write_bytes(sound_path.read_bytes())
     return folder
 
 
@@ -54,6 +55,7 @@ def test_a_stablehlo_file_comes_with_what_it_says_of_itself(streamrnn, model_pat
         (["out"], "out ends in ''. Name a file"),
         (["out.stablehlo", "--int8"], "--int8 is for .onnx files. Leave it out"),
         (["out.stablehlo", "--scan"], "--scan is for .onnx files. Leave it out"),
+        (["out.onnx", "--recordings", "sound"], "--recordings is what the cost of --int8 is measured on. Leave it out"),
         (["out.onnx", "--scan", "--int8"], "--scan and --int8 exclude each other"),
         (["out.onnx", "--int8", "--silero"], "--int8 and --silero exclude each other"),
         (["out.stablehlo", "--silero"], "--silero is for .onnx files. Leave it out"),

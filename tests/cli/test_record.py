@@ -134,6 +134,16 @@ def test_clips_are_played_and_deleted_by_their_numbers(capsys, tmp_path):
     assert "the clips are 1, 2, 3" in capsys.readouterr().out
 
 
+def test_the_end_of_the_input_keeps_all_clips(tmp_path):
+    def end(_):
+        raise EOFError
+
+    clips = Clips(tmp_path, "")
+    clips.keep(Take(word(), 0.5, -20.0, 40.0, 0), RATE)
+    review(clips, end, lambda path: None)
+    assert [path.name for path in tmp_path.iterdir()] == ["0000.wav"]
+
+
 def test_a_folder_that_is_a_file_is_refused_before_a_word_is_said(streamrnn, recorded, tmp_path, capsys):
     (tmp_path / "mine").write_text("notes")
     assert streamrnn("record", "yes", tmp_path / "mine", "--source", recorded(said(word()))) == 2

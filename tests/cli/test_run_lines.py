@@ -261,6 +261,9 @@ def test_a_model_of_music_is_trained_evaluated_run_and_plays_on(streamrnn, capsy
     assert streamrnn("generate", music, "C4", "--out", tmp_path / "nowhere" / "song.wav") == 2
     out, err = capsys.readouterr()
     assert not out and "cannot write" in err
+    assert streamrnn("generate", music, "C4", "--out", tmp_path / "song.midi") == 2
+    out, err = capsys.readouterr()
+    assert not out and "no format '.midi'" in err
     assert streamrnn("generate", music, " ", "--items", 3) == 2
     assert "nothing to begin from" in capsys.readouterr().err
 
