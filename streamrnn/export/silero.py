@@ -117,10 +117,11 @@ def _fit(model: Model) -> _Fit:
     stft = first if isinstance(first, STFT) and first.window > first.hop else None
     if stft is not None:
         held = held[1:]
-        if stft.window - block > CONTEXT:
+        # Of the first frame of a block, which may have several.
+        if stft.window - stft.hop > CONTEXT:
             raise NotSileroShaped(
-                f"A spectrum of the model reaches {stft.window - block} samples back before its {block}, and clients "
-                f"hand {CONTEXT} of them. Train one with --window-samples {block + CONTEXT} or less."
+                f"A spectrum of the model reaches {stft.window - stft.hop} samples back before its {stft.hop}, and "
+                f"clients hand {CONTEXT} of them. Train one with --window-samples {stft.hop + CONTEXT} or less."
             )
     late = model.lookahead // model.stride
     numbers = {state.name: state.initial.size for state in held} | ({"the look-ahead": 1} if late else {})

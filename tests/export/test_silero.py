@@ -1,16 +1,18 @@
 """Models behind Silero VAD's signature: the numbers of a Stream, at both rates, for any number of streams."""
 
+import jax.numpy as jnp
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
 from flax import nnx
 
-from streamrnn.cells import LSTM
+from streamrnn.cells import GRU, LSTM
 from streamrnn.decisions import SpeechSettings
 from streamrnn.export import NotSileroShaped, export_silero, silero_step
 from streamrnn.export.silero import interpolator
-from streamrnn.layers import Apply, Chain, Dense, Recurrent
+from streamrnn.features import STFT, PowerSpectrum
+from streamrnn.layers import Apply, Chain, Dense, Recurrent, StackFrames
 from streamrnn.models import Model, VoiceActivity, VoiceActivitySettings
 from streamrnn.pretrained import load
 from streamrnn.runtime import Stream
@@ -178,6 +180,28 @@ def test_a_first_state_that_is_not_zero_is_kept(bursts):
 def test_a_model_that_does_not_fit_is_told_why(settings, said):
     with pytest.raises(NotSileroShaped, match=said):
         silero_step(detector(**settings))
+
+
+@pytest.mark.parametrize(("window", "hop", "stride"), [(128, 64, 4), (192, 128, 2)])
+def test_a_block_of_several_spectra_is_heard_whole(window, hop, stride, bursts):
+    model = strided(window, hop, stride)
+    found = answers(session_of(model), bursts)
+    assert np.ptp(found) > 0.1
+    np.testing.assert_allclose(found[0], highest(model, bursts[0], found.shape[1]), atol=1e-4)
+
+
+@pytest.mark.parametrize(("window", "hop", "stride"), [(192, 64, 4), (320, 128, 2)])
+def test_the_first_of_several_spectra_must_not_reach_further_back_than_clients_hand(window, hop, stride):
+    with pytest.raises(NotSileroShaped, match=f"reaches {window - hop} samples back .* {hop + 64} or less"):
+        silero_step(strided(window, hop, stride))
+
+
+def strided(window: int, hop: int, stride: int) -> Model:
+    """One that answers once in several spectra."""
+    spectra = [STFT(window, hop), PowerSpectrum(), Apply(lambda power: jnp.log(power + 1e-4)), StackFrames(stride)]
+    head = [Dense((window // 2 + 1) * stride, 8, rngs=nnx.Rngs(0)), Recurrent(GRU(8, 8, rngs=nnx.Rngs(1)))]
+    network = Chain(*spectra, *head, Dense(8, 1, rngs=nnx.Rngs(2)))
+    return Model.of(network, sample_rate=16_000, hop_samples=hop, readout="sigmoid", decision=SpeechSettings())
 
 
 def test_models_of_other_tasks_are_refused():
