@@ -26,7 +26,11 @@ def boundary_of(content_type: str | None) -> bytes | None:
     message["content-type"] = (content_type or "").encode("ascii", "replace").decode()
     if message.get_content_type() != "multipart/form-data":
         return None
-    boundary = message.get_boundary()
+    try:
+        boundary = message.get_boundary()
+    # In a character set that not every text can be read in.
+    except UnicodeError:
+        boundary = None
     if not boundary or len(boundary) > 70:
         raise NoFile("the form names no boundary of at most 70 characters. Send the file as the body itself.")
     return b"--" + boundary.encode("ascii", "replace")

@@ -19,7 +19,7 @@ class Welcoming(Host, Protocol):
     """What such a connection needs of its server."""
 
     async def welcome(self, hello: Hello, connection: "NativeConnection") -> Session: ...
-    def keep(self, session: Session, data: bytes) -> None: ...
+    def keep(self, session: Session, data: bytes, taken_samples: int) -> None: ...
 
 
 class NativeConnection(Connection):
@@ -110,8 +110,12 @@ class NativeConnection(Connection):
         if isinstance(message, bytes):
             if len(message) < session.carried.small_bytes:
                 self._small.count()
-            await session.take(message)
-            self._welcoming.keep(session, message)
+            before = session.received_samples
+            try:
+                await session.take(message)
+            finally:
+                # Also where it is taken only in part: the client sends the rest over another connection.
+                self._welcoming.keep(session, message, session.received_samples - before)
             return
         self._small.count()
         command, items = parse_command(message)

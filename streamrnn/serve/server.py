@@ -188,11 +188,14 @@ class Server:
         """Counts what a client was told."""
         self.metrics.errors.labels(error.code).inc()
 
-    def keep(self, session: Session, data: bytes) -> None:
-        """Records a message of sound, where the server was told to."""
-        if self.recorder is not None and data and session.encoding != "json":
-            samples = unpacked(data, session.encoding, session.channels)
+    def keep(self, session: Session, data: bytes, taken_samples: int) -> None:
+        """Records what was taken of a message of sound, where the server was told to."""
+        if self.recorder is not None and taken_samples and session.encoding != "json":
+            samples = unpacked(data, session.encoding, session.channels)[:taken_samples]
             self.recorder.hear(session.id, session.secret, samples, session.stream.sample_rate)
+            if session.is_closed:
+                # It was given up meanwhile, and its file closed.
+                self.recorder.end(session.id)
 
     @cached_property
     def descriptions(self) -> list[dict]:

@@ -1,6 +1,8 @@
 """No sound is kept unless the server was told to, and then clients know, and can have it deleted."""
 
+import contextlib
 import os
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -52,6 +54,31 @@ def test_a_server_that_records_says_so_and_keeps_just_what_was_sent(running, tal
         sound, rate = soundfile.read(path, dtype="int16")
     assert ready["recorded_days"] == 7 and ready["secret"] not in path.name
     assert rate == RATE and np.array_equal(sound, TELLING) and path.stat().st_mode & 0o777 == 0o600
+
+
+def test_of_a_message_whose_connection_is_lost_what_was_taken_is_kept_and_the_rest_when_it_comes_again(
+    running, talk, tmp_path, eventually
+):
+    sound, held = np.arange(3 * RATE).astype(np.int16), threading.Event()
+    with running(record=tmp_path) as server, contextlib.ExitStack() as at_last:
+        client = talk(server)
+        ready = client.hello(sample_rate=RATE)
+        session = server.server.sessions[ready["session"]]
+        server.ask(lambda: session.engine.run(held.wait))
+        at_last.callback(held.set)
+        # More than may wait.
+        client.socket.send(sound.tobytes())
+        eventually(lambda: session.received_samples > 0)
+        client.drop()
+        again = talk(server)
+        resume = {"session": ready["session"], "secret": ready["secret"], "seq": 0}
+        taken = again.hello(sample_rate=RATE, resume=resume)["received_samples"]
+        assert 0 < taken < len(sound)
+        held.set()
+        again.socket.send(sound[taken:].tobytes())
+        again.flush()
+        [path] = tmp_path.iterdir()
+        assert np.array_equal(soundfile.read(path, dtype="int16")[0], sound)
 
 
 def test_a_session_s_recording_is_deleted_by_whoever_has_its_secret(running, talk, tmp_path):

@@ -191,6 +191,7 @@ def test_a_form_brings_its_file(recorder, recording, bursts, fields):
             "multipart/form-data",
             "multipart/form-data; boundary=",
             f"multipart/form-data; boundary={99 * 'x'}",
+            "multipart/form-data; boundary*=idna'en'b",
         ):
             assert refusal(client.post(url, content=body, headers={"content-type": kind})) == (400, "bad_request")
         head = b"--b\r\nA: b; FileName*=r\r\n\r\n"
