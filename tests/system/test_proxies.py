@@ -9,6 +9,7 @@ import threading
 from contextlib import ExitStack
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 
@@ -109,3 +110,11 @@ def test_clients_are_spread_and_come_back_to_the_node_of_their_stream(proxy, nod
     assert heard == [expected] * CLIENTS
     # By the address of clients, all would be at one.
     assert all(most > CLIENTS / 5 for most in map(max, zip(*per_node, strict=True)))
+
+
+@pytest.mark.system
+def test_metrics_are_told_to_nobody_outside_however_their_path_is_written(proxy):
+    address = proxy.replace("ws:", "http:")
+    assert httpx.get(f"{address}/healthz", trust_env=False).status_code == 200
+    for path in ("/metrics", "/%6detrics", "/m%65trics?s=1"):
+        assert httpx.get(f"{address}{path}", trust_env=False).status_code == 403
