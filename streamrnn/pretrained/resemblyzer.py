@@ -6,6 +6,7 @@ from typing import Any
 from zipfile import BadZipFile, ZipFile
 
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 
 from streamrnn.layers import from_torch
@@ -52,17 +53,29 @@ def _bytes(path: Path) -> bytes:
         return wheel.read(_INSIDE)
 
 
-def _speaker(state: dict[str, Any]) -> Speaker:
+def _speaker(state: Any) -> Speaker:
+    if not isinstance(state, dict) or not all(isinstance(value, np.ndarray) for value in state.values()):
+        raise ValueError("its model_state holds something else than tensors")
+    state = {f"{name}": value for name, value in state.items()}
     core = from_torch({name: value for name, value in state.items() if name.startswith("lstm.")}, prefix="lstm.")
     mels, (vector, hidden) = state["lstm.weight_ih_l0"].shape[1], state["linear.weight"].shape
     settings = SpeakerSettings(hidden=hidden, layers=len(core.layers), vector=vector, mels=mels)
     model = Speaker(settings, rngs=nnx.Rngs(0))
     voiceprint = model.voiceprint
+    found, needed = _shapes(core), _shapes(voiceprint.core)
+    if found != needed or state["linear.bias"].shape != (vector,):
+        raise ValueError(
+            f"it has other layers than LSTMs of {hidden} numbers below a linear layer from {hidden} to {vector}"
+        )
     nnx.update(voiceprint.core, nnx.state(core, nnx.Param))
     voiceprint.head.kernel[...] = jnp.asarray(state["linear.weight"].T)
     voiceprint.head.bias = nnx.Param(jnp.asarray(state["linear.bias"]))
     model.eval()
     return model
+
+
+def _shapes(core: nnx.Module) -> dict[Any, tuple[int, ...]]:
+    return {path: weights.shape for path, weights in nnx.to_flat_state(nnx.state(core, nnx.Param))}
 
 
 __all__ = ["convert_resemblyzer"]

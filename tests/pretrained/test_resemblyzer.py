@@ -144,6 +144,34 @@ def test_other_weights_and_missing_packages_are_told(tmp_path):
         convert_resemblyzer()
 
 
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"linear.weight": np.zeros((VECTOR, HIDDEN + 3), np.float32)}, "other layers than LSTMs of 9 numbers"),
+        ({"linear.bias": np.zeros(VECTOR + 1, np.float32)}, "other layers than LSTMs of 6 numbers"),
+        (
+            {name: value[: 3 * HIDDEN].copy() for name, value in random_state().items() if name.startswith("lstm.")},
+            "other layers than LSTMs of 6 numbers",
+        ),
+    ],
+    ids=["a wider linear layer", "another bias", "GRUs"],
+)
+def test_an_encoder_of_other_layers_is_refused(changed, told, tmp_path):
+    path = tmp_path / "other.pt"
+    path.write_bytes(checkpoint(random_state() | changed))
+    with pytest.raises(ValueError, match=f"does not hold the weights of Resemblyzer's encoder: it has {told}"):
+        convert_resemblyzer(path)
+
+
+def test_what_is_no_dictionary_of_tensors_is_refused(tmp_path):
+    path = tmp_path / "other.pt"
+    for state in ([1, 2], {3: 3}, {"linear.weight": 1}):
+        parts = (MAGIC, PROTOCOL, {"little_endian": True}, {"model_state": state}, [])
+        path.write_bytes(b"".join(pickle.dumps(part, 2) for part in parts))
+        with pytest.raises(ValueError, match="model_state holds something else than tensors"):
+            convert_resemblyzer(path)
+
+
 def test_enrolled_voices_are_told_live_and_when_they_change(weights, tmp_path, capsys):
     """By the command line: the encoder's weights are random, and tell two buzzes from each other all the same."""
     import soundfile
