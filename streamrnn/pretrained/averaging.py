@@ -29,8 +29,8 @@ def average(models: Sequence[Model], shares: Sequence[float] | None = None) -> M
         shares: weight of each, above 0, with any sum; default: equal weights.
 
     Raises:
-        ValueError: there is no model, they differ in class or settings, or the number of shares is another one, or a
-            share is not above 0 and finite.
+        ValueError: there is no model, they differ in class, settings or layers, or the number of shares is another one,
+            or a share is not above 0 and finite.
     """
     shares = [1.0] * len(models) if shares is None else list(shares)
     if not models or len(shares) != len(models) or not all(0 < share < math.inf for share in shares):
@@ -44,6 +44,11 @@ def average(models: Sequence[Model], shares: Sequence[float] | None = None) -> M
                 f"average got a {type(models[0]).__name__} with {models[0].settings} and a {type(other).__name__} with "
                 f"{other.settings}; weights have a mean where both are the same. Pass trainings of one model."
             )
+        # Layers that were put together by hand have no settings that tell them apart.
+        if _shapes(other) != _shapes(models[0]):
+            raise ValueError(
+                f"average got models of different layers: {models[0]} and {other}. Pass trainings of one model."
+            )
     parts = (np.array(shares, np.float64) / math.fsum(shares)).astype(np.float32)
     mean = nnx.clone(models[0])
     states = [nnx.state(model, STORED) for model in models]
@@ -56,6 +61,10 @@ def _trained(model: Model) -> Any:
     layer of it does not."""
     settings: Any = model.settings
     return dataclasses.replace(settings, dropout=0.5) if getattr(settings, "dropout", 0.0) else settings
+
+
+def _shapes(model: Model) -> dict[Any, tuple[int, ...]]:
+    return {path: weights.shape for path, weights in nnx.to_flat_state(nnx.state(model, STORED))}
 
 
 __all__ = ["average"]

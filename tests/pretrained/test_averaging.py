@@ -3,6 +3,7 @@
 import dataclasses
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import jax
@@ -12,7 +13,8 @@ from flax import nnx
 
 from streamrnn.contract import aligned
 from streamrnn.decisions import SpeechSettings
-from streamrnn.models import Keywords, KeywordsSettings, VoiceActivity, VoiceActivitySettings
+from streamrnn.layers import Chain, Dense
+from streamrnn.models import Keywords, KeywordsSettings, Model, VoiceActivity, VoiceActivitySettings
 from streamrnn.pretrained import average, describe, load, save
 
 SETTINGS = VoiceActivitySettings(hidden=8, channels=8, mels=8, lookahead_frames=2)
@@ -62,6 +64,16 @@ def test_no_models_and_different_ones_are_refused():
         average([])
     with pytest.raises(ValueError, match=r"hidden=8.*hidden=9.*trainings of one model"):
         average([trained(0), trained(0, dataclasses.replace(SETTINGS, hidden=9))])
+
+
+@pytest.mark.parametrize("widths", [(8, 8), (8, 4, 8)])
+def test_layers_that_were_put_together_otherwise_have_no_mean(widths):
+    def of(*widths: int) -> Model:
+        layers = [Dense(*pair, rngs=nnx.Rngs(0)) for pair in pairwise(widths)]
+        return Model.of(Chain(*layers), sample_rate=800, hop_samples=8)
+
+    with pytest.raises(ValueError, match=r"models of different layers: LayerModel.* Pass trainings of one model"):
+        average([of(8, 1), of(*widths)])
 
 
 def test_the_script_writes_a_model_of_the_same_task(tmp_path):
