@@ -2,8 +2,10 @@
 
 import re
 import tomllib
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from reprlib import repr as shortened
 
 from streamrnn.phonetics.numerals import cardinal
 
@@ -116,6 +118,9 @@ def grammar_from(text: str) -> Grammar:
                 f'Path({text.strip()[:200]!r}).read_text(encoding="utf-8").'
             ) from None
         raise ValueError(f"The grammar is no TOML ({error}). Write [intents], and lists of sentences in it.") from None
+    # What the parser makes of a number of thousands of digits, and of thousands of brackets in brackets.
+    except (ValueError, RecursionError):
+        raise ValueError("The grammar has a number or brackets that no grammar needs. Leave them out.") from None
     if unknown := found.keys() - {"intents", "slots"}:
         raise ValueError(f"The grammar has [{min(unknown)}]; it has [intents] and [slots]. Rename it.")
     slots = {**BUILT_IN, **{name: _values(name, of) for name, of in _table(found, "slots").items()}}
@@ -131,7 +136,8 @@ def grammar_from(text: str) -> Grammar:
         if unknown := [name for name in names if name not in (*slots, "digits")]:
             known = ", ".join((*slots, "digits"))
             raise ValueError(f"{sentence.text!r} has the slot {{{unknown[0]}}}, which is none. There are: {known}.")
-        if twice := [name for name in names if names.count(name) > 1 and not _apart(sentence.parts, name)]:
+        often = [name for name, count in Counter(names).items() if count > 1]
+        if twice := [name for name in often if not _apart(sentence.parts, name)]:
             raise ValueError(
                 f"{sentence.text!r} has the slot {{{twice[0]}}} twice. Give one of them another name, with the same "
                 "values."
@@ -231,7 +237,7 @@ def _most(parts: Parts, name: str) -> int:
 def _table(found: Mapping[str, object], name: str) -> Mapping[str, object]:
     table = found.get(name, {})
     if not isinstance(table, dict):
-        raise ValueError(f"The grammar's {name} is {str(table)[:40]!r}; it is a table. Write [{name}] above it.")
+        raise ValueError(f"The grammar's {name} is {shortened(table)}; it is a table. Write [{name}] above it.")
     return table
 
 
@@ -247,7 +253,7 @@ def _texts(owner: str, texts: object) -> tuple[str, ...]:
     if isinstance(texts, str):
         return (texts,)
     if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):
-        raise ValueError(f'{owner} is {str(texts)[:40]!r}; it is a list of texts, such as ["red", "green"].')
+        raise ValueError(f'{owner} is {shortened(texts)}; it is a list of texts, such as ["red", "green"].')
     return tuple(texts)
 
 

@@ -25,6 +25,7 @@ _SMALL = [
 _TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
 _LARGE = ((10**9, "billion"), (10**6, "million"), (10**3, "thousand"), (100, "hundred"))
 LARGEST = 10**12
+_SAYABLE = f"numbers from 0 to {LARGEST - 1} can. Write it in words"
 _ORDINALS = {
     "one": "first",
     "two": "second",
@@ -43,7 +44,7 @@ def cardinal(number: int) -> str:
         ValueError: it is negative, or LARGEST and above.
     """
     if not 0 <= number < LARGEST:
-        raise ValueError(f"{number} can't be spelt; numbers from 0 to {LARGEST - 1} can. Write it in words.")
+        raise ValueError(f"{number} can't be spelt; {_SAYABLE}.")
     if number < 20:
         return _SMALL[number]
     if number < 100:
@@ -65,6 +66,18 @@ def ordinal(number: int) -> str:
     return " ".join([*rest, said])
 
 
+def as_number(digits: str) -> int:
+    """What these digits are.
+
+    Raises:
+        ValueError: it is LARGEST or above.
+    """
+    # Of thousands of digits Python makes no number.
+    if len(digits.lstrip("0")) > len(str(LARGEST)):
+        raise ValueError(f"{digits[:20]}... ({len(digits)} digits) can't be spelt; {_SAYABLE}.")
+    return int(digits)
+
+
 def spelt(digits: str) -> str:
     """Digits, perhaps with a point among them, as words; with a zero in front they are read one by one.
 
@@ -73,8 +86,8 @@ def spelt(digits: str) -> str:
     """
     whole, point, fraction = digits.partition(".")
     one_by_one = len(whole) > 1 and whole.startswith("0")
-    said = " ".join(_SMALL[int(digit)] for digit in whole) if one_by_one else cardinal(int(whole))
+    said = " ".join(_SMALL[int(digit)] for digit in whole) if one_by_one else cardinal(as_number(whole))
     return said if not point else f"{said} point {' '.join(_SMALL[int(digit)] for digit in fraction)}"
 
 
-__all__ = ["LARGEST", "cardinal", "ordinal", "spelt"]
+__all__ = ["LARGEST", "as_number", "cardinal", "ordinal", "spelt"]

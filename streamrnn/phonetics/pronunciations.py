@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from itertools import groupby, islice, product
 from pathlib import Path
 
-from streamrnn.phonetics.numerals import ordinal, spelt
+from streamrnn.phonetics.numerals import as_number, ordinal, spelt
 from streamrnn.phonetics.symbols import IDS, PHONEMES
 
 Phonemes = tuple[str, ...]
@@ -21,7 +21,8 @@ MOST_WAYS = 64
 # Sounds between slashes, a number, or anything between blanks.
 _TOKENS = re.compile(r"/[^/]*/|\S+")
 _NUMBER = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?")
-_ORDINAL = re.compile(r"(\d[\d,]*)(?:st|nd|rd|th)(?![^\W\d_])", re.IGNORECASE)
+# With digits that end in nothing too: else each of thousands of them would be a beginning to be tried.
+_ORDINAL = re.compile(r"(\d[\d,]*+)((?:st|nd|rd|th)(?![^\W\d_]))?", re.IGNORECASE)
 _SIGNS = {"&": "and", "%": "percent", "+": "plus", "@": "at", "=": "equals"}
 # Signs of money, and numbers that are no digits: ½, ², ①.
 _IN_WORDS = ("Sc", "No", "Nl")
@@ -89,7 +90,9 @@ def _sounds(token: str, text: str) -> Phonemes:
 def _parts(token: str, text: str) -> list[str]:
     """What is said of something between blanks, in small Latin letters."""
     found: list[str] = []
-    ordinals = _ORDINAL.sub(lambda found: ordinal(int(found[1].replace(",", ""))), token)
+    ordinals = _ORDINAL.sub(
+        lambda found: ordinal(as_number(found[1].replace(",", ""))) if found[2] else found[0], token
+    )
     for piece in re.split(rf"({_NUMBER.pattern}|[{re.escape(''.join(_SIGNS))}])", ordinals):
         if _NUMBER.fullmatch(piece):
             found += spelt(piece.replace(",", "")).split()

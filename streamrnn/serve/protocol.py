@@ -5,6 +5,7 @@ Nothing here does input or output, and nothing needs JAX or a server's packages:
 
 import json
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal, NoReturn, Self, cast, get_args
 
@@ -41,6 +42,8 @@ LOWEST_RATE, HIGHEST_RATE = 8000, 96000
 MOST_CHANNELS = 8
 # Long enough for all that is said in text; sound is binary.
 MOST_TEXT = 16_384
+# No message has more brackets in brackets; whoever answers one with a part of it puts that into brackets of its own.
+DEEPEST = 32
 # Of a stream, as it goes from one server to another; and of the messages that it comes in, which are those of somebody
 # whom the server does not know yet.
 MOST_STATE_BYTES, STATE_MESSAGE_BYTES = 1 << 18, 1 << 13
@@ -212,6 +215,8 @@ def _object(text: str) -> dict[str, Any]:
         found = read_json(text)
     except _NoNumber as error:
         _refuse(f"a text message has {error}, which is no JSON. Leave out what is no number")
+    except _TooDeep:
+        _refuse(f"a text message has brackets in brackets, more than {DEEPEST} deep. Write it flatter")
     except ValueError:
         _refuse("a text message is no JSON. Send a JSON object with a type, and sound as binary")
     if not isinstance(found, dict):
@@ -220,12 +225,29 @@ def _object(text: str) -> dict[str, Any]:
 
 
 def read_json(text: str | bytes) -> Any:
-    """What a peer has written as JSON. Raises ValueError: it is none, or has a number that nobody could use."""
+    """What a peer has written as JSON. Raises ValueError: it is none, has a number that nobody could use, or brackets
+    in brackets deeper than DEEPEST."""
     try:
-        return json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
+        found = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
     # What the parser makes of brackets without end.
     except RecursionError:
-        raise ValueError("brackets without end") from None
+        raise _TooDeep from None
+    level = [found]
+    for _ in range(DEEPEST):
+        level = [value for one in level for value in _within(one)]
+    if level:
+        raise _TooDeep
+    return found
+
+
+def _within(found: Any) -> Iterable[Any]:
+    if isinstance(found, dict):
+        return found.values()
+    return found if isinstance(found, list) else ()
+
+
+class _TooDeep(ValueError):
+    """Brackets in brackets without end."""
 
 
 class _NoNumber(ValueError):

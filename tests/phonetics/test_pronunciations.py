@@ -57,6 +57,9 @@ def test_sounds_between_slashes_are_taken_as_they_are():
         ("$20", "'$' in '$20' is not said as it is written"),
         ("½ cup", "'½' in '½ cup' is not said as it is written"),
         (f"{10**12}", "can't be spelt"),
+        # Within the second that a test may take, and without Python's own advice.
+        (100_000 * "1", "11111... (100000 digits) can't be spelt"),
+        (50_000 * "1," + "1st", "can't be spelt"),
     ],
 )
 def test_what_cannot_be_said_is_refused_and_named(text, told):

@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamrnn.serve.protocol import CLOSE_CODES, MOST_TEXT, Hello, ProtocolError, Resume, as_text, parse_command
+from streamrnn.serve.protocol import (
+    CLOSE_CODES,
+    MOST_TEXT,
+    Hello,
+    ProtocolError,
+    Resume,
+    as_text,
+    parse_command,
+    read_json,
+)
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -106,6 +115,15 @@ def test_items_come_as_a_list():
         with pytest.raises(ProtocolError) as caught:
             parse_command(wrong)
         assert caught.value.code == "bad_message" and not caught.value.fatal
+
+
+@pytest.mark.parametrize("depth", [33, 984, 100_000])
+def test_brackets_in_brackets_without_end_are_refused_before_anything_is_done_with_them(depth):
+    with pytest.raises(ProtocolError, match="more than 32 deep" if depth < MOST_TEXT / 2 else "characters"):
+        parse_command(f'{{"type": {"[" * (depth - 1)}{"]" * (depth - 1)}}}')
+    with pytest.raises(ValueError):
+        read_json("[" * depth + "]" * depth)
+    assert read_json("[" * 32 + "]" * 32)
 
 
 def test_an_error_says_whether_the_connection_ends_with_it():
