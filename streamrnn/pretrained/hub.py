@@ -137,7 +137,12 @@ def with_front_matter(card: str, pipeline: str | None, licence: str | None) -> s
     head, body = "", card
     if card.startswith("---\n") and "\n---\n" in card[4:]:
         head, _, body = card[4:].partition("\n---\n")
-    kept = [line for line in head.splitlines() if line.partition(":")[0] not in {n for n, v in fields.items() if v}]
+    kept, name = [], ""
+    for line in head.splitlines():
+        # A value may go on in further lines, as those of a list.
+        name = name if line.startswith((" ", "\t", "-")) else line.partition(":")[0]
+        if not fields.get(name):
+            kept.append(line)
     told = [f"{name}: {value}" for name, value in fields.items() if value]
     tags = [] if any(line.startswith("tags:") for line in kept) else ["tags:", "- streaming", "- audio"]
     return "\n".join(["---", *told, *kept, *tags, "---", "", body.lstrip("\n")])

@@ -9,6 +9,7 @@ import streamrnn.pretrained
 from streamrnn.cli.card import checked
 from streamrnn.pretrained import shipped
 from streamrnn.pretrained.cards import PARTS, TEMPLATE, missing_parts, weights_digest
+from streamrnn.pretrained.hub import with_front_matter
 
 FOLDER = Path(streamrnn.pretrained.__path__[0])
 
@@ -50,3 +51,11 @@ def test_a_card_that_is_not_there_or_lacks_parts_or_is_of_other_weights_is_found
         checked(weights)
     (tmp_path / "m.md").write_text(card("vad"))
     assert f"here {weights_digest(weights)}): audit them again" in checked(weights)
+
+
+def test_a_licence_of_several_lines_is_replaced_whole_on_the_page_of_a_hub():
+    page = with_front_matter("---\nlicense:\n- mit\n- gpl-3.0\nlanguage:\n  - en\n---\n# Mine\n", None, "cc-by-4.0")
+    assert page == (
+        "---\nlibrary_name: streamrnn\nlicense: cc-by-4.0\nlanguage:\n  - en\n"
+        "tags:\n- streaming\n- audio\n---\n\n# Mine\n"
+    )
