@@ -41,9 +41,9 @@ def speech(p, t, onset=-1, last=-1, began=False):
 
 
 def keyword(p, t, past=(), held=(), ready=0):
-    past = [*past, p][-lasting["smoothing_ms"] :]
-    means = np.sum(past, axis=0) / lasting["smoothing_ms"]
-    word, held = 2 + int(means[2:].argmax()), [word for word in held if means[word] >= decision["threshold"]]
+    means = np.sum(past := [*past, p][-lasting["smoothing_ms"] :], axis=0) / lasting["smoothing_ms"]
+    words = (number for number, label in enumerate(about["labels"]) if label not in ("silence", "unknown"))
+    word, held = max(words, key=means.__getitem__), [each for each in held if means[each] >= decision["threshold"]]
     if means[word] < decision["threshold"] or word in held or t < ready:
         return None, past, held, ready
     return about["labels"][word], past, [*held, word], t + lasting["refractory_ms"]

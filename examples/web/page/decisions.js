@@ -11,11 +11,14 @@ export function makeDecoder(about) {
 
 /** How much is heard of what the model listens for, 0 to 1, by its outputs of one frame. */
 export function activity(about, outputs) {
-  return about.decision_kind === "KeywordSettings" ? Math.max(0, ...outputs.subarray(FIRST_WORD)) : outputs[0];
+  if (about.decision_kind !== "KeywordSettings") return outputs[0];
+  return Math.max(0, ...wordsOf(about.labels).map((word) => outputs[word]));
 }
 
-// Before it are silence and unknown words.
-const FIRST_WORD = 2;
+/** The numbers of the labels that can be detected: not those of silence and of unknown words, which a model may lack. */
+function wordsOf(labels) {
+  return [...labels.keys()].filter((number) => !["silence", "unknown"].includes(labels[number]));
+}
 
 /** Two thresholds (hysteresis), a shortest speech and a hangover. */
 class SpeechDecoder {
@@ -88,6 +91,7 @@ class KeywordDecoder {
     this.smoothed = wholeFrames(decision.smoothing_ms, frame_s);
     this.refractory = wholeFrames(decision.refractory_ms, frame_s);
     this.settles = decision.settle_ms ? wholeFrames(decision.settle_ms, frame_s) : 0;
+    this.words = wordsOf(labels);
     this.frames = this.ready = 0;
     this.past = [];
     this.held = new Set();
@@ -101,8 +105,8 @@ class KeywordDecoder {
     const means = this.labels.map((_, word) => this.past.reduce((sum, each) => sum + each[word], 0) / this.smoothed);
     const { threshold } = this.decision;
     for (const word of this.held) if (means[word] < threshold) this.held.delete(word);
-    const score = Math.max(...means.slice(FIRST_WORD));
-    const word = means.indexOf(score, FIRST_WORD);
+    const score = Math.max(...this.words.map((each) => means[each]));
+    const word = this.words.find((each) => means[each] === score);
     if (this.best !== null) return this.#settle(frame, means);
     if (score < threshold || this.held.has(word) || frame < this.ready) return [];
     this.held.add(word);
@@ -122,8 +126,8 @@ class KeywordDecoder {
   #settle(frame, means) {
     const frames = this.best.frames + 1;
     // The word that is waited for, or one that scores higher and may be detected: none that is held.
-    const free = means.map((mean, word) => (word >= FIRST_WORD && (word === this.best.word || !this.held.has(word)) ? mean : -1));
-    const word = free.indexOf(Math.max(...free));
+    const free = this.words.filter((each) => each === this.best.word || !this.held.has(each));
+    const word = free.reduce((best, each) => (means[each] > means[best] ? each : best));
     const rises = means[word] > this.best.score;
     const falls = !rises && means[this.best.word] < this.best.score;
     if (rises) {

@@ -31,7 +31,7 @@ export class Hearing {
       await this.stream.process(this.resampler.flush(), use);
       await this.stream.flush(use);
     });
-    answer.events.push(...this.decoder.finish(this.#duration_s));
+    answer.events.push(...this.decoder.finish(this.#duration_s).map((event) => this.#clipped(event)));
     return answer;
   }
 
