@@ -9,7 +9,9 @@ from typing import BinaryIO
 
 # A part's own headers, and the parts before the file.
 MOST_HEAD_BYTES, MOST_PARTS = 8192, 32
-_QUOTED, _FILE = re.compile(rb'"(?:[^"\\]|\\.)*"'), re.compile(rb";\s*filename\*?\s*=", re.IGNORECASE)
+# To the end where it has none: else each quote within would be a beginning to be tried, while all streams wait.
+_QUOTED = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)', re.DOTALL)
+_FILE = re.compile(rb";\s*filename\*?\s*=", re.IGNORECASE)
 
 
 class NoFile(ValueError):

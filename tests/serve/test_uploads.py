@@ -3,6 +3,7 @@
 import io
 import struct
 import tempfile
+import time
 
 import httpx
 import numpy as np
@@ -12,6 +13,7 @@ import soundfile
 from streamrnn.decisions import Event
 from streamrnn.runtime import enhance_file
 from streamrnn.runtime.files import run_file_events
+from streamrnn.serve.forms import MOST_PARTS, NoFile, file_in
 from streamrnn.serve.uploads import Uploads
 
 
@@ -197,6 +199,16 @@ def test_a_form_brings_its_file(recorder, recording, bursts, fields):
         head = b"--b\r\nA: b; FileName*=r\r\n\r\n"
         cut = client.post(url, content=head + body, headers={"content-type": "multipart/form-data; boundary=b"})
         assert cut.json() == form.json()
+
+
+def test_quotes_without_end_cost_no_more_than_other_bytes(tmp_path):
+    """All of it in one call of C, in which no other thread has its turn."""
+    head = b'\r\nContent-Disposition: form-data; name="' + 4000 * rb'\"' + b"\r\n\r\n"
+    (tmp_path / "form").write_bytes(MOST_PARTS * (b"--b" + head + b"1\r\n"))
+    began = time.monotonic()
+    with (tmp_path / "form").open("rb") as form, pytest.raises(NoFile, match="holds no file"):
+        file_in(form, b"--b")
+    assert time.monotonic() - began < 2
 
 
 def sds() -> bytes:
