@@ -8,6 +8,8 @@ from typing import Any, ClassVar, Literal
 
 Dtype = Literal["float32", "int32"]
 
+# A number of a frame, at most: models square and add them up, in float32, and what is infinite stays in their states.
+LARGEST = 1e18
 _LARGEST: dict[Dtype, float] = {"float32": (2 - 2**-23) * 2.0**127, "int32": 2**31 - 1}
 
 
@@ -163,4 +165,4 @@ class Timed:
         return self.signal
 
 
-__all__ = ["Dtype", "Series", "Signal", "Sound", "Timed", "described", "signal_from"]
+__all__ = ["LARGEST", "Dtype", "Series", "Signal", "Sound", "Timed", "described", "signal_from"]

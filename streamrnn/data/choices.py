@@ -8,6 +8,7 @@ import numpy as np
 
 from streamrnn.data.series import Files, files_in
 from streamrnn.data.tables import clean, read_rows
+from streamrnn.signals import LARGEST
 
 COLUMNS = ("user", "choice", "reward")
 MISSED = ("", "nan", "na")
@@ -78,9 +79,10 @@ def _choice(row: dict[str, str], where: str) -> tuple[float, float]:
         raise ValueError(
             f"{where} has the choice {row['choice']!r} and the reward {row['reward']!r}. Mend it."
         ) from None
-    if not (choice >= 1 and choice.is_integer() and 0 <= reward <= float(np.finfo(np.float32).max)):
+    if not (choice >= 1 and choice.is_integer() and 0 <= reward <= LARGEST):
         raise ValueError(
-            f"{where}: choices are 1, 2, 3 and so on, with a reward from 0 on; got {choice:g} and {reward:g}."
+            f"{where}: choices are 1, 2, 3 and so on, with a reward from 0 to {LARGEST:g}; got {choice:g} and "
+            f"{reward:g}."
         )
     return choice, reward
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from streamrnn.data import tables
 from streamrnn.lines.line import date_of
+from streamrnn.signals import LARGEST
 
 Part = TypeVar("Part")
 
@@ -136,9 +137,10 @@ def _numbers(row: Sequence[str], header: Sequence[str], place: str) -> list[floa
             number = float(cell)
         except ValueError:
             number = float("nan")
-        if not abs(number) <= float(np.finfo(np.float32).max):
+        if not abs(number) <= LARGEST:
             raise ValueError(
-                f"{place}: {name} is {cell[:40]!r}, which is no finite number. Mend it, or leave the column out."
+                f"{place}: {name} is {cell[:40]!r}, which is no number up to {LARGEST:g}. Mend it, or leave the column "
+                "out."
             )
         numbers.append(number)
     return numbers

@@ -9,6 +9,8 @@ import numpy as np
 
 # Signs that word processors and telephones put in place of those of a keyboard.
 TYPED = {"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"', "\u2013": "-", "\u2014": "-"}
+# A number, at most: as much as a frame may hold (streamrnn.signals, of which nothing is known here).
+LARGEST = 1e18
 
 
 class LineError(ValueError):
@@ -94,7 +96,7 @@ def _number(cell: str) -> float:
     except ValueError:
         commas = "; numbers are separated by commas" if len(cell.split()) > 1 else ""
         raise LineError(f"{cell[:40]!r} stands where a number belongs{commas}") from None
-    if abs(number) > float(np.finfo(np.float32).max):
+    if abs(number) > LARGEST:
         raise LineError(f"{cell[:40]} is too large")
     return number
 

@@ -15,11 +15,10 @@ from streamrnn.audio.chunks import as_channels, as_mono
 from streamrnn.audio.encodings import require_encoding
 from streamrnn.audio.mixing_down import Cancellation
 from streamrnn.audio.resample import live_rate
-from streamrnn.signals import Series, Signal, Sound
+from streamrnn.signals import LARGEST, Series, Signal, Sound
 
 # Time that passed without frames is fed in pieces of so much.
 SKIPPED_S = 1.0
-LARGEST = np.finfo(np.float32).max
 
 
 @runtime_checkable
@@ -295,7 +294,7 @@ class SeriesInlet(Inlet):
 
         Raises:
             TypeError: floats came for ids, or ids for floats.
-            ValueError: another shape; numbers that are NaN, infinite or beyond float32; ids that there are not.
+            ValueError: another shape; numbers that are NaN, infinite or beyond LARGEST; ids that there are not.
         """
         series = self._series
         frames = np.asarray(chunk)
@@ -319,7 +318,7 @@ class SeriesInlet(Inlet):
 
     def _check(self, frames: np.ndarray) -> None:
         series = self._series
-        # As float32 they would be infinite: so are doubles that stand for a missing reading.
+        # So are numbers that stand for a missing reading, the largest of float32 or of doubles.
         bad = ~(np.abs(frames) <= LARGEST) if series.dtype == "float32" else np.zeros(0, bool)
         if bad.any():
             at = int(np.argwhere(bad)[0, 0])

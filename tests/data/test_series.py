@@ -28,9 +28,9 @@ def written(tmp_path):
     [
         ('date,a\n1,2\n"2,3\n3,4\n', "line 4 is no row of a CSV file .* Check its quotes"),
         ('date,a\n"1,2\n' + "2,3\n" * 40_000, "field larger than field limit .* Check its quotes"),
-        ("date,a\n1,2\n2,\n", "line 3: a is '', which is no finite number"),
-        ("date,a\n1,2\n2,inf\n", "line 3: a is 'inf', which is no finite number"),
-        ("date,a\n1,2\n2,1e39\n", "line 3: a is '1e39', which is no finite number"),
+        ("date,a\n1,2\n2,\n", "line 3: a is '', which is no number up to 1e.18"),
+        ("date,a\n1,2\n2,inf\n", "line 3: a is 'inf', which is no number up to 1e.18"),
+        ("date,a\n1,2\n2,-3.4e38\n", "line 3: a is '-3.4e38', which is no number up to 1e.18"),
         ("date,a\n1,2\n2\n", "line 3 has 1 cells; the header has 2"),
         ("2020-01-01,2\n2020-01-02,3\n2020-01-03,4\n", "its first line must name the columns"),
         ("", "is no table with a header"),
@@ -85,8 +85,8 @@ def test_dates_without_an_interval_are_warned_of(written):
         ("ann,1,5\nbob\n", "line 3 has 1 cells; the header has 3"),
         ("ann,1,5,6\n", "line 2 has 4 cells; the header has 3"),
         ("ann,inf,5\n", "choices are 1, 2, 3 and so on"),
-        ("ann,1,-5\n", "with a reward from 0 on; got 1 and -5"),
-        ("ann,1,1e40\n", "with a reward from 0 on"),
+        ("ann,1,-5\n", "with a reward from 0 to 1e.18; got 1 and -5"),
+        ("ann,1,1e20\n", "with a reward from 0 to 1e.18"),
         ("ann,1,\n", "has the choice '1' and the reward ''"),
     ],
 )

@@ -92,6 +92,9 @@ def test_a_model_says_what_its_items_are(server, talk):
         ("pen", [[1, True]], "must be a text, or 2 numbers"),
         ("pen", [None], "must be a text"),
         ("pen", [[1e300, 0]], "NaN, infinite"),
+        # What rasters and tables have in place of a missing number.
+        ("forecast", [[-3.4028235e38] * 7], "beyond 1e+18"),
+        ("forecast", ["2018-06-26 19:00:00,1,2,3,-3.4028235e38,5,6,7"], "is too large"),
         ("forecast", ["2018-06-26 19:00:00,1,2,3,,5,6,7"], "MULL has no number; give what came above"),
         ("forecast", ["date,HUFL,HULL,MUFL,MULL,LUFL,LULL,OT"], "is no date"),
         ("intent", ["?!", "  "], "it has no words"),

@@ -203,7 +203,7 @@ def test_a_form_brings_its_file(recorder, recording, bursts, fields):
 
 def test_quotes_without_end_cost_no_more_than_other_bytes(tmp_path):
     """All of it in one call of C, in which no other thread has its turn."""
-    head = b'\r\nContent-Disposition: form-data; name="' + 4000 * rb'\"' + b"\r\n\r\n"
+    head = b'\r\nContent-Disposition: form-data; name="' + 4000 * rb"\"" + b"\r\n\r\n"
     (tmp_path / "form").write_bytes(MOST_PARTS * (b"--b" + head + b"1\r\n"))
     began = time.monotonic()
     with (tmp_path / "form").open("rb") as form, pytest.raises(NoFile, match="holds no file"):
