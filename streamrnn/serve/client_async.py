@@ -32,6 +32,8 @@ from streamrnn.serve.client_link import (
 from streamrnn.serve.client_stream import ClientStream
 from streamrnn.serve.protocol import Hello
 
+_NOT_ENTERED = "The client is not connected. Enter it first: async with connect_async(...) as client."
+
 
 def connect_async(
     url: str,
@@ -64,6 +66,7 @@ class AsyncClient:
         self.asked, self._stream = hello, ClientStream(hello, restart)
         self._patience = Patience(self._stream, reconnect_s)
         self._listeners, self._error = 0, None
+        self._talking: asyncio.Task[None] | None = None
         self.levels: list[Levels] = []
         """What came since the last feed() or finish(), where levels were asked for."""
 
@@ -71,7 +74,7 @@ class AsyncClient:
     def ready(self) -> Ready:
         """What the server said of the stream: the model, its settings and times."""
         if self._stream.ready is None:
-            raise RuntimeError("The client is not connected. Enter it first: async with connect_async(...) as client.")
+            raise RuntimeError(_NOT_ENTERED)
         return self._stream.ready
 
     @property
@@ -129,6 +132,8 @@ class AsyncClient:
             with suppress(ConnectionError, TimeoutError, RuntimeError):
                 await asyncio.wait_for(self._command("close"), CLOSE_S)
             self._stream.closed = True
+        if self._talking is None:
+            return
         self._talking.cancel()
         with suppress(asyncio.CancelledError):
             await self._talking
@@ -173,6 +178,8 @@ class AsyncClient:
         await self._until(lambda: not self._stream.waits)
 
     def _require_alive(self) -> None:
+        if self._talking is None:
+            raise RuntimeError(_NOT_ENTERED)
         if self._error is not None:
             raise self._error
 

@@ -159,6 +159,18 @@ def test_the_token_is_shown_and_a_wrong_one_refused(running, monkeypatch):
             connect(server.url, token="sesame")
 
 
+def test_a_client_that_was_not_entered_says_so():
+    async def use():
+        client = connect_async("ws://127.0.0.1:1")
+        for call in (client.feed(bytes(2)), client.finish(), client.reset(), anext(aiter(client))):
+            with pytest.raises(RuntimeError, match="Enter it first: async with"):
+                await call
+        assert client.duration_s == 0
+        await client.close()
+
+    asyncio.run(use())
+
+
 def test_where_nobody_serves_the_error_says_what_to_do():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
