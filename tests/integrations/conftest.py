@@ -54,18 +54,18 @@ def compact(tmp_path_factory: pytest.TempPathFactory):
 def agree(compact, recording):
     """Holds a program that hears by vad-compact to speech_segments: the same segments, within a tenth of a second.
 
-    (hear, name, within_s=0.1, **decision): `hear` gets int16[n] at 16 kHz and gives starts and ends in seconds. Speech
+    (hear, name, **decision): `hear` gets int16[n] at 16 kHz and gives starts and ends in seconds. Speech
     begins at 0.5 and ends below 0.35, as in these programs, not at what the model advises.
     """
     from streamrnn.runtime import speech_segments
 
-    def check(hear, name: str, within_s: float = 0.1, **decision) -> None:
+    def check(hear, name: str, **decision) -> None:
         sound = np.concatenate([recording(name, 16_000), np.zeros(16_000, np.int16)])
         decided = {"threshold": 0.5, "off_threshold": 0.35, "padding_ms": 30} | decision
         found, ours = hear(sound), speech_segments(compact[1], sound, 16_000, **decided)
         assert len(found) == len(ours), f"{found} and {ours}"
         for pair, segment in zip(found, ours, strict=True):
-            assert pair == pytest.approx((segment.start_s, segment.end_s), abs=within_s)
+            assert pair == pytest.approx((segment.start_s, segment.end_s), abs=0.1)
 
     return check
 
