@@ -1,5 +1,6 @@
 """Shipped models as exported files, which integrations load; recordings as 16 bit sound; segments to compare."""
 
+from collections.abc import Collection, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from streamrnn.audio import read_audio
 
 SAMPLES = Path(__file__).parents[2] / "audio_samples"
 SOUNDS = sorted(path.name for path in SAMPLES.iterdir() if path.suffix in (".flac", ".ogg", ".wav"))
+Segments = Sequence[Sequence[float]]
+MOST_APART = 0.15
 
 
 @pytest.fixture(scope="session")
@@ -50,22 +53,36 @@ def compact(tmp_path_factory: pytest.TempPathFactory):
     return path, model
 
 
+def share_apart(found: Segments, ours: Segments, duration_s: float) -> float:
+    """The share of a recording that is speech by one of two lists of segments alone."""
+    heard = np.zeros((2, round(100 * duration_s)), bool)
+    for line, segments in zip(heard, (found, ours), strict=True):
+        for start_s, end_s in segments:
+            line[round(100 * start_s) : round(100 * end_s)] = True
+    return float((heard[0] != heard[1]).mean())
+
+
 @pytest.fixture(scope="session")
 def agree(compact, recording):
     """Holds a program that hears by vad-compact to speech_segments: the same segments, within a tenth of a second.
 
-    (hear, name, **decision): `hear` gets int16[n] at 16 kHz and gives starts and ends in seconds. Speech
-    begins at 0.5 and ends below 0.35, as in these programs, not at what the model advises.
+    (hear, name, hesitant=(), **decision): `hear` gets int16[n] at 16 kHz and gives starts and ends in seconds. Speech
+    begins at 0.5 and ends below 0.35, as in these programs, not at what the model advises. In the `hesitant` recordings
+    probabilities stay between the two thresholds, in noise or far away: there, most of the time alone is the same.
     """
     from streamrnn.runtime import speech_segments
 
-    def check(hear, name: str, **decision) -> None:
+    def check(hear, name: str, hesitant: Collection[str] = (), **decision) -> None:
         sound = np.concatenate([recording(name, 16_000), np.zeros(16_000, np.int16)])
         decided = {"threshold": 0.5, "off_threshold": 0.35, "padding_ms": 30} | decision
-        found, ours = hear(sound), speech_segments(compact[1], sound, 16_000, **decided)
+        found = hear(sound)
+        ours = [(segment.start_s, segment.end_s) for segment in speech_segments(compact[1], sound, 16_000, **decided)]
+        if name in hesitant:
+            assert share_apart(found, ours, len(sound) / 16_000) < MOST_APART
+            return
         assert len(found) == len(ours), f"{found} and {ours}"
         for pair, segment in zip(found, ours, strict=True):
-            assert pair == pytest.approx((segment.start_s, segment.end_s), abs=0.1)
+            assert pair == pytest.approx(segment, abs=0.1)
 
     return check
 

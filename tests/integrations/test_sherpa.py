@@ -8,10 +8,8 @@ from tests.integrations.conftest import SOUNDS
 
 sherpa_onnx = pytest.importorskip("sherpa_onnx", reason="sherpa-onnx is missing; make test-integrations has it")
 SAMPLES = ("conversation.flac", "hall_far.ogg")
-# In noise, and far away, probabilities hesitate between the two thresholds. What is silence to sherpa-onnx then is
-# speech to us, and a beginning that hesitates is none: there, most of the time alone is the same.
+# What hesitates between the two thresholds is silence to it and speech to us, and a beginning that hesitates is none.
 HESITANT = {"arabic_office.flac", "french_cafe.ogg", "german_platform.ogg", "hall_far.ogg"}
-APART = 0.15
 
 
 def detector(path, **settings):
@@ -44,26 +42,11 @@ def test_its_segments_are_ours(silero_shaped, recording, name):
         assert end_s == pytest.approx(segment.end_s, abs=0.1)
 
 
-def apart(found: list[tuple[float, float]], ours: list[tuple[float, float]], duration_s: float) -> float:
-    """The share of a recording that is speech by one of two lists of segments alone."""
-    heard = np.zeros((2, round(100 * duration_s)), bool)
-    for line, segments in zip(heard, (found, ours), strict=True):
-        for start_s, end_s in segments:
-            line[round(100 * start_s) : round(100 * end_s)] = True
-    return float((heard[0] != heard[1]).mean())
-
-
 @pytest.mark.parametrize("name", SOUNDS)
-def test_vad_compact_finds_the_segments_of_every_sample(compact, agree, recording, name):
+def test_vad_compact_finds_the_segments_of_every_sample(compact, agree, name):
     vad = detector(compact[0], threshold=0.5, min_silence_duration=0.32, min_speech_duration=0.256)
-    decision = {"min_silence_ms": 320.0, "min_speech_ms": 256.0}
 
     def hear(sound):
         return segments_s(vad, sound.astype(np.float32) / 32768)
 
-    if name not in HESITANT:
-        return agree(hear, name, **decision)
-    sound = recording(name, 16_000)
-    ours = speech_segments(compact[1], sound, 16_000, threshold=0.5, off_threshold=0.35, padding_ms=30, **decision)
-    segments = [(segment.start_s, segment.end_s) for segment in ours]
-    assert apart(hear(sound), segments, len(sound) / 16_000) < APART
+    agree(hear, name, hesitant=HESITANT, min_silence_ms=320, min_speech_ms=256)

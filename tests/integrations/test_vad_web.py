@@ -12,6 +12,7 @@ from tests.integrations.conftest import SOUNDS
 
 RUNNER = Path(__file__).with_name("vad_web.cjs")
 REDEMPTION_MS, MIN_SPEECH_MS = 384, 128
+HESITANT = {"german_platform.ogg"}
 
 
 def node(*arguments) -> subprocess.CompletedProcess[str]:
@@ -35,4 +36,4 @@ def heard(compact, recording, tmp_path_factory):
 @pytest.mark.parametrize("name", SOUNDS)
 def test_vad_compact_finds_the_segments_of_every_sample(heard, agree, name):
     settings = {"min_silence_ms": REDEMPTION_MS, "min_speech_ms": MIN_SPEECH_MS, "padding_ms": 0}
-    agree(lambda _sound: heard[name], name, **settings)
+    agree(lambda _sound: heard[name], name, hesitant=HESITANT, **settings)
