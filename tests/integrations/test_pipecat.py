@@ -225,7 +225,7 @@ def test_its_own_analyzer_finds_the_segments_of_vad_compact_in_every_sample(comp
         return found
 
     settings = {"min_speech_ms": 1000 * start_s, "min_silence_ms": 1000 * stop_s, "off_threshold": 0.5}
-    agree(hear, name, padding_ms=0, **settings)
+    agree(hear, name, hesitant={"german_platform.ogg"}, padding_ms=0, **settings)
 
 
 def test_the_example_of_the_page_runs(exported, tmp_path, monkeypatch, capsys):
