@@ -20,10 +20,10 @@ def card(name: str) -> str:
 
 @pytest.mark.parametrize("name", shipped())
 def test_a_card_of_what_learned_share_alike_sound_says_what_that_means(name):
-    sources = "".join(card(of) for of in (name, *re.findall(r"card of `?\[?(vad|digits-ctc)\\b", card(name))))
+    sources = "".join(card(of) for of in (name, *re.findall(r"card of `?\[?(vad|digits-ctc)\b", card(name))))
     if re.search(r"BY-SA|GPL", sources):
         [said] = re.findall(r"^\*\*Share-alike\.\*\*.*?\n\n", card(name), re.MULTILINE | re.DOTALL)
-        assert "adaptation" in said and "trains anew without" in " ".join(said.split())
+        assert "adaptation" in said and re.search(r"\btrains?( anew)? without", " ".join(said.split()))
 
 
 @pytest.mark.parametrize("name", shipped())
