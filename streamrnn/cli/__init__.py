@@ -14,26 +14,26 @@ from streamrnn.cli.starting import starting
 from streamrnn.suggestions import did_you_mean
 
 COMMANDS = {
-    "demo": "hear a sample that comes with the package",
-    "run": "hear a file, a microphone or a pipe, or read lines, and print what is decided, as it is decided",
-    "batch": "hear thousands of recordings into a folder, on one machine or many; done ones are skipped",
-    "generate": "write what comes after a prompt, by a model of the next character",
-    "serve": "serve models for many live streams, over WebSockets and HTTP, with a page to try them",
+    "demo": "try a model on a sample that comes with the package",
+    "run": "run a model on a file, a microphone, a pipe or lines of text, and print decisions as they are made",
+    "batch": "process thousands of recordings into a folder, on one machine or many; finished ones are skipped",
+    "generate": "continue a prompt, with a model of characters or music",
+    "serve": "serve models to many live streams, over WebSockets and HTTP, with a page to try them",
     "models": "list the models that come with streamrnn",
-    "evaluate": "measure a model on a folder of recordings, streaming and offline",
-    "audit": "measure what a model gives away, and whom it serves worse",
-    "card": "check that a model's card says what it has to",
-    "data": "fetch public corpora to train with",
-    "compose": "compose test recordings with known truth, for evaluate: vad, denoise, digits, situations",
-    "record": "record clips of a word, checked as they are made, to train with",
-    "train": "train a model on a folder of recordings",
-    "convert": "make a model of another package's weights: Resemblyzer's speaker encoder",
-    "enrol": "make a speaker model know voices by name",
-    "push": "put a model on the Hugging Face Hub",
-    "export": "write a model to a file that runs without streamrnn: ONNX or StableHLO",
-    "completion": "print what lets bash or zsh complete streamrnn's commands and flags",
-    "bench": "measure speed on this machine: a live step, many streams, a server",
-    "compare": "measure recurrent networks against transformers on live sound",
+    "evaluate": "evaluate a model on a folder of recordings, streaming and offline",
+    "audit": "measure what a model leaks about its training data, and which groups it serves worse",
+    "card": "check that a model card is complete",
+    "data": "download public corpora to train with",
+    "compose": "compose test recordings with known labels, for evaluate: vad, denoise, digits, situations",
+    "record": "record clips of a word to train with, and check each as it is made",
+    "train": "train a model on folders of recordings",
+    "convert": "convert another package's weights to a model: Resemblyzer's speaker encoder",
+    "enrol": "enrol voices by name in a speaker model",
+    "push": "push a model to the Hugging Face Hub",
+    "export": "export a model to a file that runs without streamrnn: ONNX or StableHLO",
+    "completion": "print a completion script for bash or zsh",
+    "bench": "benchmark this machine: a live step, many streams, a server",
+    "compare": "compare recurrent networks with transformers on live sound",
 }
 
 FAILED = 2
@@ -103,10 +103,11 @@ def _dispatch(args: list[str]) -> int:
 def _overview() -> str:
     commands = "\n".join(f"  {name:<12}{purpose}" for name, purpose in COMMANDS.items())
     return (
-        "usage: streamrnn COMMAND ...\n\nRecurrent models of sound, and of tables, texts, strokes and music, live.\n\n"
+        "usage: streamrnn COMMAND ...\n\n"
+        "Recurrent models for live streams of sound, tables, text, strokes and music.\n\n"
         f"{commands}\n\n"
         "Begin with: streamrnn demo, then streamrnn run vad recording.wav\n"
-        "Every command explains itself: streamrnn run --help"
+        "Help on a command: streamrnn run --help"
     )
 
 

@@ -19,9 +19,9 @@ from streamrnn.pretrained import load
 from streamrnn.runtime import configure
 
 Places = tuple[Path, ...]
-NoPicture = default_is("no picture")
+NoPicture = default_is("no plot")
 All = default_is("all")
-OfDescription = default_is("that of the model's description")
+OfDescription = default_is("the one in the model's description")
 
 
 def main(args: list[str]) -> None:
@@ -30,7 +30,7 @@ def main(args: list[str]) -> None:
         {"groups": groups, "privacy": privacy},
         "audit",
         args,
-        "Measures what should be known of a model before it ships.",
+        "Measures what you should know about a model before you ship it.",
     )
 
 
@@ -51,21 +51,21 @@ def groups(
     json: bool = False,
     read_outside: bool = False,
 ) -> None:
-    """Measures a model group by group: sex, age, accent, language, microphone, room, level of noise.
+    """Evaluates a model group by group: sex, age, accent, language, microphone, room, noise level.
 
-    Intervals come from a bootstrap over speakers; each group is compared with all others.
+    Intervals come from a bootstrap over speakers; each group is compared with all the others.
 
     Args:
         model: Name of a shipped model, or the path of a .safetensors file.
         data: Folders of recordings with the labels of the task.
-        by: The column of groups, in manifest.csv or in --about.
-        about: A table of speakers with the columns speaker and that of --by.
-        cuts: Bounds that make groups of a column of numbers, such as 5 15 for SNR.
+        by: The column that names the groups, in manifest.csv or in --about.
+        about: A table of speakers, with a column speaker and the column of --by.
+        cuts: Bounds that divide a numeric column into groups, such as 5 15 for SNR.
         drop_small: Leave out groups of fewer than 8 speakers, which have no interval.
-        split: Judge recordings of these splits alone.
-        clips: Judge at most so many recordings, of as many speakers as can be.
-        to_show: Also say how many speakers would show a difference of this size.
-        each_clip_alone: Take every recording for another speaker's.
+        split: Evaluate recordings of these splits only.
+        clips: Evaluate at most this many recordings, from as many speakers as possible.
+        to_show: Also compute how many speakers it takes to detect a difference of this size.
+        each_clip_alone: Treat every recording as a different speaker.
         task: The task, where the model's description does not name it.
         plot: Also draw a picture.
         json: Print one JSON object.
@@ -117,20 +117,20 @@ def privacy(
     json: bool = False,
     read_outside: bool = False,
 ) -> None:
-    """Measures what a model gives away of its training data: who could tell which recordings, and speakers, it heard?
+    """Measures how well an attacker could tell which recordings and speakers a model was trained on.
 
-    An AUC of .5 is chance. Members and others must be alike but for that: of the same sources, other speakers.
+    An AUC of .5 is chance. Members and others must differ in nothing else: same sources, other speakers.
 
     Args:
         model: Name of a shipped model, or the path of a .safetensors file.
-        data: Folders of recordings: of those that it was trained on, and of others.
+        data: Folders of recordings that it was trained on, and of others.
         members: The splits that it was trained on.
-        others: The splits that it never heard.
-        references: Models of the same kind that never heard the members, for attacks that know how hard a clip is.
-        clips: Judge at most so many recordings of either side, of as many speakers as can be.
-        match: Judge as many members as others of each source.
-        probe: Also measure whether the snapshot of a stream tells the speaker.
-        each_clip_alone: Take every recording for another speaker's; there are no figures by speaker then.
+        others: The held-out splits.
+        references: Models of the same kind trained without the members, for attacks that allow for a clip's difficulty.
+        clips: Evaluate at most this many recordings on either side, from as many speakers as possible.
+        match: Evaluate as many members as others from each source.
+        probe: Also measure whether a stream's snapshot reveals the speaker.
+        each_clip_alone: Treat every recording as a different speaker; there are then no figures by speaker.
         task: The task, where the model's description does not name it.
         plot: Also draw a picture.
         json: Print one JSON object.

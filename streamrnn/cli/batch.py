@@ -35,46 +35,45 @@ TOLD_S = 30.0
 
 @dataclass(frozen=True)
 class Batch:
-    """Hears many recordings and writes what comes of each into a folder; a second run does only what is left.
+    """Runs a model on many recordings and writes the results to a folder. A second run does only what is left.
 
     examples:
       streamrnn batch vad calls/ --out heard              every recording in a folder and all below it
       streamrnn batch vad "calls/2026-*/*.opus" --out heard --formats rttm srt --table csv
       streamrnn batch digits list.txt manifest.jsonl --out heard
       streamrnn batch denoise calls/ --out clean --formats flac
-      streamrnn batch vad calls/ --out heard --ray auto   by the workers of a Ray cluster
+      streamrnn batch vad calls/ --out heard --ray auto   on the workers of a Ray cluster
       streamrnn batch vad calls/ --out heard --shard $SLURM_ARRAY_TASK_ID/64     one of 64 tasks, numbered from 0
 
-    Outputs appear whole or not at all, as RECORDING.jsonl and so on. Exit status: 0 all is done; 1 some recordings
-    failed, which OUT/failed.csv lists with reasons; 2 nothing could be done.
+    Outputs are RECORDING.jsonl and so on, and are written whole or not at all. Exit status: 0 all done; 1 some
+    recordings failed, see OUT/failed.csv for the reasons; 2 nothing could be done.
     """
 
     model: tyro.conf.Positional[str]
-    """Name of a model or of its task (`streamrnn models` lists them); the path of a .safetensors or .onnx file; or
-    hf://owner/name."""
+    """Name of a model or task (see `streamrnn models`); path of a .safetensors or .onnx file; or hf://owner/name."""
     inputs: tyro.conf.Positional[tuple[str, ...]]
-    """Recordings, folders, patterns ("*.wav"), lists of paths (.txt), manifests (.csv, .tsv, .jsonl)."""
+    """Recordings, folders, patterns ("*.wav"), lists of paths (.txt) or manifests (.csv, .tsv, .jsonl)."""
     out: Path
-    """Folder of the outputs."""
-    formats: Annotated[tuple[Format, ...], default_is("jsonl, wav or npy, by the model")] = ()
-    """What to write of each recording: events as jsonl (always), srt, txt (labels for Audacity), rttm; sound as wav or
-    flac; numbers as npy."""
+    """Output folder."""
+    formats: Annotated[tuple[Format, ...], default_is("jsonl, wav or npy, depending on the model")] = ()
+    """What to write for each recording. Events: jsonl (always), srt, txt (Audacity labels), rttm; sound: wav or flac;
+    numbers: npy."""
     table: Annotated[Literal["csv", "parquet"] | None, default_is("none")] = None
-    """Also write one table of everything: OUT/events.csv, or .parquet."""
+    """Also write all events to one table, OUT/events.csv or .parquet."""
     unchanged: Literal["stat", "content"] = "stat"
-    """How a recording is known that was done before: by the size and time of its file, or by its bytes."""
+    """How to recognise a recording as already done: by the size and time of its file, or by its bytes."""
     retries: int = 2
-    """Tries after the first where reading or computing fails; what is no sound is not tried again."""
-    jobs: Annotated[int | None, default_is("one per core, of this machine up to 8")] = None
-    """Recordings at once, and so threads, or workers on Ray."""
+    """How often to retry when reading or computing fails. Files without sound are not retried."""
+    jobs: Annotated[int | None, default_is("one per core, at most 8 on this machine")] = None
+    """Recordings to process at once, in as many threads or Ray workers."""
     ray: Annotated[str | None, default_is("this machine's threads")] = None
-    """Work on a Ray cluster: `local` starts one here; auto, HOST:6379 or ray://HOST:10001 is one that runs."""
+    """Run on a Ray cluster: `local` starts one here; auto, HOST:6379 or ray://HOST:10001 uses a running one."""
     gpus: float = 0.0
-    """GPUs of each worker on Ray; may be a fraction."""
+    """GPUs per Ray worker; may be a fraction."""
     shard: Annotated[str | None, default_is("all")] = None
-    """Only one of n parts, i/n, counted from 0; which one a recording belongs to follows from its name."""
+    """Process only part i of n, i/n, counted from 0. A recording's name determines its part."""
     channel: Annotated[int | None, default_is("the mean of all")] = None
-    """The channel to hear, 0 is the first."""
+    """The channel to use, from 0."""
     decision: DecisionFlags = field(default_factory=DecisionFlags)
 
 

@@ -23,13 +23,13 @@ def step(
     plot: Path | None = None,
     json: bool = False,
 ) -> None:
-    """Measures a live step, batches of streams, how many streams the device carries, and start-up.
+    """Measures a live step, batches of streams, the device's capacity in streams, and start-up.
 
     Args:
         model: Name of a shipped model, or the path of a .safetensors file.
-        against: Measure the same network in ONNX Runtime too, in turns.
-        hour: Also hear an hour of sound, from a file and live.
-        plot: Draw the streams in real time against the streams in a batch: .png, .svg or .pdf.
+        against: Also measure the same network in ONNX Runtime, in alternation.
+        hour: Also process an hour of sound, from a file and live.
+        plot: Plot real-time streams against batch size: .png, .svg or .pdf.
         json: Print one JSON object.
     """
     # Each measurement has packages of its own, which the other must not need.
@@ -58,9 +58,9 @@ def pool(
 
     Args:
         model: Name of a shipped model, or the path of a .safetensors file.
-        streams: How many streams; several numbers give a pool each.
-        seconds: Seconds of sound that each stream hears; of models that take no sound, items.
-        plot: Draw the time of a tick against the number of streams: .png, .svg or .pdf.
+        streams: Number of streams; for several numbers, one pool each.
+        seconds: Seconds of sound per stream; items, for models that do not take sound.
+        plot: Plot tick time against the number of streams: .png, .svg or .pdf.
         json: Print one JSON object.
     """
     from streamrnn.bench.pool import bench_pool, print_report
@@ -93,16 +93,16 @@ def serve(
     plot: Path | None = None,
     json: bool = False,
 ) -> None:
-    """Measures how a server bears live streams over the network: latency, losses, memory, processor time.
+    """Measures a server under live streams over the network: latency, losses, memory, processor time.
 
     Args:
         model: Name of a shipped model, or the path of a .safetensors file.
-        streams: How many connections in real time; several numbers are measured one after another.
-        seconds: Seconds of sound that each stream hears.
-        idle: Connections besides that say hello and then nothing.
-        server: Address of a server that serves the model; its token comes from the environment's STREAMRNN_TOKEN.
-        sound: A recording or a folder of them, to make conversations of.
-        plot: Draw the latency against the number of streams: .png, .svg or .pdf.
+        streams: Number of real-time connections; several numbers are measured one after another.
+        seconds: Seconds of sound per stream.
+        idle: Additional connections that say hello and then stay idle.
+        server: Address of a server with the model; the token comes from the environment variable STREAMRNN_TOKEN.
+        sound: A recording, or a folder of them, from which to build conversations.
+        plot: Plot latency against the number of streams: .png, .svg or .pdf.
         json: Print one JSON object.
     """
     from streamrnn.bench.serve import LATENCY, TARGETS, bench_serve, print_report

@@ -13,15 +13,15 @@ from streamrnn.pretrained.weights import locate
 
 @dataclass(frozen=True)
 class Card:
-    """Checks that the card of a model is complete: data, licences, consent, figures, groups, privacy, oversight.
+    """Checks that a model card is complete: data, licences, consent, figures, groups, privacy, oversight.
 
-    The card is NAME.md beside NAME.safetensors. What is missing is listed, and the status is then 2.
+    The card is NAME.md beside NAME.safetensors. Missing parts are listed, with exit status 2.
     """
 
     model: tyro.conf.Positional[str]
     """Name of a shipped model, or the path of a .safetensors file."""
     template: bool = False
-    """Print a card to fill in, instead."""
+    """Print a card to fill in instead."""
 
 
 def main(args: list[str]) -> None:

@@ -17,26 +17,26 @@ Report = dict[str, Any]
 
 @dataclass(frozen=True)
 class Compare:
-    """Measures what a live block costs with recurrent networks, transformers and others, the longer a stream has run.
+    """Measures the cost of a live block with recurrent networks, transformers and others, as a stream grows longer.
 
     examples:
       streamrnn compare
       streamrnn compare --full --json compare.json --plot figures
       streamrnn compare --systems gru transformer
 
-    All are cores of the voice activity model's network, of as many parameters.
+    All are cores in the voice activity model, with equal parameter counts.
     """
 
     quick: bool = False
-    """Two minutes or so; the default. A cache of an hour is counted, not timed."""
+    """Run for about two minutes, the default. For a cache of an hour, multiply-adds are counted, not timed."""
     full: bool = False
-    """All positions and lengths, with more repeats: on an idle machine."""
+    """Run all positions and lengths, with more repeats; needs an idle machine."""
     systems: Annotated[tuple[str, ...], default_is("all")] = ()
-    """Measure these alone."""
+    """Measure these systems only."""
     json: Path | None = None
-    """Also write what was measured to this file."""
+    """Also write the measurements to this file."""
     plot: Path | None = None
-    """Also draw pictures into this folder."""
+    """Also save plots to this folder."""
 
 
 def main(args: list[str]) -> None:

@@ -43,7 +43,7 @@ complete -o filenames -F _streamrnn streamrnn
 
 @dataclass(frozen=True)
 class Completion:
-    """Prints a script that completes streamrnn's commands, models and flags with the Tab key; it takes some seconds.
+    """Prints a completion script for streamrnn's commands, models and flags. This takes some seconds.
 
     examples:
       streamrnn completion bash > ~/.local/share/bash-completion/completions/streamrnn
@@ -51,7 +51,7 @@ class Completion:
     """
 
     shell: tyro.conf.Positional[Literal["bash", "zsh"]]
-    """The shell that reads it."""
+    """The shell to complete in."""
 
 
 def main(args: list[str]) -> None:

@@ -52,18 +52,18 @@ def situations(
     only: tuple[str, ...] = (),
     read_outside: bool = False,
 ) -> None:
-    """Composes situations that detectors meet: noise that begins, tones, mute, codecs, whispers, words in noise...
+    """Composes situations that detectors meet: onsets of noise, tones, mute, codecs, whispers, words in noise...
 
-    Judge a model in them by streamrnn evaluate vad --situations OUT; keywords and digits, too. Some 100 MB an hour and
-    situation; those whose words or codec are lacking are left out with a warning.
+    Evaluate a model in them with streamrnn evaluate vad --situations OUT; also keywords and digits. They take some
+    100 MB per hour and situation. Situations whose words or codec are missing are left out with a warning.
 
     Args:
         data: folders of recordings, or folders of such folders, as for streamrnn train.
-        out: made where missing; must not hold situations yet.
-        hours: of each situation, about.
+        out: created if missing; must not hold situations yet.
+        hours: approximate hours of each situation.
         split: train, valid or test.
-        seed: of all that is drawn.
-        only: compose these situations alone.
+        seed: random seed.
+        only: compose these situations only.
         read_outside: read recordings that a table names by paths out of its own folder.
     """
     from streamrnn.recipes.test_sets.situations import write_situations

@@ -11,9 +11,9 @@ from streamrnn.cli.flags import default_is, parse
 
 @dataclass(frozen=True)
 class Convert:
-    """Makes a model of another package's weights; neither the package nor PyTorch is imported.
+    """Converts another package's weights to a model. Neither the package nor PyTorch is imported.
 
-    resemblyzer: the speaker encoder of Resemblyzer (Apache-2.0), which `streamrnn enrol` makes know voices.
+    resemblyzer: the speaker encoder of Resemblyzer (Apache-2.0), in which `streamrnn enrol` enrols voices.
 
     examples:
       pip download --no-deps resemblyzer
@@ -21,11 +21,11 @@ class Convert:
     """
 
     package: tyro.conf.Positional[Literal["resemblyzer"]]
-    """Whose weights."""
+    """The package whose weights to convert."""
     out: tyro.conf.Positional[Path]
     """The model to write: OUT.safetensors and OUT.json."""
     weights: Annotated[Path | None, default_is("those of the installed package")] = None
-    """The package's wheel, or the file of weights in it."""
+    """The package's wheel, or the weights file in it."""
 
 
 def main(args: list[str]) -> None:

@@ -32,14 +32,14 @@ def fetch_corpus(
     base_url: Annotated[str | None, default_is("the publisher's")] = None,
     contents: Annotated[str | None, default_is("any")] = None,
 ) -> None:
-    """Downloads a corpus, checks its sum and unpacks it; goes on where an interrupted download stopped.
+    """Downloads a corpus, verifies its checksum and unpacks it. Resumes an interrupted download.
 
     Args:
         corpus: speech-commands (2.4 GB), librispeech (0.3 to 31 GB a part), fsdd (16 MB) or musan (11 GB).
-        folder: Folder to put the corpus' own folder into. Made where missing.
+        folder: Folder in which to put the corpus's own folder. Created if missing.
         part: Parts of librispeech, such as dev-clean and train-clean-100.
-        base_url: Folder on a web server that has the archives under the same names.
-        contents: The sum of the contents that an earlier download printed: others are refused. For one part at a time.
+        base_url: URL of a mirror that has the archives under the same names.
+        contents: Checksum of the contents, as printed by an earlier download; others are rejected. One part at a time.
     """
     found = _named(corpus)
     parts = _parts(found, part)

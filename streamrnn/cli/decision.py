@@ -14,12 +14,12 @@ from streamrnn.tasks import tasks
 SHIPPED = Path(__file__).parents[1] / "pretrained"
 # What settings of one name mean that kinds of decoders explain each for itself.
 SHARED = {
-    "threshold": "score from which speech begins, or a word, label or phrase is told; of phrases 0 means: by "
+    "threshold": "score at which speech begins, or a word, label or phrase is detected; for phrases, 0 leaves it to "
     "--max-alarms-per-hour.",
-    "off_threshold": "score below which speech or a label ends; automatic: of speech, that whose odds are a seventh of "
-    "the threshold's (0.25 for 0.7, 0.125 for 0.5); of a label, half the threshold.",
-    "hand_over": "score below which what is told is followed, or for keywords replaced, by an abstain event: a person "
-    "should look; 0: never.",
+    "off_threshold": "score below which speech or a label ends; automatic: for speech, the score with a seventh of the "
+    "threshold's odds (0.25 for 0.7, 0.125 for 0.5); for a label, half the threshold.",
+    "hand_over": "score below which a decision is followed, or for keywords replaced, by an abstain event, so that a "
+    "person can check it; 0: never.",
 }
 
 
@@ -67,7 +67,7 @@ def _explained(kinds: tuple[type, ...]) -> str:
         }
     lines |= {name: f"        {name}: {explained}" for name, explained in SHARED.items() if name in lines}
     return (
-        "When something is an event. Behind each default are the tasks whose models have the setting.\n\nAttributes:\n"
+        "When a model reports an event. Each default names the tasks whose models have the setting.\n\nAttributes:\n"
         + "\n".join(lines.values())
     )
 

@@ -18,10 +18,10 @@ Next, with sound of your own:
 
 @dataclass(frozen=True)
 class Demo:
-    """Hears a recording that comes with the package, and prints what is decided."""
+    """Runs a model on a recording that comes with the package and prints its decisions."""
 
     task: Literal["vad", "keywords", "digits"] = "vad"
-    """What to hear: speech, command words or spoken digits."""
+    """What to detect: speech, command words or spoken digits."""
 
 
 def main(args: list[str]) -> None:

@@ -10,7 +10,7 @@ from streamrnn.cli.flags import parse
 
 @dataclass(frozen=True)
 class Enrol:
-    """Makes a speaker model know voices, from five to ten seconds of each.
+    """Enrols voices in a speaker model, from five to ten seconds of each.
 
     examples:
       streamrnn enrol voices ada=ada.wav bob=bob.wav bob=bob2.wav --out known
@@ -18,11 +18,11 @@ class Enrol:
     """
 
     model: tyro.conf.Positional[str]
-    """A speaker model: `streamrnn convert resemblyzer` makes one."""
+    """A speaker model, as made by `streamrnn convert resemblyzer`."""
     voices: tyro.conf.Positional[tuple[str, ...]]
-    """NAME=RECORDING of that voice alone; several recordings of a name are heard together."""
+    """NAME=RECORDING of that voice alone. Several recordings of one name are combined."""
     out: Path
-    """The model to write: OUT.safetensors and OUT.json. Whom the first one knew is not in it."""
+    """The model to write: OUT.safetensors and OUT.json. It does not include voices already enrolled in MODEL."""
 
 
 def main(args: list[str]) -> None:

@@ -37,7 +37,7 @@ OF_SITUATIONS = ("task", "situations", "only", "model", "threshold", "json")
 
 @dataclass(frozen=True)
 class Evaluate:
-    """Measures a model on labelled recordings: run live in chunks, and offline as whole files.
+    """Evaluates a model on labelled recordings, both live in chunks and offline as whole files.
 
     examples:
       streamrnn evaluate vad --data recordings
@@ -46,52 +46,54 @@ class Evaluate:
       streamrnn evaluate keywords --data words --split test --hand-over 0.95 --out runs/sure/keywords
       streamrnn evaluate vad --situations situations --only noise-begins telephone-tones
 
-    A folder holds manifest.csv (path, ...) and what the task asks for: for vad, vad_segments.csv (path, start, end of
-    speech in samples); for keywords, the column label, or a folder per word; for digits, the column transcript, or
-    label; for denoise, the column clean beside path, which is the noisy recording.
+    A folder holds manifest.csv (path, ...) and the labels of the task. For vad: vad_segments.csv (path, start, end of
+    speech in samples). For keywords: a column label, or a folder per word. For digits: a column transcript or label.
+    For denoise: a column clean; path is the noisy recording.
     """
 
     task: tyro.conf.Positional[str]
-    """What the model is for, such as vad."""
+    """The task of the model, such as vad."""
     data: tuple[Path, ...] = ()
     """Folders of recordings, or folders of such folders."""
-    situations: Annotated[Path | None, default_is("recordings of --data")] = None
-    """Instead of --data: a folder that `streamrnn compose situations` wrote. Each situation is a row of figures."""
+    situations: Annotated[Path | None, default_is("use --data")] = None
+    """Instead of --data: a folder written by `streamrnn compose situations`. Each situation gives one row of
+    figures."""
     only: Annotated[tuple[str, ...], default_is("all")] = ()
-    """Judge in these situations alone."""
-    model: Annotated[str | None, default_is("the shipped model of the task's name")] = None
+    """Evaluate these situations only."""
+    model: Annotated[str | None, default_is("the task's shipped model")] = None
     """Name of a shipped model, or the path of a .safetensors file."""
     split: Annotated[tuple[str, ...], default_is("all")] = ()
-    """Judge recordings of this split, or of these splits, alone."""
+    """Evaluate recordings of these splits only."""
     exclude: tuple[str, ...] = ()
     """Names of recordings to leave out, such as those with wrong labels."""
     negatives: tuple[Path, ...] = ()
-    """For keywords, wake and phrases: folders of sound without any of the words, where all that is detected is a false
-    alarm. Recordings of split train are left out; of a folder without splits, those that training would hear."""
-    grammar: Annotated[Path | None, default_is("phrases are drawn from transcripts")] = None
-    """For phrases: commands with slots, a TOML file. Judged on folders that hold commands.json, {recording: {"intent":
-    ..., "slots": {name: value}}}."""
+    """For keywords, wake and phrases: folders of sound without any of the words, in which every detection is a false
+    alarm. Recordings of the train split are left out; in a folder without splits, those that training would use."""
+    grammar: Annotated[Path | None, default_is("phrases drawn from transcripts")] = None
+    """For phrases: a TOML file of commands with slots, evaluated on folders with a commands.json, {recording:
+    {"intent": ..., "slots": {name: value}}}."""
     threshold: Annotated[float | None, default_is("the model's own")] = None
-    """For --situations and --grammar: the score from which speech, a word or a command is heard."""
+    """For --situations and --grammar: the score at which speech, a word or a command is detected."""
     hand_over: Annotated[float | None, default_is("not measured")] = None
-    """Also find the score from which on this share of the answers is right, on recordings of --fit, and measure how far
-    scores can be trusted. Below it a person should look: events of kind abstain."""
+    """Also find the score from which this share of the answers is right, on recordings of --fit, and measure the
+    calibration of the scores. Answers below it are handed to a person, by events of kind abstain."""
     fit: tuple[str, ...] = ("valid",)
-    """For --hand-over: the splits on which the score and a temperature are found. They are judged on those of --split,
-    or, without it, on all others."""
-    out: Annotated[Path | None, default_is("not stored")] = None
+    """For --hand-over: the splits on which to fit the score and a temperature. Both are evaluated on --split or,
+    without it, on all other splits."""
+    out: Annotated[Path | None, default_is("not saved")] = None
     """For --hand-over: write the model here, with that score in its settings."""
-    plot: Annotated[Path | None, default_is("no picture")] = None
-    """Draw, for --hand-over, reliability and risk against coverage; for keywords without it, which word is taken for
-    which, and words missed against false alarms."""
-    max_alarms_per_hour: Annotated[float | None, default_is("not asked")] = None
-    """For keywords: recommend the threshold that raises at most so many false alarms per hour of sound without them."""
-    save_threshold: Annotated[Path | None, default_is("not stored")] = None
+    plot: Annotated[Path | None, default_is("no plot")] = None
+    """With --hand-over, plot reliability and risk against coverage; for keywords without it, plot the confusion matrix,
+    and misses against false alarms."""
+    max_alarms_per_hour: Annotated[float | None, default_is("none")] = None
+    """For keywords: recommend the threshold that raises at most this many false alarms per hour of sound without
+    them."""
+    save_threshold: Annotated[Path | None, default_is("not saved")] = None
     """For --max-alarms-per-hour: write the model here, with that threshold in its settings."""
-    save_calibration: Annotated[Path | None, default_is("not stored")] = None
-    """For phrases: write the model here, with the thresholds that were measured for so many false alarms per hour."""
+    save_calibration: Annotated[Path | None, default_is("not saved")] = None
+    """For phrases: write the model here, with the thresholds measured for each false alarm rate."""
     read_outside: bool = False
-    """Read recordings that a table names by paths out of its own folder."""
+    """Read recordings that a table names by paths outside its own folder."""
     json: bool = False
     """Print one JSON object."""
 

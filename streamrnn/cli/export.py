@@ -19,10 +19,10 @@ SOUND = (".flac", ".mp3", ".ogg", ".opus", ".wav")
 
 @dataclass(frozen=True)
 class Export:
-    """Writes a model to a file that runs without streamrnn; docs/export.md says how.
+    """Exports a model to a file that runs without streamrnn: see docs/export.md.
 
     examples:
-      streamrnn export vad vad.onnx                      one block of sound at a time, the state in plain sight
+      streamrnn export vad vad.onnx                      one block of sound at a time, with explicit state
       streamrnn export vad vad.onnx --scan               whole recordings
       streamrnn export vad vad.onnx --int8               less than half the size; prints what that costs
       streamrnn export vad vad.stablehlo                 for JAX, on CPU, GPU and TPU
@@ -30,18 +30,18 @@ class Export:
     """
 
     model: tyro.conf.Positional[str]
-    """Name of a model (`streamrnn models` lists them), or the path of a .safetensors file."""
+    """Name of a model (see `streamrnn models`), or path of a .safetensors file."""
     out: tyro.conf.Positional[Path]
-    """The file to write: .onnx, or .stablehlo, which gets a .stablehlo.json beside it."""
+    """The file to write: .onnx, or .stablehlo with a .stablehlo.json beside it."""
     scan: bool = False
-    """Write a graph of whole recordings, of any length, instead of one of a block (.onnx)."""
+    """Export a graph of whole recordings of any length, instead of one block (.onnx)."""
     int8: bool = False
-    """Keep trained weights in 8 bits, and print what that costs (.onnx)."""
+    """Quantise trained weights to 8 bits, and print what that costs (.onnx)."""
     silero: bool = False
-    """Write a graph with the inputs and outputs of Silero VAD 5 and 6, for programs that load that (.onnx). The model
-    finds speech, its hop divides 256 samples, and its memory is small: see docs/silero.md."""
+    """Export a graph with the inputs and outputs of Silero VAD 5 and 6, for programs that load it (.onnx). The model
+    must detect speech, with a hop that divides 256 samples and a small state: see docs/silero.md."""
     recordings: Path = RECORDINGS
-    """Folder of recordings that the cost of --int8 is measured on."""
+    """Folder of recordings on which to measure the cost of --int8."""
 
     def check(self) -> list[Path]:
         """The recordings to measure on, if any.

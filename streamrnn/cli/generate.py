@@ -14,31 +14,32 @@ from streamrnn.cli.outputs import check_outputs
 
 @dataclass(frozen=True)
 class Generate:
-    """Writes what comes after a prompt, character by character; music, frame by frame.
+    """Continues a prompt: text character by character, music frame by frame.
 
     examples:
       streamrnn generate typing "ROMEO:"                                     200 characters
-      streamrnn generate typing "To be" --items 500 --temperature 0.8        likelier ones
-      streamrnn generate typing "To be" --temperature 0                      the likeliest, always the same
+      streamrnn generate typing "To be" --items 500 --temperature 0.8        more predictable
+      streamrnn generate typing "To be" --temperature 0                      the likeliest, always the same text
       streamrnn generate music "C3 G3 E4 C5, F3 A3 F4 C5" --out song.wav --plot song.png
     """
 
     model: tyro.conf.Positional[str]
-    """Name of a model of characters or of music, or the path of one."""
+    """Name or path of a model of characters or music."""
     prompt: tyro.conf.Positional[str]
-    """What it begins with: a text; of music, keys that sound together, with a comma between frames."""
+    """What to continue: text; for music, the sounding keys of each frame, with commas between frames."""
     items: int = 200
-    """Characters, or frames, to write."""
+    """Number of characters or frames to generate."""
     temperature: float = 1.0
-    """1 draws by the model's probabilities, less prefers what is likely, 0 takes the likeliest."""
+    """Sampling temperature: 1 samples from the model's probabilities, lower values favour likely items, 0 takes the
+    likeliest."""
     top_k: Annotated[int | None, default_is("all")] = None
-    """Draw from this many of the likeliest characters alone."""
+    """Sample only from this many of the likeliest characters."""
     seed: int = 0
-    """Equal seeds write equal texts."""
+    """Random seed: the same seed gives the same output."""
     out: Path | None = None
-    """Of music: also write it as sound, to this file (.wav, .flac, .ogg)."""
+    """For music: also write it as sound to this file (.wav, .flac, .ogg)."""
     plot: Path | None = None
-    """Of music: also draw it, to this file (.png, .svg, .pdf)."""
+    """For music: also plot it to this file (.png, .svg, .pdf)."""
 
 
 def main(args: list[str]) -> None:

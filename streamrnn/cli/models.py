@@ -18,10 +18,10 @@ from streamrnn.tasks import find_task
 
 @dataclass(frozen=True)
 class Models:
-    """Lists the models that come with streamrnn, or tells all about one."""
+    """Lists the models that come with streamrnn, or describes one."""
 
     name: Annotated[Positional[str | None], default_is("all of them")] = None
-    """Tell all about this one."""
+    """The model to describe."""
     json: bool = False
     """Print JSON: a list with one object per model, or one object."""
 

@@ -17,25 +17,25 @@ class Push:
       streamrnn push runs/vad/vad ada/vad-kitchen --license cc-by-4.0
       streamrnn push vad ada/vad-kitchen --private
 
-    The token is that of `hf auth login`, or of the environment's HF_TOKEN.
+    The token is that of `hf auth login`, or the environment variable HF_TOKEN.
     """
 
     model: tyro.conf.Positional[str]
-    """Name of a model (`streamrnn models` lists them), or the path of a .safetensors file."""
+    """Name of a model (see `streamrnn models`), or path of a .safetensors file."""
     repository: tyro.conf.Positional[str]
-    """Where to: owner/name. It is made if it does not exist."""
+    """Target repository, owner/name. It is created if missing."""
     private: bool = False
-    """Make a new repository for its owner alone."""
+    """Make a new repository private."""
     branch: Annotated[str | None, default_is("the main one")] = None
     """Branch to push to."""
     card: Annotated[Path | None, default_is("the .md beside the weights, or a short one; none over another page")] = (
         None
     )
-    """Markdown file that becomes the repository's page."""
+    """Markdown file to use as the repository's page."""
     license: Annotated[str | None, default_is("none is told")] = None
     """Licence of the weights, as the Hub names it: apache-2.0, cc-by-4.0."""
     message: Annotated[str | None, default_is("the model's name")] = None
-    """Message of the commit."""
+    """Commit message."""
 
 
 def main(args: list[str]) -> None:

@@ -33,7 +33,7 @@ PAUSE_MS = 400.0
 class Record:
     """Records clips of a word or phrase, said again and again with a pause after each.
 
-    A clip that is too soft, clipped, too short or too long is not kept; you are told why, and say it again. In a
+    A clip that is too soft, clipped, too short or too long is rejected with the reason, and you say it again. In a
     terminal you can then play clips and delete some.
 
     examples:
@@ -41,24 +41,24 @@ class Record:
       streamrnn record yes MY_WORDS --count 40 --speaker ada
       streamrnn record yes MY_WORDS --source said.wav
 
-    Clips are MY_WORDS/WORD/*.wav, what `streamrnn train keywords --data MY_WORDS` reads, and
-    `streamrnn train wake WORD --recordings MY_WORDS/WORD`. Those that are there stay.
+    Clips are MY_WORDS/WORD/*.wav, for `streamrnn train keywords --data MY_WORDS` and
+    `streamrnn train wake WORD --recordings MY_WORDS/WORD`. Existing clips stay.
     """
 
     word: tyro.conf.Positional[str]
-    """What is said; the folder of its clips is named so."""
+    """The word or phrase; also the name of the folder of its clips."""
     folder: tyro.conf.Positional[Path]
-    """The folder of words."""
+    """Folder that holds the folders of words."""
     count: int = 20
-    """Clips to keep before it ends."""
+    """Number of clips to keep before stopping."""
     speaker: str = ""
-    """Who says it, so that training keeps the clips of one speaker together. Letters, digits and hyphens."""
+    """Who speaks, so that training keeps one speaker's clips together. Letters, digits and hyphens."""
     source: str = "mic"
-    """`mic`, a recording of the word said many times, or `-`, raw signed 16 bit samples at 16 kHz from a pipe."""
+    """`mic`, a recording of the word said many times, or `-` for raw signed 16 bit samples at 16 kHz from a pipe."""
     longest_s: float = 3.0
-    """Seconds that a clip may last."""
+    """Maximum length of a clip, in seconds."""
     device: Annotated[str | None, default_is("the system's input")] = None
-    """The microphone: its number, or a part of its name."""
+    """The microphone: its number, or part of its name."""
 
     def check(self) -> None:
         """Raises ValueError for flags that mean nothing."""

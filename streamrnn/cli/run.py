@@ -39,14 +39,14 @@ from streamrnn.serve.client_errors import RemoteError
 
 @dataclass(frozen=True)
 class Run:
-    """Hears sound and prints what a model decides, at the moment it is decided, or gives the sound that it makes.
+    """Runs a model on sound and prints its decisions as they are made, or outputs the sound that it produces.
 
     examples:
       streamrnn run vad recording.wav                    where somebody speaks
       streamrnn run vad recording.wav --plot speech.png  the same, as a picture
       streamrnn run vad recording.wav --srt speech.srt   the same, as subtitles
-      streamrnn run vad call.wav --utterances FOLDER     what is said, each utterance as a file of sound
-      streamrnn run vad call.wav --channel each          agent and customer, each by itself
+      streamrnn run vad call.wav --utterances FOLDER     the same, and each utterance as a sound file
+      streamrnn run vad call.wav --channel each          agent and customer separately
       streamrnn run vad mic                              live; Ctrl-C ends it
       streamrnn run vad mic --json | your_program        one JSON object per line
       arecord -f S16_LE -r 16000 | streamrnn run vad -   raw 16 bit sound from a pipe
@@ -59,47 +59,47 @@ class Run:
     """
 
     model: tyro.conf.Positional[str]
-    """Name of a model or of its task (`streamrnn models` lists them), or `phrases`; the path of a .safetensors or .onnx
-    file; or hf://owner/name."""
+    """Name of a model or task (see `streamrnn models`), or `phrases`; path of a .safetensors or .onnx file; or
+    hf://owner/name."""
     source: tyro.conf.Positional[str]
-    """An audio file, `mic` for the microphone, or `-` for standard input: a file of any kind, or raw samples."""
+    """An audio file, `mic` for the microphone, or `-` for standard input: any audio file, or raw samples."""
     json: bool = False
     """Print events as JSON, one object per line."""
     srt: Annotated[Path | None, default_is("none")] = None
     """Write the segments to this file as subtitles (SubRip)."""
     out: Annotated[str | None, default_is("none")] = None
-    """Where the sound of a model that gives sound goes: an audio file, `speaker`, or `-`, raw signed 16 bit samples."""
+    """Where to send the sound of a model that produces sound: an audio file, `speaker`, or `-` for raw signed 16 bit
+    samples."""
     labels: Annotated[Path | None, default_is("none")] = None
-    """Write the segments to this file as a label track for Audacity."""
+    """Write the segments to this file as an Audacity label track."""
     utterances: Annotated[Path | None, default_is("none")] = None
-    """Write what is said to files of sound in this folder, each utterance as soon as it has ended."""
+    """Write each utterance to a sound file in this folder as soon as it ends."""
     pre_roll_ms: Annotated[float | None, default_is("200")] = None
-    """Sound before each utterance that --utterances keeps."""
+    """With --utterances: sound to keep before each utterance."""
     longest_s: Annotated[float | None, default_is("30")] = None
-    """Seconds after which --utterances cuts what is said, in a pause."""
+    """With --utterances: seconds after which to split an utterance, at a pause."""
     plot: Annotated[Path | None, default_is("none")] = None
-    """Draw into this .png, .svg or .pdf: waveform, spectrum, probability and segments; of a model that gives sound, the
-    spectrum before and after. Keeps the sound in memory."""
+    """Plot to this .png, .svg or .pdf: waveform, spectrogram, probability and segments; for a model that produces
+    sound, the spectrogram before and after. Keeps the sound in memory."""
     realtime: bool = False
-    """Hear a file at the speed at which it was spoken."""
+    """Play a file at its original speed, as if live."""
     sample_rate: Annotated[int | None, default_is("the microphone's own; 16000 for standard input")] = None
-    """Samples per second, of the microphone or of raw standard input."""
+    """Samples per second of the microphone or of raw standard input."""
     channels: Annotated[int | None, default_is("1")] = None
-    """Interleaved channels of raw standard input."""
+    """Number of interleaved channels in raw standard input."""
     encoding: Annotated[Encoding | None, default_is("s16le")] = None
-    """Samples of raw standard input: signed 16 bit, 32 bit float, or the mu-law and A-law of telephony (G.711)."""
+    """Sample format of raw standard input: signed 16 bit, 32 bit float, or telephony's mu-law or A-law (G.711)."""
     channel: Annotated[int | Literal["each"] | None, default_is("the mean of all")] = None
-    """The channel to hear, 0 is the first; or `each`: all of them, each as a stream of its own, its number in the
-    labels."""
+    """The channel to use, from 0; `each` runs every channel as its own stream, with its number in the labels."""
     device: Annotated[str | None, default_is("the system's input")] = None
-    """The microphone: its number, or a part of its name."""
+    """The microphone: its number, or part of its name."""
     phrase: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
-    """For phrases: what to listen for, as it is typed; once for each phrase."""
+    """For phrases: a phrase to listen for, as text. Repeat for each phrase."""
     grammar: Annotated[Path | None, default_is("none")] = None
-    """For phrases: commands with slots to listen for, a TOML file."""
+    """For phrases: a TOML file of commands with slots to listen for."""
     server: Annotated[str | None, default_is("this process")] = None
-    """Address of a server that hears, such as ws://127.0.0.1:8765; MODEL is one that it serves. Its token, if it has
-    one, is taken from the environment's STREAMRNN_TOKEN."""
+    """Run MODEL on this server, such as ws://127.0.0.1:8765. The token, if it needs one, comes from the environment
+    variable STREAMRNN_TOKEN."""
     decision: DecisionFlags = field(default_factory=DecisionFlags)
 
     def check_source(self) -> None:

@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 else:
     Limits = show_defaults(
         ServerSettings,
-        token_file="the environment's STREAMRNN_TOKEN, if any",
-        resume_key_file="STREAMRNN_RESUME_KEY, or a key of this user's own",
+        token_file="the environment variable STREAMRNN_TOKEN, if set",
+        resume_key_file="STREAMRNN_RESUME_KEY, or this user's own key",
         store="none",
         certfile="no TLS",
         keyfile="in certfile",
         origins="none",
-        record="nothing is kept",
+        record="no recordings",
     )
 CANNOT_LISTEN = 1
 # As of a program that crashed: a supervisor starts it again.
@@ -44,22 +44,23 @@ class Serve:
       STREAMRNN_TOKEN=... streamrnn serve vad --host 0.0.0.0 --certfile cert.pem --keyfile key.pem
 
     Listens on this machine only, unless --host says otherwise. Logs go to standard error, one JSON object per line.
-    Ctrl-C ends it, after the last events of all streams; a second one at once.
+    Ctrl-C stops it after the last events of all streams; a second Ctrl-C stops it at once.
     """
 
     models: tyro.conf.Positional[tuple[str, ...]]
-    """Names of models or of their tasks (`streamrnn models` lists them), or `phrases`; paths of .safetensors or .onnx
-    files; or hf://owner/name. The first is the default."""
+    """Names of models or tasks (see `streamrnn models`), or `phrases`; paths of .safetensors or .onnx files; or
+    hf://owner/name. The first is the default."""
     phrase: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
-    """For phrases: what its streams listen for, unless their clients say something else; once for each phrase."""
+    """For phrases: a phrase to listen for, unless the client sends its own. Repeat for each phrase."""
     grammar: Annotated[Path | None, default_is("none")] = None
-    """For phrases: commands with slots that its streams listen for, a TOML file."""
-    wyoming: Annotated[int | None, default_is("not spoken")] = None
-    """Port for Home Assistant and its satellites, which speak Wyoming and expect 10400. It knows no tokens."""
-    zeroconf: Annotated[str | None, default_is("not told")] = None
-    """Name by which Home Assistant finds the Wyoming port in the local network."""
+    """For phrases: a TOML file of commands with slots to listen for."""
+    wyoming: Annotated[int | None, default_is("off")] = None
+    """Port for Home Assistant and its satellites, which speak Wyoming and expect 10400. It does not support tokens."""
+    zeroconf: Annotated[str | None, default_is("not announced")] = None
+    """Name under which to announce the Wyoming port to Home Assistant on the local network."""
     workers: int = 1
-    """Processes behind the one port, of which each loads the models; about one per two cores. Limits count for each."""
+    """Worker processes behind the one port, about one per two cores. Each loads the models, and limits apply to
+    each."""
     settings: Limits = field(default_factory=Limits)
 
 

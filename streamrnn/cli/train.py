@@ -31,16 +31,16 @@ LENGTH_FLAGS = ("--steps", "--patience")
 
 @dataclass(frozen=True)
 class Processes:
-    """Training by several processes, on one machine or on many: start the same command in each."""
+    """Distributed training, on one machine or several: start the same command in each process."""
 
     coordinator: Annotated[str | None, default_is("one process")] = None
-    """HOST:PORT of process 0, any free port."""
+    """HOST:PORT of process 0; any free port."""
     num_processes: Annotated[int | None, default_is("one process")] = None
-    """How many processes train together."""
+    """Number of processes."""
     process_id: Annotated[int | None, default_is("one process")] = None
-    """Which of them this is, from 0."""
+    """Index of this process, from 0."""
     distributed: bool = False
-    """Find out all three from the cluster (SLURM, Open MPI, Cloud TPU)."""
+    """Detect all three from the cluster (SLURM, Open MPI, Cloud TPU)."""
 
     def join(self) -> None:
         """Joins the others, if any are asked for. Raises what join_processes raises."""
@@ -71,7 +71,7 @@ def main(args: list[str]) -> None:
 
 
 def _wake() -> None:
-    """A wake word from its text: synthetic voices say it, and hours of other sound teach what it is not."""
+    """A wake word from its text: synthetic voices say it, and hours of other sound serve as negatives."""
 
 
 def _first_sentences(recipe: type[Recipe]) -> str:
@@ -107,18 +107,18 @@ def trainer(
         dry_run: bool = False,
         read_outside: bool = False,
     ) -> None:
-        """Trains a model; goes on where an interrupted run of the same settings ended.
+        """Trains a model, or resumes an interrupted run with the same settings.
 
-        Ctrl-C and SIGTERM end it after the update that is being made, with a checkpoint.
+        Ctrl-C and SIGTERM stop it after the current update, with a checkpoint.
 
         Args:
-            data: Folders of recordings; of a task of lines, its files or their folder.
-            out: Folder of checkpoints, figures and the finished model. Made where missing.
-            start: Begin with the weights of this model, the name of a shipped one or a path, as far as they fit. If it
-                is of the same task, its sizes are the defaults of their flags. Unless you set --steps or --patience,
-                training then ends after some hundred updates, or sooner where nothing improves.
-            tensorboard: Write OUT/tensorboard, too.
-            dry_run: Print shapes, sizes and steps, and end before the first update.
+            data: Folders of recordings; for tasks without sound, files or their folder.
+            out: Folder for checkpoints, figures and the finished model. Created if missing.
+            start: Fine-tune this model, a shipped one's name or a path. Weights of other shapes start at random.
+                For a model of the same task, its sizes become the defaults. Unless you set --steps or --patience,
+                fine-tuning ends after some hundred updates, or earlier if nothing improves.
+            tensorboard: Also write OUT/tensorboard.
+            dry_run: Print shapes, sizes and steps, and exit before the first update.
             read_outside: Read recordings that a table names by paths out of its own folder.
         """
         if not data:

@@ -38,43 +38,43 @@ FEWEST_SOUNDS = 5
 
 @dataclass(frozen=True)
 class TrainWake:
-    """Trains a wake word from its text: synthetic voices say it, and hours of other sound teach what it is not.
+    """Trains a wake word from its text: synthetic voices say it, and hours of other sound serve as negatives.
 
     examples:
       streamrnn train wake "hey computer" --data recordings/talk recordings/noise recordings/music
       streamrnn train wake "hey computer" --data recordings --kokoro voices/kokoro --clips 500
       streamrnn train wake "hey computer" --data recordings --recordings my_voice --max-alarms-per-hour 0.2
 
-    Of each phrase it writes OUT/hey-computer.safetensors, and .report.json and .report.png beside it; what was said
-    stays in OUT/said and OUT/near, and the same command goes on from there. Of several phrases each becomes a model,
-    and other sound is heard once for all.
+    For each phrase it writes OUT/hey-computer.safetensors, with .report.json and .report.png beside it. Synthesised
+    clips stay in OUT/said and OUT/near, so the same command resumes from there. Each phrase becomes its own model,
+    and other sound is processed once for all.
     """
 
     phrases: tyro.conf.Positional[tuple[str, ...]]
-    """What wakes, as it is typed."""
+    """The wake words, as text."""
     data: tuple[Path, ...] = ()
-    """Folders of sound without the phrase: speech of any language, noise*, music*, rir*. The more different the fewer
+    """Folders of sound without the phrase: speech of any language, noise*, music*, rir*. The more varied, the fewer
     false alarms."""
     recordings: Annotated[Path | None, default_is("synthetic voices alone")] = None
-    """A folder of recordings of the phrase alone, by people, to learn from besides."""
+    """A folder of human recordings of the phrase alone, to train on as well."""
     kokoro: Annotated[Path | None, default_is("without it")] = None
-    """A folder with kokoro.onnx, vocab.json and styles such as af_heart.bin: voices like people's."""
+    """A folder with kokoro.onnx, vocab.json and styles such as af_heart.bin, for natural voices."""
     clips: int = 400
-    """Times that synthetic voices say the phrase."""
+    """Clips of the phrase to synthesise."""
     near: int = 300
-    """Times that they say something that sounds like it."""
+    """Clips of similar-sounding phrases to synthesise."""
     exclude: tuple[str, ...] = ()
-    """Names of recordings in --data to leave out, such as those in which somebody says the phrase; NAME@12.5 is the
-    clip at second 12.5 of a recording that holds many."""
+    """Names of recordings in --data to leave out, such as those that contain the phrase; NAME@12.5 is the clip at
+    second 12.5 of a recording that holds many."""
     encoder: str = "phonemes-en"
-    """The model of phonemes through whose encoder it listens: a shipped one's name or a path."""
+    """The phoneme model to use as encoder: name of a shipped model, or a path."""
     out: Path = Path("runs", "wake")
-    """Folder of the model, the report and what voices said."""
+    """Folder for the model, the report and the synthesised clips."""
     training: WakeTraining = field(default_factory=WakeTraining)
     dry_run: bool = False
-    """Print what would be done and how long that takes, and end before any voice speaks."""
+    """Print the plan and how long it takes, and exit before synthesis."""
     read_outside: bool = False
-    """Read recordings that a table names by paths out of its own folder."""
+    """Read recordings that a table names by paths outside its own folder."""
 
 
 def main(args: list[str]) -> None:

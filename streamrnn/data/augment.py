@@ -29,25 +29,25 @@ class AugmentSettings:
     """
 
     speed: tuple[float, float] = (0.9, 1.1)
-    """Speed, and with it pitch."""
+    """Speed factor; pitch changes with it."""
     room_share: float = 0.3
-    """Share of clips in a room."""
+    """Share of clips with room reverberation."""
     shift_ms: float = 100.0
-    """Maximum shift of a clip from the middle of its place, in both directions; parts outside of the place are cut."""
+    """Maximum shift of a clip from the middle of its slot, either way; parts outside the slot are cut."""
     noise_share: float = 0.6
-    """Over noise."""
+    """Share of clips over noise."""
     music_share: float = 0.1
-    """Over music."""
+    """Share of clips over music."""
     babble_share: float = 0.1
-    """Share of clips over several voices at once."""
+    """Share of clips over babble, several voices at once."""
     babble_voices: tuple[int, int] = (3, 6)
-    """Number of these voices."""
+    """Number of babble voices."""
     snr_db: tuple[float, float] = (0.0, 25.0)
-    """Level of the clip's active parts over that of the noise, music or babble."""
+    """SNR: level of the clip's active parts relative to the noise, music or babble."""
     band_limit_share: float = 0.1
-    """Share of clips limited to a band like that of a telephone."""
+    """Share of clips limited to a telephone-like band."""
     gain_db: tuple[float, float] = (-12.0, 6.0)
-    """Change of the level of the whole."""
+    """Gain of the whole."""
 
     def __post_init__(self):
         shares = {f.name: getattr(self, f.name) for f in fields(self) if f.name.endswith("_share")}

@@ -72,14 +72,14 @@ def trimmed(spoken: Spoken, cell_samples: int) -> Spoken:
 
 @dataclass(frozen=True)
 class LiveSettings:
-    """How scenes are drawn. Shares are probabilities; ranges are drawn from evenly."""
+    """How scenes are drawn. Shares are probabilities; values are drawn uniformly from ranges."""
 
     kinds: Mapping[str, float] = field(default_factory=lambda: KINDS)
-    """How often a background is of each kind of KINDS, relative to the others."""
+    """Relative frequency of each kind of background in KINDS."""
     snr_db: tuple[float, float] = (-6.0, 30.0)
-    """Level of speech over that of each background."""
+    """SNR: level of speech relative to each background."""
     alone_db: tuple[float, float] = (0.0, 0.0)
-    """How much louder backgrounds are where nobody speaks in the scene."""
+    """How much louder backgrounds are in scenes without speech."""
     floor_db: tuple[float, float] = (-80.0, -35.0)
     """Level of the room's own noise, relative to full scale; speech is at -26 before the gain."""
     gain_db: tuple[float, float] = (-28.0, 12.0)
@@ -87,44 +87,44 @@ class LiveSettings:
     voice_db: float = 4.0
     """Standard deviation of the level of utterances."""
     far_share: float = 0.1
-    """Utterances 6 to 20 dB softer than the others."""
+    """Share of utterances that are 6 to 20 dB softer than the others."""
     whisper_share: float = 0.03
-    """Utterances that are whispered."""
+    """Share of whispered utterances."""
     silent_share: float = 0.3
-    """Scenes in which nobody speaks."""
+    """Share of scenes without speech."""
     begins_s: tuple[float, float] = (-3.0, 3.0)
-    """When the first utterance begins; below 0: it has begun already."""
+    """Start of the first utterance; below 0, it has already begun."""
     pause_s: float = 5.0
-    """A pause of 1 to 10 s comes after so many seconds of talk, on average; the others are short (exponential, 0.3 s on
+    """Average seconds of talk between pauses of 1 to 10 s; the other pauses are short (exponential, 0.3 s on
     average)."""
     speed: tuple[float, float] = (0.85, 1.2)
-    """Speed, and with it pitch, of speech."""
+    """Speed factor of speech; pitch changes with it."""
     background_speed: tuple[float, float] = (0.6, 1.6)
-    """The same of recorded backgrounds."""
+    """Speed factor of recorded backgrounds."""
     speed_share: float = 0.5
-    """Share of them whose speed is drawn."""
+    """Share of utterances and backgrounds whose speed changes."""
     backwards_share: float = 0.25
-    """Recorded backgrounds that run backwards: sounds that no recording holds, and nobody speaks in them."""
+    """Share of recorded backgrounds that play backwards: new sounds, and without speech."""
     room_share: float = 0.4
-    """Speech in a room."""
+    """Share of scenes with reverberant speech."""
     steady_share: float = 0.4
-    """A background that sounds from before the beginning to behind the end."""
+    """Share of scenes with a background that lasts from before the start to after the end."""
     events_s: float = 6.0
-    """Seconds from the beginning of one background to that of the next, on average."""
+    """Average seconds from the start of one background to the start of the next."""
     colour_share: float = 0.4
-    """Speech, and recorded backgrounds, through a random filter, as of another microphone."""
+    """Share of speech, and of recorded backgrounds, through a random filter, as of another microphone."""
     telephone_share: float = 0.22
-    """The whole limited to a band like that of a telephone."""
+    """Share of scenes limited to a telephone-like band."""
     codec_share: float = 0.22
-    """The whole through a telephone codec."""
+    """Share of scenes through a telephone codec."""
     clip_share: float = 0.04
-    """The whole clipped."""
+    """Share of scenes with clipping."""
     mute_share: float = 0.25
-    """Stretches of digital silence or of comfort noise."""
+    """Share of scenes with stretches of digital silence or comfort noise."""
     gate_share: float = 0.1
-    """Nothing is sent between the utterances (DTX, push to talk)."""
+    """Share of scenes in which nothing is sent between utterances (DTX, push to talk)."""
     loss_share: float = 0.08
-    """Packets are lost."""
+    """Share of scenes with lost packets."""
 
 
 @dataclass(frozen=True)

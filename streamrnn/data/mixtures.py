@@ -26,11 +26,11 @@ class SceneSettings:
     """Settings of scenes. Shares are probabilities; values are drawn uniformly from ranges."""
 
     snr_db: tuple[float, float] = (-5.0, 20.0)
-    """Level of the speech, without pauses, over that of the noise or music."""
+    """SNR: level of the speech, without pauses, relative to the noise or music."""
     music_share: float = 0.25
     """Share of scenes with music instead of noise."""
     room_share: float = 0.5
-    """Share of scenes with speech in a room."""
+    """Share of scenes with reverberant speech."""
     silent_share: float = 0.1
     """Share of scenes without speech."""
     long_pause_share: float = 0.2
@@ -38,15 +38,15 @@ class SceneSettings:
     level_db: tuple[float, float] = (-45.0, -15.0)
     """RMS of the whole scene, relative to full scale."""
     speed: tuple[float, float] = (1.0, 1.0)
-    """Speed, and with it pitch, of utterances and of recorded noises and music."""
+    """Speed factor of utterances and of recorded noises and music; pitch changes with it."""
     speed_share: float = 1.0
-    """Share of them whose speed is changed."""
+    """Share of them whose speed changes."""
     second_noise_share: float = 0.0
     """Share of scenes with a second noise on top of the first."""
     synthetic_noise_share: float = 0.0
     """Share of coloured noise instead of recorded noise."""
     telephone_share: float = 0.0
-    """Share of scenes limited to a band like that of a telephone."""
+    """Share of scenes limited to a telephone-like band."""
 
 
 @dataclass(frozen=True)

@@ -41,29 +41,29 @@ class NoisySettings:
     """Settings of noisy speech. Shares are probabilities; values are drawn uniformly from ranges."""
 
     snr_db: tuple[float, float] = (0.0, 15.0)
-    """Level of the speech over that of the noise or music, pauses included."""
+    """SNR: level of the speech, including pauses, relative to the noise or music."""
     level_db: tuple[float, float] = (-35.0, -20.0)
     """RMS of the whole, relative to full scale."""
     speed: tuple[float, float] = (1.0, 1.0)
-    """Speed, and with it pitch, of utterances and of recorded noises and music."""
+    """Speed factor of utterances and of recorded noises and music; pitch changes with it."""
     speed_share: float = 1.0
-    """Share of them whose speed is changed."""
+    """Share of them whose speed changes."""
     music_share: float = 0.25
-    """Share of music instead of noise."""
+    """Share of mixes with music instead of noise."""
     babble_share: float = 0.0
-    """Share of several voices at once instead of noise."""
+    """Share of mixes with babble, several voices at once, instead of noise."""
     synthetic_share: float = 0.0
-    """Share of coloured noise instead of recorded noise."""
+    """Share of mixes with coloured noise instead of recorded noise."""
     second_noise_share: float = 0.0
-    """Share with a second noise on top of the first."""
+    """Share of mixes with a second noise on top of the first."""
     click_share: float = 0.0
-    """Share with clicks, like those of keys, on top of the noise."""
+    """Share of mixes with clicks, like those of keys, on top of the noise."""
     colour_share: float = 0.0
-    """Share of speech, and independently of noise, with a random gentle filter, like another microphone."""
+    """Share of speech, and independently of noise, through a random gentle filter, as of another microphone."""
     room_share: float = 0.0
-    """Share of speech in a room. The clean speech keeps the room's reflections of the first 50 ms."""
+    """Share of mixes with reverberant speech. The clean target keeps the room's reflections of the first 50 ms."""
     telephone_share: float = 0.0
-    """Share limited to a band like that of a telephone."""
+    """Share of mixes limited to a telephone-like band."""
 
 
 @dataclass(frozen=True)

@@ -111,21 +111,22 @@ class StringSettings:
     """
 
     words: tuple[int, int] = (1, 12)
-    """Fewest and most words of a string."""
+    """Minimum and maximum words of a string."""
     one_speaker_share: float = 0.5
-    """Share of strings of one speaker, if a speaker has several different words; else each word has its own."""
+    """Share of strings by one speaker, if a speaker has several different words; in the others, each word has its own
+    speaker."""
     repeat_share: float = 0.15
     """Share of words that repeat the previous one."""
     garbage_share: float = 0.05
-    """Share of inserted words outside of the alphabet, if there are any; they have no output."""
+    """Share of inserted words from outside the alphabet, if there are any; they have no output."""
     overlap_s: float = 0.05
-    """The largest overlap of neighbours."""
+    """Maximum overlap of neighbouring words."""
     pause_s: float = 0.6
-    """The longest pause between neighbours."""
+    """Maximum pause between neighbouring words."""
     word_tempo: tuple[float, float] = (1.0, 1.0)
-    """Tempo of each word, at the same pitch, drawn uniformly."""
+    """Tempo of each word at unchanged pitch, drawn uniformly."""
     word_colour_share: float = 0.0
-    """Share of words with a random filter, like another microphone."""
+    """Share of words through a random filter, as of another microphone."""
 
     def __post_init__(self):
         if not 0 < self.word_tempo[0] <= self.word_tempo[1]:

@@ -32,13 +32,13 @@ class KeywordSettings:
 
     Attributes:
         threshold: smoothed posterior in (0, 1] at which a word is detected.
-        smoothing_ms: length of the moving average of posteriors, at most 5 s; 0 takes single frames.
+        smoothing_ms: length of the moving average of posteriors, at most 5 s; 0: no smoothing.
         refractory_ms: after a detection, no word is detected for this time, at most 10 minutes.
-        settle_ms: a word that reached the threshold is sent when its average falls again, but after this time at the
-            latest, at most 5 s. Its score is then the highest one, and a word that scores higher takes its place. 0:
-            words are sent at once, with the score in that frame, which is little above the threshold.
-        hand_over: score above the threshold that a word has to reach, while it stays above it and within
-            `smoothing_ms`; else an abstain event takes its place: a person should look; 0: never.
+        settle_ms: how long to wait, at most 5 s, for the score of a word above the threshold to peak. The word is sent
+            when its average falls again, with its highest score; a word that scores higher takes its place. 0: words
+            are sent at once, with a score just above the threshold.
+        hand_over: score above the threshold that a word must reach while it stays above it and within `smoothing_ms`;
+            otherwise an abstain event takes its place, so that a person can check it; 0: never.
 
     Raises:
         ValueError: a value is out of its range.

@@ -31,8 +31,9 @@ class LabelSettings:
     Attributes:
         threshold: smoothed posterior in (0, 1] at which a label begins.
         off_threshold: smoothed posterior below which it ends; None: half the threshold.
-        smoothing_ms: length of the moving average of posteriors, at most 10 s; 0 takes single frames.
-        hand_over: score below which the end of a label is followed by an abstain event: a person should look; 0: never.
+        smoothing_ms: length of the moving average of posteriors, at most 10 s; 0: no smoothing.
+        hand_over: score below which an abstain event follows the end of a label, so that a person can check it;
+            0: never.
 
     Raises:
         ValueError: a value is out of its range.

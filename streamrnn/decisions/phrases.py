@@ -36,13 +36,13 @@ class PhraseSettings:
         phrases: as they are typed: "hey computer"; with [words that may be left out] and (alternatives | others), and
             sounds of words that no dictionary has between slashes: "hey /N OW V AH/".
         grammar: commands with slots, the text of a TOML file: see `grammar_from`.
-        max_alarms_per_hour: false alarms of all phrases together that are accepted per hour of other speech; it gives
-            each phrase its threshold, by what was measured with the model.
-        threshold: confidence in (0, 1] at which a phrase was said, in place of those; 0: those.
-        settle_ms: a phrase that was said is told when nothing better has come for this time, at most 10 minutes.
+        max_alarms_per_hour: acceptable false alarms of all phrases together, per hour of other speech; sets each
+            phrase's threshold from measurements with the model.
+        threshold: confidence in (0, 1] at which a phrase is detected, in place of these thresholds; 0: these.
+        settle_ms: a phrase is reported once no better one has followed for this time, at most 10 minutes.
         pause_ms: the longest pause within a phrase, at most 10 minutes: where more may follow, as [and sugar] after
-            "with milk", a phrase is told when nothing has followed for this time.
-        refractory_ms: after a phrase, what ends within this time is not told, at most 10 minutes.
+            "with milk", a phrase is reported once nothing has followed for this time.
+        refractory_ms: after a phrase, others that end within this time are ignored, at most 10 minutes.
         calibration: what was measured with the model: see `Calibration`.
 
     Raises:

@@ -29,12 +29,13 @@ class SpeechSettings:
 
     Attributes:
         threshold: probability in (0, 1] at which speech may start.
-        off_threshold: probability in (0, threshold] below which a frame is silence inside speech; None takes that whose
-            odds are a seventh of the threshold's: 0.25 for 0.7, 0.125 for 0.5.
+        off_threshold: probability in (0, threshold] below which a frame within speech is silence; None takes the
+            probability with a seventh of the threshold's odds: 0.25 for 0.7, 0.125 for 0.5.
         min_speech_ms: speech is reported once it has lasted this long.
         min_silence_ms: speech ends once silence has lasted this long (the hangover).
-        padding_ms: added before the first and after the last frame of speech.
-        hand_over: score below which the end of speech is followed by an abstain event: a person should look; 0: never.
+        padding_ms: padding before the first and after the last frame of speech.
+        hand_over: score below which an abstain event follows the end of speech, so that a person can check it;
+            0: never.
 
     Durations are at most 10 minutes.
 

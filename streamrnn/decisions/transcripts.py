@@ -32,10 +32,10 @@ class EndpointSettings:
     """When an utterance ends.
 
     Attributes:
-        endpoint_ms: an utterance ends when this time has passed since its last symbol, at most 10 minutes.
-        longest_utterance_ms: an utterance ends after this time in any case, at most 10 minutes. Each partial result
-            contains all of its text.
-        hand_over: score below which an utterance is followed by an abstain event: a person should look; 0: never.
+        endpoint_ms: an utterance ends this long after its last symbol, at most 10 minutes.
+        longest_utterance_ms: maximum length of an utterance, at most 10 minutes. Each partial result contains its
+            whole text.
+        hand_over: score below which an abstain event follows an utterance, so that a person can check it; 0: never.
 
     Raises:
         ValueError: a value is out of its range.
@@ -67,9 +67,9 @@ class TranscriptSettings(EndpointSettings):
 
     Attributes:
         endpoint_ms, longest_utterance_ms, hand_over: as for EndpointSettings.
-        beam_width: hypotheses of the beam search, at most 64; 1 is the greedy search.
-        token_bonus: added to a hypothesis's log-probability for each symbol, -10 to 10: above 0 against
-            deletions, below 0 against insertions. The greedy search ignores it.
+        beam_width: hypotheses of the beam search, at most 64; 1: greedy search.
+        token_bonus: bonus per symbol to a hypothesis's log-probability, -10 to 10: above 0 against deletions, below 0
+            against insertions. Greedy search ignores it.
 
     Raises:
         ValueError: a value is out of its range.

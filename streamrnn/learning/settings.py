@@ -20,21 +20,23 @@ class TrainingSettings:
     """
 
     steps: int = 1200
-    """Updates of the weights."""
+    """Number of updates."""
     learning_rate: float = 2e-3
     """Peak learning rate, reached after the warm-up."""
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
-    """After the peak: a cosine or linear decay to a hundredth of it, or a constant rate."""
+    """Schedule after the peak: cosine or linear decay to a hundredth of it, or constant."""
     warmup_steps: int = 50
     """Updates over which the learning rate rises from zero."""
     weight_decay: float = 1e-4
     """AdamW's weight decay."""
     clip_norm: float = 1.0
-    """Gradients with a larger norm are scaled down to it."""
+    """Gradient norm above which gradients are scaled down."""
     accumulate: int = 1
-    """Number of parts in which a batch is processed: needs memory for one part, gives the gradients of the whole."""
+    """Gradient accumulation: process a batch in this many parts. Takes the memory of one part and gives the gradients
+    of the whole batch."""
     ema_decay: float = 0.0
-    """Decay of an exponential moving average of the weights to validate and keep, e.g. 0.999; 0: no average."""
+    """Decay of an exponential moving average of the weights, which is then validated and kept, such as 0.999; 0: no
+    average."""
     patience: int = 0
     """Stop after this many validations without improvement; 0: never."""
     validate_every: int = 100
@@ -44,19 +46,20 @@ class TrainingSettings:
     )
     """Backend of recurrent layers over many frames; all give the same numbers, up to rounding."""
     remat_frames: int | None = field(default=None, metadata={"identity": False})
-    """Recompute intermediate values for gradients, in pieces of this many frames: less memory, more time."""
+    """Rematerialise: recompute intermediate values for gradients, in chunks of this many frames. Takes less memory and
+    more time."""
     log_every: int = field(default=50, metadata={"identity": False})
     """Updates between lines of metrics.jsonl."""
     seed: int = 0
-    """Seed of the weights and of the batches."""
+    """Random seed of weights and batches."""
     dp_clip: float = 0.0
-    """Differential privacy: norm to which the gradient of each recording, or speaker, is clipped; 0: none."""
+    """Differential privacy: norm to which the gradient of each recording or speaker is clipped; 0: no privacy."""
     dp_noise: float = 0.0
     """Standard deviation of the noise on the sum of these gradients, as a multiple of --dp-clip. About 1 is private."""
     dp_delta: float = 1e-5
-    """The delta at which epsilon is told: below one by the number of recordings."""
+    """The delta at which to report epsilon; choose it below one over the number of recordings."""
     dp_unit: Literal["clip", "speaker"] = "clip"
-    """Whom epsilon protects: each recording, or each speaker with all recordings."""
+    """The unit that epsilon protects: each recording, or each speaker with all recordings."""
 
     @property
     def private(self) -> bool:

@@ -17,7 +17,7 @@ from streamrnn.signals import Series
 
 @dataclass(frozen=True)
 class ChoicesSettings:
-    """Settings of a model of choices.
+    """Settings of a choice model.
 
     Raises:
         ValueError: there are fewer than two options, highest is not above 0 and finite, or hidden is not 1 or
@@ -31,7 +31,7 @@ class ChoicesSettings:
     hidden: int = 32
     """State of the GRU."""
     choices_per_s: float = 1.0
-    """Choices per second, by which latencies are told."""
+    """Choices per second, for stating latency in seconds."""
     dropout: float = 0.2
     """Dropout of the GRU's outputs in training."""
 

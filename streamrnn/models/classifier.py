@@ -24,25 +24,25 @@ class ClassifierSettings:
     """
 
     labels: tuple[str, ...] = ()
-    """The labels. Without, training takes those of its data."""
+    """The labels. Default: those of the training data."""
     several: bool = False
     """Whether a stream can have several labels, or none."""
     features: int = 1
-    """Numbers of an item; for ids, how many an item can have."""
+    """Numbers per item; for ids, the most that an item can have."""
     ids: int = 0
-    """Number of ids, of which 0 stands for none; 0: items are readings."""
+    """Number of ids, where 0 stands for none; 0: items are readings."""
     embedding: int = 64
-    """Width of an id's vector."""
+    """Size of an id's embedding."""
     window: int = 1
-    """Items that a step sees side by side."""
+    """Consecutive items that a step sees."""
     hidden: int = 128
-    """State of each GRU."""
+    """State size of each GRU."""
     layers: int = 1
-    """GRUs above each other."""
+    """Number of GRU layers."""
     items_per_s: float = 1.0
-    """Items per second, by which events are timed."""
+    """Items per second, for the times of events."""
     dropout: float = 0.3
-    """Dropout in front of the GRUs and of the head in training."""
+    """Dropout before the GRUs and the head in training."""
 
     def __post_init__(self):
         require_counts(self, "features", "embedding", "window", "hidden", "layers")

@@ -88,13 +88,13 @@ class CoreSettings:
     (transformer-window) or without a cache (transformer-recompute), fully connected layers over the last frames
     (feedforward), or dilated convolutions (tcn)."""
     hidden: int = 128
-    """State of each layer of a recurrent core; width of the others."""
+    """State size of each layer of a recurrent core; width of the others."""
     layers: int = 2
-    """Layers of the core. A tcn has as many as its context needs."""
+    """Number of layers of the core. A tcn has as many as its context needs."""
     heads: int = 4
-    """Heads of attention of a transformer."""
+    """Attention heads of a transformer."""
     context_frames: int | None = None
-    """Frames that a core without recurrence sees; a transformer, in each layer. None: 2048 for transformer and
+    """Frames that a core without recurrence sees; for a transformer, in each layer. None: 2048 for transformer and
     transformer-recompute, 250 for transformer-window and tcn, 31 for feedforward."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Compute dtype of the core; weights, state and logits are float32 either way."""

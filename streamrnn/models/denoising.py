@@ -36,16 +36,16 @@ class DenoisingSettings:
     window_samples: int = 600
     """Samples per window of the spectrum: a multiple of the hop, at least three hops. It is also the latency."""
     bands: int = 64
-    """Bands of the network's input and output, as wide as the ear's."""
+    """Bands of the network's input and output, spaced like the ear's."""
     core: CellName = "gru"
     """The recurrence: elman, gru or lstm; or mingru, minlstm or rglru, which compute all frames of a recording in
     parallel."""
     hidden: int = 192
-    """State of each of the two recurrent layers."""
+    """State size of each of the two recurrent layers."""
     lookahead_frames: int = 0
-    """Later frames that a mask depends on, in addition to those of the window."""
+    """Look-ahead: future frames that a mask depends on, in addition to those of the window."""
     memory_s: float = 2.0
-    """Memory of the running level, in seconds."""
+    """Time constant of the running level, in seconds."""
     floor_fall_s: float = 0.08
     """Time constant, in seconds, with which a bin's floor follows sound below it."""
     floor_rise_s: float = 2.0

@@ -26,23 +26,23 @@ class ForecastSettings:
     """
 
     columns: tuple[str, ...] = ()
-    """Names of the columns, the one of interest last. Without, training takes those of its table."""
+    """Names of the columns, the one of interest last. Default: those of the training table."""
     mean: tuple[float, ...] = ()
-    """Mean of each column, which is subtracted. Without, training takes that of its rows."""
+    """Mean of each column, to subtract. Default: that of the training rows."""
     scale: tuple[float, ...] = ()
-    """Standard deviation of each column, by which it is divided. Without, training takes that of its rows."""
+    """Standard deviation of each column, to divide by. Default: that of the training rows."""
     frames_per_s: float = 1 / 3600
-    """Rows per second. Training takes that of its table where the dates tell another than hours."""
+    """Rows per second. Training takes it from the table if its dates are not hourly."""
     horizon: int = 96
-    """Rows ahead."""
+    """Rows to forecast."""
     quantiles: tuple[float, ...] = (0.1, 0.5, 0.9)
-    """Probabilities with which what comes stays below, in rising order."""
+    """Quantiles to forecast, in ascending order."""
     period: int = 24
-    """Rows of a season: the last ones that a step sees, and how far back the state is that it goes on from."""
+    """Rows of a season: how many past rows a step sees, and how old the state is from which it continues."""
     level_rows: int = 168
-    """Rows whose mean is the level, relative to which the model sees and forecasts; at least those of a season."""
+    """Rows whose mean is the level, relative to which the model sees and forecasts; at least a season."""
     hidden: int = 64
-    """State of the GRU."""
+    """State size of the GRU."""
     dropout: float = 0.2
     """Dropout of the GRU's outputs in training."""
 

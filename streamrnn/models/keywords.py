@@ -27,11 +27,11 @@ class KeywordsSettings(CoreSettings):
     """
 
     words: tuple[str, ...] = ()
-    """The words to detect; two more classes, "silence" and "unknown" words, are always added. Without words, training
-    takes the labels of its first folder."""
+    """The words to detect. Two classes, "silence" and "unknown", are always added. Default: the labels of the first
+    training folder."""
     encoder: bool = False
-    """Listen through the layers of a model of phonemes, to which `--start phonemes-en` gives their weights, if they
-    are of its sizes: --hidden 256 --layers 3 --lookahead-frames 20. A frame of probabilities is then 40 ms."""
+    """Use the layers of a phoneme model as encoder. `--start phonemes-en` provides their weights if the sizes are its
+    own: --hidden 256 --layers 3 --lookahead-frames 20. A frame of probabilities is then 40 ms."""
     sample_rate: int = 16_000
     """Samples per second of the input."""
     hop_samples: int = 160
@@ -43,9 +43,9 @@ class KeywordsSettings(CoreSettings):
     silence: float = 1e-8
     """Mel power (full scale 1) below which sound counts as silence: about the noise of 16 bits."""
     memory_s: float = 0.0
-    """Memory of the running normalisation, in seconds, for level and colour of the sound; 0: none, but each band's
-    height above its noise floor. A normalisation over seconds is deaf after a loud noise, and hears words where one
-    begins."""
+    """Time constant of the running normalisation, in seconds, for level and colour of the sound; 0: none, but each
+    band's height above its noise floor. With a normalisation over seconds, a model is deaf after a loud noise and
+    raises false alarms where one begins."""
     floor_fall_s: float = 0.1
     """Time constant, in seconds, with which a band's noise floor follows sound below it."""
     floor_rise_s: float = 3.0
@@ -56,9 +56,9 @@ class KeywordsSettings(CoreSettings):
     """Channels of the two convolutions over five spectra, and then over five of every second of these. With `encoder`,
     the second has as many as `hidden`."""
     lookahead_frames: int = 10
-    """Later spectra that a probability depends on; even, and with `encoder` a multiple of 4."""
+    """Look-ahead: future spectra that a probability depends on; even, and with `encoder` a multiple of 4."""
     dropout: float = 0.2
-    """Dropout of the outputs of each of the core's layers in training; with `encoder`, of their inputs."""
+    """Dropout on the outputs of each core layer in training; with `encoder`, on its inputs."""
 
     def __post_init__(self):
         super().__post_init__()

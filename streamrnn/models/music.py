@@ -17,22 +17,22 @@ DRAWS = 64
 
 @dataclass(frozen=True)
 class MusicSettings:
-    """Settings of a model of music.
+    """Settings of a music model.
 
     Raises:
         ValueError: a count is not 1 or more.
     """
 
     keys: int = 88
-    """Keys, as of a piano."""
+    """Number of keys; a piano has 88."""
     lowest_midi: int = 21
     """MIDI number of the first key; 21 is a piano's A0."""
     frames_per_s: float = 2.0
     """Frames per second: quarter notes at 120 per minute."""
     hidden: int = 160
-    """State of each GRU."""
+    """State size of each GRU."""
     layers: int = 2
-    """GRUs above each other."""
+    """Number of GRU layers."""
     head: int = 160
     """Hidden units of the head."""
     dropout: float = 0.3

@@ -13,22 +13,22 @@ from streamrnn.signals import Series
 
 @dataclass(frozen=True)
 class NextItemSettings:
-    """Settings of a model of the next item.
+    """Settings of a next-item model.
 
     Raises:
         ValueError: a count is not 1 or more.
     """
 
     symbols: tuple[str, ...] = ()
-    """The symbols, by id. Without, training takes those of its data."""
+    """The symbols, by id. Default: those of the training data."""
     embedding: int = 64
-    """Width of a symbol's vector."""
+    """Size of a symbol's embedding."""
     hidden: int = 320
-    """State of each GRU."""
+    """State size of each GRU."""
     layers: int = 1
-    """GRUs above each other."""
+    """Number of GRU layers."""
     items_per_s: float = 5.0
-    """Items per second, by which latencies are told; five characters are a fast typist's."""
+    """Items per second, for stating latency in seconds; a fast typist types five characters."""
     dropout: float = 0.1
     """Dropout of the GRUs' outputs in training."""
 

@@ -16,10 +16,10 @@ from streamrnn.phonetics import PHONEMES
 
 @dataclass(frozen=True)
 class PhonemesSettings:
-    """Settings of a model of phonemes."""
+    """Settings of a phoneme model."""
 
     symbols: tuple[str, ...] = PHONEMES
-    """The sounds."""
+    """The phonemes."""
     sample_rate: int = 16_000
     """Samples per second of the input."""
     hop_samples: int = 160
@@ -40,15 +40,15 @@ class PhonemesSettings:
     """The recurrence: elman, gru or lstm; or mingru, minlstm or rglru, which compute all frames of a recording in
     parallel."""
     hidden: int = 256
-    """State of each recurrent layer."""
+    """State size of each recurrent layer."""
     layers: int = 3
-    """Recurrent layers."""
+    """Number of recurrent layers."""
     lookahead_frames: int = 5
-    """Later frames of four hops that an output depends on."""
+    """Look-ahead: future frames of four hops that an output depends on."""
     dropout: float = 0.1
-    """Dropout of each recurrent layer's inputs in training."""
+    """Dropout on each recurrent layer's inputs in training."""
     masked_frames: int = 15
-    """Longest mask over spectra in training, twice per row (see SpecAugment)."""
+    """Longest time mask in training, two per row (SpecAugment)."""
 
 
 class Phonemes(Model):

@@ -31,7 +31,7 @@ class SpeakerSettings:
     """
 
     speakers: tuple[str, ...] = ()
-    """Who is enrolled. Without anybody, the model gives vectors."""
+    """Names of enrolled speakers. Without any, the model outputs vectors."""
     sample_rate: int = 16_000
     """Samples per second of the input."""
     hop_samples: int = 160
@@ -41,11 +41,11 @@ class SpeakerSettings:
     mels: int = 40
     """Bands of the mel spectrum, of power."""
     hidden: int = 256
-    """State of each LSTM."""
+    """State size of each LSTM."""
     layers: int = 3
-    """LSTMs above each other."""
+    """Number of LSTM layers."""
     vector: int = 256
-    """Numbers that a voice is."""
+    """Size of a speaker vector."""
     heard_frames: int = 160
     """Frames of speech that a vector is made of at most; with `listeners` states, always almost as many."""
     listeners: int = 4

@@ -14,26 +14,26 @@ from streamrnn.signals import Series
 
 @dataclass(frozen=True)
 class SpellerSettings:
-    """Settings of a model of spelling.
+    """Settings of a pronunciation model.
 
     Raises:
         ValueError: a count is not 1 or more, or lookahead_letters is negative.
     """
 
     letters: tuple[str, ...] = ()
-    """The letters, whose ids begin with 1; 0 stands for no letter. Without, training takes those of its data."""
+    """The letters, with ids from 1; 0 stands for no letter. Default: those of the training data."""
     phonemes: tuple[str, ...] = ()
-    """The phonemes, whose ids begin with 1; 0 is the blank. Without, training takes those of its data."""
+    """The phonemes, with ids from 1; 0 is the blank. Default: those of the training data."""
     lookahead_letters: int = 4
-    """Later letters that a phoneme depends on."""
+    """Look-ahead: later letters that a phoneme depends on."""
     embedding: int = 48
-    """Width of a letter's vector."""
+    """Size of a letter's embedding."""
     hidden: int = 192
-    """State of each GRU."""
+    """State size of each GRU."""
     layers: int = 2
-    """GRUs above each other."""
+    """Number of GRU layers."""
     letters_per_s: float = 10.0
-    """Letters per second, by which latencies are told."""
+    """Letters per second, for stating latency in seconds."""
     dropout: float = 0.2
     """Dropout of the GRUs' outputs in training."""
 

@@ -32,7 +32,7 @@ class CTCSettings:
     """
 
     symbols: tuple[str, ...] = DIGITS
-    """The output symbols: whole words, or characters with " " among them."""
+    """The output symbols: whole words, or characters including " "."""
     sample_rate: int = 16_000
     """Samples per second of the input."""
     hop_samples: int = 160
@@ -44,10 +44,10 @@ class CTCSettings:
     silence: float = 1e-8
     """Mel power (full scale 1) below which sound counts as silence: about the noise of 16 bits."""
     memory_s: float = 0.0
-    """Memory of the running normalisation, in seconds, for level and colour of the sound; 0: none, but each band's
-    height above its noise floor. A normalisation over seconds hears symbols where a noise or music begins. With 0,
-    `--start phonemes-en` gives the encoder its weights, if it is of its sizes: --hidden 256 --layers 3
-    --lookahead-frames 5."""
+    """Time constant of the running normalisation, in seconds, for level and colour of the sound; 0: none, but each
+    band's height above its noise floor. With a normalisation over seconds, a model inserts symbols where noise or music
+    begins. With 0, `--start phonemes-en` provides the encoder's weights if the sizes are its own: --hidden 256 --layers
+    3 --lookahead-frames 5."""
     floor_fall_s: float = 0.1
     """Time constant, in seconds, with which a band's noise floor follows sound below it."""
     floor_rise_s: float = 3.0
@@ -58,15 +58,15 @@ class CTCSettings:
     """The recurrence: elman, gru or lstm; or mingru, minlstm or rglru, which compute all frames of a recording in
     parallel."""
     hidden: int = 192
-    """State of each recurrent layer."""
+    """State size of each recurrent layer."""
     layers: int = 2
-    """Recurrent layers."""
+    """Number of recurrent layers."""
     lookahead_frames: int = 3
-    """Later frames of four hops that an output depends on."""
+    """Look-ahead: future frames of four hops that an output depends on."""
     dropout: float = 0.15
-    """Dropout of each recurrent layer's inputs in training."""
+    """Dropout on each recurrent layer's inputs in training."""
     masked_frames: int = 15
-    """Longest mask over spectra in training, twice per row (see SpecAugment)."""
+    """Longest time mask in training, two per row (SpecAugment)."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Compute dtype of the encoder; weights, state and logits are float32 either way."""
 
@@ -90,11 +90,12 @@ class TransducerSettings(CTCSettings):
     joint: int = 192
     """Width of the joint network."""
     context: int = 2
-    """Number of previous symbols that the next one depends on."""
+    """Number of preceding symbols that the next one depends on."""
     symbols_per_frame: int = 2
-    """Most symbols per frame."""
+    """Maximum symbols per frame."""
     blank_penalty: float = 0.0
-    """Nats that the search subtracts from blank's log-probability: above 0 against deletions. Training ignores it."""
+    """Nats to subtract from the blank's log-probability in the search: above 0 against deletions. Training ignores
+    it."""
 
     def __post_init__(self):
         super().__post_init__()

@@ -29,20 +29,20 @@ class VoiceActivitySettings(CoreSettings):
     silence: float = 1e-8
     """Mel power (full scale 1) below which sound counts as silence: about the noise of 16 bits."""
     memory_s: float = 5.0
-    """Memory of the running normalisation, in seconds, for level and colour of the sound; 0: no normalisation. The
-    input is then the level in decibels: a normalisation over seconds makes the beginning of a noise look like
+    """Time constant of the running normalisation, in seconds, for level and colour of the sound; 0: no normalisation,
+    so that the input is the level in decibels. With a normalisation over seconds, the onset of a noise looks like
     speech."""
     floor_fall_s: float = 0.1
     """Time constant, in seconds, with which a band's noise floor follows sound below it."""
     floor_rise_s: float = 3.0
-    """Time constant, in seconds, with which a band's noise floor follows sound above it; 0: without the level above a
-    floor, the input is the level alone. Of models without normalisation."""
+    """Time constant, in seconds, with which a band's noise floor follows sound above it; 0: no noise floor, the input
+    is the level alone. Only without normalisation."""
     channels: int = 96
     """Channels of the convolution."""
     kernel_frames: int = 5
-    """Frames per output of the convolution."""
+    """Kernel size of the convolution, in frames."""
     lookahead_frames: int = 3
-    """Later frames that a probability depends on."""
+    """Look-ahead: future frames that a probability depends on."""
 
 
 class VoiceActivity(Model):

@@ -34,16 +34,16 @@ class WakeSettings(PhonemesSettings):
     """
 
     words: tuple[str, ...] = ("hey computer",)
-    """The phrases that wake."""
+    """The wake words."""
     sounds: tuple[str, ...] = ()
-    """How each of them is said, in `symbols`: "HH EY K AH M P Y UW T ER", with | between two ways. (): there is no
-    search, and the head decides alone."""
+    """Pronunciations of each of them, in `symbols`: "HH EY K AH M P Y UW T ER", with | between alternatives. (): no
+    search, the head decides alone."""
     search_weight: float = 2.0
-    """Nats that the search adds to the head's for each nat that the phrase's sounds are likelier, on average."""
+    """Nats that the search adds to the head's for each nat that the phrase's phonemes are likelier, on average."""
     recent_frames: int = 7
-    """Frames within which the search and the head have to hear the word."""
+    """Frames within which both the search and the head have to detect the word."""
     head: int = 64
-    """State of the head's recurrent layer."""
+    """State size of the head's recurrent layer."""
     head_dropout: float = 0.2
     """Dropout of the head's inputs in training."""
 

@@ -35,8 +35,8 @@ class ChoicesTraining:
     people: int = 64
     """People per update, with all their choices."""
     shuffled_share: float = 0.0
-    """Share of people whose options are renamed at random: for models that are to know nothing of which option was good
-    when. People of one study met the same options at the same time."""
+    """Share of people whose options are relabelled at random, for models that must not learn which option was good
+    when: everyone in a study met the same options at the same time."""
 
     def __post_init__(self):
         require_counts(self, "people")
@@ -44,7 +44,7 @@ class ChoicesTraining:
 
 
 class ChoicesRecipe:
-    """Cross-entropy of the next choice; validated by minus that of people outside of training, in nats."""
+    """A person's next choice: cross-entropy; validated by its negative on held-out people, in nats."""
 
     Settings = ChoicesTraining
 

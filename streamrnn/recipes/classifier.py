@@ -40,16 +40,16 @@ class ClassifierTraining:
     examples: int = 64
     """Examples per update."""
     longest_items: int = 24
-    """Items of an example that are trained on; those after them are cut."""
+    """Items per example; longer examples are truncated."""
     early_share: float = 0.5
-    """Weight of all answers along the way beside the last one, of weight 1."""
+    """Weight of all earlier answers together, relative to 1 for the last one."""
     label_smoothing: float = 0.1
-    """Share of each target that is spread over all labels."""
+    """Label smoothing: share of each target that is spread over all labels."""
     item_dropout: float = 0.1
-    """Share of items that are blanked out in training, where items are ids."""
+    """Share of items that are masked in training, where items are ids."""
     left_open: float = field(default=0.02, metadata={"identity": False})
-    """Share of the validated examples whose labels are right that are left without one all the same: it sets the
-    threshold, and weighs labels that are missing against strangers who get one."""
+    """Share of right answers on validation that the threshold may reject. It sets the threshold, and trades missing
+    labels against labels for out-of-scope examples."""
 
     def __post_init__(self):
         require_counts(self, "examples", "longest_items")
@@ -58,7 +58,7 @@ class ClassifierTraining:
 
 
 class ClassifierRecipe:
-    """Cross-entropy of the last answer and, with less weight, of all before it; of strangers, towards all labels alike.
+    """Cross-entropy of the last answer and, with less weight, of all before it; out-of-scope targets are uniform.
 
     Validated by accuracy or, where streams can have several labels, by macro-F1 at the best thresholds. At the end
     the threshold is set on the validated examples.
@@ -173,7 +173,7 @@ class IntentTraining(ClassifierTraining):
 
 
 class IntentRecipe(ClassifierRecipe):
-    """Queries to an assistant; those that are nothing for it come as examples without a label."""
+    """The intent of queries to an assistant; out-of-scope queries are examples without a label."""
 
     Settings, Lines = IntentTraining, QueryLines
 
@@ -191,11 +191,11 @@ class EmotionTraining(ClassifierTraining):
         )
     )
     item_dropout: float = 0.2
-    """Share of items that are blanked out in training."""
+    """Share of items that are masked in training."""
 
 
 class EmotionRecipe(ClassifierRecipe):
-    """Comments with what they express."""
+    """The emotions that comments express."""
 
     Settings, Lines = EmotionTraining, WordLines
 
@@ -213,15 +213,15 @@ class PenTraining(ClassifierTraining):
         )
     )
     longest_items: int = 8
-    """Points of a stroke that are trained on; those after them are cut."""
+    """Points per stroke; longer strokes are truncated."""
     early_share: float = 0.3
-    """Weight of all answers along the way beside the last one, of weight 1."""
+    """Weight of all earlier answers together, relative to 1 for the last one."""
     tilt: float = 0.15
-    """Standard deviation of what strokes are turned, sheared and stretched by."""
+    """Standard deviation of the random rotation, shear and stretch of strokes."""
     item_dropout: float = 0.0
-    """For ids alone."""
+    """For ids only."""
     left_open: float = field(default=0.002, metadata={"identity": False})
-    """Share of the validated strokes whose labels are right that are left without one: it sets the threshold."""
+    """Share of right answers on validation that the threshold may reject. It sets the threshold."""
 
     def __post_init__(self):
         super().__post_init__()
@@ -229,7 +229,7 @@ class PenTraining(ClassifierTraining):
 
 
 class PenRecipe(ClassifierRecipe):
-    """Strokes of a pen, each drawn a little otherwise than it was: turned, sheared, stretched, shifted."""
+    """Digits drawn with a pen; strokes are randomly rotated, sheared, stretched and shifted."""
 
     Settings, Lines = PenTraining, PenLines
 

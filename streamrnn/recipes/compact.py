@@ -28,7 +28,7 @@ class CompactVoiceActivityTraining(VoiceActivityTraining):
 
 
 class CompactVoiceActivityRecipe(VoiceActivityRecipe):
-    """`VoiceActivityRecipe` with a small model: a probability per 8 ms, and 216 floats besides the window's context."""
+    """Voice activity by a small model: a probability per 8 ms, 216 floats of state besides the window's context."""
 
     Settings = CompactVoiceActivityTraining
 

@@ -82,14 +82,14 @@ class DenoisingTraining:
     sdr_weight: float = 0.05
     """Weight of the SI-SDR, per dB, relative to the distance of compressed spectra."""
     disturbance_weight: float = 0.5
-    """Weight of the audible disturbance, per point of PESQ; with 0, training is a seventh faster."""
+    """Weight of the audible disturbance, per point of PESQ. With 0, training is a seventh faster."""
     carried_share: float = 0.5
-    """Share of mixes that start from the final state of another mix instead of a fresh state, so that a model learns to
-    forget sound from minutes ago. 0 trains with fresh streams only."""
+    """Share of mixes that start from the final state of another mix instead of a fresh state, so that the model learns
+    to forget sound from minutes ago. 0 trains on fresh streams only."""
     exclude: tuple[str, ...] = ()
     """Names of recordings to leave out, such as those with wrong labels."""
     workers: int = field(default=2, metadata={"identity": False})
-    """Threads that make mixes."""
+    """Threads that compose mixes."""
 
     def __post_init__(self):
         require_counts(self, "batch_size", "workers")
@@ -104,7 +104,7 @@ class DenoisingTraining:
 
 
 class DenoisingRecipe:
-    """SI-SDR, disturbance and compressed spectra on noisy speech; validated by the first two on split valid.
+    """Denoising: SI-SDR, disturbance and compressed spectra on noisy speech; validated by the first two.
 
     Args:
         data: folders of recordings, or folders of such folders, in any layout of data.layouts. Those named noise*,

@@ -35,13 +35,13 @@ class ForecastTraining:
         )
     )
     stretches: int = 8
-    """Stretches of the table per update."""
+    """Excerpts of the table per update."""
     warm_rows: int = 168
-    """Rows at the begin of a stretch whose forecasts do not count: the state has seen too little."""
+    """Warm-up rows at the start of an excerpt, whose forecasts do not count because the state has seen too little."""
     counted_rows: int = 96
-    """Rows whose forecasts count."""
+    """Rows whose forecasts count in the loss."""
     quantile_share: float = 1.0
-    """Weight of the pinball loss of the quantiles beside the squared error of the mean."""
+    """Weight of the pinball loss of the quantiles, relative to the squared error of the mean."""
 
     def __post_init__(self):
         require_counts(self, "stretches", "counted_rows")
@@ -49,7 +49,7 @@ class ForecastTraining:
 
 
 class ForecastRecipe:
-    """Squared error of the means and pinball loss of the quantiles; validated by minus the mean squared error.
+    """Forecasts of a table: squared error of means, pinball loss of quantiles; validated by the negative squared error.
 
     All columns are scaled by the mean and standard deviation of the rows that are trained on.
     """

@@ -67,39 +67,40 @@ class KeywordsTraining:
     batch_size: int = 64
     """Clips per update."""
     running_s: float = 4.0
-    """Seconds of running sound in each row, after its clip: words, talk, pauses, and sounds that begin and end. 0:
-    clips alone, which leaves a model easily deceived between words. Private training draws clips alone."""
+    """Seconds of continuous sound in each row, after its clip: words, talk, pauses, and sounds that start and stop. 0
+    trains on clips alone, and the model then raises many false alarms between words. Private training uses clips
+    alone."""
     reset_share: float = 0.5
-    """Share of rows of running sound that begin with a clip and a fresh state. The others are running sound from the
-    beginning and go on with the state of an earlier row."""
+    """Share of rows that begin with a clip and a fresh state. The others are all continuous sound, and continue with
+    the state of an earlier row."""
     talk_share: float = TALK_SHARE
-    """Share of utterances of running sound that are talk, rather than single words. A wake word needs more of it, 0.5
-    say, than commands."""
+    """Share of talk, rather than single words, among the utterances of continuous sound. A wake word needs more of it
+    than commands, such as 0.5."""
     echoes: int = 1
-    """Updates that hear each row of running sound, some updates apart and each time with other masks: composing rows
-    takes longer than learning from them. Divides the batch_size."""
+    """Number of updates that use each row of continuous sound, some updates apart and with other masks each time:
+    composing rows takes longer than learning from them. Must divide batch_size."""
     duration_s: float = 1.24
-    """Length of clips. From much longer recordings the loudest part is taken if they are words, else any part."""
+    """Length of clips. Of much longer recordings, the loudest part is used if they are words, else any part."""
     unknown_share: float = 0.1
     """Share of clips of unknown words, if there are any."""
     silence_share: float = 0.05
-    """Share of clips of only noise or music."""
+    """Share of clips with only noise or music."""
     cold_share: float = 0.5
-    """Share of clips that start with the stream, rather than after some of its noise."""
+    """Share of clips at the very start of a stream, rather than after some of its noise."""
     label_smoothing: float = 0.1
     """Label smoothing: share of each label that is spread over all classes."""
     detection_share: float = 0.2
-    """Share of the loss for high scores; the rest is for the choice of the word."""
+    """Share of the loss that rewards high scores; the rest rewards choosing the right word."""
     max_alarms_per_hour: float = 10.0
-    """False alarms per hour of running sound at which words found are counted in validation. The model's threshold is
-    the lowest one, from 0.5 on, that raises no more."""
+    """False alarms per hour of continuous sound at which validation counts the words found. The model's threshold
+    becomes the lowest one, from 0.5 up, that raises no more."""
     exclude: tuple[str, ...] = ()
     """Names of recordings to leave out, such as those with wrong labels."""
     mined_share: float = 0.0
-    """Share of recorded noise and music, and of other words and talk in running sound, that is drawn by how long the
-    model of --start takes it for words: hard negatives, see mining.py. For models that are trained already."""
+    """Share of hard negatives: recorded noise and music, and other words and talk in continuous sound, that are drawn
+    by how long the model of --start takes them for words. For models that are already trained. See mining.py."""
     workers: int = field(default=2, metadata={"identity": False})
-    """Threads that make clips."""
+    """Threads that compose clips."""
 
     def __post_init__(self):
         require_counts(self, "batch_size", "workers")
@@ -131,8 +132,8 @@ class KeywordsTraining:
 
 
 class KeywordsRecipe:
-    """Max-pooling loss on words, in clips and in running sound; validated by the mean of two shares of the valid split:
-    clips named right, and words found in running sound at so many false alarms.
+    """Keywords: max-pooling loss on words, in clips and in continuous sound; validated by the mean of clip accuracy and
+    of the share of words found in continuous sound at a given false alarm rate.
 
     Args:
         data: folders of recordings, or folders of such folders, in any layout of data.layouts. Those named noise*,

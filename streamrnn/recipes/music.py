@@ -33,11 +33,11 @@ class MusicTraining:
         )
     )
     pieces: int = 32
-    """Stretches per update."""
+    """Excerpts per update."""
     frames: int = 48
-    """Frames of each."""
+    """Frames per excerpt."""
     transposed: int = 6
-    """Most semitones by which a stretch is moved, up or down."""
+    """Maximum transposition of an excerpt in semitones, up or down."""
 
     def __post_init__(self):
         require_counts(self, "pieces", "frames")
@@ -45,7 +45,7 @@ class MusicTraining:
 
 
 class MusicRecipe:
-    """Minus the log-probability of the next frame; validated by that of the part valid, in nats per frame."""
+    """The next frame of music: negative log-likelihood; validated by the log-likelihood, in nats per frame."""
 
     Settings = MusicTraining
 

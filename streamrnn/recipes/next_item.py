@@ -36,16 +36,16 @@ class TypingTraining:
         )
     )
     rows: int = 32
-    """Places of the text that are read at once."""
+    """Sequences read in parallel, from different places in the text."""
     items: int = 96
-    """Characters of each per update; the state is carried on to the next."""
+    """Characters per sequence and update; the state carries over to the next update."""
 
     def __post_init__(self):
         require_counts(self, "rows", "items")
 
 
 class TypingRecipe:
-    """Cross-entropy of the next character; validated by minus that of the part valid, in nats."""
+    """The next character of a text: cross-entropy; validated by its negative, in nats."""
 
     Settings = TypingTraining
 

@@ -52,15 +52,15 @@ class PhonemesTraining:
         )
     )
     duration_s: float = 6.0
-    """Length of rows, which recordings fill one after the other; longer ones are left out."""
+    """Length of rows, which recordings fill one after the other. Longer recordings are left out."""
     batch_size: int = 20
     """Rows per update."""
     pause_s: float = 0.7
-    """The longest pause between recordings of a row."""
+    """Longest pause between the recordings of a row."""
     exclude: tuple[str, ...] = ()
     """Names of recordings to leave out, such as those with wrong transcripts."""
     workers: int = field(default=2, metadata={"identity": False})
-    """Threads that make batches."""
+    """Threads that compose batches."""
 
     def __post_init__(self):
         require_counts(self, "batch_size", "workers")
@@ -74,7 +74,7 @@ class PhonemesTraining:
 
 
 class PhonemesRecipe:
-    """CTC loss on rows of transcribed recordings; validated by phoneme error rate.
+    """Phonemes: CTC loss on rows of transcribed recordings; validated by phoneme error rate.
 
     Args:
         data: folders of recordings, or folders of such folders, in any layout of data.layouts. Those named noise*,

@@ -42,14 +42,14 @@ class SayTraining:
     words: int = 64
     """Words per update."""
     longest_letters: int = 14
-    """Longer words are not trained on."""
+    """Maximum letters per word; longer words are left out."""
 
     def __post_init__(self):
         require_counts(self, "words", "longest_letters")
 
 
 class SayRecipe:
-    """CTC over the phonemes of each word, by one of its pronunciations at a time; validated by words that are right."""
+    """Pronunciations of words: CTC loss on one of a word's pronunciations at a time; validated by word accuracy."""
 
     Settings = SayTraining
 

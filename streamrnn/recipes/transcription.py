@@ -62,22 +62,22 @@ class CTCTraining:
     batch_s: float = 112.0
     """Seconds of sound per update."""
     durations_s: tuple[float, ...] = (3.5, 7.0, 14.0)
-    """Lengths of rows, in ascending order; all rows of a batch have the same. Longer recordings are left out."""
+    """Lengths of rows, in ascending order; all rows of a batch have the same length. Longer recordings are left out."""
     whole_share: float = 0.5
-    """Share of rows with a recording of several symbols, instead of a string of single words, if there are both."""
+    """Share of rows with a recording of several symbols, rather than a string of joined words, if there are both."""
     other_share: float = 0.15
-    """Share of rows without a symbol: noise, music and tones that begin and end, and talk of other words, if the
-    symbols are words and there is any."""
+    """Share of rows without a symbol: noise, music and tones that start and stop and, if symbols are words, talk of
+    other words."""
     around_share: float = 0.4
-    """Share of the other rows in which such sound, often louder than what is said, ends before it and begins after it:
-    a model that never heard a noise end is deaf for seconds after one. Not where other_share is 0."""
+    """Share of the remaining rows in which such sound, often louder than the speech, stops before it and starts after
+    it. A model that never heard a noise stop is deaf for seconds after one. Not used if other_share is 0."""
     mined_share: float = 0.0
-    """Share of recorded noise, music and talk of other words that is drawn by how long the model of --start hears
-    symbols in it: hard negatives, see mining.py. For models that are trained already."""
+    """Share of hard negatives: recorded noise, music and talk of other words that are drawn by how long the model of
+    --start hears symbols in them. For models that are already trained. See mining.py."""
     exclude: tuple[str, ...] = ()
     """Names of recordings to leave out, such as those with wrong labels."""
     workers: int = field(default=2, metadata={"identity": False})
-    """Threads that make batches."""
+    """Threads that compose batches."""
 
     def __post_init__(self):
         require_counts(self, "workers")
@@ -274,7 +274,7 @@ class TranscriptionRecipe:
 
 
 class CTCRecipe(TranscriptionRecipe):
-    """CTC loss on transcribed recordings; validated by word error rate. See TranscriptionRecipe."""
+    """Transcription by CTC: CTC loss on transcribed recordings; validated by word error rate."""
 
     Settings, Model = CTCTraining, CTC
 
@@ -285,7 +285,7 @@ class CTCRecipe(TranscriptionRecipe):
 
 
 class TransducerRecipe(TranscriptionRecipe):
-    """Transducer loss on transcribed recordings; validated by word error rate. See TranscriptionRecipe."""
+    """Transcription by a transducer: transducer loss on transcribed recordings; validated by word error rate."""
 
     Settings, Model = TransducerTraining, Transducer
     settings: TransducerTraining

@@ -67,26 +67,26 @@ class VoiceActivityTraining:
     batch_size: int = 32
     """Rows of scenes per update."""
     duration_s: float = 8.0
-    """Length of a part of a scene: what one update hears of it."""
+    """Length of a part of a scene; one update uses one part."""
     parts: int = 3
-    """Parts of a scene, one per update. State is carried from part to part, and gradients stop at the borders
+    """Parts of a scene, one per update. State carries over from part to part; gradients stop at the boundaries
     (truncated backpropagation through time)."""
     reset_share: float = 0.4
-    """Share of scenes that begin with a fresh state. The others continue with the final state of an earlier scene, as a
-    line that stays open does."""
+    """Share of scenes that start with a fresh state. The others continue from the final state of an earlier scene, as
+    on a line that stays open."""
     echoes: int = 1
-    """Times that each scene is heard, some updates apart and beside others. Composing scenes takes most of the time of
-    training on processors."""
+    """How often each scene is used, some updates apart and in other batches. On processors, composing scenes takes most
+    of the training time."""
     speech_weight: float = 0.35
-    """Weight in the loss of a frame of speech, beside 1 for others: speech that is heard where there is none costs more
-    than a frame that is missed, and so the network learns most from what it hears wrongly."""
+    """Loss weight of a speech frame, relative to 1 for others. Below 1, false alarms cost more than missed frames, so
+    the network learns most from its false alarms."""
     mined_share: float = 0.0
-    """Share of recorded noise and music that is drawn by how long the model of --start takes it for speech: hard
-    negatives, see mining.py. For models that are trained already."""
+    """Share of hard negatives: recorded noise and music that are drawn by how long the model of --start takes them for
+    speech. For models that are already trained. See mining.py."""
     labels: Path | None = field(default=None, metadata={"identity": False})
-    """Folder of labels, one vad_segments.csv in a folder of the name of each folder of recordings, as
-    scripts/label_speech.py writes them; default: those that lie beside the recordings. What they say identifies a run,
-    not where they lie."""
+    """Folder of labels, as written by scripts/label_speech.py: for each folder of recordings, a folder of the same name
+    with vad_segments.csv. Default: the labels beside the recordings. Their contents identify a run, not their
+    location."""
     exclude: tuple[str, ...] = ()
     """Names of recordings to leave out, such as those with wrong labels."""
     workers: int = field(default=2, metadata={"identity": False})
@@ -105,7 +105,7 @@ class VoiceActivityTraining:
 
 
 class VoiceActivityRecipe:
-    """Frame-wise binary cross-entropy on live scenes; validated by ROC-AUC on scenes of the valid split.
+    """Voice activity: frame-wise binary cross-entropy on live scenes; validated by ROC-AUC on scenes.
 
     Args:
         data: folders of recordings, or folders of such folders. Those that have labels (vad_segments.csv: path, start,

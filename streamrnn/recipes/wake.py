@@ -35,34 +35,34 @@ OnProgress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class WakeTraining:
-    """How a wake word is learned.
+    """How to train a wake word.
 
     Raises:
         ValueError: a number is out of its range.
     """
 
     max_alarms_per_hour: float = 0.5
-    """False alarms per hour that are accepted; sets the threshold."""
+    """Acceptable false alarms per hour; sets the threshold."""
     hours: float = 8.0
-    """Hours of other sound at most."""
+    """Maximum hours of other sound."""
     rows: int = 600
-    """Rows of 8 s with the phrase in them, among talk and noise."""
+    """Rows of 8 s that contain the phrase, among talk and noise."""
     steps: int = 600
-    """Updates of each head."""
+    """Updates per head."""
     rounds: int = 3
-    """Parts of the training; after each, the sound that comes closest to a false alarm is sought."""
+    """Rounds of training; after each, the sound closest to a false alarm is mined."""
     batch_size: int = 24
     """Rows per update, half of them with the phrase."""
     learning_rate: float = 3e-3
     """Peak learning rate."""
     heads: int = 3
-    """Heads that learn apart, from other random numbers, and decide by their mean."""
+    """Heads trained from different random seeds; their mean decides."""
     head: int = 48
-    """State of each."""
+    """State size of each head."""
     head_dropout: float = 0.4
     """Dropout of the heads' inputs."""
     row_s: float = 8.0
-    """Length of rows."""
+    """Length of a row."""
     augment: AugmentSettings = field(
         default_factory=lambda: AugmentSettings(
             speed=(0.85, 1.18),
@@ -74,7 +74,7 @@ class WakeTraining:
         )
     )
     seed: int = 0
-    """Of everything that is drawn."""
+    """Random seed."""
 
     def __post_init__(self):
         require_positive(self, "max_alarms_per_hour", "hours", "learning_rate", "row_s")

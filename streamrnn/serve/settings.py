@@ -18,79 +18,80 @@ class ServerSettings:
     """
 
     host: str = "127.0.0.1"
-    """Address to listen at. Others than this machine reach the server only at another one, such as 0.0.0.0."""
+    """Address to listen on. Other machines can only reach it at another one, such as 0.0.0.0."""
     port: int = 8765
-    """Port to listen at; 0 takes a free one."""
+    """Port to listen on; 0 picks a free one."""
     token_file: Path | None = None
-    """A file that holds the token which clients must show. Only the page and /healthz can be had without."""
+    """File with the token that clients must present. Only the page and /healthz work without it."""
     resume_key_file: Path | None = None
-    """A file that holds a secret of 32 characters or more. Servers with the same one go on with each other's streams
-    when one of them ends. Not the token: clients must not know it."""
+    """File with a secret of at least 32 characters. When a server ends, others with the same secret take over its
+    streams. Unlike the token, clients must not know it."""
     store: str | None = None
-    """Keep streams in Redis or Valkey, redis://HOST:6379, so that another server with the same address and key goes on
-    with them when this one dies."""
+    """Keep stream states in Redis or Valkey, redis://HOST:6379, so that another server with the same address and key
+    takes over if this one crashes."""
     certfile: Path | None = None
-    """TLS certificate, with the chain to its authority, PEM."""
+    """TLS certificate with its chain, PEM."""
     keyfile: Path | None = None
-    """Key of the certificate, PEM."""
+    """Private key of the certificate, PEM."""
     origins: tuple[str, ...] = ()
-    """Pages of other servers that may use this one, such as https://example.org."""
+    """Origins of other sites whose pages may use this server, such as https://example.org."""
     record: Path | None = None
-    """Keep what streams hear in this folder; clients are told. Without it no sound is kept, on disk or in logs."""
+    """Record the sound of streams into this folder; clients are told. Without it no sound is kept, on disk or in
+    logs."""
     record_days: float = 30.0
     """Days after which a recording is deleted."""
 
     max_streams: int = 2000
-    """Live streams at once, of all models, those that wait for a lost connection included."""
+    """Maximum live streams of all models, including those that wait for a lost connection."""
     max_connections: int = 2500
-    """Connections of all kinds at once."""
+    """Maximum connections of all kinds."""
     max_newcomers: int = 1000
-    """Connections at once that have not said hello."""
+    """Maximum connections that have not said hello."""
     max_newcomers_per_address: int = 500
-    """Connections at once from one address, all kinds together, that have not said hello."""
+    """Maximum connections from one address, of all kinds, that have not said hello."""
     max_message_bytes: int = 1 << 20
-    """Size of one message."""
+    """Maximum size of a message."""
     max_small_messages: int = 200
-    """Messages per second and connection, of those that are text or hold less than 10 ms of sound."""
+    """Maximum messages per second and connection that are text or hold less than 10 ms of sound."""
     max_unsent_bytes: int = 256 << 10
-    """What may wait for one connection before it has to read; meanwhile its sound is not taken."""
+    """Maximum unsent output of a connection; until it is read, no more sound is accepted."""
     replay_bytes: int = 1 << 20
-    """What is kept of each stream to be said again after a lost connection."""
+    """Maximum output kept per stream, to be replayed after a lost connection."""
     max_buffered_bytes: int = 256 << 20
-    """What waits and what is kept, of all streams together."""
+    """Maximum unsent and replayable output of all streams together."""
 
     head_s: float = 10.0
-    """Seconds that a request may take to arrive, its body not counted."""
+    """Seconds within which a request must arrive, not counting its body."""
     hello_s: float = 10.0
-    """Seconds until a connection must have said hello."""
+    """Seconds within which a connection must say hello."""
     idle_s: float = 120.0
-    """Seconds after which a connection that says nothing is closed."""
+    """Seconds after which a connection that sends nothing is closed."""
     silence_s: float = 5.0
-    """Seconds without a message of sound after which speech and utterances that are open end."""
+    """Seconds without sound messages after which open speech and utterances end."""
     ping_s: float = 20.0
-    """Seconds between pings, and after which a peer that answers none is given up."""
+    """Seconds between pings, and seconds after which a peer that does not answer is dropped."""
     slow_reader_s: float = 10.0
-    """Seconds after which a connection that reads nothing, while something waits for it, is closed."""
+    """Seconds after which a connection that does not read its pending output is closed."""
     resume_s: float = 30.0
-    """Seconds that a stream waits for a lost connection."""
+    """Seconds for which a stream waits for a lost connection to return."""
     shutdown_s: float = 10.0
-    """Seconds for the last events when the server is asked to end."""
+    """Seconds allowed for the last events when the server shuts down."""
 
     max_uploads: int = 2
-    """Recordings at once that are received and worked off."""
+    """Maximum recordings received and processed at once."""
     upload_bytes: int = 64 << 20
-    """Size of a recording's file."""
+    """Maximum file size of a recording."""
     upload_s: float = 600.0
-    """Length of a recording, in seconds of sound."""
+    """Maximum length of a recording, in seconds."""
     upload_time_s: float = 60.0
-    """Seconds in which a recording's file must have arrived."""
+    """Seconds within which a recording's file must arrive."""
     upload_work_s: float = 300.0
-    """Seconds in which a recording must have been worked off."""
+    """Seconds within which a recording must be processed."""
 
     queue_s: float = 1.0
-    """Seconds of sound that may wait for each stream; more lets its connection wait."""
+    """Maximum sound queued per stream, in seconds; beyond that its connection has to wait."""
     tick_ms: float = 20.0
-    """Time between two looks at the sound that waits."""
+    """Time between checks for queued sound."""
 
     def __post_init__(self) -> None:
         limits = {name: value for name, value in vars(self).items() if name not in ADDRESSES}

@@ -142,4 +142,4 @@ def test_it_is_listed_among_what_can_be_trained(capsys):
         train.main(["--help"])
     listed = capsys.readouterr().out
     assert "• wake" in listed and "A wake word from its text" in listed
-    assert "Max-pooling loss on words" in listed
+    assert "max-pooling loss on words" in listed

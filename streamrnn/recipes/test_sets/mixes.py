@@ -24,10 +24,10 @@ def write_noisy_speech(
     sample_rate: int = 16_000,
     progress: Callable[[int, int], None] | None = None,
 ) -> None:
-    """Mixes recordings of one split in `data` and writes them as a folder that `streamrnn evaluate denoise` reads.
+    """Mixes noisy speech from one split of `data`, as a folder for `streamrnn evaluate denoise`.
 
     The mixes are those of NoisySettings' defaults: 0 to 15 dB, three quarters noise and one quarter music, no rooms,
-    speech from recordings of quality A. `out` gets noisy_0000.flac and clean_0000.flac, ... (16 bit mono), and
+    speech of quality A only. `out` gets noisy_0000.flac and clean_0000.flac, ... (16 bit mono), and
     manifest.csv (path: noisy; label: noise or music). The same arguments give the same samples; mix k depends only on
     the seed and k, so a larger set contains the smaller ones.
 
@@ -35,10 +35,10 @@ def write_noisy_speech(
         data: a folder of folders of recordings, as DenoisingRecipe reads them.
         out: created if missing; must not have a manifest.csv yet.
         clips: number of mixes, at least 1.
-        duration_s: length of each, above 0.
+        duration_s: length of each mix, above 0.
         split: train, valid or test.
-        seed: chooses the mixes.
-        sample_rate: of the mixes, in Hz.
+        seed: random seed.
+        sample_rate: sample rate of the mixes, in Hz.
         progress: called with (mixes written, clips) after each mix.
 
     Raises:

@@ -43,9 +43,9 @@ def write_scenes(
     labels: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> None:
-    """Draws scenes from one split of the recordings in `data` and writes them as a folder that evaluation reads.
+    """Composes scenes of speech and background from one split of `data`, as a folder for `streamrnn evaluate vad`.
 
-    The scenes are those of SceneSettings' defaults, with speech only from recordings with labels of quality A. `out`
+    The scenes are those of SceneSettings' defaults, with speech of quality A only. `out`
     gets scene_0000.flac, ... (16 bit mono), manifest.csv (label: the kind of background; snr_db: empty without
     speech) and vad_segments.csv (start, end of speech in samples; a scene without speech has no row). The same
     arguments give the same samples; scene k depends only on the seed and k, so a larger set contains the smaller ones.
@@ -54,11 +54,11 @@ def write_scenes(
         data: a folder of folders of recordings, as VoiceActivityRecipe reads them.
         out: created if missing; must not have a manifest.csv yet.
         clips: number of scenes, at least 1.
-        duration_s: length of each, above 0.
+        duration_s: length of each scene, above 0.
         split: train, valid or test.
-        seed: chooses the scenes.
+        seed: random seed.
         sample_rate: of the scenes, in Hz.
-        labels: folder of labels, as scripts/label_speech.py writes them; default: those beside the recordings.
+        labels: folder of labels, as written by scripts/label_speech.py; default: those beside the recordings.
         progress: called with (scenes written, clips) after each scene.
 
     Raises:

@@ -34,7 +34,7 @@ def write_strings(
     settings: StringSettings = TEST_STRINGS,
     progress: Callable[[int, int], None] | None = None,
 ) -> None:
-    """Joins recordings of single words of one split into strings, and writes them as a folder that evaluation reads.
+    """Joins recordings of single words from one split into strings, as a folder for `streamrnn evaluate digits`.
 
     `out` gets string_0000.flac, ... (16 bit mono, half a second of silence at both ends), manifest.csv (transcript) and
     words.csv (path, word, start, end in samples). The same arguments give the same samples;
@@ -46,8 +46,8 @@ def write_strings(
         clips: number of strings, at least 1.
         symbols: the words of the strings.
         split: train, valid or test.
-        seed: chooses words and pauses.
-        sample_rate: of the strings, in Hz.
+        seed: random seed.
+        sample_rate: sample rate of the strings, in Hz.
         settings: how words are joined.
         progress: called with (strings written, clips) after each.
 
