@@ -79,12 +79,12 @@ class AudioFile:
     def _begin(self) -> None:
         if self._size_bytes == 0:
             raise AudioError(f"{self.path} is empty: 0 bytes. Record or copy it again.")
-        self._kind, _ = kind_of(self._file)
+        self._kind, self._tag_bytes = kind_of(self._file)
         if self._kind == REFUSED or (not self._trusted and self._kind not in DECODED):
             kind = self._kind or "in no format that is known by its first bytes"
             raise AudioError(f"{self.path} is {kind}, which is not read; {FORMATS} are. {self._advice}")
         # The end of the first recording is searched later, unless the header must be mended.
-        first = self._parts[0] if self._kind in ("WAVE", "RIFX", "MP3") else self._whole
+        first = self._parts[0] if self._kind in ("WAVE", "RIFX", "RF64", "MP3") else self._whole
         self._fresh = self._decoder(first)
         self.sample_rate: int = self._fresh.sample_rate
         self.channels: int = self._fresh.channels
@@ -175,15 +175,16 @@ class AudioFile:
 
     @property
     def _whole(self) -> Part:
-        return Part(0, self._size_bytes)
+        # libsndfile does not count tags before the sound as a part of the file, and loses as much of its end.
+        return Part(self._tag_bytes, self._size_bytes)
 
     @cached_property
     def _parts(self) -> list[Part]:
         if not (self._is_own and self._trusted):
-            return parts_of(self._file, self._kind, self._size_bytes)
+            return parts_of(self._file, self._kind, self._size_bytes, self._tag_bytes)
         # Trainings read many clips from one long file.
         found = os.stat(self.path)
-        return _parts_at(self.path, found.st_size, found.st_mtime_ns, self._kind)
+        return _parts_at(self.path, found.st_size, found.st_mtime_ns, self._kind, self._tag_bytes)
 
     def parts_until(self, stop: int | None) -> list[Part]:
         """The recordings with samples before `stop`; later ones need not be searched."""
@@ -202,7 +203,7 @@ class AudioFile:
         if self._kind in FOREIGN:
             return ForeignDecoder(self._kind, name, self.path if self._is_own else self._file)
         try:
-            if self._is_own and part == self._whole:
+            if self._is_own and part == self._whole and self._tag_bytes == 0:
                 return Decoder(os.open(self.path, os.O_RDONLY | getattr(os, "O_BINARY", 0)), name)
             return Decoder(Window(self._file, part.start, part.end, part.prefix), name)
         except AudioError as error:
@@ -368,9 +369,9 @@ def _name_of(file: BinaryIO) -> str:
 
 
 @lru_cache(maxsize=64)
-def _parts_at(path: Path, _size_bytes: int, _changed_ns: int, kind: str | None) -> list[Part]:
+def _parts_at(path: Path, _size_bytes: int, _changed_ns: int, kind: str | None, start: int) -> list[Part]:
     with path.open("rb") as file:
-        return parts_of(file, kind, _size_bytes)
+        return parts_of(file, kind, _size_bytes, start)
 
 
 __all__ = ["AudioFile", "PathLike", "read_audio"]

@@ -8,7 +8,7 @@ from typing import BinaryIO, TypeVar
 
 from streamrnn.audio.containers import TAG_BYTES, recognise, tag_bytes
 from streamrnn.audio.joined import UNANNOUNCED, FlacJoints, Joints, Mp3Joints, OggJoints, info_frame, with_frame_count
-from streamrnn.audio.pcm import END_MARKS, GSM, UNKNOWN_SIZE, WAVE_CHUNKS, wave_header
+from streamrnn.audio.pcm import END_MARKS, GSM, LENGTHS, LONG, UNKNOWN_SIZE, WAVE_CHUNKS, told_bytes, wave_header
 
 BLOCK_BYTES = 2**20
 # A shorter rest behind the sound is ignored.
@@ -46,15 +46,15 @@ def kind_of(file: BinaryIO) -> tuple[str | None, int]:
     return recognise(peek), start
 
 
-def parts_of(file: BinaryIO, kind: str | None, size_bytes: int) -> list[Part]:
-    """All recordings in a file of this kind, at least one.
+def parts_of(file: BinaryIO, kind: str | None, size_bytes: int, start: int = 0) -> list[Part]:
+    """All recordings in a file of this kind, at least one, behind `start` bytes of tags.
 
     Raises:
         AudioError: there are more than 4,096.
     """
     match kind:
-        case "WAVE" | "RIFX":
-            found = list(_wave_parts(file, size_bytes))
+        case "WAVE" | "RIFX" | "RF64":
+            found = list(_wave_parts(file, start, size_bytes))
         case "MP3":
             found = _mp3_parts(file, size_bytes)
         case "FLAC" | "Ogg":
@@ -62,7 +62,7 @@ def parts_of(file: BinaryIO, kind: str | None, size_bytes: int) -> list[Part]:
             found = [Part(start, end) for start, end in pairwise([*joints.starts, size_bytes])]
         case _:
             found = []
-    return found or [Part(0, size_bytes)]
+    return found or [Part(start, size_bytes)]
 
 
 def _searched(file: BinaryIO, joints: J) -> J:
@@ -96,10 +96,10 @@ def _mp3_parts(file: BinaryIO, size_bytes: int) -> list[Part]:
     return found
 
 
-def _wave_parts(file: BinaryIO, size_bytes: int) -> Iterator[Part]:
-    start = 0
-    while start is not None:
-        part, start = _wave_part(file, start, size_bytes)
+def _wave_parts(file: BinaryIO, start: int, size_bytes: int) -> Iterator[Part]:
+    place: int | None = start
+    while place is not None:
+        part, place = _wave_part(file, place, size_bytes)
         yield part
 
 
@@ -107,21 +107,28 @@ def _wave_part(file: BinaryIO, start: int, size_bytes: int) -> tuple[Part, int |
     """The WAVE file that begins at `start`, and the start of the next one, if any."""
     file.seek(start)
     order = ">" if file.read(12)[:4] == b"RIFX" else "<"
-    fields, place = b"", start + 12
+    fields = lengths = b""
+    place = start + 12
     while (chunk := _chunk(file, place, order)) is not None and chunk[0] != b"data":
         if chunk[0] == b"fmt ":
             fields = file.read(min(chunk[1], 64))
+        elif chunk[0] == LENGTHS:
+            lengths = file.read(min(chunk[1], 64))
         place += 8 + chunk[1] + chunk[1] % 2
     if chunk is None or len(fields) < 16:
         return Part(start, size_bytes), None
     byte_rate = max(1, struct.unpack_from(order + "I", fields, 8)[0])
     sound, told, there = place + 8, chunk[1], size_bytes - place - 8
+    if told == LONG and lengths:
+        told = told_bytes(told, lengths, order) or LONG
     odd = None
     if told % 2 and struct.unpack_from(order + "H", fields)[0] == GSM:
         odd = Part(sound, sound + told, _header(fields, told, order))
-    if told < there and (told or not _is_all_chunks(file, sound, size_bytes, order)):
-        end = sound + told
-        behind = _behind(file, end, size_bytes, order, NOTHING_S * byte_rate) if told else "sound"
+    end = sound + told
+    behind = _behind(file, end, size_bytes, order, NOTHING_S * byte_rate) if told < there else "nothing"
+    if told < there and (told or isinstance(behind, int) or not _is_all_chunks(file, sound, size_bytes, order)):
+        # Where no length is told, another recording follows on none, or what follows is sound.
+        behind = behind if told or isinstance(behind, int) else "sound"
         if isinstance(behind, int):
             return odd or Part(start, behind), behind
         if behind == "sound":
@@ -158,7 +165,7 @@ def _behind(file: BinaryIO, end: int, size_bytes: int, order: str, nothing_bytes
     # Some programs omit the padding byte after an odd length.
     for place in dict.fromkeys((end + end % 2, end)):
         while (chunk := _chunk(file, place, order)) is not None:
-            if chunk[0] in (b"RIFF", b"RIFX") and file.read(4) == b"WAVE":
+            if chunk[0] in (b"RIFF", b"RIFX", b"RF64") and file.read(4) == b"WAVE":
                 return place
             if chunk[0] not in WAVE_CHUNKS and not _is_all_chunks(file, place, size_bytes, order):
                 break

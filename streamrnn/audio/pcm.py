@@ -15,7 +15,9 @@ GSM = 0x0031
 IN_BLOCKS = (0x0002, 0x0011, GSM)
 # A program that writes to a pipe does not know the length: it writes 0 or something near the largest size.
 UNKNOWN_SIZE = 0x7FFFF000
-# Maximum size of a header's fmt chunk.
+# In RF64 a chunk of this size has its length in the chunk ds64.
+LENGTHS, LONG, LONGEST_BYTES = b"ds64", 2**32 - 1, 2**62
+# Maximum size of a header's chunks that are kept.
 LONGEST_FIELDS = 256
 SKIP_BYTES = 2**16
 # Chunks that may follow the sound of a WAVE file; any other bytes are more sound.
@@ -102,7 +104,7 @@ def read_wave_header(read: Callable[[int], bytes]) -> tuple[bytes, int | None]:
     """
     if _exactly(read, 12)[8:] != b"WAVE":
         raise AudioError("the stream begins with RIFF but is no WAVE file. Send WAVE or raw 16 bit samples.")
-    fields = b""
+    fields = lengths = b""
     while True:
         name, size = struct.unpack("<4sI", _exactly(read, 8))
         if name == b"data":
@@ -110,30 +112,50 @@ def read_wave_header(read: Callable[[int], bytes]) -> tuple[bytes, int | None]:
         taken = b""
         if name == b"fmt ":
             taken = fields = _exactly(read, min(size, LONGEST_FIELDS))
+        elif name == LENGTHS:
+            taken = lengths = _exactly(read, min(size, LONGEST_FIELDS))
         _skip(read, size + size % 2 - len(taken))
     if len(fields) < 16:
         raise AudioError("the WAVE header has no description of its samples (fmt). Send raw 16 bit samples instead.")
-    return fields, size if 0 < size < UNKNOWN_SIZE else None
+    return fields, told_bytes(size, lengths)
+
+
+def told_bytes(size: int, lengths: bytes, order: str = "<") -> int | None:
+    """Bytes of sound by the size of the chunk data and, in RF64, the fields of the chunk ds64; None if that is no valid
+    length. Source: EBU Tech 3306.
+    """
+    if size == LONG and len(lengths) >= 16:
+        (size,) = struct.unpack_from(order + "8xQ", lengths)
+        return size if 0 < size < LONGEST_BYTES else None
+    return size if 0 < size < UNKNOWN_SIZE else None
 
 
 def pcm_format(fields: bytes, size_bytes: int | None) -> PcmFormat | None:
-    """The encoding described by a WAVE header's fmt chunk; None if it needs a decoder: 8 bit, ADPCM, ...
+    """The encoding described by a WAVE header's fmt chunk; None if it needs a decoder: 8 or 20 bit, ADPCM, ...
 
     Raises:
         AudioError: as `PcmFormat`.
     """
-    encoding, channels, sample_rate, _, _, bits = struct.unpack_from("<HHIIHH", fields)
+    encoding, channels, sample_rate, _, block_bytes, bits = struct.unpack_from("<HHIIHH", fields)
     if encoding == EXTENSIBLE and len(fields) >= 26:
         # The real encoding is the start of a GUID after the extension's size, valid bits and speaker mask.
         (encoding,) = struct.unpack_from("<H", fields, 24)
-    if encoding not in (INTEGER, FLOAT) or (encoding == INTEGER and bits == 8):
+    is_odd = bits in range(1, 24) and bits != 16
+    # What 24 bits mean in four bytes depends on the program that wrote them, which libsndfile judges by the samples.
+    is_padded = bits == 24 and block_bytes == 4 * channels
+    if encoding not in (INTEGER, FLOAT) or (encoding == INTEGER and (is_odd or is_padded)):
         return None
     return PcmFormat(sample_rate, channels, bits, encoding == FLOAT, size_bytes=size_bytes)
 
 
 def is_wave(head: bytes) -> bool:
     """Whether a WAVE file begins with these bytes."""
-    return head[:4] == b"RIFF" and head[8:12] == b"WAVE"
+    return head[:4] in (b"RIFF", b"RF64") and head[8:12] == b"WAVE"
+
+
+def is_behind_sound(head: bytes) -> bool:
+    """Whether these are bytes that follow the sound of a WAVE file: another chunk, or another file."""
+    return head[:4] in WAVE_CHUNKS or is_wave(head)
 
 
 def samples_in(fields: bytes, header_bytes: int) -> Callable[[int], int] | None:
@@ -175,7 +197,9 @@ def _skip(read: Callable[[int], bytes], count: int) -> None:
 
 
 def _from_float(data: bytes, bits: int) -> np.ndarray:
-    return np.frombuffer(data, f"<f{bits // 8}").astype(np.float32)
+    # What float32 cannot hold becomes infinite, and is refused by whoever hears it.
+    with np.errstate(over="ignore"):
+        return np.frombuffer(data, f"<f{bits // 8}").astype(np.float32)
 
 
 def _from_integer(data: bytes, bits: int) -> np.ndarray:
@@ -189,13 +213,17 @@ def _from_integer(data: bytes, bits: int) -> np.ndarray:
 __all__ = [
     "END_MARKS",
     "GSM",
+    "LENGTHS",
+    "LONG",
     "UNKNOWN_SIZE",
     "WAVE_CHUNKS",
     "PcmFormat",
+    "is_behind_sound",
     "is_wave",
     "pcm_format",
     "raw_format",
     "read_wave_header",
     "samples_in",
+    "told_bytes",
     "wave_header",
 ]

@@ -14,6 +14,7 @@ from streamrnn.audio.pacing import chunk_length
 from streamrnn.audio.pcm import (
     WAVE_CHUNKS,
     PcmFormat,
+    is_behind_sound,
     is_wave,
     pcm_format,
     raw_format,
@@ -109,6 +110,9 @@ class PipeSource(Source):
 
     def _wave(self, data: Bytes) -> Sound:
         fields, size_bytes = read_wave_header(data.read)
+        # Writers to pipes leave no length where they know none, and where there is no sound.
+        if size_bytes is None and is_behind_sound(data.peek(12)):
+            size_bytes = 0
         self._wave_bytes = size_bytes
         if (form := pcm_format(fields, size_bytes)) is not None:
             return PcmSound(data, form, self._chunk_ms, is_wave=True)

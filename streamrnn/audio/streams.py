@@ -16,7 +16,7 @@ from streamrnn.audio.decoding import Decoder
 from streamrnn.audio.foreign import ForeignDecoder
 from streamrnn.audio.joined import FlacJoints, Joints, Mp3Joints, OggJoints, endless_page, info_frame
 from streamrnn.audio.pacing import chunk_length
-from streamrnn.audio.pcm import WAVE_CHUNKS, PcmFormat, is_wave
+from streamrnn.audio.pcm import PcmFormat, is_behind_sound
 from streamrnn.audio.windows import PassingWindow
 
 # Up to this many decoded chunks wait to be taken; then the pipe is not read.
@@ -136,8 +136,7 @@ class PcmSound:
         if len(behind) < 8:
             return True
         # An odd length is padded by a byte.
-        names = [behind[:4], *([behind[1:5]] if told_bytes % 2 else [])]
-        return any(name in WAVE_CHUNKS for name in names) or is_wave(behind) or is_wave(behind[told_bytes % 2 :])
+        return is_behind_sound(behind) or is_behind_sound(behind[told_bytes % 2 :])
 
     def _whole_frames(self, data: bytes) -> Iterator[np.ndarray]:
         data = self._held + data

@@ -91,10 +91,40 @@ def test_an_mp3_that_tells_no_length_sounds_as_the_file_does():
     np.testing.assert_array_equal(heard(data)[0], of_file(data))
 
 
-def test_tags_before_the_sound_are_passed_over():
+@pytest.mark.parametrize("form", ["MP3", "WAV", "AIFF", "RF64", "FLAC", "OGG"])
+def test_tags_before_the_sound_are_passed_over(form):
     tag = b"ID3\x04\x00\x00\x00\x03\x00\x00" + bytes(3 * 2**14)
-    data = encoded(noise(0.5), RATE, "MP3")
+    data = encoded(noise(0.5), RATE, form)
     np.testing.assert_array_equal(heard(tag + data)[0], of_file(data))
+    np.testing.assert_array_equal(of_file(tag + data), of_file(data))
+
+
+@pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24", "FLOAT", "ULAW", "PCM_U8"])
+def test_what_follows_the_sound_of_an_rf64_file_is_not_heard(subtype):
+    data = encoded(noise(0.5)[:-1], RATE, "RF64", subtype)
+    np.testing.assert_array_equal(heard(data + b"LIST\x04\x00\x00\x00abcd")[0], of_file(data))
+    np.testing.assert_array_equal(heard(data + data)[0], np.tile(of_file(data), 2))
+    np.testing.assert_array_equal(of_file(data + data), np.tile(of_file(data), 2))
+
+
+@pytest.mark.parametrize("between", [b"", b"LIST\x04\x00\x00\x00abcd"])
+def test_a_wave_file_without_sound_is_passed_over(between):
+    first, last = wave_of(noise(0), 0), wave_of(noise(0.5), RATE)
+    for data in (first + between + last, last + between + first + last):
+        expected = np.tile(of_file(last), data.count(b"RIFF") - 1)
+        np.testing.assert_array_equal(heard(data)[0], expected)
+        np.testing.assert_array_equal(of_file(data), expected)
+    assert len(heard(first + between)[0]) == 0
+
+
+@pytest.mark.parametrize(("bits", "width"), [(12, 2), (20, 3), (24, 4)])
+def test_samples_of_odd_widths_sound_as_in_the_file(bits, width):
+    values = (noise(0.4) * 2.0 ** (8 * width - 1)).astype("<i4") & -(1 << (8 * width - bits))
+    sound = b"".join(int(value).to_bytes(width, "little", signed=True) for value in values)
+    data = bytearray(wave_of(noise(0), len(sound)) + sound)
+    struct.pack_into("<IHH", data, 28, width * RATE, width, bits)
+    assert len(of_file(bytes(data))) == len(values)
+    np.testing.assert_array_equal(heard(bytes(data))[0], of_file(bytes(data)))
 
 
 @pytest.mark.parametrize("form", ["AU", "FLAC", "MP3", "OGG", "CAF"])

@@ -189,7 +189,7 @@ def test_other_depths_in_a_wave_header_are_decoded(encoding, bits, encode, exten
     "data, message",
     [
         (wave(b"", encoding=0x1234), "damaged or not in a format"),
-        (wave(b"", bits=20), "20 bit integer.*S16_LE"),
+        (wave(b"", bits=40), "40 bit integer.*S16_LE"),
         (wave(b"", channels=0), "0 channels"),
         (b"RIFF\x00\x00\x00\x00RMID....", "no WAVE"),
         (wave(b"")[:30], "ended inside"),

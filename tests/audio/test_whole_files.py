@@ -295,3 +295,12 @@ def test_opus_files_that_tell_of_much_more_than_they_hold_are_cut_off():
     sound = ending_later(encoded(noise(1.3), RATE, "OGG", "OPUS"), 48_000)
     with pytest.warns(AudioWarning, match="is cut off or damaged"):
         read_audio(io.BytesIO(sound))
+
+
+@pytest.mark.parametrize("told", [0, 1000, 2**64 - 1])
+def test_an_rf64_file_is_heard_to_its_end_whatever_its_header_tells(told):
+    data = bytearray(encoded(noise(0.5), RATE, "RF64", "PCM_16"))
+    expected = whole(bytes(data))
+    struct.pack_into("<Q", data, data.index(b"ds64") + 16, told)
+    with pytest.warns(AudioWarning, match="a header that was never finished"):
+        np.testing.assert_array_equal(whole(bytes(data)), expected)
