@@ -35,12 +35,18 @@ class SoundChunks:
 
 
 class FrameChunks:
-    """Frames of a series, from an array or from chunks of them."""
+    """Frames of a series, from an array or from chunks of them.
+
+    Args:
+        frames: an array, [n, features]; a list of frames; or any iterable of chunks, a list of arrays included.
+        features: numbers of a frame.
+    """
 
     sample_rate = None
 
-    def __init__(self, frames: Any):
-        self.frames = [frames] if isinstance(frames, np.ndarray | list) else frames
+    def __init__(self, frames: Any, features: int):
+        is_whole = isinstance(frames, np.ndarray) or (isinstance(frames, list) and not _are_chunks(frames, features))
+        self.frames = [frames] if is_whole else frames
 
     def __iter__(self) -> Iterator[Any]:
         return iter(self.frames)
@@ -58,6 +64,13 @@ class FrameChunks:
 
     def __exit__(self, *exception) -> None:
         """Nothing is held."""
+
+
+def _are_chunks(listed: list[Any], features: int) -> bool:
+    """Whether a list holds arrays of several frames, not frames."""
+    # An array of numbers is a frame, and where a frame is one number it is several.
+    least = 1 if features == 1 else 2
+    return any(isinstance(one, np.ndarray) and one.ndim >= least for one in listed)
 
 
 def chunks_of(
@@ -84,7 +97,7 @@ def chunks_of(
         raise TypeError(
             f"this model takes {signal}, no sound. Pass an array of frames, or an iterable of them, and no sample_rate."
         )
-    return FrameChunks(source)
+    return FrameChunks(source, signal.features)
 
 
 __all__ = ["FrameChunks", "SoundChunks", "chunks_of"]

@@ -6,6 +6,7 @@ a buffer of the stream's own, or in a pool's queue.
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from numbers import Real
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -318,8 +319,10 @@ class SeriesInlet(Inlet):
 
     def _check(self, frames: np.ndarray) -> None:
         series = self._series
-        # So are numbers that stand for a missing reading, the largest of float32 or of doubles.
-        bad = ~(np.abs(frames) <= LARGEST) if series.dtype == "float32" else np.zeros(0, bool)
+        # So are numbers that stand for a missing reading, the largest of float32 or of doubles. In float16 the bound
+        # itself would be infinite.
+        wide = frames.astype(np.float32) if frames.dtype == np.float16 else frames
+        bad = ~(np.abs(wide) <= LARGEST) if series.dtype == "float32" else np.zeros(0, bool)
         if bad.any():
             at = int(np.argwhere(bad)[0, 0])
             raise ValueError(
@@ -350,7 +353,7 @@ def skipped(units: int, rate: float) -> Iterator[int]:
     Raises:
         ValueError: their number is negative or not whole.
     """
-    if isinstance(units, bool) or units % 1 or units < 0:
+    if isinstance(units, bool) or not isinstance(units, Real) or units % 1 or units < 0:
         raise ValueError(f"skip got {units!r}; it needs a whole number of samples or frames, 0 or more.")
     piece = max(1, int(SKIPPED_S * rate))
     return (min(piece, int(units) - start) for start in range(0, int(units), piece))

@@ -59,7 +59,15 @@ def test_whole_recordings_are_frames_or_chunks_of_them(series_model, frames):
     whole = frames(series_model, ODD)
     expected = offline(series_model, whole)
     np.testing.assert_allclose(run_file(series_model, whole), expected, rtol=0, atol=1e-5)
-    np.testing.assert_allclose(run_file(series_model, iter([whole[:7], whole[7:]])), expected, rtol=0, atol=1e-5)
+    pieces = [whole[:7], whole[7:14], whole[14:]]
+    for chunks in (iter(pieces), tuple(pieces), pieces, list(whole), whole.tolist()):
+        np.testing.assert_allclose(run_file(series_model, chunks), expected, rtol=0, atol=1e-5)
+
+
+def test_chunks_of_ids_may_be_rows(of_ids):
+    expected = run_file(of_ids, np.array([1, 2, 3, 4, 5]))
+    for chunks in ([np.array([1, 2]), np.array([3, 4, 5])], [np.array([1, 2, 3, 4]), np.array([5])], [1, 2, 3, 4, 5]):
+        np.testing.assert_allclose(run_file(of_ids, chunks), expected, rtol=0, atol=1e-5)
 
 
 def test_the_caller_may_overwrite_frames_at_once(series_model, frames, run):
@@ -94,6 +102,7 @@ def test_the_caller_may_overwrite_frames_at_once(series_model, frames, run):
         ("of_readings", np.zeros(4), ValueError, r"this model takes \[frames, 4\]"),
         ("of_readings", np.array([[0, 0, 0, 0], [0, np.nan, 0, 0.0]]), ValueError, "NaN,.* the first in frame 1"),
         ("of_readings", np.array([[0, 0, 0, 0], [0, 0, -1e39, 0]]), ValueError, "beyond 1e.18, the first in frame 1"),
+        ("of_readings", np.full((1, 4), np.inf, np.float16), ValueError, "infinite or beyond 1e.18"),
         ("model", np.zeros((20, 3), np.float32), AudioError, r"\[20, 3\]: 3 channels, .*channels=3.*a Series"),
     ],
 )
