@@ -6,11 +6,29 @@ from dataclasses import asdict, dataclass
 from numbers import Real
 from typing import Any, ClassVar, Literal
 
+from numpy import generic
+
 Dtype = Literal["float32", "int32"]
 
 # A number of a frame, at most: models square and add them up, in float32, and what is infinite stays in their states.
 LARGEST = 1e18
 _LARGEST: dict[Dtype, float] = {"float32": (2 - 2**-23) * 2.0**127, "int32": 2**31 - 1}
+
+
+def _normalise(signal: Any, name: str, example: float, is_whole: bool = False) -> None:
+    """Gives an attribute a plain number: those of NumPy are no JSON, and 160.0 is no length of an array.
+
+    Raises:
+        TypeError: it is no number.
+        ValueError: it is to be whole, and is not.
+    """
+    value = getattr(signal, name)
+    if not isinstance(value, Real):
+        raise TypeError(f"{type(signal).__name__} got {name}={value!r}; it must be a number, such as {example}.")
+    if is_whole and value % 1:
+        raise ValueError(f"{type(signal).__name__} got {name}={value}; it must be a whole number.")
+    plain: Any = value.item() if isinstance(value, generic) else value
+    object.__setattr__(signal, name, int(plain) if is_whole else plain)
 
 
 @dataclass(frozen=True)
@@ -22,7 +40,8 @@ class Sound:
         hop_samples: samples of one frame.
 
     Raises:
-        ValueError: one of them is below 1.
+        TypeError: one of them is no number.
+        ValueError: one of them is below 1, or not whole.
     """
 
     sample_rate: int
@@ -34,10 +53,8 @@ class Sound:
 
     def __post_init__(self):
         for name in ("sample_rate", "hop_samples"):
-            value = getattr(self, name)
-            if not isinstance(value, Real):
-                raise TypeError(f"Sound got {name}={value!r}; it must be a number, such as 16000.")
-            if value < 1:
+            _normalise(self, name, 16000, is_whole=True)
+            if (value := getattr(self, name)) < 1:
                 raise ValueError(f"Sound got {name}={value}; it must be at least 1.")
 
     @property
@@ -62,7 +79,8 @@ class Series:
         ids: for frames of ids, the number of ids: 0 to ids - 1. None: no bound is checked.
 
     Raises:
-        ValueError: features, frames_per_s or ids is out of range, dtype is another one, padding or ids does not fit it.
+        TypeError: features, frames_per_s, padding or ids is no number.
+        ValueError: one of them is out of range or must be whole, dtype is another one, padding or ids does not fit it.
     """
 
     features: int
@@ -74,6 +92,11 @@ class Series:
     kind: ClassVar[str] = "series"
 
     def __post_init__(self):
+        _normalise(self, "features", 6, is_whole=True)
+        _normalise(self, "frames_per_s", 50.0)
+        _normalise(self, "padding", 0.0)
+        if self.ids is not None:
+            _normalise(self, "ids", 256, is_whole=True)
         if self.features < 1 or not 0 < self.frames_per_s < math.inf:
             raise ValueError(
                 f"Series got features={self.features}, frames_per_s={self.frames_per_s}; a frame has at least 1 "

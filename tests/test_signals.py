@@ -1,5 +1,8 @@
 """Signals: what frames are, how long they last, and what cannot be one."""
 
+import json
+
+import numpy as np
 import pytest
 
 from streamrnn.signals import Series, Sound, described, signal_from
@@ -28,6 +31,10 @@ def test_what_describes_no_signal_is_refused(description):
     [
         (lambda: Sound(0, 160), "sample_rate=0"),
         (lambda: Sound(16_000, 0), "hop_samples=0"),
+        (lambda: Sound(16_000.5, 160), "sample_rate=16000.5; it must be a whole number"),
+        (lambda: Sound(16_000, float("nan")), "hop_samples=nan"),
+        (lambda: Series(6.5, 10.0), "features=6.5; it must be a whole number"),
+        (lambda: Series(1, 10.0, "int32", ids=2.5), "ids=2.5; it must be a whole number"),
         (lambda: Series(0, 10.0), "features=0"),
         (lambda: Series(1, 0.0), "frames_per_s=0"),
         (lambda: Series(1, 10.0, "float64"), "'float32', or 'int32' for ids"),
@@ -43,3 +50,16 @@ def test_what_describes_no_signal_is_refused(description):
 def test_what_can_be_no_signal_is_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize("make", [lambda: Sound("16000", 160), lambda: Series("6", 1.0), lambda: Series(6, None)])
+def test_texts_are_no_numbers_of_a_signal(make):
+    with pytest.raises(TypeError, match="it must be a number, such as"):
+        make()
+
+
+def test_whole_floats_and_the_numbers_of_numpy_become_plain_ones():
+    made = Sound(np.float64(16_000), 160.0), Series(np.int64(1), np.float32(4), "int32", padding=np.int32(7), ids=8.0)
+    assert made == (SIGNALS[0], SIGNALS[2])
+    assert list(map(repr, made)) == [repr(SIGNALS[0]), repr(SIGNALS[2])]
+    assert json.loads(json.dumps(described(made[1]))) == described(SIGNALS[2])

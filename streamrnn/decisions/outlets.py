@@ -320,19 +320,29 @@ def decided(decision: Any, overrides: Mapping[str, Any]) -> Any:
         raise TypeError(f"The model gives numbers and has no settings; {', '.join(overrides)} came. Leave them out.")
     if decision is None or not overrides:
         return decision
-    _check_overrides(decision, overrides)
-    return dataclasses.replace(decision, **overrides)
+    # NumPy's numbers, such as those of np.linspace, cost several times as much at each frame, and no file holds them.
+    plain = {name: _plain(value) for name, value in overrides.items()}
+    _check_overrides(decision, plain)
+    return dataclasses.replace(decision, **plain)
+
+
+def _plain(value: Any) -> Any:
+    is_number = isinstance(value, np.generic | np.ndarray) and value.ndim == 0
+    return value.item() if is_number else value
 
 
 def _check_overrides(decision: Any, overrides: Mapping[str, Any]) -> None:
     known = {field.name: getattr(decision, field.name) for field in dataclasses.fields(decision)}
+    may_be_none = {field.name for field in dataclasses.fields(decision) if "None" in str(field.type)}
     for name, value in overrides.items():
         if name not in known:
             near = difflib.get_close_matches(name, known, 1)
             meant = f" Did you mean {near[0]}?" if near else ""
             raise TypeError(f"There is no setting {name!r}.{meant} Settings of this model are: {', '.join(known)}.")
-        if isinstance(known[name], float | int) and isinstance(value, str):
-            raise TypeError(f"{name} is {value!r}, a text; it must be a number, such as {known[name]}.")
+        is_number = isinstance(value, float | int) or (value is None and name in may_be_none)
+        if isinstance(known[name], float | int) and not is_number:
+            of_kind = ", a text" if isinstance(value, str) else ""
+            raise TypeError(f"{name} is {value!r}{of_kind}; it must be a number, such as {known[name]}.")
 
 
 def require_outlet(outlet: Outlet, needed: Gives, owner: str) -> None:

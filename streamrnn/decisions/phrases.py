@@ -1,7 +1,7 @@
 """Typed phrases: from the phonemes of a stream to the phrases and commands that were said, without training."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -61,6 +61,8 @@ class PhraseSettings:
     def __post_init__(self) -> None:
         if isinstance(self.phrases, str):
             raise ValueError(f"phrases is the text {self.phrases!r}; it is a list of texts. Pass [{self.phrases!r}].")
+        if not isinstance(self.phrases, Iterable):
+            raise ValueError(f"phrases is {self.phrases!r}; it is a list of texts, such as ['hey computer'].")
         # As lists they come from JSON; as tuples they are keys.
         object.__setattr__(self, "phrases", tuple(self.phrases))
         object.__setattr__(self, "calibration", tuple(map(tuple, self.calibration)))

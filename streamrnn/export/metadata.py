@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from streamrnn import __version__
+from streamrnn.comparing import as_kept
 from streamrnn.decisions.outlets import in_effect
 from streamrnn.export.tracing import FlatStep, StateTensor
 from streamrnn.models import Model
@@ -40,9 +41,9 @@ def describe_export(step: FlatStep, kind: str, about: Mapping[str, Any]) -> dict
         "out_features": model.out_features,
         "labels": list(model.labels),
         "decision_kind": type(model.decision).__name__,
-        "decision": in_effect(model.decision),
+        "decision": as_kept(in_effect(model.decision)),
         # As the model has them: what follows from a threshold follows from another one, too.
-        "decision_settings": {} if model.decision is None else dataclasses.asdict(model.decision),
+        "decision_settings": {} if model.decision is None else as_kept(dataclasses.asdict(model.decision)),
         "states": [_described(state) for state in step.states] if kind == STEP else [],
         **about,
     }

@@ -80,7 +80,8 @@ class Model(Layer, Timed):
             decision: what becomes of outputs, such as SpeechSettings() of streamrnn.decisions; None: numbers.
 
         Raises:
-            TypeError: it is no layer; neither sample_rate and hop_samples nor a signal came, or both.
+            TypeError: it is no layer; neither sample_rate and hop_samples nor a signal came, or both; labels are one
+                text; or the decision is none.
             ValueError: the layer does not take such frames, or there is no such readout.
         """
         from streamrnn.models.of_layers import model_of
@@ -89,6 +90,8 @@ class Model(Layer, Timed):
             signal = Sound(sample_rate, hop_samples)
         elif signal is None or (sample_rate, hop_samples) != (None, None):
             raise TypeError("Model.of needs sample_rate and hop_samples of sound, or another signal, and not both.")
+        if isinstance(labels, str):
+            raise TypeError(f"Model.of got the labels {labels!r}, one text. Pass ({labels!r},).")
         return model_of(layer, signal, tuple(labels), readout, decision)
 
     def description(self) -> dict[str, Any]:

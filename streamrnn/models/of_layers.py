@@ -176,6 +176,12 @@ class LayerModel(Model):
 def model_of(layer: Layer, signal: Signal, labels: tuple[str, ...], readout: str, decision: Any) -> LayerModel:
     """See `Model.of`."""
     require_layer("Model.of", layer)
+    if decision is not None and (isinstance(decision, type) or not hasattr(decision, "outlet")):
+        came = f"the class {decision.__name__}" if isinstance(decision, type) else repr(decision)
+        raise TypeError(
+            f"Model.of got {came} as its decision. Pass settings of streamrnn.decisions, such as SpeechSettings(), or "
+            "leave it out."
+        )
     built = getattr(layer, "built", Built("", "{}"))
     kind = "" if decision is None else type(decision).__name__
     settings = LayerModelSettings(built.builder, built.arguments, json.dumps(described(signal)), labels, readout, kind)

@@ -19,6 +19,7 @@ from safetensors.numpy import save as serialise
 
 import streamrnn.decisions
 import streamrnn.models
+from streamrnn.comparing import as_kept
 from streamrnn.contract import Constant, Layer
 from streamrnn.lifetime import running
 from streamrnn.models import LayerModel, Model
@@ -52,7 +53,7 @@ def save(model: Model, path: str | PathLike[str], **card: Any) -> None:
         **model.description(),
         **card,
     }
-    text = json.dumps(description, indent=2) + "\n"
+    text = json.dumps(as_kept(description), indent=2) + "\n"
     _require_loadable(model, json.loads(text))
     arrays = {name: np.asarray(leaf, order="C") for name, leaf in _named_leaves(nnx.state(model, STORED))}
     if undefined := _without_numbers(arrays):

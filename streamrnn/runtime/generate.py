@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -39,10 +40,15 @@ def generate(
         seed: equal seeds draw equal items.
 
     Raises:
-        TypeError: the model is no such model, or floats came for ids.
+        TypeError: the model is no such model, floats came for ids, or an argument is no whole number.
         ValueError: there is nothing to begin from, an id is out of range, or an argument is.
     """
     stream = model if isinstance(model, Stream) else Stream(model)
+    if not isinstance(temperature, Real) or not all(isinstance(n, Integral) for n in (items, seed, top_k or 1)):
+        raise TypeError(
+            f"generate got items={items!r}, temperature={temperature!r}, top_k={top_k!r}, seed={seed!r}; they are "
+            "whole numbers, but for the temperature, which may be any."
+        )
     # Asked for good numbers: comparisons with NaN are always false.
     if not (items >= 0 and 0 <= temperature < math.inf) or (top_k is not None and top_k < 1):
         raise ValueError(
@@ -63,7 +69,8 @@ def generate(
     given = np.asarray(prompt)
     # Whole numbers are floats, too; floats are no ids.
     given = given.astype(np.float32) if signal.dtype == "float32" else given
-    begun = stream.process(given.reshape(-1, signal.features))
+    # One frame may come as a row; what is none is refused by the stream.
+    begun = stream.process(given.reshape(-1, signal.features) if given.size % signal.features == 0 else given)
     if not len(begun):
         raise ValueError(
             "generate got an empty prompt: there is nothing to begin from. Pass one item or more, such as the line "

@@ -4,11 +4,12 @@ States lie side by side in rows, what waits in queues; a slot is a row and a que
 """
 
 import heapq
+import math
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -61,13 +62,13 @@ class Pool:
         warm_up: bool = True,
     ):
         step = self._step = step_of(model)
-        blocks = int(queue_s / step.frame_s + 1e-6)
-        if not isinstance(capacity, Integral) or capacity < 1:
+        if isinstance(capacity, bool) or not isinstance(capacity, Integral) or capacity < 1:
             raise ValueError(
                 f"A pool got capacity={capacity!r}; it needs a whole number of at least one slot, such as 64."
             )
+        blocks = int(queue_s / step.frame_s + 1e-6) if isinstance(queue_s, Real) and abs(queue_s) < math.inf else 0
         if blocks < 1:
-            raise ValueError(f"A pool got queue_s={queue_s}; one block is {step.frame_s} s. Pass that or more.")
+            raise ValueError(f"A pool got queue_s={queue_s!r}; one block is {step.frame_s} s. Pass that or more.")
         self.model, self._warm_up = model, warm_up
         self._delayed = step.lookahead // step.stride
         reserve = self._delayed + 2 + int(RESAMPLER_TAIL_S / step.frame_s)
@@ -181,9 +182,9 @@ class Pool:
         with self._lock, uninterrupted():
             before = self.capacity
             capacity = 2 * before if capacity is None else capacity
-            if capacity <= before or capacity % self._rows.devices:
+            if not isinstance(capacity, Integral) or capacity <= before or capacity % self._rows.devices:
                 raise ValueError(
-                    f"Pool.grow got {capacity}; it needs a multiple of {self._rows.devices} (the devices) above "
+                    f"Pool.grow got {capacity!r}; it needs a multiple of {self._rows.devices} (the devices) above "
                     f"{before}. Leave it out to double the capacity."
                 )
             rows = self._rows.grown(capacity)

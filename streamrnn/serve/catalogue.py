@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from streamrnn.audio import StreamingResampler
+from streamrnn.comparing import as_kept
 from streamrnn.decisions.outlets import in_effect
 from streamrnn.models import Model
 from streamrnn.serve.items import described, takes_items
@@ -38,7 +39,7 @@ def describe(name: str, model: Model, sample_rate: int | None = None, **override
         "frame_s": model.frame_s,
         "out_features": model.out_features,
         "latency_ms": round(model.algorithmic_latency_ms + resampling_ms, 6),
-        "settings": in_effect(outlet.settings),
+        "settings": as_kept(in_effect(outlet.settings)),
         **items,
     }
 

@@ -210,3 +210,14 @@ def test_a_model_of_a_program_that_was_run_by_itself_says_how_to_load_it(tmp_pat
     with pytest.raises(ValueError, match=r"'mine' of the program that saved it.* load\(path, build=mine\)") as failed:
         streamrnn.load(tmp_path / "mine.safetensors")
     assert "Upgrade" not in str(failed.value)
+
+
+def test_a_class_is_no_decision():
+    for wrong in (SpeechSettings, "speech"):
+        with pytest.raises(TypeError, match="as its decision"):
+            model(decision=wrong)
+
+
+def test_settings_of_the_numbers_of_numpy_are_saved(tmp_path):
+    streamrnn.save(model(decision=SpeechSettings(threshold=np.float32(0.5))), tmp_path / "meter")
+    assert streamrnn.load(tmp_path / "meter").decision == SpeechSettings(threshold=0.5)

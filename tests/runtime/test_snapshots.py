@@ -125,3 +125,10 @@ def test_a_damaged_snapshot_is_refused_and_leaves_no_trace(model, bursts, hear):
     with pytest.raises(ValueError, match="changed or damaged"):
         listener.restore(cut)
     assert before + listener.feed(bursts(0.3)[3000:]) + listener.finish() == hear(Listener(model), [bursts(0.3)])
+
+
+@pytest.mark.parametrize("number", [np.float32, np.float64, np.int64, np.array])
+def test_settings_may_be_numbers_of_numpy(loudness, number):
+    plain = {"threshold": 1.0, "min_silence_ms": 200.0, "off_threshold": 1.0}
+    listener = Listener(loudness, **{name: number(value) for name, value in plain.items()})
+    Listener(loudness, **plain).restore(sent(listener.snapshot()))
