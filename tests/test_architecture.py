@@ -81,40 +81,36 @@ def test_the_public_names_are_these():
     assert sorted(streamrnn.__all__) == sorted(PUBLIC_NAMES)
 
 
-@pytest.mark.parametrize("name", PUBLIC_NAMES)
-def test_a_public_name_is_there_and_documented(name: str):
-    assert name in dir(streamrnn)
-    assert getattr(streamrnn, name).__doc__
+def test_public_names_are_there_and_documented():
+    assert set(PUBLIC_NAMES) <= set(dir(streamrnn))
+    assert [name for name in PUBLIC_NAMES if not getattr(streamrnn, name).__doc__] == []
 
 
-@pytest.mark.parametrize("room", sorted(path.parent for path in PACKAGE.rglob("__init__.py")), ids=relative)
-def test_no_file_takes_the_place_of_a_public_name_of_its_room(room: Path):
-    package = importlib.import_module(".".join(room.relative_to(ROOT).parts))
-    for name in getattr(package, "__all__", ()):
-        if (room / f"{name}.py").exists():
+def test_no_file_takes_the_place_of_a_public_name_of_its_room():
+    hidden = []
+    for room in sorted(path.parent for path in PACKAGE.rglob("__init__.py")):
+        package = importlib.import_module(".".join(room.relative_to(ROOT).parts))
+        names = [name for name in getattr(package, "__all__", ()) if (room / f"{name}.py").exists()]
+        for name in names:
             importlib.import_module(f"{package.__name__}.{name}")
-            assert not isinstance(getattr(package, name), ModuleType), f"{package.__name__}.{name} is its file"
+        hidden += [f"{package.__name__}.{name}" for name in names if isinstance(getattr(package, name), ModuleType)]
+    assert hidden == []
 
 
-@pytest.mark.parametrize("path", PYTHON_FILES, ids=relative)
-def test_a_file_can_be_read_in_one_sitting(path: Path):
-    assert len(path.read_text().splitlines()) < LINES_PER_FILE
+def test_files_can_be_read_in_one_sitting():
+    assert [relative(path) for path in PYTHON_FILES if len(path.read_text().splitlines()) >= LINES_PER_FILE] == []
 
 
-@pytest.mark.parametrize("path", PYTHON_FILES, ids=relative)
-def test_a_file_is_named_after_what_it_holds(path: Path):
-    assert path.stem not in CATCH_ALL_NAMES
+def test_files_are_named_after_what_they_hold():
+    assert [relative(path) for path in PYTHON_FILES if path.stem in CATCH_ALL_NAMES] == []
 
 
-@pytest.mark.parametrize("path", MODULES, ids=relative)
-def test_a_module_that_defines_something_says_what_it_exports(path: Path):
-    tree = ast.parse(path.read_text())
-    assert says_what_it_exports(tree) or len(tree.body) <= 1
-
-
-@pytest.mark.parametrize("path", MODULES, ids=relative)
-def test_a_module_opens_with_a_docstring(path: Path):
-    assert ast.get_docstring(ast.parse(path.read_text()))
+def test_modules_open_with_a_docstring_and_say_what_they_export():
+    trees = {relative(path): ast.parse(path.read_text()) for path in MODULES}
+    assert trees
+    assert [path for path, tree in trees.items() if not ast.get_docstring(tree)] == []
+    # A docstring alone defines nothing.
+    assert [path for path, tree in trees.items() if not says_what_it_exports(tree) and len(tree.body) > 1] == []
 
 
 def test_shapes_are_checked_while_testing():
