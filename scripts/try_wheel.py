@@ -1,4 +1,4 @@
-"""Build the wheel, install it without extras into a fresh environment, and run every command from an empty folder.
+"""Build the wheel, install it without extras into a fresh environment, and run every command in an empty folder.
 
 python scripts/try_wheel.py        (`make test-wheel`)
 
@@ -11,6 +11,7 @@ import sys
 import tempfile
 import venv
 import wave
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -63,18 +64,19 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         command = install(build(root / "wheel"), root / "environment")
-        sounds, empty = root / "sounds", root / "empty"
+        sounds = root / "sounds"
         sounds.mkdir()
-        empty.mkdir()
         write_sound(sounds / "noise.wav")
         environment = os.environ | {"HOME": str(root / "home"), "XDG_CACHE_HOME": str(root / "cache")}
         environment.pop("PYTHONPATH", None)
-        wrong = [
-            problem
-            for trial in TRIALS
-            for problem in tried(trial, command, {"sound": sounds / "noise.wav", "folder": sounds}, empty, environment)
-        ]
-        written = {path.name for path in empty.iterdir()}
+        paths = {"sound": sounds / "noise.wav", "folder": sounds}
+        empty = [root / "empty" / str(number) for number in range(len(TRIALS))]
+        with ThreadPoolExecutor(os.cpu_count()) as trying:
+            problems = trying.map(
+                lambda trial, folder: tried(trial, command, paths, folder, environment), TRIALS, empty
+            )
+            wrong = [problem for of_one in problems for problem in of_one]
+        written = {path.name for path in (root / "empty").glob("*/*")}
         if written != WRITTEN:
             wrong.append(f"the commands wrote {sorted(written)}; expected were {sorted(WRITTEN)}")
     for problem in wrong:
@@ -96,11 +98,10 @@ def build(out: Path) -> Path:
 
 def install(wheel: Path, environment: Path) -> Path:
     """The command `streamrnn` of a fresh environment, which sees no packages but its own."""
-    venv.create(environment, with_pip=True)
+    venv.create(environment)
     scripts = environment / ("Scripts" if os.name == "nt" else "bin")
-    subprocess.run(
-        [scripts / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", wheel], check=True
-    )
+    pip = [sys.executable, "-m", "pip", "--python", scripts / "python", "--disable-pip-version-check", "--quiet"]
+    subprocess.run([*pip, "install", wheel], check=True)
     return scripts / "streamrnn"
 
 
@@ -112,7 +113,8 @@ def write_sound(path: Path) -> None:
 
 
 def tried(trial: Trial, command: Path, paths: dict[str, Path], folder: Path, environment: dict[str, str]) -> list[str]:
-    """What is wrong with what the command does."""
+    """What is wrong with what the command does in a folder of its own."""
+    folder.mkdir(parents=True)
     arguments = [part.format(**paths) for part in trial.arguments.split()]
     run = subprocess.run(
         [command, *arguments], cwd=folder, env=environment, capture_output=True, text=True, timeout=TIMEOUT_S
