@@ -40,7 +40,7 @@ def groups(
     data: Places,
     by: str,
     about: Annotated[Path | None, default_is("the manifests of --data")] = None,
-    cuts: tuple[float, ...] = (),
+    cuts: Annotated[tuple[float, ...], default_is("none")] = (),
     drop_small: bool = False,
     split: Annotated[tuple[str, ...], All] = (),
     clips: Annotated[int | None, All] = None,
@@ -151,8 +151,8 @@ def privacy(
         sides = [clips_of(data, splits) for splits in (members, others)]
         if both := sorted({clip.split for clip in sides[0]} & {clip.split for clip in sides[1]}):
             raise ValueError(
-                f"--members and --others both name {', '.join(both)}, which the model has heard or has not. Name a "
-                "split in one of them."
+                f"--members and --others both name {', '.join(both)}, but a split is either in training or "
+                "held out. Name it in one of them."
             )
         sides = alike(sides, data, clips) if match else [drawn(side, clips) for side in sides]
         told = tell_all(model, data, [*sides[0], *sides[1]], moved, task)

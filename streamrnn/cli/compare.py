@@ -43,7 +43,7 @@ def main(args: list[str]) -> None:
     """Runs `streamrnn compare`. Raises what streamrnn.bench.online raises."""
     flags = parse(Compare, "compare", args)
     if flags.quick and flags.full:
-        raise ValueError("compare got --quick and --full. Pass one of them, or none: it is quick then.")
+        raise ValueError("compare got --quick and --full. Pass only one of them; --quick is the default.")
     # JAX comes with it, which the help does not need.
     from streamrnn.bench.online import FULL, QUICK, SYSTEMS, check_systems, compare_online
     from streamrnn.bench.online_report import print_report

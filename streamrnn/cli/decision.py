@@ -101,7 +101,7 @@ def spoken(phrases: tuple[str, ...], grammar: Path | None) -> dict[str, Any]:
         try:
             found["grammar"] = grammar.read_text(encoding="utf-8-sig")
         except UnicodeDecodeError:
-            raise ValueError(f"--grammar {grammar} is no text in UTF-8. Pass a TOML file.") from None
+            raise ValueError(f"--grammar {grammar} is not UTF-8 text. Pass a TOML file.") from None
         if not found["grammar"].strip():
             raise ValueError(f"--grammar {grammar} is empty. Write [intents], and lists of sentences in it.")
     return found

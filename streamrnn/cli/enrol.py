@@ -45,7 +45,7 @@ def main(args: list[str]) -> None:
 
     model = load_weights(flags.model)
     if not isinstance(model, Speaker):
-        raise ValueError(f"{flags.model} is a {type(model).__name__}; needed is a speaker model.")
+        raise ValueError(f"{flags.model} is a {type(model).__name__}; enrol needs a speaker model.")
     enrolled = enrol(model, named)
     save(enrolled, flags.out, task="speaker")
     print(f"wrote {weights_path(flags.out)}, which knows {', '.join(enrolled.settings.speakers)}")

@@ -53,7 +53,7 @@ class Evaluate:
 
     task: tyro.conf.Positional[str]
     """The task of the model, such as vad."""
-    data: tuple[Path, ...] = ()
+    data: Annotated[tuple[Path, ...], default_is("use --situations")] = ()
     """Folders of recordings, or folders of such folders."""
     situations: Annotated[Path | None, default_is("use --data")] = None
     """Instead of --data: a folder written by `streamrnn compose situations`. Each situation gives one row of
@@ -64,9 +64,9 @@ class Evaluate:
     """Name of a shipped model, or the path of a .safetensors file."""
     split: Annotated[tuple[str, ...], default_is("all")] = ()
     """Evaluate recordings of these splits only."""
-    exclude: tuple[str, ...] = ()
+    exclude: Annotated[tuple[str, ...], default_is("none")] = ()
     """Names of recordings to leave out, such as those with wrong labels."""
-    negatives: tuple[Path, ...] = ()
+    negatives: Annotated[tuple[Path, ...], default_is("none")] = ()
     """For keywords, wake and phrases: folders of sound without any of the words, in which every detection is a false
     alarm. Recordings of the train split are left out; in a folder without splits, those that training would use."""
     grammar: Annotated[Path | None, default_is("phrases drawn from transcripts")] = None
@@ -149,7 +149,7 @@ def _tell(flags: Evaluate, result: dict[str, Any]) -> None:
 def _check_oversight(flags: Evaluate) -> None:
     for flag in ("--out", "--fit"):
         if flags.hand_over is None and flag in given(flags):
-            raise ValueError(f"{flag} is of what --hand-over finds. Pass --hand-over too, or leave it out.")
+            raise ValueError(f"{flag} needs --hand-over. Pass --hand-over too, or leave it out.")
     task = find_task(flags.task)
     if flags.hand_over is not None and task is not None and task.lines is not None:
         raise ValueError(f"--hand-over is for tasks of sound; {flags.task} reads lines. Leave it out.")
@@ -159,7 +159,7 @@ def _check_oversight(flags: Evaluate) -> None:
             "on. Name other splits in one of them."
         )
     if flags.plot is not None and flags.hand_over is None and flags.task != "keywords":
-        raise ValueError(f"--plot draws what --hand-over finds, or keywords; {flags.task} alone has no picture.")
+        raise ValueError(f"--plot needs --hand-over for {flags.task}. Pass --hand-over too, or leave --plot out.")
     if flags.max_alarms_per_hour is not None and flags.task != "keywords":
         raise ValueError(f"--max-alarms-per-hour is for keywords; {flags.task} raises no alarms. Leave it out.")
     if flags.max_alarms_per_hour is not None and not 0 <= flags.max_alarms_per_hour < math.inf:
@@ -167,7 +167,7 @@ def _check_oversight(flags: Evaluate) -> None:
     if flags.save_calibration is not None and flags.task != "phrases":
         raise ValueError(f"--save-calibration is for phrases; {flags.task} has none. Leave it out.")
     if flags.save_threshold is not None and flags.max_alarms_per_hour is None:
-        raise ValueError("--save-threshold is of what --max-alarms-per-hour finds. Pass both, or neither.")
+        raise ValueError("--save-threshold needs --max-alarms-per-hour. Pass both, or neither.")
     if flags.hand_over is not None and not 0 < flags.hand_over < 1:
         raise ValueError(f"--hand-over is {flags.hand_over:g}; it is a share above 0 and below 1.")
     if flags.plot is not None:
@@ -189,7 +189,7 @@ def _decision(flags: Evaluate) -> dict[str, Any]:
     if flags.grammar is not None and flags.task != "phrases":
         raise ValueError(f"--grammar is for phrases; {flags.task} has none. Leave it out.")
     if flags.grammar is not None and flags.save_calibration is not None:
-        raise ValueError("--save-calibration is of phrases from transcripts. Leave it out, or --grammar.")
+        raise ValueError("--save-calibration needs phrases from transcripts, not --grammar. Leave out one of them.")
     return spoken((), flags.grammar) | ({} if flags.threshold is None else {"threshold": flags.threshold})
 
 

@@ -63,9 +63,9 @@ def dispatch(functions: dict[str, Callable[..., None]], command: str, args: list
     """
     first = args[0] if args else ""
     if first not in {*functions, "-h", "--help"}:
-        came = f"{first!r} follows" if args else "Nothing follows"
+        came = f"{first!r} came" if args else "none came"
         meant = did_you_mean(first, functions)
-        raise ValueError(f"{came} {command!r}.{meant} Say one of these there: {', '.join(functions)}.")
+        raise ValueError(f"{command} needs a subcommand, {came}.{meant} Choose one of: {', '.join(functions)}.")
     if first in functions:
         # By itself, so that errors name this subcommand, and its settings as they are called.
         return tyro.cli(functions[first], prog=f"streamrnn {command} {first}", args=args[1:], config=CONFIG)

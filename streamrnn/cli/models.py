@@ -72,7 +72,7 @@ def _lines(rows: list[dict[str, Any]]) -> list[str]:
         table.append((row["name"], row["task"], f"{row['megabytes']:.1f} MB", _latency(row), gives))
     widths = [max(len(line[column]) for line in table) for column in range(len(heads))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in table]
-    return [*lines, "", "streamrnn models NAME tells the rest: parameters, figures, card."]
+    return [*lines, "", "streamrnn models NAME prints the rest: parameters, figures, card."]
 
 
 def _all_of(row: dict[str, Any]) -> list[str]:

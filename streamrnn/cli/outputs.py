@@ -13,7 +13,7 @@ def check_outputs(source: str, paths: Iterable[Path]) -> None:
     places = set[Path]()
     for path in paths:
         if (place := path.resolve()) in places:
-            raise ValueError(f"{path} is named for two outputs, of which one would be lost. Name two files.")
+            raise ValueError(f"{path} is named for two outputs, and one would overwrite the other. Name two files.")
         places.add(place)
         if path.exists() and Path(source).exists() and path.samefile(source):
             raise ValueError(f"{path} is the recording itself and would be overwritten. Choose another file to write.")

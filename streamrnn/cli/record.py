@@ -66,7 +66,7 @@ class Record:
         if not word or word.startswith(".") or any(sign in word for sign in "/\\\0"):
             raise ValueError(f"the word is {self.word!r}; it names a folder. Give letters, without slashes.")
         if self.count < 1:
-            raise ValueError(f"--count is {self.count}; at least one clip is recorded.")
+            raise ValueError(f"--count is {self.count}; it must be at least 1.")
         if not SHORTEST_S < self.longest_s <= 30:
             raise ValueError(f"--longest-s is {self.longest_s}; it must be above {SHORTEST_S} and at most 30.")
         if self.speaker and not self.speaker.replace("-", "").isalnum():
@@ -191,7 +191,7 @@ def main(args: list[str]) -> None:
     if ended_by is not None:
         raise ended_by
     if not clips.kept:
-        raise ValueError(f"no clip was kept of {asked.source}: nobody was heard to say a word, or see above why not.")
+        raise ValueError(f"no clip was kept of {asked.source}: no word was heard, or each was rejected as told above.")
 
 
 def _record(asked: Record, source: Source, clips: Clips) -> None:

@@ -169,7 +169,7 @@ def _overrides(run: Any, decision: Any, of_events: Sequence[str]) -> dict[str, A
 def _picture(path: Path, task: Task) -> "Fans":
     """The picture of a task's answers. Raises ValueError where it has none, or the path is of no picture."""
     if task.name != "forecast":
-        raise ValueError(f"--plot draws sound and forecasts; {task.name} has no picture. Leave it out.")
+        raise ValueError(f"--plot is for sound and forecasts; {task.name} has no plot. Leave it out.")
     from streamrnn.cli.plot import check_plot
     from streamrnn.cli.plot_forecast import Fans
 

@@ -119,7 +119,7 @@ def _listening(flags: Serve) -> Any:
     found = loaded(flags.models)
     hear = [name for name, model in found.items() if isinstance(model.decision, PhraseSettings)]
     if not hear:
-        raise ValueError(f"--phrase and --grammar are for phrases, and {', '.join(found)} came. Serve phrases, too.")
+        raise ValueError(f"--phrase and --grammar are for phrases; {', '.join(found)} came. Serve phrases as well.")
     return found | {name: load(path, **wanted) for name, path in zip(found, flags.models, strict=True) if name in hear}
 
 
@@ -135,7 +135,7 @@ def dialects(flags: Serve) -> list[Any]:
 
         found.append(Wyoming(flags.wyoming, flags.zeroconf))
     elif flags.zeroconf is not None:
-        raise ValueError("--zeroconf tells where Wyoming is spoken. Pass --wyoming PORT as well.")
+        raise ValueError("--zeroconf announces the Wyoming port, and there is none. Pass --wyoming PORT as well.")
     return found
 
 

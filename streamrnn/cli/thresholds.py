@@ -10,7 +10,7 @@ def recommended(detection: dict[str, Any] | None, most_per_hour: float) -> dict[
         ValueError: there is no sound without words, or every threshold raises more.
     """
     if detection is None:
-        raise ValueError("There is no sound without words to count false alarms in. Pass some by --negatives.")
+        raise ValueError("There is no sound without words in which to count false alarms. Pass some with --negatives.")
     fitting = [point for point in detection["curve"] if point["false_alarms_per_hour"] <= most_per_hour]
     if not fitting:
         last = detection["curve"][-1]

@@ -191,15 +191,15 @@ def _say(message: str, *, file: Any = None) -> None:
 
 def _where_it_goes_on(out: Path) -> str:
     step = last_step(out)
-    return "" if step is None else f"{out} holds a run at step {step}; going on from there"
+    return "" if step is None else f"{out} holds a run at step {step}; resuming it"
 
 
 def _how_to_go_on(out: Path, model: Path) -> str:
     step = last_step(out)
     if step is None:
-        return "streamrnn: stopped before the first checkpoint; the same command starts anew"
+        return "streamrnn: stopped before the first checkpoint; the same command starts over"
     best = f". {model} has the best weights so far" if model.is_file() else ""
-    return f"streamrnn: stopped; {out} holds step {step}, and the same command goes on from there{best}"
+    return f"streamrnn: stopped; {out} holds step {step}, and the same command resumes it{best}"
 
 
 __all__ = ["Processes", "main", "train_into", "trainer"]

@@ -83,7 +83,7 @@ def main(args: list[str]) -> None:
     configure()
     keep_memory()
     if not flags.phrases:
-        raise ValueError('no phrase came. Pass what is to wake, such as "hey computer".')
+        raise ValueError('no phrase came. Pass the wake word, such as "hey computer".')
     phrases = [plain(phrase) for phrase in flags.phrases]
     for phrase in phrases:
         if (sounds := min(map(len, ways_of(words_of(phrase))))) < FEWEST_SOUNDS:

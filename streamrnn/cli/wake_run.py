@@ -43,7 +43,7 @@ def claim_models(
     }
     for path in models.values():
         if path.exists() and not _claim_of(path).exists():
-            raise ValueError(f"{path} is there and of no run that is known. Choose another --out, or move it away.")
+            raise ValueError(f"{path} exists and belongs to no known run. Choose another --out, or move it away.")
     for phrase, path in models.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         claim_run(_claim_of(path), {"task": "wake", "phrase": phrase, **shared})

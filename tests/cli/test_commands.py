@@ -158,10 +158,10 @@ def test_bench_measures_what_is_asked_for_and_prints_json(streamrnn, capsys, mon
 @pytest.mark.parametrize(
     "args, told",
     [
-        (("train", "vda"), "'vda' follows 'train'. Did you mean 'vad'? Say one of these there: "),
-        (("bench", "stepp"), "'stepp' follows 'bench'. Did you mean 'step'?"),
-        (("compose", "--out", "x"), "'--out' follows 'compose'. Say one of these there: vad, "),
-        (("audit",), "Nothing follows 'audit'. Say one of these there: groups, privacy."),
+        (("train", "vda"), "train needs a subcommand, 'vda' came. Did you mean 'vad'? Choose one of: "),
+        (("bench", "stepp"), "bench needs a subcommand, 'stepp' came. Did you mean 'step'?"),
+        (("compose", "--out", "x"), "compose needs a subcommand, '--out' came. Choose one of: vad, "),
+        (("audit",), "audit needs a subcommand, none came. Choose one of: groups, privacy."),
     ],
 )
 def test_a_command_that_lacks_its_second_word_says_which_there_are(streamrnn, capsys, args, told):

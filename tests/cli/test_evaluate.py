@@ -164,7 +164,7 @@ def test_scores_are_measured_and_the_model_is_stored_with_what_it_hands_over(str
     assert streamrnn(*asked, "--out", out) == 2
     assert "Pass --hand-over too" in capsys.readouterr().err
     assert streamrnn(*asked, "--fit", "test") == 2
-    assert "--fit is of what --hand-over finds. Pass --hand-over too" in capsys.readouterr().err
+    assert "--fit needs --hand-over. Pass --hand-over too" in capsys.readouterr().err
     assert streamrnn(*asked, "--hand-over", 0.2, "--fit", "valid", "test") == 2
     assert "--fit and --split both name test" in capsys.readouterr().err
     # Without --split, on all but those of --fit; the recordings of the evaluation itself are all.

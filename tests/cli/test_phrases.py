@@ -48,7 +48,7 @@ def test_commands_of_a_grammar_are_heard_with_their_slots(streamrnn, capsys, pho
         (("--phrase", ""), "has no word that has to be said"),
         (("--grammar", "nothing.toml"), "nothing.toml"),
         (("--grammar", "empty.toml"), "is empty"),
-        (("--grammar", "said.wav"), "is no text in UTF-8"),
+        (("--grammar", "said.wav"), "is not UTF-8 text"),
     ],
 )
 def test_what_cannot_be_listened_for_is_said(streamrnn, capsys, phones, monkeypatch, given, told):

@@ -105,7 +105,7 @@ def test_a_microphone_that_fails_keeps_what_was_recorded(streamrnn, capsys, monk
     ("flags", "told"),
     [
         (("a/b", "OUT"), "without slashes"),
-        (("yes", "OUT", "--count", "0"), "at least one clip"),
+        (("yes", "OUT", "--count", "0"), "must be at least 1"),
         (("yes", "OUT", "--longest-s", "0.1"), "it must be above 0.2"),
         (("yes", "OUT", "--speaker", "a b"), "letters, digits and hyphens"),
         (("yes", "OUT", "--source", "-", "--device", "1"), "--device is for the source mic"),

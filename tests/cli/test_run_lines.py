@@ -155,7 +155,7 @@ def test_flags_and_sources_of_sound_are_refused(streamrnn, capsys):
     assert streamrnn("run", "pen", "-", "--phrase", "hey computer") == 2
     assert "has no setting phrases" in capsys.readouterr().err
     assert streamrnn("run", "pen", "-", "--plot", "pen.png") == 2
-    assert "pen has no picture" in capsys.readouterr().err
+    assert "pen has no plot" in capsys.readouterr().err
     assert streamrnn("run", "pen", "mic") == 2
     assert "reads lines of text and hears nothing" in capsys.readouterr().err
     assert streamrnn("run", "pen", "nowhere.csv") == 2

@@ -112,11 +112,11 @@ def test_training_that_is_ended_by_a_signal_saves_a_checkpoint_and_goes_on_from_
     flags = ("--steps", "3")
     TinyRecipe.figures, TinyRecipe.signals = iter([0.75]), {2: number}
     assert train(*flags) == status
-    assert f"stopped; {tmp_path / 'run'} holds step 2, and the same command goes on" in capsys.readouterr().err
+    assert f"stopped; {tmp_path / 'run'} holds step 2, and the same command resumes it" in capsys.readouterr().err
     assert not (tmp_path / "run" / "tiny.safetensors").exists()
     assert train(*flags) == 0
     printed = capsys.readouterr().out
-    assert f"{tmp_path / 'run'} holds a run at step 2; going on from there" in printed
+    assert f"{tmp_path / 'run'} holds a run at step 2; resuming it" in printed
     assert "validation 0.7500" in printed
 
 
@@ -200,7 +200,7 @@ def test_settings_that_are_refused_are_named_as_they_are_called_with_the_help_of
 def test_training_that_is_interrupted_before_its_first_checkpoint_says_so(train, capsys):
     TinyRecipe.figures = iter([KeyboardInterrupt()])
     assert train("--steps", "1") == 130
-    assert "stopped before the first checkpoint; the same command starts anew" in capsys.readouterr().err
+    assert "stopped before the first checkpoint; the same command starts over" in capsys.readouterr().err
 
 
 def test_training_refuses_the_folder_of_another_run(train, capsys):

@@ -117,7 +117,7 @@ def test_another_run_in_the_same_folder_is_refused_and_the_same_goes_on(command,
 def test_a_model_of_no_known_run_is_not_overwritten(command, tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run/hey-computer.safetensors").write_bytes(b"mine")
-    with pytest.raises(ValueError, match="is there and of no run that is known"):
+    with pytest.raises(ValueError, match="exists and belongs to no known run"):
         command()
     assert (tmp_path / "run/hey-computer.safetensors").read_bytes() == b"mine"
 

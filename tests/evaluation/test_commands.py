@@ -109,7 +109,7 @@ def test_flags_that_do_not_go_together_are_refused(folder, tmp_path, capsys):
     for flags, told in [
         (("phrases", "--threshold", "0.1"), "--threshold is for --situations and the commands of --grammar"),
         (("vad", "--grammar", str(grammar)), "--grammar is for phrases; vad has none"),
-        (("phrases", "--grammar", str(grammar), "--save-calibration", "x"), "--save-calibration is of phrases"),
+        (("phrases", "--grammar", str(grammar), "--save-calibration", "x"), "--save-calibration needs phrases"),
         (("phrases", "--grammar", str(grammar), "--negatives", str(folder)), "Commands are judged where they are said"),
     ]:
         assert main(["evaluate", flags[0], "--data", str(folder), *flags[1:]]) == 2

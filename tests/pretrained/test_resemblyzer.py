@@ -204,4 +204,4 @@ def test_too_little_speech_and_models_of_other_tasks_are_refused(weights, tmp_pa
     assert main(["enrol", "vad", "ada=ada.wav", "--out", str(tmp_path / "known")]) == 2
     assert main(["enrol", "vad", "ada.wav", "--out", str(tmp_path / "known")]) == 2
     told = capsys.readouterr().err
-    assert "vad is a VoiceActivity; needed is a speaker model" in told and "it needs NAME=RECORDING" in told
+    assert "vad is a VoiceActivity; enrol needs a speaker model" in told and "it needs NAME=RECORDING" in told
