@@ -11,12 +11,15 @@ import os
 import subprocess
 import sys
 import venv
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).parents[1]
 ENVIRONMENTS = ROOT / ".venv-integrations"
 TIMEOUT_S = 1800
+INSTALLATIONS_AT_ONCE = 2
 TESTING = ("beartype>=0.20", "hypothesis>=6.120", "pytest>=9.0")
 
 
@@ -48,15 +51,22 @@ def main() -> None:
     names = parser.parse_args().names or list(INTEGRATIONS)
     if unknown := sorted(set(names) - set(INTEGRATIONS)):
         parser.error(f"there is no integration {', '.join(unknown)}; there are {', '.join(INTEGRATIONS)}")
-    failed = [name for name in names if not passes(name, INTEGRATIONS[name])]
+    installing = ThreadPoolExecutor(INSTALLATIONS_AT_ONCE)
+    try:
+        # Packages of the next ones are installed while the tests of one run.
+        environments = {name: installing.submit(environment, name, INTEGRATIONS[name]) for name in names}
+        failed = [name for name in names if not passes(name, INTEGRATIONS[name], environments[name].result)]
+    finally:
+        # After Ctrl-C, nothing more is begun.
+        installing.shutdown(cancel_futures=True)
     print(f"{len(names)} integrations tried, {len(failed)} failed{': ' if failed else ''}{', '.join(failed)}")
     sys.exit(1 if failed else 0)
 
 
-def passes(name: str, integration: Integration) -> bool:
+def passes(name: str, integration: Integration, installed: Callable[[], Path]) -> bool:
     """Whether its packages could be installed, its tests ran, and all passed."""
     try:
-        python = environment(name, integration)
+        python = installed()
     except (OSError, subprocess.SubprocessError) as failure:
         print(f"== {name}: {failure}", flush=True)
         return False
