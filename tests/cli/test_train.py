@@ -124,7 +124,7 @@ def test_an_interrupted_validation_is_made_again(train, capsys, tmp_path):
     flags = ("--steps", "3", "--validate-every", "1")
     TinyRecipe.figures = iter([0.5, KeyboardInterrupt(), 0.75, 0.625])
     assert train(*flags) == 130
-    assert f"stopped; {tmp_path / 'run'} holds step 1, and the same command goes on" in capsys.readouterr().err
+    assert f"stopped; {tmp_path / 'run'} holds step 1, and the same command resumes it" in capsys.readouterr().err
     assert train(*flags) == 0
     assert "validation 0.7500" in capsys.readouterr().out
 
