@@ -1,1 +1,1 @@
-"""The calls of other packages, answered by models of this one: one module for each package, imported by name."""
+"""The APIs of other packages, implemented with models of this one: one module per package, imported by name."""

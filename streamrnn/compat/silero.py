@@ -1,8 +1,8 @@
-"""Silero VAD's calls, with the same names, arguments, units and results, answered by a model of this package.
+"""Silero VAD's functions, with the same names, arguments, units and results, implemented with this package's models.
 
 Code changes one import: `from streamrnn.compat.silero import load_silero_vad, get_speech_timestamps`. Sound may be
-NumPy arrays, lists, or PyTorch's tensors; PyTorch is not imported here. Decisions are made on the model's own frames,
-so times are exact to 8 or 10 ms, where Silero's are multiples of 32 ms. Any rate from 8,000 to 96,000 Hz will do.
+NumPy arrays, lists, or PyTorch tensors; PyTorch is not imported here. Decisions are made on the model's own frames,
+so times are exact to 8 or 10 ms, where Silero's are multiples of 32 ms. Any sample rate from 8,000 to 96,000 Hz works.
 """
 
 import math
@@ -34,26 +34,26 @@ def load_silero_vad(
     *,
     model: str | PathLike[str] = "vad",
 ) -> "SileroVad":
-    """A voice activity model that is called as Silero's is.
+    """Loads a voice activity model with the interface of Silero's.
 
     Args:
-        model: a shipped model's name, or the path of one; that of an exported .onnx file runs without importing JAX.
-        onnx, opset_version, sequence, sampling_rate, max_frames: taken, and of no effect: `model` says what runs.
+        model: the name of a shipped model, or a path; an exported .onnx file runs without importing JAX.
+        onnx, opset_version, sequence, sampling_rate, max_frames: accepted but ignored: `model` says what runs.
 
     Raises:
-        As streamrnn.load, and as SileroVad.
+        The errors of streamrnn.load and of SileroVad.
     """
     return SileroVad(load(model))
 
 
 class SileroVad:
-    """A voice activity model: `model(chunk, rate)` gives the probability of speech.
+    """A voice activity model: `model(chunk, rate)` returns the probability of speech.
 
     Args:
-        model: one that finds speech, or an exported one that was loaded.
+        model: one that detects speech, or a loaded export of one.
 
     Raises:
-        TypeError: it finds no speech.
+        TypeError: it does not detect speech.
     """
 
     def __init__(self, model: Any):
@@ -61,21 +61,21 @@ class SileroVad:
         self.reset_states()
 
     def reset_states(self, batch_size: int = 1) -> None:
-        """Forgets everything: the next chunk begins new streams."""
+        """Discards all state: the next chunk begins new streams."""
         self._streams: list[Stream] = []
         self._rate, self._last = 0, np.zeros((batch_size, 1), np.float32)
 
     def __call__(self, x: Any, sr: int) -> Any:
-        """The highest probability of speech of the frames that the chunk completes, [batch, 1]; where it completes
-        none, the one before. What the model looks ahead, they lag behind.
+        """The highest probability of speech among the frames that the chunk completes, [batch, 1]; the previous one if
+        it completes none. Probabilities lag by the model's look-ahead.
 
         Args:
-            x: the next chunk, [samples] or [batch, samples], of any length; with another batch or rate, new streams
-                begin.
+            x: the next chunk, [samples] or [batch, samples], of any length; another batch size or rate begins new
+                streams.
             sr: its rate, 8,000 to 96,000 Hz.
 
         Raises:
-            AudioError, TypeError: the chunk is no sound; nothing of it was used.
+            AudioError, TypeError: the chunk is not sound; nothing of it was used.
         """
         rows = _rows(x)
         if (len(self._streams), self._rate) != (len(rows), sr):
@@ -88,7 +88,7 @@ class SileroVad:
         return _like(x, self._last.copy())
 
     def audio_forward(self, x: Any, sr: int) -> Any:
-        """The probabilities of a whole recording in blocks of 32 ms, the last one filled up: [batch, blocks]."""
+        """The probabilities of a whole recording in blocks of 32 ms, the last one zero-padded: [batch, blocks]."""
         rows, block = _rows(x), max(1, round(0.032 * sr))
         self.reset_states()
         padded = np.pad(rows, ((0, 0), (0, -rows.shape[1] % block)))
@@ -114,29 +114,29 @@ def get_speech_timestamps(
     min_silence_at_max_speech: float = 98,
     use_max_poss_sil_at_max_speech: bool = True,
 ) -> list[dict[str, Any]]:
-    """Where somebody speaks in a recording: [{"start": ..., "end": ...}], in samples, or in seconds on request.
+    """Finds speech in a recording: [{"start": ..., "end": ...}], in samples, or in seconds on request.
 
     Args:
         audio: [samples], or [1, samples].
-        model: of load_silero_vad, or any model of this package that finds speech.
-        threshold, neg_threshold: speech begins at the one, and ends below the other: threshold - 0.15.
+        model: from load_silero_vad, or any model of this package that detects speech.
+        threshold, neg_threshold: speech begins at the first and ends below the second; default: threshold - 0.15.
         sampling_rate: 8,000 to 96,000 Hz.
-        min_speech_duration_ms: shorter stretches are left out.
-        max_speech_duration_s: longer stretches are cut in silence, which is left out; without any, at this length.
-        min_silence_duration_ms: of silence that ends a stretch.
-        speech_pad_ms: added on both sides; stretches that would meet share what lies between.
-        return_seconds, time_resolution: seconds, rounded to so many digits.
-        visualize_probs: not offered.
+        min_speech_duration_ms: shorter segments are left out.
+        max_speech_duration_s: longer segments are cut in silence, which is left out; without any, at this length.
+        min_silence_duration_ms: silence that ends a segment.
+        speech_pad_ms: added on both sides; segments that would overlap share what lies between them.
+        return_seconds, time_resolution: return seconds, rounded to so many digits.
+        visualize_probs: not supported.
         progress_tracking_callback: called with 100.0 at the end.
-        window_size_samples: of no effect.
+        window_size_samples: ignored.
         min_silence_at_max_speech, use_max_poss_sil_at_max_speech: silence to cut in, in ms; the longest or the last.
 
     Raises:
-        AudioError, TypeError, ValueError: the recording is no sound of one channel, the model finds no speech, or a
+        AudioError, TypeError, ValueError: the recording is not mono sound, the model does not detect speech, or a
             setting is out of range.
     """
     if visualize_probs:
-        raise ValueError("visualize_probs is not offered. Draw with: streamrnn run vad RECORDING --plot speech.png")
+        raise ValueError("visualize_probs is not supported. Draw with: streamrnn run vad RECORDING --plot speech.png")
     sound = _mono(audio)
     for name, value in (("speech_pad_ms", speech_pad_ms), ("min_speech_duration_ms", min_speech_duration_ms)):
         check_setting_ms(f"get_speech_timestamps got {name}", value)
@@ -167,24 +167,24 @@ def get_speech_timestamps(
 
 
 def neg_threshold_of(threshold: float) -> float:
-    """The score below which speech ends for Silero VAD's code where nobody says it."""
+    """The score below which speech ends in Silero VAD's code by default."""
     return max(threshold - 0.15, 0.01)
 
 
 class VADIterator:
-    """Speech in a live stream: each call takes the next chunk, of any length, and gives {"start": ...}, {"end": ...} or
-    None.
+    """Detects speech in a live stream: each call takes the next chunk, of any length, and returns {"start": ...},
+    {"end": ...} or None.
 
     Args:
-        model, threshold, sampling_rate, min_silence_duration_ms, speech_pad_ms: as of get_speech_timestamps. Speech
+        model, threshold, sampling_rate, min_silence_duration_ms, speech_pad_ms: as in get_speech_timestamps. Speech
             ends below threshold - 0.15.
 
     Attributes:
-        triggered: whether somebody speaks.
-        current_sample: how many samples were taken.
+        triggered: whether speech is open.
+        current_sample: the number of samples taken.
 
     Raises:
-        TypeError: the model finds no speech.
+        TypeError: the model does not detect speech.
         ValueError: a setting is out of range.
     """
 
@@ -205,22 +205,22 @@ class VADIterator:
             min_speech_ms=0,
             min_silence_ms=min_silence_duration_ms,
             padding_ms=speech_pad_ms,
-            # What is handed over to a person would be a second end.
+            # A handover to a person would be a second end.
             hand_over=0.0,
         )
         self.reset_states()
 
     def reset_states(self) -> None:
-        """Forgets everything: the next chunk begins a new stream."""
+        """Discards all state: the next chunk begins a new stream."""
         self._listener.reset()
         self._waiting: deque[dict[str, Any]] = deque()
         self.triggered, self.current_sample = False, 0
 
     def __call__(self, x: Any, return_seconds: bool = False, time_resolution: int = 1) -> dict[str, Any] | None:
-        """What the chunk decides; of several decisions, the next ones come with the next chunks.
+        """Returns the decision on the chunk; if there are several, the others are returned by the next calls.
 
         Raises:
-            AudioError, TypeError, ValueError: the chunk is no sound of one channel; nothing of it was used.
+            AudioError, TypeError, ValueError: the chunk is not mono sound; nothing of it was used.
         """
         chunk = _mono(x)
         events = self._listener.feed(chunk)
@@ -238,10 +238,10 @@ class VADIterator:
 def collect_chunks(
     tss: Sequence[dict[str, Any]], wav: Any, seconds: bool = False, sampling_rate: int | None = None
 ) -> Any:
-    """The stretches of a recording, one after another, of the recording's own type.
+    """Concatenates segments of a recording; the result has the recording's own type.
 
     Raises:
-        ValueError: seconds came without sampling_rate.
+        ValueError: segments are in seconds, but sampling_rate is missing.
     """
     return _joined(wav, [(each["start"], each["end"]) for each in _in_samples(tss, seconds, sampling_rate)])
 
@@ -249,17 +249,17 @@ def collect_chunks(
 def drop_chunks(
     tss: Sequence[dict[str, Any]], wav: Any, seconds: bool = False, sampling_rate: int | None = None
 ) -> Any:
-    """A recording without the stretches; arguments and errors as of collect_chunks."""
+    """Removes segments from a recording; arguments and errors as for collect_chunks."""
     stretches = _in_samples(tss, seconds, sampling_rate)
     starts = [0, *(each["end"] for each in stretches)]
     return _joined(wav, list(zip(starts, [*(each["start"] for each in stretches), len(wav)], strict=True)))
 
 
 def read_audio(path: str | PathLike[str], sampling_rate: int = 16_000) -> np.ndarray:
-    """A recording of any format and rate, mono: float32[samples] (an array, where Silero's gives a tensor).
+    """Reads a recording of any format and sample rate as mono: float32[samples] (an array; Silero returns a tensor).
 
     Raises:
-        FileNotFoundError, AudioError: it is missing, or no sound.
+        FileNotFoundError, AudioError: it is missing, or not audio.
     """
     return read_file(path, sampling_rate)[0]
 
@@ -268,13 +268,13 @@ def save_audio(path: str | PathLike[str], tensor: Any, sampling_rate: int = 16_0
     """Writes [samples], or [1, samples], to an audio file.
 
     Raises:
-        FileNotFoundError, AudioError, TypeError, ValueError: it cannot be written, or is no sound of one channel.
+        FileNotFoundError, AudioError, TypeError, ValueError: it cannot be written, or is not mono sound.
     """
     write_audio(path, _mono(tensor), sampling_rate)
 
 
 def _that_finds_speech(model: Any) -> Any:
-    """The model itself, out of load_silero_vad's. Raises TypeError where it finds no speech."""
+    """The model itself, unwrapped from load_silero_vad's. Raises TypeError if it does not detect speech."""
     runs = model.model if isinstance(model, SileroVad) else model
     if not hasattr(runs, "outlet"):
         raise TypeError(f"{runs!r:.80} came where a model is needed. Pass load_silero_vad().")
@@ -293,7 +293,7 @@ def _rows(x: Any) -> np.ndarray:
 
 
 def _mono(x: Any) -> np.ndarray:
-    """[samples], or an array of that size, as float32[samples]. Raises ValueError for more channels."""
+    """Sound of one channel as float32[samples]. Raises ValueError for more channels."""
     sound = _array(x)
     if sum(length > 1 for length in sound.shape) > 1:
         raise ValueError(f"The sound has shape {list(sound.shape)}; one channel is needed. Pass it alone, or the mean.")
@@ -306,7 +306,7 @@ def _array(x: Any) -> np.ndarray:
 
 
 def _is_tensor(x: Any) -> bool:
-    # Whoever has a tensor has imported PyTorch.
+    # A caller that has a tensor has imported PyTorch.
     return "torch" in sys.modules and isinstance(x, sys.modules["torch"].Tensor)
 
 
@@ -315,13 +315,13 @@ def _like(x: Any, array: np.ndarray) -> Any:
 
 
 def _silences(quiet: np.ndarray, frame_s: float, least_s: float) -> list[Stretch]:
-    """Stretches of quiet frames, of some length at least."""
+    """Runs of quiet frames, at least so long."""
     borders = np.flatnonzero(np.diff(np.concatenate([[False], quiet, [False]]).astype(np.int8))) * frame_s
     return [(start, end) for start, end in borders.reshape(-1, 2).tolist() if end - start >= least_s]
 
 
 def _cut(stretch: Stretch, most_s: float, silences: Sequence[Stretch], longest: bool) -> list[Stretch]:
-    """The stretch in pieces of most_s at most, without the silences that it was cut in."""
+    """Cuts a segment into pieces of at most most_s, without the silences at the cuts."""
     if not most_s > 0:
         raise ValueError("max_speech_duration_s is no longer than twice speech_pad_ms. Pass a longer one.")
     (start_s, end_s), pieces = stretch, []

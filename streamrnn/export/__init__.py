@@ -1,7 +1,7 @@
 """Models for other runtimes: ONNX files, which need neither JAX nor this package, and StableHLO files, which need JAX.
 
-Names are fetched from their modules when first used: exporting StableHLO imports no ONNX. ONNX files run by
-`streamrnn.load`.
+Names are imported from their modules on first use, so exporting StableHLO imports no ONNX. `streamrnn.load` runs ONNX
+files.
 """
 
 import lazy_loader

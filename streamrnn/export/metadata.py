@@ -18,7 +18,7 @@ from streamrnn.signals import Sound, described
 
 
 def describe_export(step: FlatStep, kind: str, about: Mapping[str, Any]) -> dict[str, Any]:
-    """The metadata; docs/export.md explains every entry.
+    """Builds the metadata; docs/export.md explains every entry.
 
     Args:
         step: the exported step.
@@ -26,7 +26,7 @@ def describe_export(step: FlatStep, kind: str, about: Mapping[str, Any]) -> dict
         about: further entries; see `about_model`.
 
     Raises:
-        ValueError: a state of a step is of another type, or begins with what is no number.
+        ValueError: an array of the state is neither float32 nor int32, or its initial value is not finite.
     """
     model = step.model
     return {
@@ -42,7 +42,7 @@ def describe_export(step: FlatStep, kind: str, about: Mapping[str, Any]) -> dict
         "labels": list(model.labels),
         "decision_kind": type(model.decision).__name__,
         "decision": as_kept(in_effect(model.decision)),
-        # As the model has them: what follows from a threshold follows from another one, too.
+        # As set in the model: defaults that derive from the threshold also follow an override of it.
         "decision_settings": {} if model.decision is None else as_kept(dataclasses.asdict(model.decision)),
         "states": [_described(state) for state in step.states] if kind == STEP else [],
         **about,
@@ -50,7 +50,7 @@ def describe_export(step: FlatStep, kind: str, about: Mapping[str, Any]) -> dict
 
 
 def about_model(name_or_path: str | PathLike[str]) -> dict[str, Any]:
-    """Name, task, figures and model card of a shipped model, or of a saved one.
+    """Name, task, evaluation results and model card of a shipped or saved model.
 
     Raises:
         FileNotFoundError: there is no such model.
@@ -68,13 +68,13 @@ def _described(state: StateTensor) -> dict[str, Any]:
     row = state.initial[0]
     if row.dtype.name not in DTYPES:
         raise ValueError(
-            f"{state.name} is {row.dtype.name}, and the state of an exported step is float32 or int32. Keep it as one "
-            "of these in that layer's init_state and step."
+            f"{state.name} is {row.dtype.name}, but the state of an exported step must be float32 or int32. Use one of "
+            "these in that layer's init_state and step."
         )
     if not np.isfinite(row).all():
         raise ValueError(
-            f"{state.name} begins with {row[~np.isfinite(row)][0]}, for which JSON has no number, and the metadata say "
-            "with what a state begins. Begin with a finite one, such as -1e30 for the lowest."
+            f"the initial value of {state.name} is {row[~np.isfinite(row)][0]}, which JSON cannot represent, and the "
+            "metadata hold it. Start from a finite one, such as -1e30 for the lowest."
         )
     entry = {"name": state.name, "next": state.next_name, "shape": list(row.shape), "dtype": row.dtype.name}
     if not row.any():

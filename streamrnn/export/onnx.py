@@ -29,7 +29,7 @@ def onnx_step(model: Model, about: Mapping[str, Any] | None = None) -> ModelProt
     Raises:
         TypeError: it is not a Model.
         UnsupportedOperation: it uses an operation that the exporter does not know.
-        ValueError: its step depends on the number of streams, or no file can hold its state.
+        ValueError: its step depends on the number of streams, or its state cannot be stored in a file.
     """
     step, graph = FlatStep(model), Graph()
     closed = traced(step)

@@ -26,11 +26,11 @@ Absent = None
 
 
 class UnsupportedOperation(ValueError):
-    """The exporter has no ONNX for an operation of the model."""
+    """An operation of the model has no ONNX equivalent here."""
 
 
 def emit(graph: Graph, closed: ClosedJaxpr, inputs: Sequence[Any]) -> list[Any]:
-    """The values of the function's outputs.
+    """Emits the function's operations, and returns the values of its outputs.
 
     Raises:
         UnsupportedOperation: a primitive has no rule; the message names it and its source.
@@ -57,7 +57,7 @@ def _emit_closed(graph: Graph, closed: ClosedJaxpr, inputs: Sequence[Any]) -> li
 
 
 def _array(const: Any) -> Any:
-    # Keys of random numbers are no arrays; whatever draws with one has no rule, and is named.
+    # Random keys are not arrays; an operation that uses one has no rule, and is reported.
     return const if _is_key(const) else np.asarray(const)
 
 
@@ -121,7 +121,7 @@ def _called(graph: Graph, equation: Equation, inputs: list[Any]) -> list[Any]:
 
 
 def _unrolled(graph: Graph, equation: Equation, inputs: list[Any]) -> list[Any]:
-    """An unrolled loop over the few frames of a block."""
+    """Unrolls a loop over the few frames of a block."""
     closed, length, consts, carried = (equation.params[n] for n in ("jaxpr", "length", "num_consts", "num_carry"))
     if not isinstance(length, int) or length > LONGEST_LOOP:
         raise NotImplementedError(f"a loop over {length} frames: a block has at most {LONGEST_LOOP}")

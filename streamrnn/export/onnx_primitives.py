@@ -144,7 +144,7 @@ def expm1(graph: Graph, eqn: Equation, x: Value) -> Value:
 def divide(graph: Graph, eqn: Equation, x: Value, y: Value) -> Value:
     if x.dtype.kind == "f":
         return arithmetic(graph, "Div", x, y)
-    # As in JAX: x / 0 is -1, and the lowest number is its own negative. A processor would stop the program.
+    # As in JAX: x / 0 is -1, and the lowest number is its own negative. On a CPU, either would trap.
     safe, by_zero, by_minus_one = _divisor(graph, y)
     found = arithmetic(graph, "Div", x, safe)
     if by_minus_one is not None:
@@ -191,7 +191,7 @@ def logic(op: str) -> Rule:
 
 
 def is_finite(graph: Graph, eqn: Equation, x: Value) -> Value:
-    # NaN and both infinities give NaN, which is never equal.
+    # NaN and both infinities give NaN here, which never equals itself.
     rest = arithmetic(graph, "Sub", x, x)
     return arithmetic(graph, "Equal", rest, rest, dtype=np.bool_)
 

@@ -11,7 +11,7 @@ from streamrnn.export.onnx_primitives import Rule, arithmetic, cast, is_zero, ti
 
 
 def broadcast_in_dim(graph: Graph, eqn: Equation, x: Value, *_: Value) -> Value:
-    # Only the places of the axes matter here: arithmetic broadcasts anyway, other rules call Graph.expand.
+    # Only the positions of the axes matter here: arithmetic broadcasts anyway, other rules call Graph.expand.
     shape = [1] * len(eqn.outputs[0].shape)
     for axis, place in enumerate(eqn.params["broadcast_dimensions"]):
         shape[place] = x.shape[axis]
@@ -139,7 +139,7 @@ def iota(graph: Graph, eqn: Equation) -> Value:
 
 
 def gather(graph: Graph, eqn: Equation, x: Value, indices: Value) -> Value:
-    """Slices at known places, and rows of a table."""
+    """Slices at known positions, and rows of a table."""
     numbers, sizes = eqn.params["dimension_numbers"], eqn.params["slice_sizes"]
     if numbers.operand_batching_dims:
         raise NotImplementedError("indices that differ from row to row")
@@ -169,7 +169,7 @@ def _rows(graph: Graph, eqn: Equation, x: Value, indices: Value) -> Value:
         raise NotImplementedError("anything but whole rows of a table")
     indices = graph.expand(indices, eqn.inputs[1].shape)
     places = graph.reshape(indices, indices.shape[:-1])
-    # As in JAX: places past either end are the nearest one. ONNX counts negative ones from the end and fails at others.
+    # As in JAX, indices past either end are clamped. ONNX counts negative ones from the end and fails at others.
     last = np.array(x.shape[axis] - 1, places.dtype)
     nearest = arithmetic(graph, "Min", arithmetic(graph, "Max", places, np.zeros_like(last)), last)
     found = graph.node("Gather", x, nearest, shape=aval.shape, dtype=x.dtype, axis=int(axis))
@@ -181,7 +181,7 @@ def _rows(graph: Graph, eqn: Equation, x: Value, indices: Value) -> Value:
 
 
 def _filling(eqn: Equation, dtype: np.dtype) -> np.ndarray:
-    """What JAX gives for a row that there is not."""
+    """JAX's fill value for rows that are out of range."""
     if (told := eqn.params["fill_value"]) is not None:
         return np.array(told, dtype)
     if dtype.kind == "f":

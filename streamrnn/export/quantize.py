@@ -1,4 +1,4 @@
-"""Weights in 8 bits: a third to two fifths of the file size, with the loss of accuracy measured on recordings."""
+"""8-bit weights: a third to two fifths of the file size, with the loss of accuracy measured on recordings."""
 
 import tempfile
 from collections import Counter
@@ -26,13 +26,13 @@ from streamrnn.signals import Sound
 
 @dataclass(frozen=True)
 class Cost:
-    """The effect of 8 bit weights on outputs and events.
+    """The effect of 8-bit weights on outputs and events.
 
     Attributes:
         recordings: number of recordings.
-        max_difference: the largest difference of any output.
-        events: number of events of the float32 graph; 0 for a model that gives sound.
-        events_changed: events that only one of the two gives: another kind, label or moment of decision.
+        max_difference: the largest absolute difference of any output.
+        events: number of events of the float32 graph; 0 for a model that outputs sound.
+        events_changed: events that only one of the two emits: another kind, label or decision time.
     """
 
     recordings: int
@@ -56,7 +56,7 @@ def export_int8(
     Args:
         model: any Model.
         path: the file to write.
-        recordings: audio files of any rate, for the comparison of both graphs.
+        recordings: audio files of any sample rate, on which both graphs are compared.
         about: as for `onnx_step`.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Voice activity models behind the signature of Silero VAD 5 and 6, which many programs load: docs/silero.md.
+"""Voice activity models with the signature of Silero VAD 5 and 6, which many programs load: docs/silero.md.
 
 input float32[N, 64 + 512] at 16 kHz, or [N, 32 + 256] at 8 kHz: the end of the block before, and a block
 state float32[2, N, 128], zeros for a new stream
@@ -40,21 +40,21 @@ from streamrnn.signals import Sound
 RATE, BLOCK, CONTEXT = 16_000, 512, 64
 STATE = (2, 128)
 NUMBERS = STATE[0] * STATE[1]
-# Taps on either side of the filter that makes 16 kHz of 8 kHz, and its delay in samples at 8 kHz. What it needs of the
-# sound before the context is kept in the state, behind what the model keeps there.
+# Taps on either side of the filter that upsamples 8 kHz to 16 kHz, and its delay in samples at 8 kHz. Samples that it
+# needs from before the context are kept in the state, after the model's own.
 LEAST_TAPS, MOST_TAPS = 8, 12
 # Of the Kaiser window: about 60 dB.
 KAISER_BETA = 5.65
 
 
 class NotSileroShaped(ValueError):
-    """The model does not fit behind the signature; the message says why, and what would."""
+    """The model does not fit the signature; the message says why, and what would."""
 
 
 class _Fit(NamedTuple):
-    """How a model fits: its step, taps of the filter on either side, and the arrays that the state holds. The memory of
-    the spectrum, if there is one, is none of them: the context is it. Behind them the state counts the first `late`
-    frames, whose outputs belong to nothing that was heard."""
+    """How a model fits: its step, the filter's taps on either side, and the arrays kept in the state. The memory of the
+    spectrum, if any, is not among them, since the context supplies it. After them, the state counts the first `late`
+    frames, whose outputs belong to no input."""
 
     step: FlatStep
     taps: int
@@ -76,12 +76,12 @@ def export_silero(model: Model, path: str | PathLike[str], about: Mapping[str, A
 def silero_step(model: Model, about: Mapping[str, Any] | None = None) -> ModelProto:
     """The graph: 512 samples of any number of streams at 16 kHz, or 256 at 8 kHz.
 
-    The probability of a block is the highest of its frames, so a block counts as speech where any of its frames does.
-    What the model looks ahead, outputs lag behind, and are 0 until the first.
+    The probability of a block is the highest of its frames, so a block counts as speech if any of its frames does.
+    Outputs lag by the model's look-ahead, and are 0 until the first one.
 
     Raises:
-        NotSileroShaped: it is no model of the probability of speech at 16 kHz, its frames do not divide a block, or
-            its memory is longer than what clients keep.
+        NotSileroShaped: it does not output the probability of speech at 16 kHz, its frames do not divide a block, or
+            its state is larger than what clients keep.
         TypeError: it is not a Model.
         UnsupportedOperation: it uses an operation that the exporter does not know.
     """
@@ -109,19 +109,19 @@ def _fit(model: Model) -> _Fit:
     block = model.block_samples
     if BLOCK % block or block > BLOCK:
         raise NotSileroShaped(
-            f"The model takes {block} samples at a time, and a block of {BLOCK} is no multiple of that. Train one "
+            f"The model takes {block} samples at a time, and {BLOCK} is not a multiple of that. Train one "
             "whose hop is 128 or 256 samples: --hop-samples 128."
         )
     first, held = _first(model.network), step.states
-    # One that hears its own frame alone has no memory.
+    # A window of one hop has no memory.
     stft = first if isinstance(first, STFT) and first.window > first.hop else None
     if stft is not None:
         held = held[1:]
-        # Of the first frame of a block, which may have several.
+        # For the first frame of a block, which may have several.
         if stft.window - stft.hop > CONTEXT:
             raise NotSileroShaped(
                 f"A spectrum of the model reaches {stft.window - stft.hop} samples back before its {stft.hop}, and "
-                f"clients hand {CONTEXT} of them. Train one with --window-samples {stft.hop + CONTEXT} or less."
+                f"clients pass {CONTEXT} of them. Train one with --window-samples {stft.hop + CONTEXT} or less."
             )
     late = model.lookahead // model.stride
     numbers = {state.name: state.initial.size for state in held} | ({"the look-ahead": 1} if late else {})
@@ -173,20 +173,20 @@ def _in_a_row(fit: _Fit) -> Any:
         batch = sound.shape[0]
         flat = jnp.transpose(state, (1, 0, 2)).reshape(batch, NUMBERS)
         ends = np.cumsum([0, *sizes])
-        # Clients begin with zeros, whatever the model begins with.
+        # Clients start from zeros, whatever the model's initial state is.
         states = [
             _plus(flat[:, first:last].reshape(batch, *each.initial.shape[1:]), each.initial)
             for each, first, last in zip(fit.held, ends, ends[1:], strict=False)
         ]
         if fit.stft is not None:
             states = [_heard(fit.stft, sound[:, :CONTEXT]), *states]
-        # All frames at once, but for the recurrence.
+        # All frames at once, except for the recurrence.
         outputs, *states = fit.step.scan(scanned, sound[:, CONTEXT:], *states)
         kept = states[len(states) - len(fit.held) :]
         parts = [_plus(now, -each.initial).reshape(batch, -1) for now, each in zip(kept, fit.held, strict=True)]
         if fit.late:
             answered, frames = flat[:, ends[-1] : ends[-1] + 1], outputs.shape[1]
-            # What an untouched state answers may be anything, such as speech in silence.
+            # Outputs before any input may be anything, such as speech in silence.
             outputs = jnp.where((answered + np.arange(frames, dtype=np.float32) >= fit.late)[..., None], outputs, 0.0)
             parts.append(jnp.minimum(answered + frames, fit.late))
         flat = jnp.concatenate([*parts, jnp.zeros((batch, free), jnp.float32), memory], axis=1)
@@ -203,7 +203,7 @@ def _plus(x: jax.Array, initial: np.ndarray) -> jax.Array:
 
 
 def _heard(stft: STFT, context: jax.Array) -> jax.Array:
-    """The spectrum's memory: frames, of which its window reaches no further back than the context."""
+    """The memory of the STFT as frames; its window reaches no further back than the context."""
     batch, samples = context.shape[0], (-(-stft.window // stft.hop) - 1) * stft.hop
     if samples <= CONTEXT:
         return context[:, CONTEXT - samples :].reshape(batch, -1, stft.hop)
@@ -211,7 +211,7 @@ def _heard(stft: STFT, context: jax.Array) -> jax.Array:
 
 
 def interpolator(taps: int) -> np.ndarray:
-    """The filter that gives the samples half way between those at 8 kHz: float32[2 taps], its sum 1.
+    """The filter that computes the samples half way between those at 8 kHz: float32[2 taps], its sum 1.
 
     Source: Kaiser, Nonrecursive digital filter design using the I0-sinh window function, 1974.
     """
@@ -220,10 +220,10 @@ def interpolator(taps: int) -> np.ndarray:
 
 
 def _from_16_khz(fit: _Fit) -> GraphProto:
-    """The branch of sound that is as the model takes it.
+    """The branch for 16 kHz, which the model takes as it is.
 
-    Some programs, such as earlier versions of @ricky0123/vad-web, hand blocks without the end of the one before: as
-    much of that as there is room for in the state comes from there.
+    Some programs, such as earlier versions of @ricky0123/vad-web, pass blocks without the context: as much of it as
+    fits into the state is taken from there.
     """
     width = 2 * fit.taps
     constants = [
@@ -242,9 +242,9 @@ def _from_16_khz(fit: _Fit) -> GraphProto:
 
 
 def _from_8_khz(fit: _Fit) -> GraphProto:
-    """The branch that makes 64 + 512 samples at 16 kHz, and keeps what the next block needs.
+    """The branch that upsamples to 64 + 512 samples at 16 kHz, and keeps what the next block needs.
 
-    Of every two samples one is heard as it is, some samples later, and the other is half way to the next.
+    Of every two samples, one is copied, some samples late, and the other is interpolated half way to the next.
     """
     taps, block = fit.taps, BLOCK // 2
     filters = np.zeros((2, 1, 2 * taps), np.float32)
@@ -275,7 +275,7 @@ def _branch(name: str, nodes: list[Any], constants: list[Any], fit: _Fit) -> Gra
 
 
 def _places(fit: _Fit) -> list[Any]:
-    """Where the state keeps what the filter needs: at the end of its second row."""
+    """Where the state keeps the filter's samples: at the end of its second row."""
     first = STATE[1] - 2 * fit.taps
     return _whole(state_from=[1, first], state_to=[2, STATE[1]], state_axes=[0, 2], as_memory=[-1, 2 * fit.taps])
 

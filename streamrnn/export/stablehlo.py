@@ -1,4 +1,4 @@
-"""Models as StableHLO: one file that any JAX of the next half year runs, on CPU, GPU and TPU, without this package."""
+"""Models as StableHLO: one file that any JAX of the next six months runs, on CPU, GPU and TPU, without this package."""
 
 import json
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ def export_stablehlo(model: Model, path: str | PathLike[str], *, about: Mapping[
     Raises:
         OSError: a file cannot be written.
         TypeError: it is not a Model.
-        ValueError: its step depends on the number of streams, or no file can hold its state.
+        ValueError: its step depends on the number of streams, or its state cannot be stored in a file.
     """
     step = FlatStep(model)
     export = jax.export.export(jax.jit(step), platforms=PLATFORMS)
@@ -52,7 +52,7 @@ def load_stablehlo(path: str | PathLike[str]) -> tuple[jax.export.Exported, dict
     content = bytearray(Path(path).read_bytes())
     try:
         return jax.export.deserialize(content), metadata
-    except Exception as error:  # the deserialiser has no error class of its own
+    except Exception as error:  # the deserialiser has no exception class of its own
         raise ValueError(f"{path} is damaged ({error!r}). Export the model again.") from error
 
 

@@ -40,8 +40,8 @@ class StateTensor:
 
 
 class FlatStep:
-    """(pcm[batch, block_samples], *states) -> (outputs[batch, out], *states), `readout` included; of a model that takes
-    no sound, (frames[batch, stride, features], *states).
+    """(pcm[batch, block_samples], *states) -> (outputs[batch, out], *states), `readout` included; for a model that
+    takes no sound, (frames[batch, stride, features], *states).
 
     Complex states are two float32 arrays; empty arrays, such as a delay of no frames, are left out.
 
@@ -100,7 +100,7 @@ def traced(step: FlatStep) -> ClosedJaxpr:
     """The step's operations, for any number of streams; weights are its constants.
 
     Raises:
-        ValueError: the step has to know how many streams there are.
+        ValueError: the step depends on the number of streams.
     """
     return for_any_batch(lambda shapes: jax.make_jaxpr(step)(*shapes), step)
 
@@ -109,7 +109,7 @@ def for_any_batch(trace: Callable[[list[jax.ShapeDtypeStruct]], Traced], step: F
     """The result of `trace` for the step's shapes with a symbolic batch.
 
     Raises:
-        ValueError: the step has to know how many streams there are.
+        ValueError: the step depends on the number of streams.
     """
     (batch,) = jax.export.symbolic_shape("batch")
     try:
@@ -119,7 +119,7 @@ def for_any_batch(trace: Callable[[list[jax.ShapeDtypeStruct]], Traced], step: F
             raise
         reason = str(error).partition("\n")[0]
         raise ValueError(
-            f"The step of {type(step.model).__name__} has to know how many streams there are ({reason}), and an export "
+            f"The step of {type(step.model).__name__} depends on the number of streams ({reason}), and an export "
             "leaves that open. Use x.shape[0] in shapes alone, and neither len(x) nor comparisons."
         ) from error
 

@@ -1,1 +1,1 @@
-"""Doors to programs in which streaming models live: one module each, imported by name, with an extra of its name."""
+"""Adapters to other programs: one module each, imported by name, each with an extra of its name."""

@@ -1,9 +1,9 @@
-"""LiveKit Agents: voice activity for agent sessions, and a denoiser for their rooms. Extra: streamrnn[livekit].
+"""LiveKit Agents: voice activity for agent sessions, and a denoiser for rooms. Extra: streamrnn[livekit].
 
 session = AgentSession(vad=streamrnn.integrations.livekit.VAD.load("vad.onnx"), ...)
 
-An exported model (`streamrnn export vad vad.onnx`) needs neither JAX nor threads, so it may be loaded in the prewarm
-function of a worker; a model that JAX runs cannot be used in a process that was forked after it was loaded.
+An exported model (`streamrnn export vad vad.onnx`) needs neither JAX nor threads, so it can be loaded in a worker's
+prewarm function; a model that JAX runs cannot be used in a process that was forked after it was loaded.
 """
 
 import time
@@ -30,22 +30,22 @@ except ImportError as error:
 agents: Any = livekit.agents  # pyright: ignore[reportAttributeAccessIssue]
 rtc: Any = livekit.rtc  # pyright: ignore[reportAttributeAccessIssue]
 
-# Rooms have this rate unless they are told otherwise.
+# The default rate of rooms.
 ROOM_RATE = 24_000
 
 
 class VAD(agents.vad.VAD):
-    """Voice activity for LiveKit's AgentSession, of frames at any sample rate from 8,000 to 96,000 Hz.
+    """Voice activity detection for LiveKit's AgentSession, at any sample rate from 8,000 to 96,000 Hz.
 
     Args:
-        model: a voice activity model, or an exported one that was loaded.
-        pre_roll_ms: sound that events carry from before the start of speech.
-        longest_s: of speech that events carry; what somebody says beyond is heard, and not carried.
-        settings: of the decision, such as threshold=0.6; min_silence_ms is 550 unless it is given, as agents wait for
-            the end of a turn.
+        model: a voice activity model, or a loaded export of one.
+        pre_roll_ms: sound before the start of speech that events include.
+        longest_s: most speech that events include; longer speech is detected, but the rest is not included.
+        settings: decision settings, such as threshold=0.6; min_silence_ms defaults to 550, because agents wait for the
+            end of a turn.
 
     Raises:
-        TypeError: the model finds no speech; an unknown setting.
+        TypeError: the model does not detect speech; an unknown setting.
         ValueError: a setting is out of range.
     """
 
@@ -58,13 +58,13 @@ class VAD(agents.vad.VAD):
         self._streamed = model
         self._settings: dict[str, Any] = {"min_silence_ms": 550.0} | settings
         self._cut: dict[str, Any] = {"pre_roll_ms": pre_roll_ms, "longest_s": longest_s}
-        # Now, and not at the first frame of a caller: the first block and a resampler's filters take their time.
+        # Now rather than at a caller's first frame: compiling a block and designing resampler filters takes time.
         self._decision = Listener(model, ROOM_RATE, **self._settings).outlet.settings
         Cutter(ROOM_RATE, model.frame_s, self._decision, **self._cut)
 
     @classmethod
     def load(cls, model: str | PathLike[str] = "vad", **options: Any) -> "VAD":
-        """The VAD of a model by its name or path, best of an exported one: "vad.onnx". Options as of the class.
+        """Makes a VAD from a model's name or path, preferably of an export: "vad.onnx". Options as of the class.
 
         Raises:
             As streamrnn.load and the class.
@@ -81,17 +81,17 @@ class VAD(agents.vad.VAD):
 
     @property
     def min_silence_duration(self) -> float:
-        """Seconds of silence that end speech; turn detectors look at it."""
+        """Seconds of silence that end speech, for turn detectors."""
         return self._decision.min_silence_ms / 1000
 
     def stream(self) -> "VADStream":
-        """A fresh stream; frames of one rate and number of channels are pushed, and events come."""
+        """Opens a stream, which takes frames of one sample rate and number of channels, and emits events."""
         return VADStream(self)
 
 
 class VADStream(agents.vad.VADStream):
-    """A stream of a VAD: START_OF_SPEECH with the sound so far, END_OF_SPEECH with the whole, INFERENCE_DONE for each
-    frame that completes a block. flush() begins anew at 0 s."""
+    """A stream of a VAD: START_OF_SPEECH with the sound so far, END_OF_SPEECH with all of it, INFERENCE_DONE for each
+    frame that completes a block. flush() starts over at 0 s."""
 
     def __init__(self, vad: VAD):
         self._owner, self._heard = vad, None
@@ -109,7 +109,7 @@ class VADStream(agents.vad.VADStream):
 
 
 class _Heard:
-    """A segment of a stream, in which all frames have one form."""
+    """A segment of a stream, in which all frames have the same format."""
 
     def __init__(self, vad: VAD, sample_rate: int, channels: int):
         self.form = (sample_rate, channels)
@@ -124,12 +124,12 @@ class _Heard:
         self._end_s = self._speech_s = self._silence_s = 0.0
 
     def events(self, frame: Any) -> list[Any]:
-        """What a frame gives."""
+        """The events of a frame."""
         began = time.perf_counter()
         samples = as_samples(samples_of(bytes(frame.data), frame.num_channels))
         self._cutter.hear(samples)
         decided, levels = self._listener.feed(samples), self._listener.activity
-        # Before the cutter takes the end: then nothing is open any more.
+        # Before the cutter processes the end, after which nothing is open.
         self._count(levels)
         found = []
         for event in decided:
@@ -146,13 +146,13 @@ class _Heard:
         return found
 
     def _keep(self, pieces: list[Utterance]) -> None:
-        """Pieces of what somebody says, until the end of it; not without bounds."""
+        """Keeps the pieces of open speech until it ends, within limits."""
         for piece in pieces:
             if sum(len(each.samples) for each in self._pieces) < self._longest_s * self._rate:
                 self._pieces.append(piece)
 
     def _count(self, levels: np.ndarray) -> None:
-        """How long speech, or silence, has lasted by the levels alone."""
+        """Counts how long speech or silence has lasted by the levels alone."""
         for level in levels.tolist():
             is_speech = level >= (self._threshold if self._start_s is None else self._off_threshold)
             self._speech_s = self._speech_s + self._frame_s if is_speech else 0.0
@@ -188,32 +188,32 @@ class _Heard:
 
 
 class Denoiser(rtc.FrameProcessor):
-    """Takes the noise out of a room's sound: `RoomInputOptions(noise_cancellation=Denoiser.load("denoise.onnx"))`.
+    """Removes noise from a room's sound: `RoomInputOptions(noise_cancellation=Denoiser.load("denoise.onnx"))`.
 
-    Each frame comes back with as many samples, later by the model's latency; before, there is silence.
-    Several channels are mixed down, and each gets the same sound. Any rate from 8,000 to 96,000 Hz.
+    Each frame comes back with as many samples, delayed by the model's latency; before that, there is silence.
+    Multiple channels are mixed down, and each gets the same sound. Any sample rate from 8,000 to 96,000 Hz.
 
     Args:
-        model: one that gives sound, or an exported one that was loaded.
-        settings: that override the model's: max_attenuation_db.
+        model: one that outputs sound, or a loaded export of one.
+        settings: decision settings that override the model's: max_attenuation_db.
 
     Raises:
-        TypeError: the model gives no sound; an unknown setting.
+        TypeError: the model does not output sound; an unknown setting.
     """
 
     def __init__(self, model: Any, **settings: Any):
         self._model, self._settings, self._enabled = model, settings, True
-        # Now, and not at the first frame of a caller.
+        # Now rather than at a caller's first frame.
         self._begin(ROOM_RATE)
 
     @classmethod
     def load(cls, model: str | PathLike[str] = "denoise", **settings: Any) -> "Denoiser":
-        """The denoiser of a model by its name or path, best of an exported one: "denoise.onnx"."""
+        """Makes a denoiser from a model's name or path, preferably of an export: "denoise.onnx"."""
         return cls(load(model), **settings)
 
     @property
     def enabled(self) -> bool:
-        """Whether frames are changed; while not, they pass through."""
+        """Whether frames are denoised; if not, they pass through unchanged."""
         return self._enabled
 
     @enabled.setter

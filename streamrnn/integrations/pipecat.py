@@ -30,23 +30,23 @@ except ImportError as error:
         "pipecat-ai 1.14 or newer is not installed, or not as a whole. Install it: pip install 'streamrnn[pipecat]'"
     ) from error
 
-# Of sound between two confidences.
+# Seconds of sound per confidence.
 CONFIDENCE_S = 0.02
-# Pipecat's own floor of volume is made for a model that takes noise for speech; quiet speakers stay below it.
+# Pipecat's default volume floor suits models that take noise for speech; quiet speakers stay below it.
 PARAMS = {"confidence": 0.5, "start_secs": 0.1, "stop_secs": 0.2, "min_volume": 0.0}
 
 
 class StreamrnnVADAnalyzer(VADAnalyzer):
-    """Voice activity for Pipecat, at any rate from 8,000 to 96,000 Hz.
+    """Voice activity detection for Pipecat, at any sample rate from 8,000 to 96,000 Hz.
 
     Args:
-        model: a voice activity model, or an exported one that was loaded.
-        sample_rate: of the sound; default: that of the transport.
+        model: a voice activity model, or a loaded export of one.
+        sample_rate: of the sound; default: the transport's.
         params: Pipecat's, which decide when speech starts and stops; default: confidence 0.5, start after 0.1 s, stop
             after 0.2 s, any volume.
 
     Raises:
-        TypeError: the model finds no speech.
+        TypeError: the model does not detect speech.
     """
 
     def __init__(self, model: Any, *, sample_rate: int | None = None, params: Any = None):
@@ -56,16 +56,16 @@ class StreamrnnVADAnalyzer(VADAnalyzer):
             raise TypeError(f"The model gives {given}; needed is one that finds speech, such as vad.")
         super().__init__(sample_rate=sample_rate, params=params or VADParams(**PARAMS))
         self._model, self._confidence = model, 0.0
-        # Now, and not at the first frame of a caller.
+        # Now rather than at a caller's first frame.
         self._stream = Stream(model)
 
     @classmethod
     def load(cls, model: str | PathLike[str] = "vad", **options: Any) -> "StreamrnnVADAnalyzer":
-        """The analyzer of a model by its name or path, best of an exported one: "vad.onnx"."""
+        """Makes an analyzer from a model's name or path, preferably of an export: "vad.onnx"."""
         return cls(load(model), **options)
 
     def set_sample_rate(self, sample_rate: int) -> None:
-        """Begins anew at this rate, unless one was given at first.
+        """Starts over at this rate, unless the constructor fixed one.
 
         Raises:
             AudioError: it is out of range.
@@ -74,11 +74,11 @@ class StreamrnnVADAnalyzer(VADAnalyzer):
         super().set_sample_rate(sample_rate)
 
     def num_frames_required(self) -> int:
-        """Samples between two confidences: 20 ms."""
+        """Samples per confidence: 20 ms."""
         return round(CONFIDENCE_S * self.sample_rate)
 
     def voice_confidence(self, buffer: bytes) -> float:
-        """The highest probability of speech of the frames that the sound completes, 0 to 1."""
+        """The highest probability of speech among the frames that the sound completes, 0 to 1."""
         outputs = self._stream.process(samples_of(buffer, 1))
         if len(outputs):
             self._confidence = float(outputs.max())
@@ -86,38 +86,38 @@ class StreamrnnVADAnalyzer(VADAnalyzer):
 
 
 class StreamrnnDenoiser(BaseAudioFilter):
-    """Takes the noise out of a transport's sound: `TransportParams(audio_in_filter=...)`. As many bytes come out as go
-    in, later by the model's latency. FilterEnableFrame turns it off and on.
+    """Removes noise from a transport's sound: `TransportParams(audio_in_filter=...)`. As many bytes come out as go in,
+    delayed by the model's latency. FilterEnableFrame turns it off and on.
 
     Args:
-        model: one that gives sound, or an exported one that was loaded.
-        settings: that override the model's: max_attenuation_db.
+        model: one that outputs sound, or a loaded export of one.
+        settings: decision settings that override the model's: max_attenuation_db.
 
     Raises:
-        TypeError, ValueError: the model gives no sound; an unknown setting, or one out of range.
+        TypeError, ValueError: the model does not output sound; an unknown setting, or one out of range.
     """
 
     def __init__(self, model: Any, **settings: Any):
         self._model, self._settings, self._enabled = model, settings, True
         self._steady: Steady | None = None
-        # Now, and not at the first frame of a caller.
+        # Now rather than at a caller's first frame.
         Steady(model, model.signal.sample_rate, **settings)
 
     @classmethod
     def load(cls, model: str | PathLike[str] = "denoise", **settings: Any) -> "StreamrnnDenoiser":
-        """The filter of a model by its name or path, best of an exported one: "denoise.onnx"."""
+        """Makes a filter from a model's name or path, preferably of an export: "denoise.onnx"."""
         return cls(load(model), **settings)
 
     async def start(self, sample_rate: int) -> None:
-        """Begins a stream at this rate, 8,000 to 96,000 Hz. Raises AudioError for another."""
+        """Begins a stream at this rate, 8,000 to 96,000 Hz. Raises AudioError for any other."""
         self._begin(sample_rate)
 
     async def stop(self) -> None:
-        """Forgets the stream."""
+        """Discards the stream."""
         self._steady = None
 
     async def process_frame(self, frame: Any) -> None:
-        """Heeds FilterEnableFrame. Turned on, it begins anew: what it still held back is old by then."""
+        """Obeys FilterEnableFrame. When turned on it starts over: sound that it still held is outdated by then."""
         if isinstance(frame, FilterEnableFrame):
             if frame.enable and not self._enabled and self._steady is not None:
                 self._begin(self._steady.sample_rate)
@@ -127,10 +127,10 @@ class StreamrnnDenoiser(BaseAudioFilter):
         self._steady = Steady(self._model, sample_rate, **self._settings)
 
     async def filter(self, audio: bytes) -> bytes:
-        """The same sound without its noise; before start, and while turned off, as it is.
+        """Denoises sound; before start, and while turned off, returns it unchanged.
 
         Raises:
-            AudioError: half a sample came.
+            AudioError: the bytes end within a sample.
         """
         if self._steady is None or not self._enabled:
             return audio
@@ -138,20 +138,20 @@ class StreamrnnDenoiser(BaseAudioFilter):
 
 
 class WakeWordUserTurnStartStrategy(BaseUserTurnStartStrategy):
-    """Lets a turn of the user begin by a wake word that is heard, not read from a transcript. Put it first: as long as
-    it sleeps, later strategies see nothing; awake, they begin turns as they do without it.
+    """Starts user turns on a wake word, detected in the sound rather than in a transcript. Put it first: while it
+    sleeps, later strategies receive nothing; while awake, they start turns as usual.
 
     Events: on_wake_word(strategy, word) and on_asleep(strategy).
 
     Args:
-        model: a keyword model, or an exported one that was loaded.
-        words: those of its words that wake; default: all.
-        awake_s: it sleeps again after so much sound in which neither user nor bot speaks.
-        settings: of the decision, such as threshold=0.8.
+        model: a keyword model, or a loaded export of one.
+        words: the model's words that wake; default: all.
+        awake_s: it falls asleep after this much sound in which neither user nor bot speaks.
+        settings: decision settings, such as threshold=0.8.
         enable_interruptions: whether a wake word interrupts the bot.
 
     Raises:
-        TypeError: the model finds no words; an unknown setting.
+        TypeError: the model does not detect words; an unknown setting.
         ValueError: it does not know one of the words, or a setting is out of range.
     """
 
@@ -180,12 +180,12 @@ class WakeWordUserTurnStartStrategy(BaseUserTurnStartStrategy):
 
     @classmethod
     def load(cls, model: str | PathLike[str], words: Sequence[str] = (), **options: Any) -> Any:
-        """The strategy of a model by its name or path, best of an exported one: "wake-computer-jarvis.onnx"."""
+        """Makes a strategy from a model's name or path, preferably of an export: "wake-computer-jarvis.onnx"."""
         return cls(load(model), words, **options)
 
     @property
     def is_awake(self) -> bool:
-        """Whether later strategies are heard."""
+        """Whether later strategies receive frames."""
         return self._left_s > 0
 
     async def handle_user_turn_started(self) -> None:
@@ -193,7 +193,7 @@ class WakeWordUserTurnStartStrategy(BaseUserTurnStartStrategy):
         self._stay_awake()
 
     async def process_frame(self, frame: Any) -> Any:
-        """STOP by a wake word and while asleep, CONTINUE while awake."""
+        """Returns STOP on a wake word and while asleep, CONTINUE while awake."""
         await super().process_frame(frame)
         if isinstance(frame, UserSpeakingFrame | BotSpeakingFrame):
             self._stay_awake()
@@ -210,7 +210,7 @@ class WakeWordUserTurnStartStrategy(BaseUserTurnStartStrategy):
             self._left_s = self._awake_s
 
     async def _woken_by(self, frame: Any) -> bool:
-        """Whether the sound ends a wake word, while asleep."""
+        """Whether the frame completes a wake word, while asleep."""
         samples = samples_of(frame.audio, frame.num_channels)
         if self._listener is None or self._form != (frame.sample_rate, frame.num_channels):
             self._form = (frame.sample_rate, frame.num_channels)

@@ -1,8 +1,8 @@
-"""Batches on a Ray cluster, and models as a step of Ray Data.
+"""Batches on a Ray cluster, and models as a stage of Ray Data.
 
-`streamrnn batch ... --ray auto` works a batch off by actors, each of which loads the model once. Recordings and outputs
-are in folders that all nodes see. What an actor has done is in its journal: whoever dies, worker or driver, loses
-nothing but the recordings that were being heard.
+`streamrnn batch ... --ray auto` processes a batch with actors, each of which loads the model once. Recordings and
+outputs are in folders that all nodes can access. Each actor records its progress in its journal: if a worker or the
+driver dies, only the recordings in progress are lost.
 """
 
 import threading
@@ -23,9 +23,9 @@ from streamrnn.runtime.steps import step_of
 
 LEAST, BELOW = "2.40", "3"
 WAIT_S = 0.25
-# An actor that has finished one recording has the next one at hand.
+# Recordings assigned per actor, so that it has the next one when it finishes one.
 AT_HAND = 2
-# So long may a cluster take to give the first worker, before somebody is told.
+# A warning is issued if the cluster has provided no worker after this time.
 PATIENCE_S = 60.0
 LOCAL, LOCAL_TRIES = "local", 3
 
@@ -39,14 +39,14 @@ def _ray() -> Any:
 
 @dataclass
 class RayWorkers:
-    """Workers of a batch on a Ray cluster: see streamrnn.batch.Workers.
+    """Workers of a batch on a Ray cluster; see streamrnn.batch.Workers.
 
     Attributes:
         address: "local" starts a cluster on this machine that ends with the batch; "auto", HOST:6379 or
-            ray://HOST:10001 is one that runs.
-        actors: workers; those for which there is no room yet begin when there is, as on a cluster that grows. None: one
-            per core that the cluster has.
-        gpus: of each worker; may be a fraction.
+            ray://HOST:10001 is a running one.
+        actors: number of workers; those without room yet start when there is some, as on a cluster that scales up.
+            None: one per core of the cluster.
+        gpus: per worker; may be a fraction.
     """
 
     address: str
@@ -56,11 +56,11 @@ class RayWorkers:
     _has_joined: bool = False
 
     def join(self) -> None:
-        """Joins the cluster, where that is not done yet. Best before JAX is used: Ray forks this process.
+        """Joins the cluster, unless it has. Best before JAX is used: Ray forks this process.
 
         Raises:
             ConnectionError: there is no such cluster.
-            ImportError: Ray is missing, or of another version.
+            ImportError: Ray is missing, or has another version.
         """
         ray = _ray()
         if not ray.is_initialized():
@@ -68,17 +68,17 @@ class RayWorkers:
             self._has_joined = True
 
     def heard_s(self) -> float:
-        """Seconds of sound of the recordings that are done."""
+        """Seconds of sound of the finished recordings."""
         return self._heard_s
 
     def outcomes(self, plan: Plan, recordings: Iterable[BatchRecording]) -> Iterator[Outcome | None]:
-        """What became of each.
+        """Yields the outcome of each recording.
 
         Raises:
             ConnectionError: there is no such cluster.
             DiskFull: the outputs cannot be written.
-            ImportError: Ray is missing, or of another version.
-            ValueError: no worker could be made, because the model cannot be loaded there, for instance.
+            ImportError: Ray is missing, or has another version.
+            ValueError: no worker could start, for instance because the model cannot be loaded there.
         """
         todo = list(recordings)
         if not todo:
@@ -105,22 +105,22 @@ def transform(
     concurrency: int | tuple[int, int] = 1,
     **decision: Any,
 ) -> Any:
-    """A Ray Dataset with what a model makes of the recordings that its rows name.
+    """Runs a model on the recordings named in the rows of a Ray Dataset.
 
     Args:
         dataset: of rows with the path of a recording.
-        model: its name or path, for every node.
-        path: the column of paths.
-        concurrency: actors, or the least and the most of them.
+        model: its name or path, valid on every node.
+        path: the column with the paths.
+        concurrency: number of actors, or the minimum and maximum.
         decision: settings that override the model's.
 
     Returns:
         A Dataset of the same rows with the column `duration_s`, and `events` (a list of dicts), or `sound` and
-        `sample_rate`, or `outputs` ([frames][out]), by what the model gives; `error` says why there is nothing else,
-        and is "" where there is.
+        `sample_rate`, or `outputs` ([frames][out]), depending on the model; `error` says why there is no result, and
+        is "" if there is one.
 
     Raises:
-        ImportError: Ray is missing, or of another version.
+        ImportError: Ray is missing, or has another version.
     """
     _ray()
     options = {"path": path, "decision": decision}
@@ -128,7 +128,7 @@ def transform(
 
 
 class _Hearing:
-    """A model for rows, loaded once per actor."""
+    """A model that processes rows, loaded once per actor."""
 
     def __init__(self, model: str, path: str, decision: dict[str, Any]):
         from streamrnn.pretrained import load
@@ -162,7 +162,7 @@ class _Hearing:
 
 
 class _Worker:
-    """An actor: a model, and the journal of what it has done. When it is made anew, it knows what is done."""
+    """An actor: a model, and the journal of its finished recordings, which survives a restart."""
 
     def __init__(self, plan: Plan):
         self._plan, self._journal = plan, Journal(plan.out)
@@ -175,11 +175,11 @@ class _Worker:
         self._model, self._entries = load(plan.model), self._journal.entries()
 
     def ready(self) -> None:
-        """Answers once the model is loaded."""
+        """Returns once the model is loaded."""
 
     def work(self, recording: BatchRecording) -> Outcome | DiskFull:
         entry = self._entries.get(recording.name)
-        # Done by this actor before it died, which the driver did not hear of.
+        # Finished by this actor before it died, without the driver's knowledge.
         outputs = self._plan.outputs(recording.name)
         if entry is not None and self._journal.has(entry, recording, outputs, self._plan.by_content):
             return Done(recording, entry.duration_s)
@@ -190,11 +190,11 @@ class _Worker:
 
 
 class _Driver:
-    """Gives recordings to actors that are ready, and takes what became of them."""
+    """Assigns recordings to actors that are ready, and collects the outcomes."""
 
     def __init__(self, ray: Any, actors: list[Any], plan: Plan, todo: list[BatchRecording]):
         self._ray, self._plan, self._todo = ray, plan, iter(todo)
-        # A cluster may have no room yet for some; they are given nothing until they answer.
+        # A cluster may have no room yet for some actors; they are assigned nothing until they respond.
         self._coming = {actor.ready.remote(): actor for actor in actors}
         self._given: dict[Any, tuple[Any, BatchRecording]] = {}
         self._left, self._failures = len(todo), []
@@ -236,7 +236,7 @@ class _Driver:
         self._left -= 1
         try:
             outcome = self._ray.get(reference)
-        # Its process died each time.
+        # Its process died every time.
         except self._ray.exceptions.RayError as error:
             outcome = Failed(recording, f"the worker died of it: {_last_line(error)}", self._plan.retries + 1)
         if isinstance(outcome, DiskFull):
@@ -249,7 +249,7 @@ def _join(ray: Any, address: str) -> None:
     quiet: dict[str, Any] = {"log_to_driver": False, "configure_logging": False}
     if address == LOCAL:
         quiet["include_dashboard"] = False
-        # Ray gives its own processes 30 s to start, which are not enough where a machine is busy.
+        # Ray gives its own processes 30 s to start, which is too short on a busy machine.
         for _ in range(LOCAL_TRIES - 1):
             with suppress(Exception):
                 ray.init(address=address, **quiet)
@@ -257,14 +257,14 @@ def _join(ray: Any, address: str) -> None:
             ray.shutdown()
     try:
         ray.init(address=address, **quiet)
-    # Of no class of its own where a process of Ray's does not start in time.
+    # Ray raises a plain Exception if one of its processes does not start in time.
     except Exception as error:
         advice = "Start one with `ray start --head`, or pass --ray local." if address != LOCAL else "Try again."
         raise ConnectionError(f"there is no Ray cluster at {address!r} ({_last_line(error)}). {advice}") from error
 
 
 def _actors(ray: Any, plan: Plan, count: int, gpus: float) -> list[Any]:
-    # Killed ones come back, and are given again what they had in hand.
+    # Killed actors are restarted, and get their assigned recordings again.
     options = {"num_cpus": 1, "num_gpus": gpus, "max_restarts": -1, "max_task_retries": plan.retries}
     worker = ray.remote(**options)(_Worker)
     return [worker.remote(plan) for _ in range(count)]

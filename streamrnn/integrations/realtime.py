@@ -1,7 +1,7 @@
-"""OpenAI's Realtime API for transcription, by the server's own models: the official client needs another base_url.
+"""OpenAI's Realtime API for transcription, with the server's own models: the official client needs another base_url.
 
-A dialect of streamrnn.serve at /v1/realtime. A model of voice activity says where speech starts and stops, one of
-utterances what was said; either may be missing.
+A dialect of streamrnn.serve at /v1/realtime. A voice activity model detects where speech starts and stops, a model of
+utterances transcribes; either may be missing.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,14 +20,14 @@ class Realtime:
         """Needs nothing."""
 
     def paths(self, server: Server) -> Mapping[str, Callable[[WebSocketLine], Connection]]:
-        """The path that OpenAI's client knows."""
+        """The path that OpenAI's client uses."""
         return {"/v1/realtime": lambda line: Talk(line, server)}
 
     async def begin(self, server: Server) -> None:
-        """It is at the server's own address."""
+        """Nothing to do: it is served at the server's own address."""
 
     async def end(self) -> None:
-        """The server takes no more newcomers."""
+        """Nothing to do: the server itself stops accepting connections."""
 
 
 __all__ = ["Realtime"]

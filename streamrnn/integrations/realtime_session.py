@@ -1,4 +1,4 @@
-"""What a client of OpenAI's Realtime API sets up, and what it means for the streams of this server."""
+"""The session configuration of OpenAI's Realtime API, and its meaning for the streams of this server."""
 
 import secrets
 from collections.abc import Mapping
@@ -10,9 +10,9 @@ from streamrnn.serve.catalogue import check_rate, checked
 from streamrnn.serve.engine import Engine
 from streamrnn.serve.protocol import HIGHEST_RATE, LOWEST_RATE, ProtocolError
 
-# Names of OpenAI's models, which clients send that were written for them: any model of utterances answers.
+# Prefixes of OpenAI's model names, which existing clients send: any model of utterances answers.
 OPENAIS = ("gpt-", "whisper-")
-# Words end their utterance sooner than speech ends, so that all of it is known by then.
+# Utterances end sooner than speech does, so that all words are known by then.
 SOONER_MS, SOONEST_MS = 200.0, 100.0
 DETECTION = {"type": "server_vad", "threshold": 0.5, "prefix_padding_ms": 300, "silence_duration_ms": 500}
 _SETTINGS = {
@@ -28,7 +28,7 @@ _FORMATS: dict[str, tuple[Encoding, int]] = {
 
 
 class Refused(Exception):
-    """What a client asked for cannot be had; its session goes on.
+    """A request that cannot be met; the session continues.
 
     Args:
         code: for programs.
@@ -47,9 +47,9 @@ class Setup:
 
     Attributes:
         id: the session's.
-        format: of the sound, as the client says it.
+        format: of the sound, as the client sent it.
         transcription: model, language and prompt; None: nothing is transcribed.
-        detection: of turns, as the client says it; None: the client commits what it sent.
+        detection: of turns, as the client sent it; None: the client commits its sound.
     """
 
     id: str = field(default_factory=lambda: f"sess_{secrets.token_hex(12)}")
@@ -58,7 +58,7 @@ class Setup:
     detection: dict[str, Any] | None = field(default_factory=lambda: dict(DETECTION))
 
     def updated(self, session: Any) -> Self:
-        """The session with the fields that an update has. Raises Refused."""
+        """The session after an update. Raises Refused."""
         if not isinstance(session, dict) or session.get("type") != "transcription":
             kind = session.get("type") if isinstance(session, dict) else session
             raise Refused("invalid_value", f"session.type is {kind!r}; here it is 'transcription'.", "session.type")
@@ -76,16 +76,16 @@ class Setup:
 
     @property
     def encoding(self) -> Encoding:
-        """Of the sound."""
+        """Encoding of the sound."""
         return _FORMATS[self.format["type"]][0]
 
     @property
     def sample_rate(self) -> int:
-        """Of the sound."""
+        """Sample rate of the sound."""
         return self.format.get("rate") or _FORMATS[self.format["type"]][1]
 
     def as_dict(self) -> dict[str, Any]:
-        """As the server tells it."""
+        """The session as the server reports it."""
         given = {
             "format": self.format,
             "noise_reduction": None,
@@ -101,7 +101,7 @@ class Setup:
         }
 
     def writer(self, engines: Mapping[str, Engine]) -> tuple[str, dict[str, float]] | None:
-        """The model that writes, and its decision settings; None where nothing is to be written. Raises Refused."""
+        """The model that transcribes, and its decision settings; None if transcription is off. Raises Refused."""
         if self.transcription is None:
             return None
         writing = [name for name, engine in engines.items() if "endpoint" in engine.model.outlet().kinds]
@@ -118,10 +118,10 @@ class Setup:
         return name, self._checked(engines[name], settings)
 
     def detector(self, engines: Mapping[str, Engine]) -> tuple[str, dict[str, float]] | None:
-        """The model that hears speech, and its decision settings; None where turns are not detected or it is missing.
+        """The model that detects speech, and its decision settings; None if turn detection is off or there is no model.
 
         Raises:
-            Refused: a setting is out of its range.
+            Refused: a setting is out of range.
         """
         if self.detection is None:
             return None

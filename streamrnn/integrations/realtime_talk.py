@@ -1,4 +1,4 @@
-"""One client of OpenAI's Realtime API: its events in, and those of its streams out, in items of what was said."""
+"""One client of OpenAI's Realtime API: translates its events, and the messages of its streams into items of speech."""
 
 import base64
 import binascii
@@ -14,7 +14,7 @@ from streamrnn.serve.lines import Line
 from streamrnn.serve.protocol import Hello, ProtocolError, read_json
 from streamrnn.serve.sessions import Session
 
-# A word belongs to speech that starts this much later at most: models of words and of speech do not agree to a frame.
+# A word belongs to speech that starts at most this much later: models of words and of speech differ by some frames.
 _NEAR_S = 0.5
 
 
@@ -29,16 +29,16 @@ class _Item:
     is_told: bool = False  # of its start
 
     def is_told_by(self, word_s: float) -> bool:
-        """Whether its start was told, and a word of then may be part of it."""
+        """Whether its start was reported, and a word at this time may be part of it."""
         return self.is_told and word_s >= self.start_s - _NEAR_S
 
 
 class Talk(Conversation):
-    """Speaks with one client; errors leave its session open.
+    """The connection of one client; errors leave its session open.
 
     Args:
         line: a WebSocket.
-        server: that it comes to.
+        server: that accepted it.
     """
 
     def __init__(self, line: Line, server: Speaking):
@@ -47,9 +47,9 @@ class Talk(Conversation):
         self._hearing: Session | None = None
         self._writing: Session | None = None
         self._is_open = False
-        # Where the present streams began in the client's sound, and where it ends by now.
+        # Where the current streams began in the client's sound, and where it ends so far.
         self._offset_s = self._received_s = 0.0
-        # How far speech was looked for; words wait for it, so that each is put into the item that it was said in.
+        # How far speech was detected; words wait for it, so that each is assigned to the item it was spoken in.
         self._heard_s = self._written_s = 0.0
         self._words: list[tuple[float, str]] = []
         self._present = _Item()
@@ -105,7 +105,7 @@ class Talk(Conversation):
                 raise Refused("invalid_value", f"there is no event {str(kind)[:60]!r} here; there are: {known}.")
 
     def _update(self, setup: Setup) -> None:
-        # What can't be had is refused before anything changes.
+        # What cannot be met is refused before anything changes.
         setup.writer(self.server.engines)
         setup.detector(self.server.engines)
         if setup != self._setup:
@@ -153,7 +153,7 @@ class Talk(Conversation):
             self._writing = await self.open(Hello(name, settings=settings, **form), self._hear_words)
 
     def _close(self) -> None:
-        """Forgets the streams and what they had heard; later sound begins new ones, in the same time."""
+        """Discards the streams and their results; later sound begins new ones, on the same time axis."""
         for session in (self._hearing, self._writing):
             if session is not None:
                 self.close(session)
@@ -209,16 +209,16 @@ class Talk(Conversation):
                 self._end(self._present, self._offset_s + message["end_s"], told=True)
                 self._complete_until(None)
             else:
-                # The words of the first item that it lies in are complete.
+                # The words of the first item that the utterance overlaps are complete.
                 ends = [item.end_s or 0.0 for item in self._unwritten]
                 self._complete_s = max(self._complete_s, next((end_s for end_s in ends if start_s < end_s), 0.0))
                 self._complete_until(self._complete_s)
 
     def _deliver(self, heard_s: float) -> None:
-        """Tells the words that were said up to then, each as part of its item.
+        """Reports the words up to then, each as part of its item.
 
-        A word where nobody is heard to speak waits for speech that starts with it, and is noise if none does: it would
-        be part of an item that never starts and never ends.
+        A word outside of detected speech waits for speech that starts with it, and is discarded as noise if none does:
+        it would belong to an item that never starts or ends.
         """
         while self._words and self._words[0][0] <= heard_s:
             start_s, word = self._words[0]
@@ -240,14 +240,14 @@ class Talk(Conversation):
 
     @property
     def _hesitation_s(self) -> float:
-        """So much later than a word it is known whether speech starts with it."""
+        """Delay after a word until it is known whether speech starts with it."""
         assert self._hearing is not None
         decision = {**vars(self._hearing.engine.model.decision), **self._hearing.overrides}
         return _NEAR_S + sum(decision.get(name, 0.0) for name in ("padding_ms", "min_speech_ms")) / 1000
 
     @property
     def _patience_s(self) -> float:
-        """So much later than an item's end its words are all known."""
+        """Delay after an item's end until all its words are known."""
         assert self._writing is not None
         model = self._writing.engine.model
         return model.algorithmic_latency_ms / 1000 + self._writing.overrides.get("endpoint_ms", 0.0) / 1000
@@ -257,13 +257,13 @@ class Talk(Conversation):
         self._say("input_audio_buffer.speech_started", audio_start_ms=round(1000 * start_s), item_id=self._present.id)
 
     def _think_better(self, end_s: float) -> None:
-        """Ends an item whose only word was taken back."""
+        """Ends an item whose only word was retracted."""
         if self._present.is_told:
             self._end(self._present, end_s, told=True)
             self._complete_until(None)
 
     def _end(self, item: _Item, end_s: float, told: bool) -> None:
-        """Ends the present item, which waits for its words, and begins the next."""
+        """Ends the current item, which waits for its words, and begins the next."""
         item.end_s = end_s
         if told:
             self._say("input_audio_buffer.speech_stopped", audio_end_ms=round(1000 * end_s), item_id=item.id)
@@ -273,7 +273,7 @@ class Talk(Conversation):
         self._present = _Item(start_s=end_s)
 
     def _complete_until(self, known_s: float | None) -> None:
-        """Tells the whole text of the items that end by then; of all that have ended, where nothing more comes."""
+        """Reports the whole text of items that end by then; of all ended ones if nothing more is to come."""
         while self._unwritten and (known_s is None or (self._unwritten[0].end_s or 0.0) <= known_s):
             item = self._unwritten.pop(0)
             self._say(

@@ -1,4 +1,4 @@
-"""Sound without its noise, as many samples out as in by every call."""
+"""Denoising in which every call returns as many samples as it takes."""
 
 import math
 from typing import Any
@@ -10,17 +10,17 @@ from streamrnn.runtime import Enhancer
 
 
 class Steady:
-    """An Enhancer whose calls each give as many samples as they take: silence first, for as long as the model ever
-    holds sound back, then the sound, that much later.
+    """An Enhancer whose calls each return as many samples as they take: first silence, for as long as the model ever
+    holds sound back, then the sound, delayed by that much.
 
     Args:
-        model: one that gives sound, or an exported one that was loaded.
+        model: one that outputs sound, or a loaded export of one.
         sample_rate: 8,000 to 96,000.
-        settings: that override the model's: max_attenuation_db.
+        settings: decision settings that override the model's: max_attenuation_db.
 
     Raises:
         AudioError: the sample rate is out of range.
-        TypeError, ValueError: the model gives no sound; an unknown setting, or one out of range.
+        TypeError, ValueError: the model does not output sound; an unknown setting, or one out of range.
     """
 
     def __init__(self, model: Any, sample_rate: int, **settings: Any):
@@ -30,10 +30,10 @@ class Steady:
         self._ready = np.zeros(self.late_samples, np.float32)
 
     def process(self, chunk: Any) -> np.ndarray:
-        """float32[n] for a chunk of n samples of any number of channels, which are averaged.
+        """Denoises a chunk of n samples and any number of channels, which are averaged; returns float32[n].
 
         Raises:
-            AudioError, TypeError: the chunk is no sound; nothing of it was used.
+            AudioError, TypeError: the chunk is not sound; nothing of it was used.
         """
         samples = as_samples(chunk)
         ready = np.concatenate([self._ready, self._enhancer.process(samples)])
@@ -42,10 +42,10 @@ class Steady:
 
 
 def samples_of(data: bytes, channels: int) -> np.ndarray:
-    """16 bit sound of that many interleaved channels: int16[n, channels].
+    """16-bit sound with that many interleaved channels as int16[n, channels].
 
     Raises:
-        AudioError: it is no whole number of samples of all channels.
+        AudioError: it is not a whole number of samples of all channels.
     """
     if len(data) % (2 * channels):
         raise AudioError(

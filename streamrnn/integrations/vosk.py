@@ -1,7 +1,7 @@
-"""Clients of Vosk's WebSocket server, as telephone systems have them: numbers and commands by the server's own models.
+"""Vosk's WebSocket protocol, as telephone systems use it: numbers and commands, with the server's own models.
 
-A dialect of streamrnn.serve at ws://HOST:PORT/, where those clients look for it. Sound goes in as 16 bits, mono, in
-binary messages, each of which is answered by one JSON message.
+A dialect of streamrnn.serve at ws://HOST:PORT/, where Vosk's clients connect. They send 16-bit mono sound in binary
+messages, each of which is answered by one JSON message.
 """
 
 import json
@@ -16,7 +16,7 @@ from streamrnn.serve.server import Server
 from streamrnn.serve.sessions import Session
 from streamrnn.serve.settings import ServerSettings
 
-# What Vosk's server takes where a client does not say.
+# The default of Vosk's server.
 DEFAULT_RATE = 8000
 
 
@@ -27,22 +27,22 @@ class Vosk:
         """Needs nothing."""
 
     def paths(self, server: Server) -> Mapping[str, Callable[[WebSocketLine], Connection]]:
-        """The path that Vosk's clients know."""
+        """The path that Vosk's clients use."""
         return {"/": lambda line: Talk(line, server)}
 
     async def begin(self, server: Server) -> None:
-        """It is at the server's own address."""
+        """Nothing to do: it is served at the server's own address."""
 
     async def end(self) -> None:
-        """The server takes no more newcomers."""
+        """Nothing to do: the server itself stops accepting connections."""
 
 
 class Talk(Conversation):
-    """Speaks with one client of Vosk. The first model that hears utterances answers, else the first of keywords.
+    """The connection of one Vosk client. The first model of utterances answers, else the first one of keywords.
 
     Args:
         line: a WebSocket.
-        server: that it comes to.
+        server: that accepted it.
     """
 
     def __init__(self, line: Line, server: Speaking):
@@ -77,7 +77,7 @@ class Talk(Conversation):
         try:
             await session.take(sound)
         except ProtocolError as error:
-            # Every message is answered once, and a client that is out of step has nothing to gain.
+            # Every message is answered once, so a client that is out of step cannot recover.
             raise ProtocolError(error.code, error.message, 1007) from None
         await session.caught_up()
         self.send(json.dumps(self._result() if self._said else {"partial": self._partial}))
@@ -103,16 +103,16 @@ class Talk(Conversation):
 
     def _configure(self, config: dict[str, Any]) -> None:
         if self._session is not None:
-            raise ProtocolError("bad_message", "config came after sound. It is the first message.", 1002)
+            raise ProtocolError("bad_message", "config came after sound. It must be the first message.", 1002)
         rate = config.get("sample_rate", DEFAULT_RATE)
         if isinstance(rate, bool) or not isinstance(rate, int | float) or rate % 1:
             shown = str(rate)[:40]
             raise ProtocolError("bad_hello", f"sample_rate is {shown!r}; it must be a whole number, such as 8000.")
-        # Checked with its range, as that of any hello.
+        # Parsing checks its range, as for any hello.
         self._hello = Hello.parse(Hello(config.get("model") if self._serves(config) else None, int(rate)).as_text())
 
     def _serves(self, config: dict[str, Any]) -> bool:
-        # Others are paths of Vosk's own models, of which clients send what they were set up with.
+        # Other values are paths of Vosk's own models, which clients send as they were configured.
         return isinstance(config.get("model"), str) and config["model"] in self.server.engines
 
     async def _begin(self) -> Session:
@@ -138,7 +138,7 @@ class Talk(Conversation):
             word = {"conf": message["score"], "end": message["end_s"], "start": message["start_s"], "word": label}
             self._words.append(word)
         if kind in ("keyword", "endpoint"):
-            # A command is an utterance of its own.
+            # A command is a whole utterance.
             self._said += self._words
             self._words, self._partial = [], ""
 

@@ -1,7 +1,7 @@
-"""Home Assistant and its satellites: wake words, commands and numbers by the Wyoming protocol.
+"""The Wyoming protocol of Home Assistant and its satellites: wake words, commands and numbers.
 
 `streamrnn serve MODEL... --wyoming 10400`, or `streamrnn.serve.serve(models, dialects=[Wyoming(10400)])`. The protocol
-is lines of JSON with sound after them, over TCP, as the package `wyoming` has it (1.10).
+is lines of JSON followed by sound, over TCP, as defined by the package `wyoming` (1.10).
 """
 
 import asyncio
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# Of the line that an event begins with, and of the JSON after it.
+# Limits of the line that an event begins with, and of the JSON after it.
 MOST_LINE_BYTES, MOST_DATA_BYTES = 16_384, 65_536
-# What is left is sent within this time once a connection ends.
+# When a connection ends, what is left is sent within this time.
 LINGER_S = 1.0
 SERVICE = "_wyoming._tcp.local."
 
@@ -34,15 +34,15 @@ SERVICE = "_wyoming._tcp.local."
 class Wyoming:
     """A dialect of streamrnn.serve: Wyoming at a TCP port of its own.
 
-    Models of keywords offer their words as wake words. Models of utterances are for speech to text, and so are those of
-    keywords, except where their name begins with "wake". The protocol has no tokens: who reaches the port may use it.
+    Keyword models offer their words as wake words. Models of utterances do speech to text, and so do keyword models
+    unless their name begins with "wake". The protocol has no tokens: whoever can reach the port may use it.
 
     Args:
-        port: to listen at, at the server's host; 0 takes a free one.
-        zeroconf: the name by which Home Assistant finds the server by itself in the local network; None: it does not.
+        port: to listen on, at the server's host; 0 picks a free one.
+        zeroconf: the name under which Home Assistant discovers the server in the local network; None: no discovery.
 
     Attributes:
-        port: the one that is listened at, once the server is prepared.
+        port: the actual one, once the server is prepared.
         zeroconf: the name.
     """
 
@@ -53,12 +53,12 @@ class Wyoming:
         self._announced: Any = None
 
     def prepare(self, settings: ServerSettings) -> None:
-        """Takes the port.
+        """Binds the port.
 
         Raises:
-            ImportError: a package is missing, or of another version.
-            OSError: the port cannot be listened at.
-            ValueError: the port is none.
+            ImportError: a package is missing, or has another version.
+            OSError: the port cannot be bound.
+            ValueError: the port is not valid.
         """
         check_package("wyoming", "wyoming", "1.10", "2")
         if self.zeroconf is not None:
@@ -68,7 +68,7 @@ class Wyoming:
         self.port = self._sock.getsockname()[1]
 
     def paths(self, server: Server) -> dict[str, Any]:
-        """No WebSockets. Raises ValueError where no model hears words."""
+        """No WebSockets. Raises ValueError if no model detects words."""
         from streamrnn.integrations.wyoming_offers import Offers
 
         self._server, self._offers = server, Offers.of(server.engines)
@@ -77,18 +77,18 @@ class Wyoming:
         return {}
 
     async def begin(self, server: Server) -> None:
-        """Listens, and tells the local network if that was asked for."""
+        """Listens, and announces itself to the local network if asked to."""
         self._listening = await asyncio.start_server(self._welcome, sock=self._sock, limit=MOST_LINE_BYTES)
         logger.info("Wyoming is spoken", extra={"host": self._host, "port": self.port})
         if self.zeroconf is not None:
             try:
                 self._announced = await announced(self.zeroconf, self._host, self.port)
-            # Who knows the address can come all the same.
+            # Clients that know the address can still connect.
             except OSError as error:
                 logger.warning("the local network cannot be told of Wyoming", extra={"error": str(error)})
 
     async def end(self) -> None:
-        """Lets no more clients come."""
+        """Stops accepting clients."""
         if self._announced is not None:
             await self._announced.async_close()
         if self._listening is not None:
@@ -108,16 +108,16 @@ class Wyoming:
         try:
             await server.hold(Talk(line, server, self._offers))
         finally:
-            # One that was lost is not closed by anybody else.
+            # Nothing else closes a connection that was lost.
             await line.close(1000, None)
 
 
 class WyomingLine:
-    """A connection over TCP; messages are events of Wyoming in, and bytes out.
+    """A connection over TCP; incoming messages are Wyoming events, outgoing ones are bytes.
 
     Args:
         reader, writer: the connection's.
-        most_bytes: of the sound of one event.
+        most_bytes: limit of the sound in one event.
     """
 
     authorization = None
@@ -126,23 +126,23 @@ class WyomingLine:
         self._reader, self._writer, self._most_bytes = reader, writer, most_bytes
 
     def admit(self) -> None:
-        """Nobody is held back here."""
+        """Newcomers have no special limits here."""
 
     async def accept(self) -> None:
         """It is open already."""
 
     async def receive(self) -> "WyomingEvent":
-        """The next event.
+        """Reads the next event.
 
         Raises:
-            Lost: there is none.
-            ProtocolError: bad_message or too_large; what came is no event, or has more in it than is read.
+            Lost: the connection has ended.
+            ProtocolError: bad_message or too_large; what came is not an event, or exceeds a limit.
         """
         from wyoming.event import Event
 
         try:
             line = await self._reader.readline()
-            # Without its end, it is the rest of a connection that was lost.
+            # An unterminated line is what is left of a lost connection.
             if not line.endswith(b"\n"):
                 raise Lost
             head = _object(line)
@@ -172,7 +172,7 @@ class WyomingLine:
             raise Lost from None
 
     async def close(self, code: int, reason: str | None) -> None:
-        """Ends it, once what is left was read, or after a second."""
+        """Closes once the peer has read what is left, or after a second."""
         self._writer.close()
         with suppress(OSError, TimeoutError):
             await asyncio.wait_for(self._writer.wait_closed(), LINGER_S)
@@ -203,7 +203,7 @@ def _bad(what: str, code: Any = "bad_message") -> ProtocolError:
 
 
 async def announced(name: str, host: str, port: int) -> Any:
-    """An AsyncZeroconf that tells the network of `host` where Wyoming is spoken; to be closed."""
+    """Announces Wyoming to the network of `host`; returns an AsyncZeroconf, to be closed."""
     from zeroconf.asyncio import AsyncServiceInfo, AsyncZeroconf
 
     address = _reachable(host)
@@ -219,12 +219,12 @@ async def announced(name: str, host: str, port: int) -> Any:
 
 
 def _reachable(host: str) -> str:
-    """The IPv4 address under which others reach what listens at `host`."""
+    """The IPv4 address at which others reach a server bound to `host`."""
     address = socket.gethostbyname(host or "0.0.0.0")
     if address != "0.0.0.0":
         return address
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        # Nothing is sent: the system only says from where it would.
+        # Nothing is sent: the system only reports the source address that it would use.
         probe.connect(("224.0.0.251", 1))
         return probe.getsockname()[0]
 

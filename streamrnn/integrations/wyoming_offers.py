@@ -1,4 +1,4 @@
-"""What a server has for Wyoming's clients, and how it describes itself to them."""
+"""What a server offers to Wyoming clients, and how it describes itself to them."""
 
 import re
 from collections.abc import Mapping
@@ -17,11 +17,11 @@ _LANGUAGE = re.compile(r"-([a-z]{2})$")
 
 @dataclass(frozen=True)
 class Offers:
-    """Models, by what they are good for.
+    """Models, by purpose.
 
     Attributes:
-        wake: wake word -> names of the models that hear it.
-        asr: names of the models that write down what is said, those of utterances first -> their language.
+        wake: wake word -> names of the models that detect it.
+        asr: names of the models that transcribe -> their language; models of utterances come first.
     """
 
     wake: dict[str, tuple[str, ...]]
@@ -29,10 +29,10 @@ class Offers:
 
     @classmethod
     def of(cls, engines: Mapping[str, Engine]) -> Self:
-        """What these models can do.
+        """The offers of these models.
 
         Raises:
-            ValueError: none of them hears words.
+            ValueError: none of them detects words.
         """
         outlets = {name: engine.model.outlet() for name, engine in engines.items()}
         spotting = [name for name, outlet in outlets.items() if "keyword" in outlet.kinds]
@@ -48,7 +48,7 @@ class Offers:
         return cls(wake, {name: _language(name) for name in asr})
 
     def info(self) -> Info:
-        """The answer to Describe: one program of each kind, since Home Assistant reads no more."""
+        """The answer to Describe: one program of each kind, since Home Assistant reads only one."""
         about: dict[str, Any] = {
             "attribution": Attribution(name="streamrnn", url=""),
             "installed": True,
@@ -66,9 +66,9 @@ class Offers:
                     name=PROGRAM,
                     description="Commands and numbers",
                     models=asr,
-                    # The end of an utterance is found here.
+                    # The end of an utterance is detected here.
                     requires_external_vad=False,
-                    # Models were trained with noise and any level.
+                    # Models were trained with noise and at all levels.
                     prefers_auto_gain_enabled=False,
                     prefers_noise_reduction_enabled=False,
                     **about,
@@ -79,10 +79,10 @@ class Offers:
         )
 
     def listening(self, names: list[str] | None) -> dict[str, tuple[str, ...]]:
-        """The wake words to listen for -> the models that hear them; without names, all of them.
+        """Wake words to listen for -> the models that detect them; without names, all of them.
 
         Raises:
-            ProtocolError: unknown_model; there is none of them here.
+            ProtocolError: unknown_model; none of the names is offered.
         """
         found = {word: models for word, models in self.wake.items() if not names or word in names}
         if not found:
@@ -91,7 +91,7 @@ class Offers:
         return found
 
     def writing(self, name: str | None, language: str | None) -> str:
-        """The name of the model that writes: the one asked for, or the first of the language.
+        """The name of the model to transcribe with: the one asked for, or the first of the language.
 
         Raises:
             ProtocolError: unknown_model; there is none.

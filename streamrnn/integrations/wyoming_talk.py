@@ -1,4 +1,4 @@
-"""One client of Wyoming: what it asks for, and what its sound is heard by."""
+"""One Wyoming client: its requests, and the streams that process its sound."""
 
 import asyncio
 import json
@@ -21,12 +21,12 @@ from streamrnn.serve.lines import Line
 from streamrnn.serve.protocol import HIGHEST_RATE, LOWEST_RATE, MOST_CHANNELS, Hello, ProtocolError
 from streamrnn.serve.sessions import Session
 
-# Silence after which an utterance is over, by how soon the client wants it: those of Home Assistant.
+# Silence that ends an utterance, by the client's sensitivity setting: Home Assistant's values.
 ENDPOINTS_MS = {"aggressive": 250.0, "default": 700.0, "relaxed": 1250.0}
 
 
 class _Listening(Protocol):
-    """What is done with the sound between AudioStart and AudioStop."""
+    """Processes the sound between AudioStart and AudioStop."""
 
     sessions: list[Session]
 
@@ -35,12 +35,12 @@ class _Listening(Protocol):
 
 
 class Talk(Conversation):
-    """Speaks Wyoming. Detect or Transcribe say what the next sound is for; an Error ends the connection.
+    """A Wyoming connection. Detect or Transcribe set the purpose of the next sound; an Error ends the connection.
 
     Args:
         line: over TCP.
-        server: that it comes to.
-        offers: what the server has.
+        server: that accepted it.
+        offers: what the server offers.
     """
 
     knows_tokens = False
@@ -110,7 +110,7 @@ class Talk(Conversation):
     async def _take_chunk(self, chunk: AudioChunk) -> None:
         form = (chunk.rate, chunk.width, chunk.channels)
         if self._format is None:
-            # Satellites leave out AudioStart.
+            # Satellites omit AudioStart.
             await self._start(form, chunk.timestamp)
         if form != self._format:
             raise ProtocolError("bad_audio", f"a chunk has {_said(form)} after {_said(self._format)}.", 1007)
@@ -153,7 +153,7 @@ class Talk(Conversation):
 
 
 class _Waking:
-    """Says when a wake word was heard, for as long as there is sound; and in the end, if there was none."""
+    """Reports wake words as long as there is sound; at its end, reports if there was none."""
 
     def __init__(self, talk: Talk, hello: Hello, begin_ms: int):
         self.sessions: list[Session] = []
@@ -161,7 +161,7 @@ class _Waking:
         self._words: set[str] = set()
 
     async def listen(self, words: dict[str, tuple[str, ...]]) -> None:
-        """Listens for these wake words, by the models that hear them, from now on."""
+        """Starts listening for these wake words, with the models that detect them."""
         self._words = set(words)
         running = {session.engine.name for session in self.sessions}
         for name in sorted({name for names in words.values() for name in names} - running):
@@ -185,13 +185,13 @@ class _Waking:
 
 
 class _Writing:
-    """Says what was said, once, when the utterance or the sound is over. Sound after it is not heard."""
+    """Reports the transcript once, when the utterance or the sound is over. Later sound is ignored."""
 
     def __init__(self, talk: Talk, name: str):
         self.sessions: list[Session] = []
         self._talk, self._name, self._is_over = talk, name, False
         self._texts: list[str] = []
-        # When the last command was, and how long a pause ends them.
+        # Time of the last command, and the pause after it that ends the transcript.
         self._command_s: float | None = None
         self._pause_s = 0.0
 
@@ -210,7 +210,7 @@ class _Writing:
         await session.take(sound)
         heard_s = session.received_samples / session.stream.sample_rate
         if self._command_s is not None and heard_s - self._command_s > self._pause_s:
-            # What was taken may hold another one.
+            # The rest of the chunk may hold another command.
             await session.caught_up()
             if heard_s - self._command_s > self._pause_s:
                 self.tell()
@@ -230,7 +230,7 @@ class _Writing:
             self.tell()
 
     def tell(self) -> None:
-        """Says what was said, if that is not done."""
+        """Reports the transcript, if it has not."""
         if not self._is_over:
             self._is_over = True
             self._talk.say(Transcript(text=" ".join(self._texts), language=self._talk.offers.asr[self._name]))
@@ -240,7 +240,7 @@ _INT16 = {1: "<u1", 2: "<i2", 4: "<i4"}
 
 
 def _as_int16(sound: bytes, width: int) -> bytes:
-    """Samples of 1 (unsigned), 2 or 4 bytes as 16 bits."""
+    """Converts samples of 1 (unsigned), 2 or 4 bytes to 16 bits."""
     if width == 2:
         return sound
     if len(sound) % width:

@@ -1,4 +1,4 @@
-"""Serving live streams, and using a server; docs/protocol.md says what both sides speak.
+"""Serving live streams, and clients for such servers; docs/protocol.md describes the protocol.
 
 Importing this package imports neither JAX nor a web server.
 """

@@ -1,4 +1,4 @@
-"""Who may use a server: its token, and the pages that may speak to it."""
+"""Who may use a server: its token, and the web pages that may connect to it."""
 
 import hmac
 import ipaddress
@@ -14,7 +14,7 @@ _USUAL_PORTS = {"http": 80, "https": 443}
 
 
 def read_token(path: Path | None) -> str | None:
-    """The token in the file, else that of the environment's STREAMRNN_TOKEN; None if there is neither.
+    """Returns the token in the file, else the one in the environment variable STREAMRNN_TOKEN, else None.
 
     Raises:
         OSError: the file cannot be read.
@@ -36,17 +36,17 @@ def read_token(path: Path | None) -> str | None:
 
 
 class Access:
-    """Decides who is let in.
+    """Decides which clients are admitted.
 
     Args:
-        token: what clients must show; None for nothing.
-        origins: pages of other servers that may speak to this one.
+        token: what clients must send; None: no token is needed.
+        origins: pages of other servers that may use this one.
 
     Attributes:
-        origins: those, in the form in which browsers send them.
+        origins: the same, in the form in which browsers send them.
 
     Raises:
-        ValueError: an origin is none.
+        ValueError: an origin is not valid.
     """
 
     def __init__(self, token: str | None, origins: Collection[str]):
@@ -56,11 +56,11 @@ class Access:
 
     @property
     def needs_token(self) -> bool:
-        """Whether a token must be shown."""
+        """Whether clients must send a token."""
         return self._token is not None
 
     def admits(self, authorization: str | None, token: str | None = None) -> bool:
-        """Whether an Authorization header, or a token, opens the door. Takes the same time for every wrong one."""
+        """Whether an Authorization header, or a token, is valid. Takes the same time for every wrong one."""
         if self._token is None:
             return True
         if token is None:
@@ -70,10 +70,10 @@ class Access:
         return hmac.compare_digest(token.strip().encode("utf-8", "replace"), self._token)
 
     def trusts(self, origin: str | None, host: str | None) -> bool:
-        """Whether a page of this origin may speak to the server at this host.
+        """Whether a page of this origin may use the server at this host.
 
-        What is no page sends no origin. A page of the server's own host may; without a token its name must be an
-        address or localhost, since any name in the world can be made to point at this machine (DNS rebinding).
+        Only pages send an origin. A page of the server's own host may connect; without a token the host must be an
+        address or localhost, since any domain name can be made to point at this machine (DNS rebinding).
         """
         if origin is None:
             return True
@@ -88,10 +88,10 @@ class Access:
             return False
 
     def knows(self, host: str | None) -> bool:
-        """Whether the server may be asked for under this name, by those who send no origin.
+        """Whether requests without an origin may address the server by this name.
 
-        Pages send none with a GET to their own host, and any name can be made to point at this machine. So without a
-        token it must be an address, localhost, a name without a dot, which nobody can register, or that of an origin.
+        Pages send no origin with a GET to their own host, and any name can be made to point at this machine. So without
+        a token it must be an address, localhost, a name without a dot, which nobody can register, or that of an origin.
         """
         if self.needs_token or host is None:
             return True
@@ -103,10 +103,10 @@ class Access:
 
 
 def _as_origin(text: str) -> str:
-    """An origin in the one form in which browsers send it: lower case, no slash, no port that goes without saying.
+    """An origin in the one form in which browsers send it: lower case, no slash, no default port.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is not valid.
     """
     parts = urlsplit(text.strip().lower().rstrip("/"))
     bare = parts._replace(path="", query="", fragment="") == parts and parts.username is None
@@ -128,7 +128,7 @@ def _is_address(name: str) -> bool:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches what listens at `host`."""
+    """Whether an address to listen at can be reached from this machine alone."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -1,14 +1,14 @@
-"""How much somebody may do: so much at once, and so much more with each second."""
+"""Rate limits as token buckets: a burst, and a refill per second."""
 
 import time
 
 
 class Allowance:
-    """An amount that is spent, and grows again.
+    """A token bucket.
 
     Args:
-        most: what there is at first, and at most.
-        per_s: what comes back in a second; default: `most`.
+        most: its capacity; it starts full.
+        per_s: refill per second; default: `most`.
     """
 
     def __init__(self, most: float, per_s: float | None = None):
@@ -16,7 +16,7 @@ class Allowance:
         self._left, self._at = most, time.monotonic()
 
     def spend(self, amount: float = 1.0) -> bool:
-        """Spends an amount; False if there was less, and then nothing is spent."""
+        """Spends an amount; returns False, and spends nothing, if less is left."""
         now = time.monotonic()
         self._left, self._at = min(self._most, self._left + (now - self._at) * self._per_s), now
         if self._left < amount:

@@ -1,4 +1,4 @@
-"""The ASGI application: routes, who may use them, and the headers of every answer."""
+"""The ASGI application: routes, access checks, and the headers of every response."""
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -48,21 +48,21 @@ def make_app(
     dialects: Sequence[Dialect] = (),
     siblings: Siblings | None = None,
 ) -> Starlette:
-    """An ASGI application that serves models: live over WebSockets, recordings over HTTP, and a page. For any server.
+    """Makes an ASGI application that serves models: streams over WebSockets, recordings over HTTP, and a page.
 
-    Its lifespan makes the models ready, and in the end flushes all streams. `streamrnn.configure()` beforehand makes
-    it faster. docs/protocol.md says what it speaks.
+    Its lifespan starts the models, and flushes all streams at the end. Call `streamrnn.configure()` first for speed.
+    docs/protocol.md describes the protocol.
 
     Args:
         models: name -> model, or names of shipped models and paths; the first is the default.
-        settings: limits and who is let in; where to listen is up to whoever runs the application.
-        dialects: other languages to speak, of streamrnn.integrations.
-        siblings: workers of the same server beside this one.
+        settings: limits and access; the address is up to the server that runs the application.
+        dialects: other protocols to support, from streamrnn.integrations.
+        siblings: the other workers of the same server.
 
     Raises:
         FileNotFoundError: there is no such model.
-        ValueError: no model is given, or two of the same name; or the token cannot be used.
-        ImportError, OSError, ValueError: a dialect lacks something.
+        ValueError: no model is given, or two have the same name; or the token is not valid.
+        ImportError, OSError, ValueError: a dialect lacks something it needs.
     """
     settings = settings or ServerSettings()
     for dialect in dialects:
@@ -91,7 +91,7 @@ def loaded(models: Mapping[str, Model] | Iterable[str]) -> dict[str, Model]:
 
 
 class _Routes:
-    """What is behind each address."""
+    """The handler of each route."""
 
     def __init__(self, server: Server, uploads: Uploads):
         self._server, self._uploads = server, uploads
@@ -135,7 +135,7 @@ class _Routes:
         return app
 
     async def stream(self, websocket: WebSocket) -> None:
-        """One live stream."""
+        """Serves one live stream."""
         await self._hold(lambda line: NativeConnection(line, self._server), websocket)
 
     async def _hold(self, make: Callable[[WebSocketLine], Connection], websocket: WebSocket) -> None:
@@ -147,12 +147,12 @@ class _Routes:
             await self._server.hold(make(WebSocketLine(websocket)))
 
     async def models(self, request: Request) -> Response:
-        """What can be had."""
+        """Lists the models."""
         self._check(request)
         return JSONResponse({"version": VERSION, "models": self._server.descriptions})
 
     async def recordings(self, request: Request) -> Response:
-        """What a model makes of a whole recording."""
+        """Processes a whole recording."""
         self._check(request)
         parameters = request.query_params.multi_items()
         model = dict(parameters).get("model")
@@ -164,7 +164,7 @@ class _Routes:
         return await self._uploads.answer(request, engine.model, settings)
 
     async def forget(self, request: Request) -> Response:
-        """Deletes what was recorded of a session."""
+        """Deletes the recording of a session."""
         self._check(request)
         recorder, secret = self._server.recorder, request.headers.get("x-session-secret", "")
         if recorder is None or not recorder.delete(request.path_params["session"], secret):
@@ -177,14 +177,14 @@ class _Routes:
         return JSONResponse(health, status_code=200 if health["status"] == "ok" else 503)
 
     async def metrics(self, request: Request) -> Response:
-        """For Prometheus."""
+        """Metrics in Prometheus's format."""
         self._check(request)
         return Response(await self._server.crossing.figures(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     def _check(self, request: Request) -> None:
         if not self._trusts(request.headers):
             raise Refused(403, "forbidden", _FOREIGN)
-        # Browsers send an origin with all but some GETs; WebSockets are none of these.
+        # Browsers send an origin with everything but some GETs; WebSockets are never among these.
         if request.headers.get("origin") is None and not self._server.access.knows(request.headers.get("host")):
             raise Refused(403, "forbidden", _UNKNOWN)
         if not self._server.access.admits(request.headers.get("authorization")):
@@ -206,18 +206,18 @@ _UNKNOWN = "the server has no token and does not know the name in Host. Start it
 
 
 async def _sample(request: Request) -> Response:
-    """A recording of the package, for the page."""
+    """A recording that ships with the package, for the page."""
     try:
         return FileResponse(sample(request.path_params["name"]), media_type="audio/ogg")
     except ValueError:
         raise HTTPException(404) from None
 
 
-_FOREIGN = "pages of this origin may not use the server. Start it with --origins for those that may."
+_FOREIGN = "pages of this origin may not use the server. Start it with --origins to allow them."
 
 
 class _Headers:
-    """Adds to every answer what browsers shall know, and says where a connection ends because nobody read on."""
+    """Adds security headers to every response, and closes connections whose request body was not read to its end."""
 
     def __init__(self, app: ASGIApp):
         self._app = app
@@ -267,7 +267,7 @@ async def _http_error(_request: Request, error: Any) -> Response:
 
 
 async def _failed(_request: Request, _error_: Exception) -> Response:
-    return _error(500, "internal", "the server failed; its log has the reason.")
+    return _error(500, "internal", "internal server error; see the server's log.")
 
 
 __all__ = ["loaded", "make_app"]

@@ -1,13 +1,13 @@
-"""What a server holds in memory for its streams, all of them together."""
+"""The memory that a server uses for its streams, in total."""
 
 from typing import Protocol
 
-# So much every stream may keep, however much all of them keep: some tens of events.
+# Every stream may keep this much, however much the others keep: some tens of events.
 FAIR_BYTES = 8192
 
 
 class Holder(Protocol):
-    """Keeps what could be said again."""
+    """Keeps messages that can be replayed."""
 
     @property
     def kept_bytes(self) -> int: ...
@@ -15,12 +15,12 @@ class Holder(Protocol):
 
 
 class Buffered:
-    """Bytes that wait or are kept, of all streams together.
+    """Bytes queued or kept for replay, over all streams.
 
     Attributes:
-        most: how many there should be.
-        bytes: how many there are.
-        holders: the streams that keep some.
+        most: the limit.
+        bytes: the current total.
+        holders: the streams that keep messages.
     """
 
     def __init__(self, most: int):
@@ -28,7 +28,7 @@ class Buffered:
         self.holders: set[Holder] = set()
 
     def make_room(self) -> None:
-        """While too much is kept, makes those give up half who keep most: they, and not who comes last, fill it."""
+        """While too much is kept, makes the streams that keep most drop half, not those that came last."""
         while self.is_full:
             greediest = max(self.holders, key=lambda session: session.kept_bytes, default=None)
             if greediest is None or greediest.kept_bytes <= FAIR_BYTES:
@@ -37,7 +37,7 @@ class Buffered:
 
     @property
     def is_full(self) -> bool:
-        """Whether no more should be kept."""
+        """Whether nothing more should be kept."""
         return self.bytes > self.most
 
 

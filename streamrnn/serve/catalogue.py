@@ -1,4 +1,4 @@
-"""What a server says of its models, and which of their decision settings clients may choose."""
+"""How a server describes its models, and which of their decision settings clients may override."""
 
 import dataclasses
 import math
@@ -16,14 +16,14 @@ from streamrnn.serve.protocol import Hello, ProtocolError
 LONGEST_MS = 60_000.0
 WIDEST_BEAM = 16
 LARGEST = 1e9
-# Phrases that one client listens for.
+# Phrases that one client may listen for.
 MOST_TEXTS = 200
 # Each pair of rates has a filter per phase: 44,101 Hz would take seconds and tens of megabytes.
 MOST_PHASES = 1000
 
 
 def describe(name: str, model: Model, sample_rate: int | None = None, **overrides: Any) -> dict[str, Any]:
-    """The model as a stream at `sample_rate` (default: its own) with these decision settings has it, for JSON."""
+    """Describes the model for JSON, as a stream at `sample_rate` (default: its own) with these decision settings."""
     items = described(model)
     if not items and sample_rate is None:
         sample_rate = model.sample_rate
@@ -45,13 +45,13 @@ def describe(name: str, model: Model, sample_rate: int | None = None, **override
 
 
 def checked(model: Model, overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """A client's decision settings, ready for Pool.open.
+    """A client's decision settings, validated for Pool.open.
 
     Raises:
-        ProtocolError: bad_hello; there is no such setting, or its value is of a wrong kind or out of range.
+        ProtocolError: bad_hello; there is no such setting, or its value has the wrong type or is out of range.
     """
     decision = model.decision
-    # A model of numbers decides nothing.
+    # A model that outputs numbers has no decision settings.
     known = {} if decision is None else {f.name: getattr(decision, f.name) for f in dataclasses.fields(decision)}
     for name in overrides:
         if name not in known:
@@ -65,10 +65,10 @@ def checked(model: Model, overrides: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def from_texts(model: Model, parameters: Iterable[tuple[str, str]]) -> dict[str, Any]:
-    """Decision settings as an address has them, for `checked`; one that is a list is there once for each entry.
+    """Decision settings from a query string, for `checked`; a list is repeated, once per entry.
 
     Raises:
-        ProtocolError: bad_hello; a number is none.
+        ProtocolError: bad_hello; a value that must be a number is not one.
     """
     decision, found = model.decision, {}
     for name, value in parameters:
@@ -84,34 +84,34 @@ def from_texts(model: Model, parameters: Iterable[tuple[str, str]]) -> dict[str,
 
 
 def check_kind(model: Model, hello: Hello) -> None:
-    """Raises ProtocolError, bad_hello, where sound is announced to a model of items, or items to one of sound."""
+    """Raises ProtocolError, bad_hello, if hello announces sound to a model of items, or items to a model of sound."""
     if takes_items(model) and hello.encoding != "json":
-        raise ProtocolError("bad_hello", f"encoding is {hello.encoding!r}; this model takes items. Say json.")
+        raise ProtocolError("bad_hello", f"encoding is {hello.encoding!r}; this model takes items. Pass json.")
     if not takes_items(model) and hello.encoding == "json":
-        raise ProtocolError("bad_hello", "encoding is 'json'; this model hears sound. Say s16le, for example.")
+        raise ProtocolError("bad_hello", "encoding is 'json'; this model takes sound. Pass s16le, for example.")
 
 
 def check_rate(model: Model, sample_rate: int | None) -> None:
-    """Raises ProtocolError, bad_hello, for a rate that no sound card has and whose conversion costs too much."""
+    """Raises ProtocolError, bad_hello, for a rate that no sound card has and that is too expensive to resample."""
     if sample_rate is None:
         return
     phases = max(sample_rate, model.sample_rate) // math.gcd(sample_rate, model.sample_rate)
     if phases > MOST_PHASES:
         raise ProtocolError(
-            "bad_hello", f"sample_rate is {sample_rate}; it must be a usual one, such as 16000, 44100 or 48000."
+            "bad_hello", f"sample_rate is {sample_rate}; it must be a common one, such as 16000, 44100 or 48000."
         )
 
 
 def _setting(name: str, value: Any, present: Any) -> Any:
-    """A client's value of a setting that has the value `present`."""
+    """Validates a client's value of a setting whose current value is `present`."""
     if isinstance(present, str):
         if not isinstance(value, str):
-            raise ProtocolError("bad_hello", f"{name} is {str(value)[:40]!r}; it must be a text.")
+            raise ProtocolError("bad_hello", f"{name} is {str(value)[:40]!r}; it must be a string.")
         return value
     if isinstance(present, tuple):
         texts = isinstance(value, list | tuple) and all(isinstance(text, str) for text in value)
         if not texts or len(value) > MOST_TEXTS:
-            raise ProtocolError("bad_hello", f"{name} is {str(value)[:40]!r}; it must be up to {MOST_TEXTS} texts.")
+            raise ProtocolError("bad_hello", f"{name} is {str(value)[:40]!r}; it must be up to {MOST_TEXTS} strings.")
         return tuple(value)
     return _number(name, value, present)
 

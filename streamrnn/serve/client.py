@@ -1,4 +1,4 @@
-"""A stream of a server as if it were here: feed it chunks, get events or sound. Needs neither JAX nor a model.
+"""A remote stream with the interface of a local one: feed chunks, get events or sound. Needs neither JAX nor a model.
 
 with connect("ws://127.0.0.1:8765", "vad", 16_000) as listener:
     for chunk in chunks:
@@ -50,37 +50,36 @@ def connect(
     """Opens a stream on a server.
 
     Args:
-        url: of the server, such as ws://127.0.0.1:8765; wss, http and https will do, too.
+        url: of the server, such as ws://127.0.0.1:8765; wss, http and https work too.
         model: one of those served (GET /v1/models lists them); default: the first.
         sample_rate: of the chunks, 8,000 to 96,000; default: the model's own.
-        channels: 1 mixes all down here; 2 to 8 send them interleaved, for the server to mix.
-        encoding: of sound on its way, both ways, and of chunks that are bytes: s16le; f32le, which is exact;
-            or telephony's mulaw and alaw (G.711).
-        token: the server's bearer token, where it has one.
-        reconnect_s: after a loss, the connection is sought again for so long, and the stream goes on without a gap. The
-            server keeps it for `ready.resume_s`, which is 30 s unless it was told otherwise; one that ends in order
-            hands it over to the next.
-        restart: where the stream is gone, as after a crash of the server, a new one begins with the sound that was not
-            taken yet, and event times go on; speech that was open ends there. `restarts` counts. Else ConnectionLost
-            is raised, by every call from then on.
+        channels: 1 mixes all channels down here; 2 to 8 sends them interleaved, and the server mixes.
+        encoding: of the sound in both directions, and of chunks passed as bytes: s16le; f32le, which is exact; or
+            mulaw and alaw for telephony (G.711).
+        token: the server's bearer token, if it has one.
+        reconnect_s: how long to retry after a lost connection; the stream then continues without a gap. The server
+            keeps it for `ready.resume_s` (30 s by default); one that shuts down cleanly hands it over to the next.
+        restart: if the stream is gone, as after a crash of the server, begin a new one with the sound that was not yet
+            acknowledged. Event times continue; open speech ends there. `restarts` counts. Otherwise ConnectionLost is
+            raised, by this and every later call.
         levels: also receive levels, for meters and plots.
         decision: settings that override the model's (for vad: threshold=0.7, min_silence_ms=500, ...).
 
     Raises:
-        ValueError: the address, the encoding, the number of channels or the token cannot be one.
-        ServerRefused: there is no such model, rate or setting; a wrong token; all streams are taken.
-        ConnectionError: there is no server, or it does not answer.
+        ValueError: the address, encoding, number of channels or token is not valid.
+        ServerRefused: no such model, rate or setting; a wrong token; or the server is full.
+        ConnectionError: there is no server at the address, or it does not answer.
     """
     hello = Hello(model, sample_rate, encoding, channels, settings=decision, levels=levels)
     return Client(address(url), hello, token, reconnect_s, restart)
 
 
 class Client:
-    """A stream of a server, made by connect(). It is used like a Listener, or like an Enhancer where the model gives
-    sound; a context manager that closes it.
+    """A stream on a server, made by connect(). Its interface is a Listener's, or an Enhancer's if the model outputs
+    sound. A context manager, which closes it.
 
-    Not thread-safe; separate clients are independent. Every method ends: a server that says nothing for 30 s while it
-    ought to is taken for lost, and all of them raise what feed() raises.
+    Not thread-safe; separate clients are independent. No method blocks forever: a server that owes a message and sends
+    none for 30 s counts as lost. Every method raises the errors of feed().
     """
 
     def __init__(self, url: str, hello: Hello, token: str | None, reconnect_s: float, restart: bool):
@@ -88,7 +87,7 @@ class Client:
         self.asked, self._stream = hello, ClientStream(hello, restart)
         self._patience = Patience(self._stream, reconnect_s)
         self.levels: list[Levels] = []
-        """What came during the last feed() or finish(), where levels were asked for."""
+        """Levels received during the last feed() or finish(), if they were requested."""
         try:
             self._open()
         except (ConnectionClosed, TimeoutError, Dropped) as error:
@@ -96,75 +95,75 @@ class Client:
 
     @property
     def ready(self) -> Ready:
-        """What the server said of the stream: the model, its settings and times."""
+        """What the server reported about the stream: the model, its settings and timing."""
         assert self._stream.ready is not None
         return self._stream.ready
 
     @property
     def duration_s(self) -> float:
-        """Seconds of sound taken so far."""
+        """Seconds of sound fed so far."""
         return self._stream.duration_s
 
     @property
     def finished(self) -> bool:
-        """Whether the stream was finished, and all events have come."""
+        """Whether finish() was called and all events have arrived."""
         return self._stream.finished
 
     @property
     def restarts(self) -> int:
-        """How often a new stream had to begin, because the server had lost the old one."""
+        """How often a new stream was begun because the server had lost the old one."""
         return self._stream.restarts
 
     @property
     def latency(self) -> RemoteLatency:
-        """Algorithmic latency, and how long answers took."""
+        """The algorithmic latency and the measured response times."""
         return self._stream.latency
 
     def feed(self, chunk: Any) -> list[Event]:
-        """Sends a chunk, and returns the events that have come; those that it decides come with later ones.
+        """Sends a chunk and returns the events that have arrived; events that it decides may come with later calls.
 
-        Sound that comes faster than the server can work it off waits here.
+        Blocks while sound is fed faster than the server can process it.
 
         Args:
             chunk: float in [-1, 1], int16, or bytes of the stream's encoding; [n] or [n, channels]; n may be 0.
 
         Raises:
-            AudioError, TypeError: the chunk is not sound; it is ignored as a whole.
-            RuntimeError: the stream was finished or closed.
-            ServerRefused: the server refused to go on.
-            ConnectionLost: the connection was lost, and could not be had again in time, or the stream is gone.
+            AudioError, TypeError: the chunk is not sound; it is discarded as a whole.
+            RuntimeError: the stream is finished or closed.
+            ServerRefused: the server refused to continue.
+            ConnectionLost: the connection was lost and not restored in time, or the stream is gone.
         """
         self._stream.feed(chunk)
         self._talk_until(lambda: self._stream.has_room)
         return self._come()
 
     def finish(self) -> list[Event]:
-        """Ends the stream: the events still under way. No event reaches past the end of the sound."""
+        """Ends the stream and returns the remaining events. No event reaches past the end of the sound."""
         if not self._stream.finished:
             self._stream.command("flush")
             self._talk_until(lambda: not self._stream.waits)
         return self._come()
 
     def reset(self) -> None:
-        """Forgets everything: the next chunk is the first of a new stream."""
+        """Discards all state: the next chunk begins a new stream."""
         self._stream.command("reset")
         self._talk_until(lambda: not self._stream.waits)
         self.levels = []
 
     def sound(self) -> np.ndarray:
-        """The sound that has come since the last call, float32[n], of models that give sound: mono, at the stream's
-        rate. After finish(), as many samples have come as went in."""
+        """Returns the sound received since the last call, float32[n], for models that output sound: mono, at the
+        stream's sample rate. After finish(), it totals as many samples as were fed."""
         return self._stream.take_sound()
 
     def outputs(self) -> np.ndarray:
-        """The numbers that have come since the last call, float32[frames, out], of models that give numbers; NaN where
-        a server lost them."""
+        """Returns the outputs received since the last call, float32[frames, out], for models that output numbers; NaN
+        where a server lost them."""
         return self._stream.take_sound().reshape(-1, self.ready.out_features)
 
     def close(self) -> None:
-        """Gives the stream back. Events that were not fetched by finish() are lost. A second call does nothing."""
+        """Closes the stream. Events not collected by finish() are lost. A second call has no effect."""
         if not self._stream.closed:
-            # Whatever goes wrong now: the server lets go of streams whose client does not come back.
+            # Whatever fails here: the server discards streams whose client does not come back.
             with suppress(ConnectionClosed, ConnectionError, TimeoutError, Dropped, RuntimeError):
                 self._stream.command("close")
                 self._send_and_take(lambda: not self._stream.waits, CLOSE_S)
@@ -182,7 +181,7 @@ class Client:
         return self._stream.take_events()
 
     def _talk_until(self, is_enough: Callable[[], bool]) -> None:
-        """Sends what is to be sent and takes what has come, and goes on until it is enough."""
+        """Sends and receives, reconnecting as needed, until `is_enough`."""
         while True:
             try:
                 return self._send_and_take(is_enough, ANSWER_S)
@@ -193,7 +192,7 @@ class Client:
         try:
             self._send_all()
         finally:
-            # Also where the connection has ended: the reason is among what came before.
+            # Even if the connection has ended: the messages that arrived before say why.
             self._take_all()
         while not is_enough():
             self._stream.receive(self._websocket.recv(silence_s))
@@ -209,13 +208,13 @@ class Client:
                 self._stream.receive(self._websocket.recv(0))
 
     def _open(self) -> None:
-        """Opens a connection and says hello."""
+        """Opens a connection and sends hello."""
         self._connection = ExitStack()
         try:
             self._websocket = self._connection.enter_context(open_websocket(self._keyed, **self._options))
-            # A server that stops reading would let send() wait without end.
+            # If the server stopped reading, send() would block forever.
             self._websocket.socket.settimeout(ANSWER_S)
-        # Of the timeout: the connection is closed already.
+        # From the timeout: the connection is closed already.
         except (OSError, WebSocketException) as error:
             raise self._stream.unreachable(refusal(self._url, error)) from error
         self._stream.connected()
@@ -226,7 +225,7 @@ class Client:
             raise
 
     def _drop(self) -> None:
-        """Ends a connection that is of no more use; nobody may be there to say goodbye to."""
+        """Closes a connection that is no longer usable; the peer may be gone."""
         with suppress(OSError):
             self._websocket.socket.shutdown(socket.SHUT_RDWR)
         self._connection.close()

@@ -1,4 +1,4 @@
-"""What a server tells its client besides events and sound, and how long its answers take."""
+"""What a server reports besides events and sound, and how long its responses take."""
 
 from collections import deque
 from collections.abc import Callable
@@ -12,20 +12,20 @@ ANSWERS_MEASURED = 1000
 
 @dataclass(frozen=True)
 class Ready:
-    """What the server said of the stream.
+    """What the server reported about the stream.
 
     Attributes:
         model: its name.
         sample_rate: of the stream, Hz.
         gives: "events", "sound" or "numbers".
         kinds: the kinds of its events.
-        labels: what events can be labelled with, if that is a fixed list; else empty.
+        labels: the possible labels of events, if the list is fixed; else empty.
         frame_s: seconds per output frame of the model, and per value of its levels.
         out_features: numbers per output frame.
         latency_ms: algorithmic latency, resampling included.
-        settings: all decision settings in force.
-        resume_s: for so long the stream waits for its client to come back.
-        recorded_days: the server keeps what it hears for so long; None: it keeps nothing.
+        settings: all decision settings in effect.
+        resume_s: how long the server keeps the stream for its client to reconnect.
+        recorded_days: how long the server keeps its recording of the stream; None: nothing is recorded.
     """
 
     model: str
@@ -41,7 +41,7 @@ class Ready:
     recorded_days: float | None = None
 
     def missing(self, heard_samples: int, come: int) -> np.ndarray:
-        """What stands for sound or numbers that will never come: of sound that was heard, `come` of them have."""
+        """Fills in for output that will never arrive: of `heard_samples` processed, only `come` values have."""
         if self.gives == "sound":
             return np.zeros(max(0, heard_samples - come), np.float32)
         frames = round(heard_samples / self.sample_rate / self.frame_s) if self.gives == "numbers" else 0
@@ -49,7 +49,7 @@ class Ready:
 
 
 class AnswerTimes:
-    """How long the last answers took.
+    """Response times of the last answers.
 
     Args:
         clock: seconds, monotonic.
@@ -61,24 +61,24 @@ class AnswerTimes:
         self._sent_at: deque[tuple[int, float]] = deque(maxlen=ANSWERS_MEASURED)
 
     def sent(self, samples: int) -> None:
-        """The sound up to here was sent."""
+        """Records that sound up to here was sent."""
         self._sent_at.append((samples, self._clock()))
 
     def answered(self, samples: float) -> None:
-        """Something came that was decided by the sound up to here."""
+        """Records that a result arrived that was decided by the sound up to here."""
         # Half a sample, because seconds are rounded.
         sent_at = next((at for sent_samples, at in self._sent_at if sent_samples >= samples - 0.5), None)
         if sent_at is not None:
             self._took_s.append(self._clock() - sent_at)
 
     def percentiles_ms(self) -> tuple[float, float]:
-        """The median and the 99th percentile; nan before the first."""
+        """The median and the 99th percentile; nan before the first answer."""
         p50, p99 = np.percentile(1000 * np.array(self._took_s or [np.nan]), [50, 99])
         return float(p50), float(p99)
 
 
 class Levels(NamedTuple):
-    """How much is heard of what the model listens for: values in [0, 1], float32[n], one per frame_s from start_s."""
+    """A model's levels for what it detects: values in [0, 1], float32[n], one per frame_s from start_s."""
 
     start_s: float
     frame_s: float
@@ -86,12 +86,12 @@ class Levels(NamedTuple):
 
 
 class RemoteLatency(NamedTuple):
-    """What the answers of a server wait for.
+    """The parts of a remote stream's latency.
 
     Attributes:
         algorithmic_ms: what no faster machine can remove, resampling included.
-        answer_p50_ms, answer_p99_ms: from sending the sound that decides an event to receiving the event, of the last
-            events (nan before the first). Meaningful where sound is sent as it is spoken.
+        answer_p50_ms, answer_p99_ms: from sending the sound that decides an event to receiving the event, over the last
+            events (nan before the first). Meaningful if sound is sent in real time.
     """
 
     algorithmic_ms: float

@@ -1,4 +1,4 @@
-"""A stream of a server for asyncio: one task feeds it, the same or another one takes the events.
+"""A remote stream for asyncio: one task feeds it, the same or another one takes the events.
 
 async with connect_async("ws://127.0.0.1:8765", "vad", 16_000) as listener:
     ...
@@ -48,17 +48,17 @@ def connect_async(
     levels: bool = False,
     **decision: Any,
 ) -> "AsyncClient":
-    """A stream on a server, which `async with` opens; arguments and errors are those of streamrnn.serve.connect."""
+    """Returns a remote stream, which `async with` opens; arguments and errors are those of streamrnn.serve.connect."""
     hello = Hello(model, sample_rate, encoding, channels, settings=decision, levels=levels)
     return AsyncClient(address(url), hello, token, reconnect_s, restart)
 
 
 class AsyncClient:
-    """A stream of a server, made by connect_async(); `async with` opens and closes it.
+    """A stream on a server, made by connect_async(); `async with` opens and closes it.
 
-    Events come from feed() and finish(); or, where `async for` iterates over the client, from there alone, the moment
-    they arrive, until finish() or close(). Messages are exchanged by a task of its own, so a lost connection is
-    noticed and sought again also while nothing is fed.
+    Events are returned by feed() and finish(); or, if `async for` iterates over the client, by the iteration alone, as
+    soon as they arrive, until finish() or close(). A background task exchanges messages, so a lost connection is
+    noticed and restored even while nothing is fed.
     """
 
     def __init__(self, url: str, hello: Hello, token: str | None, reconnect_s: float, restart: bool):
@@ -68,37 +68,37 @@ class AsyncClient:
         self._listeners, self._error = 0, None
         self._talking: asyncio.Task[None] | None = None
         self.levels: list[Levels] = []
-        """What came since the last feed() or finish(), where levels were asked for."""
+        """Levels received since the last feed() or finish(), if they were requested."""
 
     @property
     def ready(self) -> Ready:
-        """What the server said of the stream: the model, its settings and times."""
+        """What the server reported about the stream: the model, its settings and timing."""
         if self._stream.ready is None:
             raise RuntimeError(_NOT_ENTERED)
         return self._stream.ready
 
     @property
     def duration_s(self) -> float:
-        """Seconds of sound taken so far."""
+        """Seconds of sound fed so far."""
         return self._stream.duration_s
 
     @property
     def finished(self) -> bool:
-        """Whether the stream was finished, and all events have come."""
+        """Whether finish() was called and all events have arrived."""
         return self._stream.finished
 
     @property
     def restarts(self) -> int:
-        """How often a new stream had to begin, because the server had lost the old one."""
+        """How often a new stream was begun because the server had lost the old one."""
         return self._stream.restarts
 
     @property
     def latency(self) -> RemoteLatency:
-        """Algorithmic latency, and how long answers took."""
+        """The algorithmic latency and the measured response times."""
         return self._stream.latency
 
     async def feed(self, chunk: Any) -> list[Event]:
-        """Sends a chunk, see Client.feed; waits while too much is under way."""
+        """Sends a chunk, see Client.feed; waits while too much is in flight."""
         self._require_alive()
         self._stream.feed(chunk)
         self._to_send.set()
@@ -106,29 +106,29 @@ class AsyncClient:
         return self._come()
 
     async def finish(self) -> list[Event]:
-        """Ends the stream: the events still under way."""
+        """Ends the stream and returns the remaining events."""
         if not self._stream.finished:
             await self._command("flush")
         return self._come()
 
     async def reset(self) -> None:
-        """Forgets everything: the next chunk is the first of a new stream."""
+        """Discards all state: the next chunk begins a new stream."""
         await self._command("reset")
         self.levels = []
 
     def sound(self) -> np.ndarray:
-        """The sound that has come since the last call, float32[n], of models that give sound."""
+        """Returns the sound received since the last call, float32[n], for models that output sound."""
         return self._stream.take_sound()
 
     def outputs(self) -> np.ndarray:
-        """The numbers that have come since the last call, float32[frames, out], of models that give numbers; NaN where
-        a server lost them."""
+        """Returns the outputs received since the last call, float32[frames, out], for models that output numbers; NaN
+        where a server lost them."""
         return self._stream.take_sound().reshape(-1, self.ready.out_features)
 
     async def close(self) -> None:
-        """Gives the stream back. Events that were not taken before are lost. A second call does nothing."""
+        """Closes the stream. Events not taken before are lost. A second call has no effect."""
         if not self._stream.closed:
-            # Whatever goes wrong now: the server lets go of streams whose client does not come back.
+            # Whatever fails here: the server discards streams whose client does not come back.
             with suppress(ConnectionError, TimeoutError, RuntimeError):
                 await asyncio.wait_for(self._command("close"), CLOSE_S)
             self._stream.closed = True
@@ -190,7 +190,7 @@ class AsyncClient:
             try:
                 await asyncio.wait_for(self._changed.wait(), silence_s)
             except TimeoutError:
-                # The task that talks will notice, and connect again.
+                # The background task will notice, and reconnect.
                 self._websocket.transport.abort()
 
     async def _talk(self) -> None:
@@ -218,7 +218,7 @@ class AsyncClient:
             sending.cancel()
 
     async def _send_all(self, websocket: ClientConnection) -> None:
-        # The other side of the conversation reads until the end, and so learns why.
+        # The receiving side reads to the end, and so learns the reason.
         with suppress(ConnectionClosed):
             while True:
                 self._to_send.clear()
@@ -227,7 +227,7 @@ class AsyncClient:
                 await self._to_send.wait()
 
     async def _open(self) -> None:
-        """Opens a connection and says hello."""
+        """Opens a connection and sends hello."""
         try:
             self._websocket = await open_websocket(self._keyed, **self._options)
         except (OSError, WebSocketException) as error:

@@ -6,7 +6,7 @@ from streamrnn.decisions import Event
 
 
 class RemoteError(ConnectionError):
-    """A stream on a server cannot go on."""
+    """A stream on a server cannot continue."""
 
 
 class ServerRefused(RemoteError):
@@ -21,10 +21,10 @@ class ConnectionLost(RemoteError):
     """The connection was lost, and the stream with it.
 
     Attributes:
-        heard_s: seconds of sound that the server took, as far as is known.
-        sent_s: seconds of sound that feed() was given. Events that belong after `heard_s` are lost, and some before.
-        events: those that had come and were not handed out. Where the server ended in order, they are all up to
-            `heard_s`.
+        heard_s: seconds of sound that the server acknowledged.
+        sent_s: seconds of sound passed to feed(). Events after `heard_s` are lost, and possibly some before.
+        events: those that had arrived and were not returned yet. If the server shut down cleanly, they are complete up
+            to `heard_s`.
     """
 
     def __init__(self, reason: str, heard_s: float, sent_s: float, events: Sequence[Event] = ()):
@@ -36,7 +36,7 @@ class ConnectionLost(RemoteError):
 
 
 class Dropped(Exception):
-    """The connection is of no more use, and the stream may go on over another one."""
+    """The connection is no longer usable; the stream may continue over another one."""
 
 
 __all__ = ["ConnectionLost", "Dropped", "RemoteError", "ServerRefused"]

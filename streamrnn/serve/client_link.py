@@ -1,4 +1,4 @@
-"""How clients reach a server: addresses, the options of WebSockets, and the patience to connect again."""
+"""How clients reach a server: addresses, WebSocket options, and the time limit for reconnecting."""
 
 import random
 import secrets
@@ -16,32 +16,32 @@ PATH = "/v1/stream"
 SCHEMES = {"ws": "ws", "http": "ws", "wss": "wss", "https": "wss"}
 
 OPEN_S = 10.0
-# Progress comes once a second: who says nothing for so long, although there is something to say, is gone.
+# Progress comes once a second: a server that owes a message and sends none for this long is gone.
 ANSWER_S = 30.0
 CLOSE_S = 5.0
 LONGEST_BYTES = 1 << 24
 SHORTEST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 2.0
-# Request timeout, too early, too many requests: of those, the next try may get past.
+# Request timeout, too early, too many requests: the next try may succeed.
 PASSING_STATUS = (408, 425, 429)
-# One try to get back takes no longer than this, whatever goes wrong.
+# One attempt to reconnect takes no longer than this, whatever goes wrong.
 LONGEST_TRY_S = LONGEST_PAUSE_S + OPEN_S + ANSWER_S + CLOSE_S
 
 
 def address(url: str) -> str:
-    """The address of streams on a server: ws://host:port/v1/stream.
+    """The URL of streams on a server: ws://host:port/v1/stream.
 
     Raises:
-        ValueError: it is no ws, wss, http or https address.
+        ValueError: it is not a ws, wss, http or https address.
     """
     parts = urlsplit(url)
     if parts.scheme not in SCHEMES or not parts.hostname:
-        raise ValueError(f"{url!r} is no address of a server. Pass one such as ws://127.0.0.1:8765.")
+        raise ValueError(f"{url!r} is not the address of a server. Pass one such as ws://127.0.0.1:8765.")
     path = parts.path.rstrip("/").removesuffix(PATH) + PATH
     return urlunsplit((SCHEMES[parts.scheme], parts.netloc, path, parts.query, ""))
 
 
 def keyed(url: str) -> str:
-    """The address with a random key, by which balancers know a client again: ?s=KEY, where it has none."""
+    """The URL with a random key, unless it has one, ?s=KEY, by which load balancers recognise a returning client."""
     parts = urlsplit(url)
     if "s" in parse_qs(parts.query):
         return url
@@ -50,20 +50,20 @@ def keyed(url: str) -> str:
 
 
 def options(token: str | None) -> dict[str, Any]:
-    """Options of websockets.connect, the same for both kinds.
+    """Options of websockets.connect, the same for both clients.
 
-    The token is in a header, and not in hello: a header is not sent on to where a server redirects.
+    The token is in a header, not in hello: a header is not forwarded when a server redirects.
 
     Raises:
-        ValueError: the token can't be one.
+        ValueError: the token is not valid.
     """
     if token is not None and not (token.isascii() and token.isprintable()):
-        raise ValueError("the token has characters that a header cannot hold. Pass it without the end of its line.")
+        raise ValueError("the token has characters that a header cannot hold. Pass it without a line break.")
     return {
         "additional_headers": {} if token is None else {"Authorization": f"Bearer {token}"},
-        # Sound does not get smaller by it.
+        # Sound does not compress.
         "compression": None,
-        # What comes is taken at once; the server never waits for a client that is busy.
+        # Messages are taken at once; the server never waits for a busy client.
         "max_queue": None,
         "max_size": LONGEST_BYTES,
         "open_timeout": OPEN_S,
@@ -72,12 +72,12 @@ def options(token: str | None) -> dict[str, Any]:
 
 
 def refusal(url: str, error: Exception) -> ConnectionError:
-    """What to say of a server that could not be reached."""
+    """The error for a server that could not be reached."""
     status = getattr(getattr(error, "response", None), "status_code", None)
     if status == 403:
-        return ServerRefused("forbidden", f"{url} answers 403: there are no streams, or not for you.")
+        return ServerRefused("forbidden", f"{url} answers 403: it serves no streams there, or denies you access.")
     if status in (401, 407):
-        return ServerRefused("unauthorized", f"{url} answers {status}: it needs another token.")
+        return ServerRefused("unauthorized", f"{url} answers {status}: it needs a different token.")
     if status is not None and 400 <= status < 500 and status not in PASSING_STATUS:
         return ServerRefused("not_found", f"{url} answers {status}. Is it a streamrnn server?")
     return ConnectionError(f"cannot reach {url} ({error or type(error).__name__}). {_advice(url, error)}")
@@ -86,21 +86,21 @@ def refusal(url: str, error: Exception) -> ConnectionError:
 def _advice(url: str, error: Exception) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return (
-            "Its certificate must be signed for this name by somebody whom this machine trusts. Trust one of your own: "
-            "SSL_CERT_FILE=cert.pem in the environment."
+            "Its certificate must be signed for this name by an authority that this machine trusts. To trust your own, "
+            "set SSL_CERT_FILE=cert.pem in the environment."
         )
     if isinstance(error, ssl.SSLError):
         return f"If the server has no certificate, its address begins with ws: {url.replace('wss:', 'ws:', 1)}."
-    # A TLS server that is greeted in plain text hangs up.
+    # A TLS server hangs up on plain text.
     if url.startswith("ws:") and isinstance(error, InvalidMessage):
         return f"If the server has a certificate, its address begins with wss: {url.replace('ws:', 'wss:', 1)}."
     return "Is `streamrnn serve` running there?"
 
 
 class Patience:
-    """How long a client tries to get back to its stream: reconnect_s, anew for every loss.
+    """How long a client tries to reconnect: reconnect_s for every loss.
 
-    Losses in a row, between which the server neither took nor gave anything, are one.
+    Losses in a row, with no progress between them, count as one.
     """
 
     def __init__(self, stream: ClientStream, reconnect_s: float):
@@ -111,14 +111,14 @@ class Patience:
         """Seconds to wait before the next try.
 
         Raises:
-            ConnectionLost: the time is over.
+            ConnectionLost: the time is up.
         """
         now_s = time.monotonic()
         if self._stream.advances != self._advances or now_s - self._asked_s > LONGEST_TRY_S:
             self._advances, self._ends_s, self._pause_s = self._stream.advances, now_s + self._reconnect_s, 0.0
         if now_s >= self._ends_s:
             raise self._stream.lost(reason)
-        # The first try comes at once. Later ones spread, so that all clients of a server do not come back together.
+        # The first try comes at once. Later ones are spread, so that a server's clients do not all reconnect together.
         pause_s = min(self._pause_s * random.uniform(0.5, 1.0), self._ends_s - now_s)
         self._pause_s = min(max(SHORTEST_PAUSE_S, 2 * self._pause_s), LONGEST_PAUSE_S)
         self._asked_s = now_s

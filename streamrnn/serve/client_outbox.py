@@ -1,4 +1,4 @@
-"""Sound on its way to a server: what was not confirmed is held, to be sent again over another connection."""
+"""Sound on its way to a server: messages are held until they are acknowledged, to be resent after a reconnect."""
 
 from collections import deque
 
@@ -15,16 +15,16 @@ class Outbox:
         self._messages: deque[bytes] = deque()
         self._sent = self.held_bytes = 0
         self.begin_samples = self.sent_samples = self.end_samples = 0
-        """What is held begins here, what has to be sent yet, and where all ends."""
+        """Positions of the first sample held, of the first one unsent, and of the end."""
 
     def append(self, message: bytes) -> None:
-        """Takes a message to be sent."""
+        """Queues a message."""
         self._messages.append(message)
         self.held_bytes += len(message)
         self.end_samples += len(message) // self._frame_bytes
 
     def take(self) -> bytes | None:
-        """The first message that was not sent, which counts as sent now; None if all were."""
+        """Takes the first unsent message and marks it as sent; None if there is none."""
         if self._sent == len(self._messages):
             return None
         message = self._messages[self._sent]
@@ -33,7 +33,7 @@ class Outbox:
         return message
 
     def confirm(self, position: int) -> bool:
-        """Lets go of what lies before the position; whether that was anything."""
+        """Discards what lies before the position; returns whether there was anything."""
         position = min(position, self.end_samples)
         confirmed = max(0, position - self.begin_samples) * self._frame_bytes
         self.held_bytes -= confirmed
@@ -48,14 +48,14 @@ class Outbox:
         return confirmed > 0
 
     def rewind(self, position: int) -> bool:
-        """All from the position on is to be sent again. False where some of that is not held any more."""
+        """Marks everything from the position on as unsent. Returns False if some of it is no longer held."""
         is_held = position >= self.begin_samples
         self.confirm(position)
         self._sent, self.sent_samples = 0, self.begin_samples
         return is_held
 
     def drop(self) -> None:
-        """Forgets what is held."""
+        """Discards everything."""
         self.confirm(self.end_samples)
 
 

@@ -1,4 +1,4 @@
-"""A remote stream as its client knows it, without I/O: what to send next, what came, and what must be sent again."""
+"""The client's side of a remote stream, without I/O: what to send next, what arrived, and what must be resent."""
 
 import base64
 import dataclasses
@@ -21,28 +21,28 @@ from streamrnn.serve.client_outbox import Outbox
 from streamrnn.serve.encodings import decoded, encoded
 from streamrnn.serve.protocol import MOST_CHANNELS, STATE_MESSAGE_BYTES, Command, Hello, Resume, as_text
 
-# Half a second of 16 kHz in float32: the server's other streams never wait for a long message.
+# Half a second of 16 kHz in float32, so that a long message never holds up the server's other streams.
 MESSAGE_BYTES = 1 << 15
-# What may be under way, and so what is held to be sent again: over eight minutes at 16 kHz and 16 bit. The server tells
-# its progress once a second, and must not be able to work off all of it in between.
+# Limit of data in flight, and so of what is held for resending: over eight minutes at 16 kHz and 16 bit. The server
+# reports progress once a second, and must not be able to process all of it in between.
 WINDOW_BYTES = 1 << 24
 
-# Errors after which the same stream can go on over another connection.
+# Errors after which the same stream can continue over another connection.
 PASSING = frozenset({"busy", "idle", "shutting_down", "slow_reader"})
-# What a server that ends says of the end of the stream, unasked.
+# What a server that shuts down sends about the end of the stream, unasked.
 LAST_WORDS = frozenset({"event", "flushed"})
 COMMAND_OF: dict[str, Command] = {"flushed": "flush", "was_reset": "reset", "closed": "close"}
 
 
 class ClientStream:
-    """One stream of a server, whatever carries its messages.
+    """One stream on a server, independent of the transport.
 
-    A carrier calls `connected` for each connection, sends what `next_message` gives until that is None, and hands
-    everything that comes to `receive`. After a loss it does the same over another connection.
+    The transport calls `connected` for each connection, sends what `next_message` returns until that is None, and
+    passes everything it receives to `receive`. After a loss it does the same over another connection.
 
     Args:
         hello: the first message, without resume.
-        restart: begin a new stream where the old one is gone; times go on.
+        restart: begin a new stream if the old one is gone; times continue.
         clock: seconds, monotonic.
 
     Raises:
@@ -60,13 +60,13 @@ class ClientStream:
         self._frame_bytes = hello.channels * sample_bytes(self._encoding)
         self.ready: Ready | None = None
         self.restarts = self.advances = 0
-        """How often a new stream had to begin; and a number that grows whenever the server took or gave something."""
+        """How often a new stream was begun; and a counter that grows with every sign of progress."""
         self.finished = self.closed = False
         self._session: tuple[str, str] | None = None
         self._seq = self._sounded_bytes = 0
         self._openings: deque[str | bytes] = deque()
         self._is_open = False
-        # What a server that ends gives along, and what it says after that: the end of the stream, if it ends there.
+        # The state handed over by a server that shuts down; what it sends afterwards ends the stream, if it ends there.
         self._state, self._is_going = b"", False
         self._last_words: list[dict[str, Any] | bytes] = []
         self._failure: RemoteError | None = None
@@ -81,21 +81,21 @@ class ClientStream:
 
     @property
     def waits(self) -> bool:
-        """Whether a command has not been answered yet."""
+        """Whether a command is unanswered."""
         return self._command is not None
 
     @property
     def has_room(self) -> bool:
-        """Whether so little is under way that more may be fed."""
+        """Whether little enough is in flight that more may be fed."""
         return self._outbox.held_bytes < WINDOW_BYTES
 
     @property
     def latency(self) -> RemoteLatency:
-        """Algorithmic latency, and that of answers as measured here."""
+        """The algorithmic latency, and the response times measured here."""
         return RemoteLatency(self.ready.latency_ms if self.ready else np.nan, *self._answers.percentiles_ms())
 
     def connected(self) -> None:
-        """A new connection begins: hello comes first, and again what was not taken."""
+        """Starts a new connection: hello comes first, then what was not acknowledged is resent."""
         self._is_open = self._is_going = False
         pieces = range(0, len(self._state), STATE_MESSAGE_BYTES)
         self._openings = deque([self._hello(), *(self._state[at : at + STATE_MESSAGE_BYTES] for at in pieces)])
@@ -106,11 +106,11 @@ class ClientStream:
         return self._is_open
 
     def feed(self, chunk: Any) -> None:
-        """Takes a chunk, to be sent.
+        """Queues a chunk for sending.
 
         Raises:
-            AudioError, TypeError: it is no sound; it is ignored as a whole.
-            RuntimeError: the stream was finished or closed, or a command waits for its answer.
+            AudioError, TypeError: it is not sound; it is discarded as a whole.
+            RuntimeError: the stream is finished or closed, or a command is unanswered.
             RemoteError: the stream was lost or refused before.
         """
         self._require_open()
@@ -121,22 +121,22 @@ class ClientStream:
             self._outbox.append(data[start : start + step])
 
     def command(self, command: Command) -> None:
-        """Asks for a flush, a reset or the end; `waits` until it is answered.
+        """Queues a flush, reset or close; `waits` until it is answered.
 
         Raises:
-            RuntimeError: the stream was closed, or another command waits for its answer.
+            RuntimeError: the stream is closed, or another command is unanswered.
             RemoteError: the stream was lost or refused before.
         """
         self._require_open()
         if self._command not in (None, command) and command != "close":
-            raise RuntimeError(f"{self._command} was asked for and is not answered yet; {command} has to wait for it.")
+            raise RuntimeError(f"{self._command} is not answered yet; {command} has to wait for it.")
         self._command, self._command_sent = command, False
         if command == "reset":
-            # What is held is of no use any more. So a reset that may have been lost can simply be sent again.
+            # What is held is no longer needed. So a reset that may have been lost can simply be resent.
             self._outbox.drop()
 
     def next_message(self) -> str | bytes | None:
-        """What is to be sent now; None: nothing, or the answer to hello has to come first, or the server ends."""
+        """The next message to send; None: there is none, or hello is unanswered, or the server is shutting down."""
         if self._openings:
             return self._openings.popleft()
         if not self._is_open or self._is_going:
@@ -150,12 +150,12 @@ class ClientStream:
         return message
 
     def receive(self, message: str | bytes) -> None:
-        """Takes a message from the server.
+        """Processes a message from the server.
 
         Raises:
-            ServerRefused: it refused something, or speaks another language.
+            ServerRefused: it refused something, or does not speak this protocol.
             ConnectionLost: the stream is gone.
-            Dropped: the connection is to be given up for a new one.
+            Dropped: the connection must be replaced by a new one.
         """
         try:
             content = message if isinstance(message, bytes) else json.loads(message)
@@ -172,29 +172,29 @@ class ClientStream:
 
     @property
     def has_events(self) -> bool:
-        """Whether events came since the last take_events()."""
+        """Whether events arrived since the last take_events()."""
         return bool(self._events)
 
     def take_events(self) -> list[Event]:
-        """The events that came since the last call."""
+        """Returns the events that arrived since the last call."""
         events, self._events = self._events, []
         return events
 
     def take_levels(self) -> list[Levels]:
-        """The levels that came since the last call."""
+        """Returns the levels that arrived since the last call."""
         levels, self._levels = self._levels, []
         return levels
 
     def take_sound(self) -> np.ndarray:
-        """The sound (or flat numbers) that came since the last call, float32[n]."""
+        """Returns the sound (or flat numbers) that arrived since the last call, float32[n]."""
         sound, self._sound = self._sound, []
         return np.concatenate(sound) if sound else np.zeros(0, np.float32)
 
     def unreachable(self, error: ConnectionError) -> Exception:
-        """What a failure to connect means: the end, or that it is worth another try."""
+        """Classifies a failure to connect: an error to raise, or one that is worth a retry."""
         if self.ready is None:
             return error
-        # Where there was a server: proxies that have lost it know neither it nor its path for a while.
+        # After a first connection, not_found may pass: proxies that have lost a server answer so for a while.
         if isinstance(error, ServerRefused) and error.code != "not_found":
             return self._refused(error)
         return Dropped(str(error))
@@ -218,7 +218,7 @@ class ClientStream:
         self._levels: list[Levels] = []
         self._sound: list[np.ndarray] = []
         self._answers = AnswerTimes(self._clock)
-        # Where the server's stream begins in this one: at 0, until there was a restart.
+        # Where the server's stream begins within this one: at 0, until there was a restart.
         self._origin_samples = self._sound_samples = 0
         self._decided_s = 0.0
         self._open_speech: dict[str, Event] = {}
@@ -238,7 +238,7 @@ class ClientStream:
         ).as_text()
 
     def _encoded(self, chunk: Any) -> bytes:
-        # Checked here: what the server refused would shift the times of all that follows.
+        # Checked here: if the server refused it, the times of everything after it would shift.
         encoding, channels = self._encoding, self._said.channels
         if isinstance(chunk, memoryview | bytes | bytearray):
             decoded(chunk := bytes(chunk), encoding, channels)
@@ -249,7 +249,7 @@ class ClientStream:
         if array.ndim != 2 or array.shape[1] != channels:
             raise AudioError(
                 f"a chunk has shape {list(array.shape)}; the stream was opened with {channels} channels. Pass "
-                f"[n, {channels}], or connect with channels=1: all are mixed down then."
+                f"[n, {channels}], or connect with channels=1, which mixes them down."
             )
         return encoded(as_samples(array.reshape(-1)), encoding)
 
@@ -276,9 +276,9 @@ class ClientStream:
                 self._take_answer(COMMAND_OF[kind])
 
     def _is_next(self, seq: int) -> bool:
-        """Whether a numbered message is the next one, and no repetition."""
+        """Whether a numbered message is the next one, rather than a repetition."""
         if seq > self._seq + 1:
-            raise self.lost(f"its messages {self._seq + 1} to {seq - 1} never came")
+            raise self.lost(f"its messages {self._seq + 1} to {seq - 1} never arrived")
         is_next = seq == self._seq + 1
         self._seq += is_next
         self.advances += is_next
@@ -292,24 +292,24 @@ class ClientStream:
         self._session = fields["session"], fields["secret"]
         self._is_open, self._command_sent = True, False
         self._state, self._last_words = b"", []
-        # While a reset is under way, the number may be the old stream's; nothing is held then.
+        # During a reset, the number may be the old stream's; nothing is held then.
         if self._command != "reset" and not self._outbox.rewind(self._origin_samples + fields["received_samples"]):
-            raise self.lost("the server forgot sound that it had taken")
+            raise self.lost("the server lost sound that it had acknowledged")
 
     def _take_going(self, fields: dict[str, Any]) -> None:
-        """The server ends. It has worked off what it says it has, and gives the state that comes of it."""
-        # Servers of before did not say how much they had said.
+        """The server shuts down: it has processed what it reports, and hands over the resulting state."""
+        # Older servers did not report the number of their last message.
         if (said := fields.get("said", self._seq)) > self._seq:
-            raise self.lost(f"its messages {self._seq + 1} to {said} never came")
+            raise self.lost(f"its messages {self._seq + 1} to {said} never arrived")
         received, self._state = self._origin_samples + fields["received_samples"], base64.b64decode(fields["state"])
         self._is_going, self._last_words = True, []
         if self._command != "reset":
             self._outbox.confirm(received)
-        # However often servers end: that is no reason to lose patience.
+        # Any number of clean shutdowns is progress, and does not use up the time for reconnecting.
         self.advances += 1
 
     def _hear_last_words(self) -> None:
-        """Takes what a server that ended said of the end of the sound that it had heard."""
+        """Takes what a server that shut down sent about the end of the sound it had processed."""
         words, self._last_words = self._last_words, []
         for word in words:
             if isinstance(word, bytes):
@@ -334,7 +334,7 @@ class ClientStream:
         return event.later(self._origin_samples / self._rate) if self._origin_samples else event
 
     def _take_sound(self, message: bytes) -> None:
-        # Numbers are floats, whatever the encoding of sound.
+        # Numbers are floats, whatever the encoding of the sound.
         gives_numbers = self.ready is not None and self.ready.gives == "numbers"
         self._sound.append(decoded(message, "f32le" if gives_numbers else self._encoding, 1))
         self._sound_samples += len(self._sound[-1])
@@ -345,7 +345,7 @@ class ClientStream:
             self._begin()
             self._sounded_bytes = 0
         if command == "flush":
-            # All of it was answered; where it was sent to again, it is not needed either.
+            # Everything was answered; if a reconnect was to resend it, that is unnecessary too.
             self._outbox.drop()
         self.finished, self.closed = command == "flush", command == "close"
 
@@ -353,7 +353,7 @@ class ClientStream:
         if code == "resume_failed":
             self._begin_anew(message)
         if code in PASSING and self.ready is not None:
-            # Whoever has nothing to say may lose any number of connections.
+            # A client with nothing to send may lose any number of connections.
             self.advances += code == "idle"
             raise Dropped(f"{code}: {message}")
         refused = ServerRefused(code, message)
@@ -364,8 +364,8 @@ class ClientStream:
         return error
 
     def _begin_anew(self, reason: str) -> None:
-        """The stream is gone. Where that is no matter, the next connection asks for a new one."""
-        # What was finished is answered, and what is to be forgotten may be.
+        """The stream is gone. If that does no harm, the next connection asks for a new one."""
+        # A finished stream is fully answered, and one being reset is to be discarded.
         if not (self._command == "reset" or self.finished or self._may_restart):
             raise self.lost(reason)
         self._session, self._seq, self._sounded_bytes, self._state = None, 0, 0, b""
@@ -376,13 +376,13 @@ class ClientStream:
         raise Dropped(reason)
 
     def _go_on(self) -> None:
-        """The server's next stream begins with the first sound of which nothing is known to be heard."""
+        """The server's next stream begins with the first sound that is not known to be processed."""
         self.restarts += 1
         self._hear_last_words()
         self._outbox.confirm(int(self._decided_s * self._rate))
         self._origin_samples = self._outbox.begin_samples
         if self.ready is not None:
-            # What does not come back any more is silence, or no numbers, so that the rest stays in its place.
+            # Output that is lost becomes silence, or NaN, so that the rest keeps its position.
             self._sound.append(self.ready.missing(self._origin_samples, self._sound_samples))
             self._sound_samples += len(self._sound[-1])
         for start in self._open_speech.values():

@@ -1,4 +1,4 @@
-"""One connection, whatever it speaks: what comes in, what goes out, and how it ends."""
+"""One connection, whatever its protocol: messages in, messages out, and how it ends."""
 
 import asyncio
 import logging
@@ -20,12 +20,12 @@ from streamrnn.serve.sounds import SMALL_S
 
 logger = logging.getLogger(__name__)
 
-# What is left is sent within this time when a connection is ended.
+# When a connection is ended, what is queued is sent within this time.
 LAST_WORDS_S = 2.0
 
 
 class Host(Protocol):
-    """What any connection needs of its server."""
+    """What any connection needs from its server."""
 
     settings: ServerSettings
     buffered: Buffered
@@ -34,13 +34,13 @@ class Host(Protocol):
 
 
 class SmallMessages:
-    """How many small messages a connection may still send: `most` at once, and as many per second."""
+    """Rate limit for small messages: a burst of `most`, and as many per second."""
 
     def __init__(self, most: float):
         self._most, self._allowance = most, Allowance(most)
 
     def count(self) -> None:
-        """Raises ProtocolError, too_many_messages, when there were too many."""
+        """Counts a message. Raises ProtocolError, too_many_messages, above the limit."""
         if not self._allowance.spend():
             raise ProtocolError(
                 "too_many_messages",
@@ -50,26 +50,25 @@ class SmallMessages:
 
 
 class Connection(ABC):
-    """Speaks with one client over a line; subclasses say in which language.
+    """Talks to one client over a line; subclasses define the protocol.
 
-    Three things end it: what came in, nobody being there any more, and `end`. Whichever it is, what has to be said
-    still is.
+    It ends through a message, the loss of the peer, or `end`. In each case, what is queued is still sent.
 
     Args:
-        line: not yet accepted.
+        line: not accepted yet.
         host: the server.
     """
 
     knows_tokens = True
-    """Whether its language has a place for the server's token; where there is none, none is needed."""
+    """Whether its protocol has a place for the server's token; if not, it needs none."""
 
     def __init__(self, line: Line, host: Host):
         self.is_known = False
-        """Whether it has a stream, or had one."""
+        """Whether it has or had a stream."""
         self.released = asyncio.Event()
-        """Set once nothing is taken from it any more."""
+        """Set once nothing more is taken from it."""
         self.is_asking, self.answered = False, asyncio.Event()
-        """Whether it asked for a stream and has no answer yet; and set once it has."""
+        """Whether its request for a stream is unanswered; and set once it is answered."""
         self._line, self._host, self._settings = line, host, host.settings
         self._idle_s = host.settings.idle_s
         self._small = SmallMessages(host.settings.max_small_messages)
@@ -78,50 +77,50 @@ class Connection(ABC):
         self._filled, self._emptied = asyncio.Event(), asyncio.Event()
         self._ended: asyncio.Future[ProtocolError] = asyncio.get_running_loop().create_future()
         self._is_lost = False
-        # When a wait for the other side began; None while there is none.
+        # When the current wait for the peer began; None outside of waits.
         self._waiting_since: float | None = None
         self._sending_since: float | None = None
 
     @abstractmethod
     async def talk(self) -> None:
-        """Takes messages until there is nothing more to say. Raises ProtocolError for what ends it, and Lost."""
+        """Processes messages until the conversation ends. Raises ProtocolError for an error that ends it, and Lost."""
 
     @abstractmethod
     def tell(self, error: ProtocolError) -> None:
-        """Sends an error in its language."""
+        """Sends an error in its protocol."""
 
     @abstractmethod
     async def go(self, seal: Callable[[Handover], bytes]) -> None:
-        """Says what is left to be said of its streams, as the server ends.
+        """Sends the remaining messages of its streams, as the server shuts down.
 
         Args:
-            seal: makes bytes of a state, for clients that take it to another server.
+            seal: serialises and signs a state, for clients that take it to another server.
         """
 
     @abstractmethod
     def left(self) -> None:
-        """It is over: what becomes of its streams."""
+        """The connection is over: detaches or closes its streams."""
 
     @abstractmethod
     def drop(self) -> None:
-        """It failed: its streams are given up."""
+        """The connection failed: discards its streams."""
 
     @property
     def authorization(self) -> str | None:
-        """The header of this name, if there is one."""
+        """The Authorization header, if there is one."""
         return self._line.authorization
 
     def admit(self) -> None:
-        """Lets it send more than a newcomer may."""
+        """Raises the limits for new connections."""
         self._line.admit()
 
     async def run(self) -> None:
-        """Speaks until the end."""
+        """Runs the connection to its end."""
         await self._line.accept()
         talking, sending = asyncio.ensure_future(self.talk()), asyncio.ensure_future(self._send_all())
         try:
             error = await self._first_of(talking, sending)
-            # Nothing is taken any more, before another connection takes over.
+            # Nothing more may be taken before another connection takes over.
             await _cancelled(talking)
             self.released.set()
             await self._part(error)
@@ -134,37 +133,37 @@ class Connection(ABC):
             self.left()
 
     def send(self, payload: Payload) -> None:
-        """Sends, once those before have been sent."""
+        """Queues a message."""
         self._outbox.append(payload)
         self._unsent_bytes += len(payload)
         self._host.buffered.bytes += len(payload)
         self._filled.set()
 
     async def sent(self) -> None:
-        """Waits until all that was said is sent, or nobody is there any more."""
+        """Waits until everything queued is sent, or the peer is gone."""
         await self._unsent_at_most(0)
 
     def end(self, error: ProtocolError) -> None:
-        """Ends it, whatever it is doing."""
+        """Ends the connection, whatever it is doing."""
         if not self._ended.done():
             self._ended.set_result(error)
 
     def excuse(self, seconds: float) -> None:
-        """The server itself stood still for so long."""
+        """Extends timeouts by the time that the server itself was suspended."""
         if self._sending_since is not None:
             self._sending_since += seconds
         if self._waiting_since is not None:
             self._waiting_since += seconds
 
     def watch(self, now: float) -> None:
-        """Ends it if the other side has been silent, or has not read, for too long; to be called now and then."""
+        """Ends the connection if the peer has neither sent nor read for too long; to be called regularly."""
         if self._sending_since is not None and now - self._sending_since > self._settings.slow_reader_s:
-            self.end(ProtocolError("slow_reader", f"nothing was read for {self._settings.slow_reader_s:g} s."))
+            self.end(ProtocolError("slow_reader", f"the client read nothing for {self._settings.slow_reader_s:g} s."))
         elif self._waiting_since is not None and now - self._waiting_since > self._idle_s:
-            self.end(ProtocolError("idle", f"nothing whole came for {self._settings.idle_s:g} s."))
+            self.end(ProtocolError("idle", f"no complete message arrived for {self._settings.idle_s:g} s."))
 
     async def receive(self) -> Any:
-        """The next message, once enough of what waits for the other side was read. Raises Lost."""
+        """The next message, once the peer has read enough of what is queued (back-pressure). Raises Lost."""
         await self._unsent_at_most(0 if self._host.buffered.is_full else self._settings.max_unsent_bytes)
         self._waiting_since = time.monotonic()
         try:
@@ -182,7 +181,7 @@ class Connection(ABC):
         self.tell(error)
 
     async def _first_of(self, *tasks: asyncio.Task) -> ProtocolError | None:
-        """What is to be said of what ended first, if anything."""
+        """The error to report for whichever task ended first, if any."""
         await asyncio.wait({*tasks, self._ended}, return_when=asyncio.FIRST_COMPLETED)
         if self._ended.done():
             return self._ended.result()
@@ -199,7 +198,7 @@ class Connection(ABC):
         return ProtocolError("internal", "the server failed. Begin anew.")
 
     async def _part(self, error: ProtocolError | None) -> None:
-        """Last words, and the close."""
+        """Sends the remaining messages, and closes."""
         if self._is_lost:
             return
         if error is not None:
@@ -221,7 +220,7 @@ class Connection(ABC):
             await self._emptied.wait()
 
     async def _send_all(self) -> None:
-        """Sends what there is, for ever, or until nobody is there any more."""
+        """Sends what is queued, until the peer is gone."""
         try:
             while True:
                 while self._outbox:
@@ -241,7 +240,7 @@ class Connection(ABC):
 
 
 async def _cancelled(*tasks: asyncio.Task) -> None:
-    """Cancels, and waits until they have ended."""
+    """Cancels tasks, and waits until they have ended."""
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,4 +1,4 @@
-"""Streams that change over from another process to this one, and back, and what is told of all of them together."""
+"""Streams that move between this process and others, and health and metrics of all workers together."""
 
 import json
 import logging
@@ -17,12 +17,12 @@ from streamrnn.serve.storing import Storing
 
 logger = logging.getLogger(__name__)
 
-# A stored stream waits so much longer for its client than one in memory.
+# A stored stream waits this much longer for its client than one in memory.
 SPARE_S = 5.0
 
 
 class Server(Protocol):
-    """What it needs of its server."""
+    """What Crossing needs from its server."""
 
     sessions: dict[str, Session]
     metrics: Metrics
@@ -38,11 +38,11 @@ class Server(Protocol):
 
 
 class Crossing:
-    """The way of streams between the workers of a server.
+    """Moves streams between the workers of a server.
 
     Args:
         server: whose streams they are.
-        siblings: the workers beside this one, if there are any.
+        siblings: the other workers, if there are any.
     """
 
     def __init__(self, server: Server, siblings: Siblings | None):
@@ -50,31 +50,31 @@ class Crossing:
         self._storing = None if server.settings.store is None else storing_of(server)
 
     async def begin(self) -> None:
-        """Answers the others from now on, and stores streams. Raises StoreFailed where there is no store."""
+        """Starts answering the other workers and storing streams. Raises StoreFailed if the store cannot be used."""
         if self._storing is not None:
             await self._storing.begin()
         if self._siblings is not None:
             await self._siblings.begin({"claim": self._give_away, "health": self._health, "figures": self._figures})
 
     async def end(self) -> None:
-        """Answers no more. What is stored stays, for other servers."""
+        """Stops answering. What is stored remains for other servers."""
         if self._siblings is not None:
             await self._siblings.end()
         if self._storing is not None:
             await self._storing.end()
 
     async def keep(self, session: Session) -> None:
-        """Stores this stream from now on, where there is a store."""
+        """Starts storing this stream, if there is a store."""
         if self._storing is not None:
             await self._storing.add(session)
 
     def forget(self, session: Session) -> None:
-        """The stream is not here any more; those of a server that ends go on elsewhere."""
+        """The stream is no longer here; streams of a server that shuts down continue elsewhere."""
         if self._storing is not None:
             self._storing.remove(session, is_over=not self._server.is_ending)
 
     async def has_left(self, session: Session) -> bool:
-        """Whether another server has taken the stream over meanwhile; then it is let go of here."""
+        """Whether another server has taken the stream over; if so, it is released here."""
         if self._storing is None or not await self._storing.is_elsewhere(session.id):
             return False
         self._storing.remove(session, is_over=False)
@@ -82,14 +82,14 @@ class Crossing:
         return True
 
     async def found(self, hello: Hello, resume: Resume) -> Handover:
-        """A stream that another process has, or had.
+        """Fetches a stream that another process has or had.
 
         Raises:
-            ProtocolError: resume_failed; there is none, or it can't be gone on with. busy; there is no room here.
+            ProtocolError: resume_failed; there is none, or it cannot be resumed. busy; this process has no room.
         """
         handover, by = None, ""
         if self._siblings is not None or self._storing is not None:
-            # Who has the stream keeps it where there is no room for it here.
+            # If there is no room here, the owner must keep the stream.
             with self._server.place():
                 handover, by = await self._taken_over(hello, resume)
         if handover is None:
@@ -98,35 +98,35 @@ class Crossing:
         return handover
 
     async def _taken_over(self, hello: Hello, resume: Resume) -> tuple[Handover | None, str]:
-        """A stream that another process has, or had, and by what it came. Raises ProtocolError as `_claimed`."""
+        """A stream that another process has or had, and where it came from. Raises ProtocolError as `_claimed`."""
         if (handover := await self._claimed(hello, resume)) is None:
             return await self._stored(hello, resume), "the store"
         if self._storing is not None:
-            # What the other worker had stored is this one's to change from now on.
+            # The state that the other worker had stored is this one's to change from now on.
             await self._storing.claim(resume.session)
         return handover, "another worker"
 
     async def _claimed(self, hello: Hello, resume: Resume) -> Handover | None:
-        """A stream that another worker has, and gives away; None where none has.
+        """Claims a stream from another worker; None if no worker has it.
 
         Raises:
-            ProtocolError: resume_failed; it can't be gone on with.
+            ProtocolError: resume_failed; it cannot be resumed.
         """
         answers = [] if self._siblings is None else await self._siblings.ask_all("claim", hello=hello.as_text())
         found = next((answer for _, answer in answers if answer), b"")
         return self._checked(found, hello, resume) if found else None
 
     async def _stored(self, hello: Hello, resume: Resume) -> Handover | None:
-        """A stream that is in the store; None where there is none. Raises ProtocolError as `_claimed`."""
+        """Claims a stream from the store; None if it is not there. Raises ProtocolError as `_claimed`."""
         if self._storing is None or not (data := await self._storing.read(resume.session)):
             return None
-        # Nobody takes a stream over who may not have it.
+        # Checked before claiming: nobody may take over a stream without the right to it.
         self._checked(data, hello, resume)
         data = await self._storing.claim(resume.session)
         return self._checked(data, hello, resume) if data else None
 
     def _checked(self, data: bytes, hello: Hello, resume: Resume) -> Handover:
-        """What these bytes hold. Raises ProtocolError, resume_failed, unless the client may and can go on with it."""
+        """Opens a state. Raises ProtocolError, resume_failed, unless the client may resume it, and can."""
         try:
             handover = opened(data, self._server.resume_key)
         except NotOurs as error:
@@ -136,7 +136,7 @@ class Crossing:
         return handover
 
     async def health(self) -> dict[str, Any]:
-        """What /healthz tells, of all workers: ok while one of them has room."""
+        """The response of /healthz for all workers: ok while one of them has room."""
         found = [self._server.own_health]
         if self._siblings is not None:
             found += [json.loads(answer) for _, answer in await self._siblings.ask_all("health")]
@@ -148,7 +148,7 @@ class Crossing:
         }
 
     async def figures(self) -> bytes:
-        """What /metrics tells; of several workers, each figure of each."""
+        """The response of /metrics; with several workers, each metric of each."""
         if self._siblings is None:
             return self._server.metrics.as_text()
         others = {index: answer.decode() for index, answer in await self._siblings.ask_all("figures")}
@@ -161,7 +161,7 @@ class Crossing:
         return self._server.metrics.as_text()
 
     async def _give_away(self, question: dict[str, Any]) -> bytes:
-        """The answer to another worker to which a client came back; nothing where there is no such stream."""
+        """Hands a stream over to another worker to which the client came back; empty if there is no such stream."""
         hello = Hello.parse(question["hello"])
         resume = hello.resume
         session = None if resume is None else self._server.sessions.get(resume.session)
@@ -171,7 +171,7 @@ class Crossing:
             async with self._server.alone(session, resume, hello):
                 handover = await session.handed_over()
                 if self._storing is not None:
-                    # What is stored stays, for whoever has it from now on.
+                    # What is stored remains, for the new owner.
                     self._storing.remove(session, is_over=False)
                 session.forget()
                 return sealed(handover, self._server.resume_key)
@@ -180,7 +180,7 @@ class Crossing:
 
 
 def storing_of(server: Server) -> Storing:
-    """What stores the streams of a server where its settings say."""
+    """The Storing of a server, if its settings name a store."""
     settings = server.settings
     store = Store(settings.store or "", keep_s=1.5 * settings.resume_s + SPARE_S)
     return Storing(store, server.resume_key, server.metrics, refresh_s=settings.resume_s / 2)

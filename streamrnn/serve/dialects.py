@@ -1,7 +1,7 @@
-"""Other languages that a server speaks beside its own: what each of them is, and its connections.
+"""Other protocols that a server supports beside its own: what defines each, and its connections.
 
-A dialect hears the messages of the server's own protocol (docs/protocol.md) as dicts and says them in its words, so
-engines, limits, metrics and the end of a server are the same for all.
+A dialect receives the messages of the server's own protocol (docs/protocol.md) as dicts and translates them, so
+engines, limits, metrics and shutdown are the same for all.
 """
 
 import json
@@ -22,7 +22,7 @@ Hear = Callable[[dict[str, Any]], None]
 
 
 class Speaking(Host, Protocol):
-    """What a dialect needs of its server."""
+    """What a dialect needs from its server."""
 
     engines: dict[str, Engine]
     access: Access
@@ -32,17 +32,17 @@ class Speaking(Host, Protocol):
 
 
 class Dialect(Protocol):
-    """A language, and where it is spoken: at paths of the web server, or at an address of its own."""
+    """A protocol, and where it is served: at paths of the web server, or at an address of its own."""
 
     def prepare(self, settings: ServerSettings, /) -> None:
-        """Looks whether all that is needed is there, before anything is loaded.
+        """Checks that everything it needs is there, before anything is loaded.
 
         Raises:
-            ImportError, OSError, ValueError: it is not.
+            ImportError, OSError, ValueError: something is missing.
         """
 
     def paths(self, server: Any, /) -> Mapping[str, Callable[[WebSocketLine], Connection]]:
-        """Its WebSockets, by their paths, each with what makes a connection of a line.
+        """Its WebSockets: path -> a function that makes a connection of a line.
 
         Raises:
             ValueError: the server has no model for it.
@@ -50,17 +50,17 @@ class Dialect(Protocol):
         ...
 
     async def begin(self, server: Any, /) -> None:
-        """Lets clients come, where it has an address of its own."""
+        """Starts listening, if it has an address of its own."""
 
     async def end(self) -> None:
-        """Lets no more clients come. Those who are here are the server's to part from."""
+        """Stops listening. The server ends the connections that are open."""
 
 
 class Hearing:
-    """What a stream says, read for a dialect.
+    """Receives the messages of a stream on behalf of a dialect.
 
     Args:
-        hear: takes each message, as a dict.
+        hear: called with each message, as a dict.
         connection: ends with its stream.
     """
 
@@ -68,7 +68,7 @@ class Hearing:
         self._hear, self._connection = hear, connection
 
     def send(self, payload: Payload) -> None:
-        # Models that give sound or numbers answer in bytes, for which dialects have no words.
+        # Models that output sound or numbers answer in bytes, which dialects do not support.
         if isinstance(payload, str):
             self._hear(json.loads(payload))
 
@@ -80,8 +80,8 @@ class Conversation(Connection):
     """A connection of a dialect, with any number of streams, which end with it.
 
     Args:
-        line: not yet accepted.
-        server: that it comes to.
+        line: not accepted yet.
+        server: that accepted it.
     """
 
     def __init__(self, line: Line, server: Speaking):
@@ -91,10 +91,10 @@ class Conversation(Connection):
 
     @abstractmethod
     def part(self) -> None:
-        """Says what is left to be said, after the last events of its streams: the server ends."""
+        """Sends the remaining messages, after the last events of its streams, as the server shuts down."""
 
     def enter(self) -> None:
-        """Lets it send more than a newcomer may, if its header shows the token.
+        """Raises the limits for new connections, if its header has the token.
 
         Raises:
             ProtocolError: unauthorized.
@@ -104,14 +104,14 @@ class Conversation(Connection):
         self.admit()
 
     async def open(self, hello: Hello, hear: Hear) -> Session:
-        """A stream.
+        """Opens a stream.
 
         Args:
-            hello: asks for it.
-            hear: takes what it says.
+            hello: the request.
+            hear: called with each message of the stream.
 
         Raises:
-            ProtocolError: it can't have it.
+            ProtocolError: the request is refused.
         """
         self.is_asking = True
         try:
@@ -123,7 +123,7 @@ class Conversation(Connection):
         return session
 
     def close(self, session: Session) -> None:
-        """Gives a stream up."""
+        """Discards a stream."""
         session.forget()
         self._sessions.remove(session)
 

@@ -1,4 +1,4 @@
-"""Sound as binary messages, in the encodings that the protocol knows."""
+"""Encodings of sound in binary messages."""
 
 import asyncio
 
@@ -9,12 +9,12 @@ from streamrnn.audio import AudioError, Encoding, as_samples
 from streamrnn.audio.encodings import from_bytes, sample_bytes
 from streamrnn.audio.encodings import to_bytes as encoded
 
-# Messages from which on others would notice that their numbers are looked at.
+# Validating longer messages would take long enough for other streams to notice.
 LONG_BYTES = 65_536
 
 
 def decoded(data: bytes, encoding: Encoding, channels: int) -> Float[np.ndarray, " samples"]:
-    """A binary message as float32[samples], mono, in [-1, 1].
+    """Decodes a binary message to float32[samples], mono, in [-1, 1].
 
     Raises:
         AudioError: as `unpacked`; or it holds NaN, infinity or amplitudes above 64.
@@ -23,10 +23,10 @@ def decoded(data: bytes, encoding: Encoding, channels: int) -> Float[np.ndarray,
 
 
 def unpacked(data: bytes, encoding: Encoding, channels: int) -> np.ndarray:
-    """A binary message as a chunk, int16 or float32, [samples] or [samples, channels]; its values are not looked at.
+    """A binary message as a chunk, int16 or float32, [samples] or [samples, channels]; values are not checked.
 
     Raises:
-        AudioError: it is no whole number of samples of all channels.
+        AudioError: it is not a whole number of samples of all channels.
     """
     frame_bytes = sample_bytes(encoding) * channels
     if len(data) % frame_bytes:
@@ -39,13 +39,13 @@ def unpacked(data: bytes, encoding: Encoding, channels: int) -> np.ndarray:
 
 
 async def checked(data: bytes, encoding: Encoding, channels: int) -> np.ndarray:
-    """The same, with values that are sound; in another thread where looking takes longer than a message is worth.
+    """Like `unpacked`, with checked values; in another thread if the check takes long.
 
     Raises:
         AudioError: as `unpacked` and `as_samples`.
     """
     samples = unpacked(data, encoding, channels)
-    # Every 16 bits are sound; only more than two channels may be too much of it.
+    # Any 16 bits are valid sound; only mixing more than two channels can exceed the range.
     if encoding != "f32le" and channels <= 2:
         return samples
     return as_samples(samples) if samples.nbytes < LONG_BYTES else await asyncio.to_thread(as_samples, samples)

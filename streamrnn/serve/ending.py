@@ -1,4 +1,4 @@
-"""How a server's process is told to end: once in order, the second time at once."""
+"""Shutting a server's process down: cleanly at the first signal, at once at the second."""
 
 import os
 import signal
@@ -12,10 +12,10 @@ import uvicorn
 
 
 class EndingServer(uvicorn.Server):
-    """uvicorn's server, which a second signal ends on the spot, and SIGHUP like SIGTERM.
+    """uvicorn's server, which a second signal ends at once, and which treats SIGHUP like SIGTERM.
 
-    SIGHUP comes when the terminal closes; under nohup, which has it ignored, it stays ignored. A process that is the
-    first one of a container has no default for any signal, so none is left to the system.
+    SIGHUP comes when the terminal closes; nohup ignores it, and then it stays ignored. The first process of a
+    container has no default actions for signals, so every signal is handled here.
     """
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -35,7 +35,7 @@ class EndingServer(uvicorn.Server):
         if number is None or not is_ours or signal.getsignal(number) is signal.SIG_IGN:
             yield
             return
-        # Only what the process does afterwards tells which signal it was, so uvicorn's own list is used.
+        # The process's exit status must tell which signal it was, so uvicorn's own list is used.
         before = signal.signal(number, self.handle_exit)
         try:
             yield

@@ -1,4 +1,4 @@
-"""One thread per model that works off the sound of its streams; the event loop never waits for it."""
+"""One thread per model that processes the sound of its streams; the event loop never waits for it."""
 
 import asyncio
 import logging
@@ -27,18 +27,18 @@ Capture = Callable[[Mapping[PooledStream, Snapshot]], None]
 
 logger = logging.getLogger(__name__)
 
-# Room for so many streams is made at first; growing holds up the streams for some tenths of a second.
+# Initial capacity; growing holds the streams up for some tenths of a second.
 FIRST_CAPACITY = 256
-# Between two ticks, so that many who come and go do not keep those who speak waiting.
+# Limit between two ticks, so that many opening and closing streams do not delay the others.
 MOST_ORDERS = 64
-# That may wait for each stream, of models that take no sound.
+# Frames that may be queued per stream, for models that take no sound.
 QUEUED_ITEMS = 64
-# How often an engine that failed begins anew: at once, and per second. One that fails again and again has failed.
+# How often a failed engine may restart: burst, and per second. One that fails again and again has failed for good.
 RESTARTS, RESTARTS_PER_S = 3, 1 / 200
 
 
 class EngineFailed(RuntimeError):
-    """The thread of an engine ended by an error: its streams are lost."""
+    """The thread of an engine died of an error: its streams are lost."""
 
 
 class _Order(NamedTuple):
@@ -47,13 +47,13 @@ class _Order(NamedTuple):
 
 
 class _Inbox:
-    """Sound of a stream that has to be mixed down or resampled, which the engine's thread does before the next tick."""
+    """Sound that must be mixed down or resampled, which the engine's thread does before the next tick."""
 
     def __init__(self, limit_samples: int):
         self.limit_samples = limit_samples
         self.chunks: deque[np.ndarray] = deque()
         self.finishes = False
-        # Per channel. Only the event loop adds, only the engine's thread takes away.
+        # Per channel. Only the event loop adds; only the engine's thread removes.
         self._added = self._taken = 0
 
     @property
@@ -71,16 +71,16 @@ class _Inbox:
 class Engine:
     """A pool of streams of one model, and the thread that ticks it.
 
-    All methods are for the event loop's thread. Sound that is taken as it is is fed there, too, which takes the time of
-    a copy; what costs more (other rates, several channels), and what would wait for a tick to be over (open, finish,
-    reset, close), is done by the engine's thread between two ticks.
+    All methods must be called from the event loop's thread. Sound that needs no conversion is fed there too, at the
+    cost of a copy; expensive work (other rates, several channels), and what would have to wait for a tick (open,
+    finish, reset, close), runs in the engine's thread between two ticks.
 
-    What goes wrong with one stream ends that stream. What goes wrong with the tick of all loses the streams of this
-    engine; it begins anew with a fresh pool. After the fourth time within ten minutes it is failed for good.
+    An error in one stream ends that stream. An error in a tick loses all streams of this engine, which restarts with a
+    fresh pool. After the fourth such error within ten minutes, it has failed for good.
 
     Args:
         name: the model's, for logs and metrics.
-        model: what runs.
+        model: the model to run.
         settings: the server's.
         metrics: where ticks are counted.
     """
@@ -92,60 +92,60 @@ class Engine:
         self._ticks_s = metrics.ticks_s.labels(name)
         self._hearers: dict[PooledStream, Hearer] = {}
         self._orders: SimpleQueue[_Order | None] = SimpleQueue()
-        # Those of the present pool.
+        # Streams of the current pool.
         self._streams: set[PooledStream] = set()
         self._inboxes: dict[PooledStream, _Inbox] = {}
-        # Held by whoever feeds in the event loop, and while a snapshot is taken: some tens of microseconds.
+        # Held while the event loop feeds, and while a snapshot is taken: some tens of microseconds.
         self._feeding = Lock()
         self._restarts = Allowance(RESTARTS, RESTARTS_PER_S)
         self._thread: Thread | None = None
 
     async def start(self) -> None:
-        """Compiles what is needed, and begins to tick."""
+        """Compiles what is needed, and starts ticking."""
         self._loop = asyncio.get_running_loop()
         self._pool = await asyncio.to_thread(self._make_pool)
         self._thread = Thread(target=self._work, name=f"streamrnn {self.name}", daemon=True)
         self._thread.start()
 
     async def stop(self) -> None:
-        """Ends the thread, if it began; streams that are open are lost."""
+        """Ends the thread, if it was started; open streams are lost."""
         if self._thread is not None:
             self._orders.put(None)
             await asyncio.to_thread(self._thread.join)
 
     @property
     def statistics(self) -> PoolStatistics:
-        """How its pool is doing."""
+        """Statistics of its pool."""
         return self._pool.statistics
 
     async def open(
         self, sample_rate: int | None, decision: dict[str, float], channels: int | None = None
     ) -> PooledStream:
-        """A fresh stream. Raises what Pool.open raises, and EngineFailed."""
+        """Opens a stream. Raises what Pool.open raises, and EngineFailed."""
         if sample_rate is not None:
-            # Filters of awkward rates take long to design. Where that is done is where the others wait for it.
+            # Filters for awkward rates take long to design; the engine's thread would hold up all streams meanwhile.
             await asyncio.to_thread(inlet_of, self.model.signal, self.model.stride, sample_rate)
         opened = self.run(partial(self._open, sample_rate, decision, channels))
         try:
             return await asyncio.shield(opened)
         except asyncio.CancelledError:
-            # Nobody will have it, and its slot is needed.
+            # The caller is gone, and the slot is needed.
             opened.add_done_callback(self._discard)
             raise
 
     def hear(self, stream: PooledStream, hearer: Hearer) -> None:
-        """Hands the stream's answers to `hearer`, in the event loop; None if the stream is lost."""
+        """Passes the stream's answers to `hearer`, in the event loop; None if the stream is lost."""
         self._hearers[stream] = hearer
         if stream not in self._streams:
-            # Meanwhile the engine began anew.
+            # The engine has restarted meanwhile.
             self._loop.call_soon(self._lose, stream)
 
     def feed(self, stream: PooledStream, chunk: np.ndarray) -> None:
-        """Takes a chunk that is sound, as PooledStream.feed.
+        """Queues a chunk of valid sound, as PooledStream.feed.
 
         Raises:
-            QueueFull: more than the settings' queue_s would wait; nothing of it was taken.
-            RuntimeError: the stream was finished.
+            QueueFull: more than the settings' queue_s would be queued; nothing of the chunk was taken.
+            RuntimeError: the stream is finished.
         """
         if takes_items(self.model) or (chunk.ndim == 1 and stream.sample_rate == self.model.sample_rate):
             with self._feeding:
@@ -159,14 +159,13 @@ class Engine:
         inbox.add(chunk)
 
     def capture(self, streams: list[PooledStream], hearer: Capture) -> None:
-        """Hands snapshots of streams to `hearer` in the event loop: after the answers of all that was worked off before
-        them, and before those of what came later. Streams of which sound waits are left out, and all where the engine
-        fails."""
+        """Passes snapshots of streams to `hearer` in the event loop, after the answers to everything processed before
+        them, and before later ones. Streams with queued sound are left out, and all of them if the engine fails."""
 
         def work() -> None:
             try:
                 found = self._pool.snapshots([s for s in streams if s in self._streams], self._feeding)
-            # Whoever asks asks again.
+            # The caller retries.
             except Exception:
                 logger.exception("no snapshots", extra={"model": self.name})
                 found = {}
@@ -175,25 +174,25 @@ class Engine:
         self.run(work).add_done_callback(lambda done: hearer({}) if done.exception() else None)
 
     def is_behind(self, stream: PooledStream) -> bool:
-        """Whether a block or more of the stream's sound waits."""
+        """Whether a block or more of the stream's sound is queued."""
         inbox = self._inboxes.get(stream)
         return bool(inbox and inbox.chunks) or stream.is_behind
 
     def finish(self, stream: PooledStream) -> "asyncio.Future[None]":
-        """Ends the stream's sound, after what was taken; its last answer is `finished`."""
+        """Ends the stream after what is queued; its last answer is `finished`."""
         return self.run(partial(self._finish, stream))
 
     def reset(self, stream: PooledStream) -> "asyncio.Future[None]":
-        """Begins a new stream; what waits is forgotten."""
+        """Begins a new stream; queued sound is discarded."""
         return self.run(partial(self._reset, stream))
 
     def close(self, stream: PooledStream) -> None:
-        """Gives the stream's slot back, as soon as the present tick is over."""
+        """Frees the stream's slot, as soon as the current tick is over."""
         self._hearers.pop(stream, None)
         self.run(partial(self._close, stream)).add_done_callback(_ignore_failure)
 
     def run(self, work: Callable[[], T]) -> "asyncio.Future[T]":
-        """Does `work` in the engine's thread between two ticks, after all that was ordered before."""
+        """Runs `work` in the engine's thread between two ticks, after all earlier orders."""
         result = self._loop.create_future()
         if self.failed:
             result.set_exception(EngineFailed(f"The engine of {self.name} failed; its log has the reason."))
@@ -205,7 +204,7 @@ class Engine:
         pool = self._pool
         if len(self._streams) == pool.capacity < self._settings.max_streams:
             pool.grow(min(2 * pool.capacity, self._settings.max_streams))
-        # Items have none.
+        # Items have no channels.
         channels = None if takes_items(self.model) else channels
         stream = pool.open(sample_rate, channels=channels, **decision)
         self._streams.add(stream)
@@ -230,7 +229,7 @@ class Engine:
     def _make_pool(self) -> Pool:
         queue_s = self._settings.queue_s
         if takes_items(self.model):
-            # An item may stand for hours.
+            # A single item may stand for hours.
             queue_s = max(queue_s, QUEUED_ITEMS * self.model.frame_s)
         return Pool(self.model, min(FIRST_CAPACITY, self._settings.max_streams), queue_s=queue_s)
 
@@ -250,16 +249,16 @@ class Engine:
                 return
 
     def _go_on(self) -> None:
-        """Ticks until the end was ordered."""
+        """Ticks until told to stop."""
         due_s = time.monotonic()
         while self._obey(due_s):
             started_s = time.monotonic()
             behind = self._tick()
-            # Never sooner than now, so that a long tick is not made up for by many short ones.
+            # Never in the past, so that a long tick is not followed by a burst of short ones.
             due_s = time.monotonic() if behind else max(time.monotonic(), started_s + self._settings.tick_ms / 1000)
 
     def _begins_anew(self) -> bool:
-        """Makes a fresh pool, and says that the streams of the old one are lost; False if there can be none."""
+        """Makes a fresh pool, and reports the streams of the old one as lost; False if that fails."""
         lost, self._streams = self._streams, set()
         self._inboxes.clear()
         for stream in lost:
@@ -272,9 +271,9 @@ class Engine:
         return True
 
     def _obey(self, due_s: float) -> bool:
-        """Does what is ordered, a bounded part of it, until the next tick is due; False if the end was ordered."""
+        """Carries out orders, a bounded number, until the next tick is due; False if told to stop."""
         for _ in range(MOST_ORDERS):
-            # Without streams there is nothing to tick.
+            # Without streams there is nothing to tick for.
             timeout_s = max(0.0, due_s - time.monotonic()) if self._streams else None
             try:
                 order = self._orders.get(timeout=timeout_s)
@@ -288,13 +287,13 @@ class Engine:
     def _carry_out(self, order: _Order) -> None:
         try:
             done = partial(_resolve, order.result, order.work())
-        # Whoever ordered it is told.
+        # The error goes to the future of the order.
         except Exception as error:
             done = partial(_reject, order.result, error)
         self._loop.call_soon_threadsafe(done)
 
     def _tick(self) -> bool:
-        """Advances all streams that have sound; whether some may have more."""
+        """Advances all streams that have sound; returns whether some may have more."""
         started_s = time.perf_counter()
         self._feed_all()
         answers = self._pool.tick()
@@ -305,7 +304,7 @@ class Engine:
         return any(len(answer.outputs) >= MOST_BLOCKS for answer in answers)
 
     def _feed_all(self) -> None:
-        """Mixes down and resamples what waits, as far as there is room for it."""
+        """Mixes down and resamples queued sound, as far as the pool has room."""
         for stream, inbox in list(self._inboxes.items()):
             try:
                 while inbox.chunks:
@@ -316,7 +315,7 @@ class Engine:
                     stream.finish()
             except QueueFull:
                 continue
-            # That stream alone is lost.
+            # Only that stream is lost.
             except Exception:
                 logger.exception("stream failed", extra={"model": self.name})
                 self._inboxes.pop(stream, None)
@@ -338,7 +337,7 @@ class Engine:
     def _tell(self, hearer: Hearer, answer: Answer) -> None:
         try:
             hearer(answer)
-        # The others are answered in the same tick.
+        # The other streams must still get their answers.
         except Exception:
             logger.exception("answer lost", extra={"model": self.name})
             hearer(None)

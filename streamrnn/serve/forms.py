@@ -1,4 +1,4 @@
-"""The file in a form: what `curl -F` and browsers make of one, multipart/form-data (RFC 7578)."""
+"""The file in a multipart/form-data form (RFC 7578), as sent by `curl -F` and browsers."""
 
 import mmap
 import re
@@ -7,9 +7,9 @@ import tempfile
 from email.message import Message
 from typing import BinaryIO
 
-# A part's own headers, and the parts before the file.
+# Limits on a part's headers, and on the parts before the file.
 MOST_HEAD_BYTES, MOST_PARTS = 8192, 32
-# To the end where it has none: else each quote within would be a beginning to be tried, while all streams wait.
+# An unclosed quote extends to the end: else each quote in it would be tried as a start, while all streams wait.
 _QUOTED = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)', re.DOTALL)
 _FILE = re.compile(rb";\s*filename\*?\s*=", re.IGNORECASE)
 
@@ -19,10 +19,10 @@ class NoFile(ValueError):
 
 
 def boundary_of(content_type: str | None) -> bytes | None:
-    """What parts the form's fields, if that is the type of a form.
+    """The boundary between the parts, if the content type is a form's.
 
     Raises:
-        NoFile: the form does not say it.
+        NoFile: the form has no valid boundary.
     """
     message = Message()
     message["content-type"] = (content_type or "").encode("ascii", "replace").decode()
@@ -30,7 +30,7 @@ def boundary_of(content_type: str | None) -> bytes | None:
         return None
     try:
         boundary = message.get_boundary()
-    # In a character set that not every text can be read in.
+    # The boundary is in a character set that cannot decode it.
     except UnicodeError:
         boundary = None
     if not boundary or len(boundary) > 70:
@@ -39,9 +39,9 @@ def boundary_of(content_type: str | None) -> bytes | None:
 
 
 def file_in(form: BinaryIO, boundary: bytes) -> BinaryIO:
-    """The first file of a form, as a temporary file; of other fields nothing is looked at.
+    """The first file of a form, as a temporary file; other fields are ignored.
 
-    It is searched for by the boundary alone, in C: no byte costs more than another.
+    Only the boundary is searched for, in C, so the cost per byte does not depend on the content.
 
     Raises:
         NoFile: there is none.
@@ -56,7 +56,7 @@ def file_in(form: BinaryIO, boundary: bytes) -> BinaryIO:
             at = whole.find(b"\r\n" + boundary, begun)
             if head_ends < 0 or (0 <= at < head_ends):
                 break
-            # Without what is quoted: names of other fields, of which one may be filename.
+            # Quoted text is removed: it may hold another field's name, such as filename.
             if _FILE.search(_QUOTED.sub(b"", whole[begun:head_ends])):
                 return _copied(form, head_ends + 4, at if at >= 0 else len(whole))
             at += 2 if at >= 0 else 0

@@ -1,4 +1,4 @@
-"""Between a socket and uvicorn's protocols: who may come in, and how much of what they send is read at once."""
+"""Sits between a socket and uvicorn's protocols: admits connections, and limits how much is read from each at once."""
 
 import asyncio
 import ssl
@@ -9,32 +9,32 @@ from typing import Any
 
 from streamrnn.serve.settings import ServerSettings
 
-# What is parsed before others have their turn. Less of peers that nobody knows.
+# Bytes parsed before other connections have their turn; fewer from unknown peers.
 STRANGER_BYTES, ADMITTED_BYTES = 4096, 16_384
-# A peer that is told to go has so long to read it; what it sends meanwhile is thrown away unread.
+# A refused peer has this long to read why; what it sends meanwhile is discarded unread.
 LINGER_S = 2.0
-# Name of the ASGI extension with which the application says that a peer may stay.
+# Name of the ASGI extension with which the application admits a peer.
 ADMIT = "streamrnn.admit"
 
 
 class Doors:
-    """Counts who is here, from the moment in which a connection is accepted.
+    """Counts connections from the moment they are accepted.
 
     Args:
         settings: the server's limits.
-        context: for TLS; None for none.
+        context: for TLS; None: no TLS.
     """
 
     def __init__(self, settings: ServerSettings, context: ssl.SSLContext | None = None):
         self.settings, self.context = settings, context
         self.connections = 0
-        # One for all: what is read is copied out of it before the next one reads.
+        # Shared: data is copied out of it before the next connection reads.
         self.buffer = memoryview(bytearray(ADMITTED_BYTES))
         self.shaking_hands: set[Gate] = set()
         self._newcomers: Counter[str] = Counter()
 
     def enter(self, address: str) -> bool:
-        """Whether a peer of this address may come in; if so, it counts as a newcomer."""
+        """Whether a peer of this address may connect; if so, it counts as a newcomer."""
         if self.connections >= self.settings.max_connections:
             return False
         if self._newcomers[address] >= self.settings.max_newcomers_per_address:
@@ -44,34 +44,34 @@ class Doors:
         return True
 
     def leave(self, address: str, is_newcomer: bool) -> None:
-        """It goes."""
+        """Uncounts a connection."""
         self.connections -= 1
         if is_newcomer:
             self.admit(address)
 
     def admit(self, address: str) -> None:
-        """It is no newcomer any more."""
+        """The peer is no longer a newcomer."""
         self._newcomers[address] -= 1
-        # Else every address that ever came would be kept.
+        # Else every address that ever connected would be kept.
         if not self._newcomers[address]:
             del self._newcomers[address]
 
     def shut(self) -> None:
-        """Lets go of those who have not even shaken hands."""
+        """Closes connections that have not completed a handshake."""
         for gate in list(self.shaking_hands):
             gate.abort()
 
 
 class Gate(asyncio.BufferedProtocol):
-    """One connection: to the socket it is a protocol, to uvicorn's protocol within it is the transport.
+    """One connection: a protocol to the socket, and the transport to the uvicorn protocol it wraps.
 
-    It reads in small slices, so that a peer whose bytes cost much to parse has to take turns with the others; asyncio
-    and uvloop would hand over up to 256 kB in one call. Where something is refused while more of it is still to come,
-    the rest is thrown away unread until the peer has had the time to read why.
+    It reads in small slices, so that a peer whose bytes are expensive to parse takes turns with the others; asyncio
+    and uvloop would pass on up to 256 kB in one call. If a request is refused while more of it is still to come, the
+    rest is discarded unread until the peer has had time to read the reason.
 
     Args:
         doors: of the server.
-        make_inner: makes uvicorn's protocol, once the peer may come in.
+        make_inner: makes uvicorn's protocol, once the peer is accepted.
     """
 
     def __init__(self, doors: Doors, make_inner: Callable[[], asyncio.Protocol]):
@@ -82,10 +82,10 @@ class Gate(asyncio.BufferedProtocol):
         self._address = ""
         self._is_newcomer, self._has_entered = True, False
         self._is_paused = self._rests = self._lingers = False
-        # asyncio reads once in a turn of its loop. uvloop goes on for as long as the buffer is filled.
+        # asyncio reads once per turn of its loop. uvloop continues while the buffer is filled.
         self._has_to_rest = not isinstance(self._loop, asyncio.SelectorEventLoop)
         self._slice_bytes = STRANGER_BYTES
-        # What came between the TLS handshake and its news.
+        # Data that arrived before the handshake's completion was reported.
         self._early: list[bytes] = []
 
     def connection_made(self, transport: Any) -> None:
@@ -98,7 +98,7 @@ class Gate(asyncio.BufferedProtocol):
         elif self._doors.context is None:
             self._begin()
         else:
-            # What comes is the handshake's. uvloop would go on reading.
+            # The next bytes belong to the handshake. uvloop would keep reading.
             transport.pause_reading()
             self._doors.shaking_hands.add(self)
             self._handshake = self._loop.create_task(self._shake_hands(self._doors.context))
@@ -133,17 +133,17 @@ class Gate(asyncio.BufferedProtocol):
         if self._inner is not None:
             self._inner.resume_writing()
 
-    # From here on: what a transport has.
+    # From here on: the interface of a transport.
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
 
     def set_protocol(self, protocol: asyncio.Protocol) -> None:
-        """The protocol within from now on: a request became a WebSocket."""
+        """Replaces the wrapped protocol: a request became a WebSocket."""
         self._inner = protocol
 
     def get_protocol(self) -> asyncio.Protocol:
-        """The protocol within."""
+        """The wrapped protocol."""
         return self._inner
 
     def write(self, data: bytes) -> None:
@@ -152,15 +152,15 @@ class Gate(asyncio.BufferedProtocol):
             self._transport.write(data)
 
     def is_closing(self) -> bool:
-        """Whether nothing more is taken or said."""
+        """Whether the connection is closing."""
         return self._lingers or self._transport.is_closing()
 
     def abort(self) -> None:
-        """Ends it now."""
+        """Closes at once."""
         self._transport.abort()
 
     def close(self) -> None:
-        """Ends it when all is sent; where more is on its way that nobody wants, once the peer could read why."""
+        """Closes when everything is sent; if unwanted data is still arriving, once the peer could read the reason."""
         if self._lingers or self._transport.is_closing():
             return
         if not getattr(self._inner, "has_more_to_come", False):
@@ -174,18 +174,18 @@ class Gate(asyncio.BufferedProtocol):
         self._loop.call_later(LINGER_S, self._transport.abort)
 
     def pause_reading(self) -> None:
-        """Takes nothing more for now."""
+        """Stops reading for now."""
         self._is_paused = True
-        # Most messages are taken in this turn of the loop; to stop and start for each costs calls of the system.
+        # Most messages are processed in this turn of the loop; stopping and starting for each costs system calls.
         self._loop.call_soon(self._read_or_not)
 
     def resume_reading(self) -> None:
-        """Takes what comes again."""
+        """Resumes reading."""
         self._is_paused = False
         self._read_or_not()
 
     def admit(self) -> None:
-        """The peer has said hello, and may stay: its slices are bigger, and it is no newcomer any more."""
+        """The peer has said hello and may stay: it is no longer a newcomer, and may send larger slices."""
         if self._is_newcomer and self._has_entered:
             self._is_newcomer, self._slice_bytes = False, ADMITTED_BYTES
             self._doors.admit(self._address)
@@ -201,7 +201,7 @@ class Gate(asyncio.BufferedProtocol):
         raw, seconds = self._transport, self._doors.settings.head_s
         try:
             tls = await self._loop.start_tls(raw, self, context, server_side=True, ssl_handshake_timeout=seconds)
-        # No TLS, or too slow: nothing to report.
+        # No TLS, or too slow: not worth a report.
         except (OSError, TimeoutError):
             tls = None
         finally:

@@ -1,5 +1,5 @@
-"""uvicorn's protocols, and what they let pass: peers that never finish a request, never read, or say next to nothing
-in as many frames as they can."""
+"""uvicorn's protocols, hardened against peers that never finish a request, never read, or send next to nothing in as
+many frames as they can."""
 
 import asyncio
 import re
@@ -19,33 +19,33 @@ from streamrnn.serve.gate import ADMIT, Doors, Gate
 from streamrnn.serve.protocol import MOST_TEXT
 from streamrnn.serve.settings import ServerSettings
 
-# A closing handshake, and what is left to be sent, may take so long.
+# Time limit for a closing handshake and for sending what is queued.
 CLOSE_S = 5.0
-# Parts of one message; a part may be empty, so that their size is no limit.
+# Fragments per message; a fragment may be empty, so the message size does not limit them.
 MOST_PARTS = 1024
-# Frames with less in them cost more to parse than to send: 10 ms of the thinnest sound are 160 bytes.
+# Smaller frames cost more to parse than to send: 10 ms of the lowest sound rate are 160 bytes.
 SMALL_FRAME_BYTES = 128
-# Small frames of those who have not said hello: at once, and per second. A hello is one frame.
+# Small frames from peers that have not said hello: burst, and per second. A hello is one frame.
 NEWCOMER_FRAMES, NEWCOMER_FRAMES_PER_S = 64, 16
-# The server tells those who send too many small messages why; beyond so many times that it says no more.
+# The server reports too many small messages as an error; beyond this multiple, it closes without a reason.
 DEAF_TO_REASONS = 4
-# Bytes of a message of somebody who has not said hello.
+# Bytes of a message from a peer that has not said hello.
 NEWCOMER_BYTES = MOST_TEXT
 MOST_HEAD_BYTES = 16_384
-# Lines of a request's head.
+# Lines in the head of a request.
 MOST_LINES = 128
-# Pieces of a body with less in them are small; so many at once, and per second.
+# Pieces of a body with fewer bytes are small; burst, and per second.
 SMALL_PIECE_BYTES, SMALL_PIECES, SMALL_PIECES_PER_S = 64, 256, 64
-# Requests over one connection, at once and per second.
+# Requests per connection: burst, and per second.
 REQUESTS, REQUESTS_PER_S = 100, 20
 _BLANK_LINE = re.compile(rb"\n\r?\n")
 
 
 class SparingFrames(ServerProtocol):
-    """Ends a connection at the frame with which there are too many small ones; the rest is not even parsed.
+    """Ends a connection at the first small frame above the limit; the rest is not even parsed.
 
     Attributes:
-        allowance: small frames that may still come.
+        allowance: the rate limit for small frames.
     """
 
     allowance: Allowance
@@ -58,15 +58,15 @@ class SparingFrames(ServerProtocol):
 
     @property
     def held_bytes(self) -> int:
-        """Of a message that has not come to its end."""
+        """Bytes held of an incomplete message."""
         return len(self.reader.buffer) + (self.current_size or 0)
 
 
 class SparingRequests(h11.Connection):
-    """Refuses heads of many lines before they are parsed, bodies of crumbs, and request upon request.
+    """Refuses heads of many lines before they are parsed, bodies in tiny pieces, and floods of requests.
 
     Attributes:
-        has_refused: whether it did.
+        has_refused: whether it has refused something.
     """
 
     def __init__(self, most_head_bytes: int):
@@ -76,7 +76,7 @@ class SparingRequests(h11.Connection):
 
     def next_event(self) -> Any:
         if self.their_state is h11.IDLE:
-            # A line is a header, and 16 kB can hold 4,000 of them.
+            # Each line is a header, and 16 kB can hold 4,000 of them.
             head = _BLANK_LINE.split(self.trailing_data[0], 1)[0]
             if head.count(b"\n") > MOST_LINES:
                 self._refuse("too many headers")
@@ -93,10 +93,10 @@ class SparingRequests(h11.Connection):
 
 
 class GuardedWebSocket(WebSocketsSansIOProtocol):
-    """A WebSocket that ends when it is to end, whether or not the peer reads, and that a busy peer keeps.
+    """A WebSocket that closes on time even if the peer does not read, and stays open while the peer is sending.
 
-    A pong can lie behind megabytes of sound that the server has not read yet: whoever sends anything is alive.
-    Until the application admits the peer, its messages have to be short and its frames few.
+    A pong can be queued behind megabytes of sound that the server has not read yet, so any data shows that the peer
+    is alive. Until the application admits the peer, messages must be short and frames few.
     """
 
     settings: ServerSettings
@@ -127,7 +127,7 @@ class GuardedWebSocket(WebSocketsSansIOProtocol):
             extensions[ADMIT] = self.admit
 
     def admit(self) -> None:
-        """The peer said hello, and may stay: its messages may be as long as the settings say."""
+        """The peer has said hello and may stay: its messages may be as long as the settings allow."""
         self.conn.max_message_size = self.settings.max_message_bytes
         self.conn.allowance = Allowance(DEAF_TO_REASONS * self.settings.max_small_messages)
         gate: Any = self.transport
@@ -135,7 +135,7 @@ class GuardedWebSocket(WebSocketsSansIOProtocol):
 
     @property
     def has_more_to_come(self) -> bool:
-        """Whether the peer may still be sending what is not wanted."""
+        """Whether the peer may still be sending unwanted data."""
         return self.conn.parser_exc is not None
 
     def _hold(self, held_bytes: int) -> None:
@@ -143,7 +143,7 @@ class GuardedWebSocket(WebSocketsSansIOProtocol):
         self._held_bytes = held_bytes
 
     def handle_ping(self) -> None:
-        # Answers to a peer that reads none would pile up.
+        # Pongs to a peer that reads none would pile up.
         if not self.writable.is_set():
             self.transport.abort()
             return
@@ -162,7 +162,7 @@ class GuardedWebSocket(WebSocketsSansIOProtocol):
             self.schedule_ping()
             return
         super().keepalive_timeout()
-        # What it did not read it never will.
+        # What the peer has not read by now it never will.
         self.transport.abort()
 
     def on_task_complete(self, task: "asyncio.Task[None]") -> None:
@@ -170,19 +170,19 @@ class GuardedWebSocket(WebSocketsSansIOProtocol):
         self.loop.call_later(CLOSE_S, self.transport.abort)
 
     def shutdown(self) -> None:
-        # The application has said its last words; whom it said them to may still be reading, and answer.
+        # The application has sent its last messages; the peer may still be reading, and answer.
         if not self.close_sent:
             self.transport.close()
 
     async def send(self, message: Any) -> None:
         if message["type"] == "websocket.close":
-            # Behind all that waits, also where the peer reads nothing.
+            # The close goes out after everything queued, even if the peer reads nothing.
             self.writable.set()
         await super().send(message)
 
 
 class GuardedHTTP(H11Protocol):
-    """HTTP from as many peers as there may be, who send their request's head, and read the answer, in time."""
+    """HTTP with limits on connections, and on the time to send a request's head and to read the response."""
 
     settings: ServerSettings
     conn: SparingRequests
@@ -203,11 +203,11 @@ class GuardedHTTP(H11Protocol):
         self._expect_head()
 
     def on_response_complete(self) -> None:
-        # Before the next request, which may have come already, is looked at.
+        # Checked before the next request, which may have arrived already.
         is_early = self.has_more_to_come
         super().on_response_complete()
         if is_early:
-            # Answered before it was complete: nobody reads on.
+            # The response came before the request was complete: nobody reads the rest.
             self.transport.close()
         self._expect_head()
 
@@ -223,7 +223,7 @@ class GuardedHTTP(H11Protocol):
 
     @property
     def has_more_to_come(self) -> bool:
-        """Whether the peer may still be sending what is not wanted."""
+        """Whether the peer may still be sending unwanted data."""
         return self.conn.has_refused or self.conn.their_state in (h11.SEND_BODY, h11.ERROR)
 
     def pause_writing(self) -> None:
@@ -235,7 +235,7 @@ class GuardedHTTP(H11Protocol):
         self._cancel("read")
 
     def _expect_head(self) -> None:
-        # Also what comes after the answer, the rest of a body that was refused, may not take longer.
+        # The rest of a refused body, after the response, is under the same time limit.
         if self.conn.our_state in (h11.IDLE, h11.DONE, h11.MUST_CLOSE):
             self._abort_after("head", self.settings.head_s)
         else:
@@ -252,7 +252,7 @@ class GuardedHTTP(H11Protocol):
 
 
 def guarded(doors: Doors, buffered: Buffered) -> Callable[..., asyncio.BaseProtocol]:
-    """Makes what uvicorn calls a protocol class: a gate, and behind it HTTP with a server's limits; and WebSockets."""
+    """Makes what uvicorn calls a protocol class: a gate around HTTP and WebSockets with the server's limits."""
     limits, waiting = doors.settings, buffered
 
     class WebSocket(GuardedWebSocket):

@@ -1,8 +1,7 @@
-"""A stream on its way from one server to another: its state as bytes that only servers with the same key can make.
+"""A stream on its way from one server to another: its state, signed so that only servers with the same key can make it.
 
-The client carries them, a worker beside this one, or a store. What comes back is not trusted: the key's signature is
-checked before anything is read. The bytes are a line of JSON and a snapshot, which hold numbers and text and nothing
-that could run.
+The client carries it, or another worker, or a store. What comes back is not trusted: the signature is checked before
+anything is read. The bytes are a line of JSON and a snapshot: numbers and text, nothing executable.
 """
 
 import base64
@@ -22,24 +21,24 @@ from streamrnn.serve.settings import read_setting
 FORMAT = 3
 KEY_BYTES, SIGNATURE_BYTES = 32, 32
 KEY_VARIABLE = "STREAMRNN_RESUME_KEY"
-# So that a signature of something else that the same key once signed is none here.
+# Keeps other data that was signed with the same key from passing as a state.
 _PURPOSE = b"streamrnn stream state\0"
 
 
 @dataclass(frozen=True)
 class Handover:
-    """A stream as another server goes on with it.
+    """A stream's state, with which another server resumes it.
 
     Attributes:
-        model, sample_rate, encoding, channels, overrides: as the client asked for them.
-        received_samples: or frames, taken since the last reset, per channel; all of them are worked off, or in the
-            snapshot.
-        seq: number of the last message that was said.
-        frames: outputs that were told of.
-        snapshot: all that the stream remembers; None: it was flushed, and all of it is answered.
-        session, secret: of the stream, where it comes another way than by its client.
-        said: the last messages up to `seq`, then.
-        sounded_bytes: of binary messages that were sent since the last reset, then.
+        model, sample_rate, encoding, channels, overrides: as the client requested them.
+        received_samples: samples (per channel) or frames taken since the last reset; all of them are processed, or in
+            the snapshot.
+        seq: number of the last message sent.
+        frames: outputs reported so far.
+        snapshot: the stream's memory; None: it was flushed, and everything is answered.
+        session, secret: of the stream, if the state does not come by its client.
+        said: in that case, the last messages up to `seq`.
+        sounded_bytes: in that case, the bytes of binary messages sent since the last reset.
     """
 
     model: str
@@ -57,20 +56,20 @@ class Handover:
     sounded_bytes: int = 0
 
     def check(self, resume: Resume, hello: Hello) -> None:
-        """Raises ProtocolError, resume_failed, unless the client asks for this stream and heard all that was said."""
+        """Raises ProtocolError, resume_failed, unless the client asks for this stream and has received all messages."""
         check_kind(hello, self.model, self.sample_rate, self.encoding, self.channels)
         if resume.seq != self.seq:
             raise ProtocolError(
-                "resume_failed", f"the state goes on after message {self.seq}, and not after {resume.seq}. Begin anew."
+                "resume_failed", f"the state continues after message {self.seq}, not after {resume.seq}. Begin anew."
             )
 
     def check_kept(self, resume: Resume, hello: Hello, gives: str) -> None:
-        """The same, of a stream that did not come by its client: who asks for it has to know its secret, may lack some
-        of what was said, and may have heard what was said after this state was kept."""
+        """Like `check`, for a state that did not come by the client: the client has to know the stream's secret, may
+        lack some of the messages, and may have received messages sent after this state was kept."""
         check_secret(resume, self.secret)
         check_kind(hello, self.model, self.sample_rate, self.encoding, self.channels)
         if resume.seq < self.seq - len(self.said):
-            raise ProtocolError("resume_failed", f"what was said after message {resume.seq} is not kept. Begin anew.")
+            raise ProtocolError("resume_failed", f"the messages after {resume.seq} are not kept. Begin anew.")
         if resume.seq > self.seq and gives != "events" and resume.sounded_bytes < self.sounded_bytes:
             raise ProtocolError(
                 "resume_failed",
@@ -80,7 +79,7 @@ class Handover:
 
 def check_secret(resume: Resume, secret: str) -> None:
     """Raises ProtocolError, resume_failed, unless the client knows the stream's secret."""
-    # Bytes: strings that are not ASCII are no strings to hmac.
+    # As bytes: compare_digest rejects strings beyond ASCII.
     if not hmac.compare_digest(resume.secret.encode("utf-8", "replace"), secret.encode()):
         raise ProtocolError("resume_failed", "no stream waits with this session and secret. Begin anew.")
 
@@ -95,15 +94,15 @@ def check_kind(hello: Hello, model: str, sample_rate: int | None, encoding: Enco
 
 
 class NotOurs(ValueError):
-    """Bytes that no server with this key made, or of a format that this version cannot read."""
+    """The bytes were not made with this key, or have a format that this version cannot read."""
 
 
 def read_key(path: Path | None) -> bytes:
-    """The key of a file; else that of the environment's STREAMRNN_RESUME_KEY; else a new one that nobody else has.
+    """The key in a file; else the one in the environment variable STREAMRNN_RESUME_KEY; else a new random one.
 
     Raises:
         OSError: the file cannot be read.
-        ValueError: the key is too short to keep anybody out.
+        ValueError: the key is too short to be secure.
     """
     if path is not None:
         return _checked(read_setting("resume_key_file", path).strip(), str(path))
@@ -113,13 +112,13 @@ def read_key(path: Path | None) -> bytes:
 
 
 def own_key_file() -> Path | None:
-    """The file with the key of this user's servers on this machine, made when it is missing; None where it can't be."""
+    """The key file of this user's servers on this machine, made if missing; None if it cannot be made."""
     try:
         home = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
         path = home / "streamrnn" / "resume.key"
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         if not path.exists():
-            # Aside first, and linked: of two servers that start at once, both take the first one's key.
+            # Written aside, then linked: of two servers that start at once, both use the first one's key.
             aside = path.with_name(f"{path.name}.{os.getpid()}")
             descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(descriptor, "w") as file:
@@ -131,14 +130,14 @@ def own_key_file() -> Path | None:
             finally:
                 aside.unlink()
         _checked(path.read_bytes().strip(), str(path))
-    # No home, or one that cannot be written to.
+    # No home directory, or a read-only one.
     except (OSError, RuntimeError, ValueError):
         return None
     return path
 
 
 def sealed(handover: Handover, key: bytes) -> bytes:
-    """The handover as bytes, signed."""
+    """Serialises and signs a handover."""
     facts = {field.name: getattr(handover, field.name) for field in dataclasses.fields(handover)}
     said = [payload if isinstance(payload, str) else [base64.b64encode(payload).decode()] for payload in handover.said]
     snapshot = b"" if handover.snapshot is None else handover.snapshot.to_bytes()
@@ -147,10 +146,10 @@ def sealed(handover: Handover, key: bytes) -> bytes:
 
 
 def opened(data: bytes, key: bytes) -> Handover:
-    """The handover that `sealed` made of it with the same key.
+    """Opens a handover that `sealed` made with the same key.
 
     Raises:
-        NotOurs: it was not, or is of another format.
+        NotOurs: it was made with another key, or has another format.
     """
     signature, body = data[:SIGNATURE_BYTES], data[SIGNATURE_BYTES:]
     if not hmac.compare_digest(signature, hmac.digest(key, _PURPOSE + body, "sha256")):
@@ -162,7 +161,7 @@ def opened(data: bytes, key: bytes) -> Handover:
             raise NotOurs("the state is of another version of streamrnn.")
         said = tuple(one if isinstance(one, str) else base64.b64decode(one[0]) for one in facts.pop("said"))
         return Handover(**facts | {"snapshot": Snapshot.from_bytes(snapshot) if snapshot else None, "said": said})
-    # Signed, and yet not readable: made by another version.
+    # Signed, but not readable: made by another version.
     except (KeyError, TypeError, ValueError) as error:
         raise NotOurs(f"the state is of another version of streamrnn ({error!r}).") from None
 

@@ -1,4 +1,4 @@
-"""Items of streams that are no sound, as JSON: what clients send becomes frames, and each output an answer."""
+"""Streams of items as JSON: what clients send becomes frames, and each output becomes an answer."""
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,20 +13,20 @@ from streamrnn.serve.protocol import ProtocolError
 from streamrnn.signals import Series
 from streamrnn.tasks import find_task
 
-# Digits of a number in an answer.
+# Significant digits of a number in an answer.
 DIGITS = 6
 
 
 class Items:
-    """Reads items for a model, and tells its outputs.
+    """Parses items for a model, and formats its outputs.
 
-    An item is a text, which is read like a line of `streamrnn run`, or a frame as the model takes it: a list of
-    numbers, or one number where a frame has no more.
+    An item is a text, parsed like a line of `streamrnn run`, or a frame as the model takes it: a list of numbers, or a
+    single number if a frame has one feature.
 
     Args:
         model: of a Series.
-        stream: of it.
-        overrides: decision settings in place of its own.
+        stream: of the model.
+        overrides: decision settings that override the model's.
     """
 
     sample_rate: int | None = None
@@ -34,32 +34,32 @@ class Items:
 
     def __init__(self, model: Model, stream: PooledStream, overrides: Mapping[str, Any]):
         self._stream = stream
-        # An exported model knows no task.
+        # An exported model has no task.
         task = find_task(getattr(model, "task", ""))
         self._lines: Any = None if task is None or task.lines is None else task.resolve("lines")(model, **overrides)
         self._series = _series(model)
 
     async def units(self, message: Any) -> np.ndarray:
-        """The frames of a message of items, float32 or int32[frames, features].
+        """Converts a message of items to frames, float32 or int32[frames, features].
 
         Raises:
-            ProtocolError: bad_message or bad_items; one of them cannot be used.
+            ProtocolError: bad_message or bad_items; one of them is not valid.
         """
         if not isinstance(message, list):
-            raise ProtocolError("bad_message", "sound came, and this stream takes items. Send them as JSON.")
-        # Hundreds of words take as long as many ticks.
+            raise ProtocolError("bad_message", "sound arrived, but this stream takes items. Send them as JSON.")
+        # Parsing hundreds of words takes as long as many ticks.
         return await asyncio.to_thread(self.frames, message)
 
     def said(self, answer: Answer, frame: int) -> Iterator[tuple[str, dict[str, Any]]]:
-        # One message per output, whatever came in one tick: on another server each has the same number.
+        # One message per output, however ticks group them, so that another server numbers them the same.
         for number, output in enumerate(answer.outputs, start=frame):
             yield "answer", {"frame": number, **self.told(output)}
 
     def frames(self, items: Sequence[Any]) -> np.ndarray:
-        """The frames of items, float32 or int32[frames, features].
+        """Converts items to frames, float32 or int32[frames, features].
 
         Raises:
-            ProtocolError: bad_items; one of them cannot be used, the `item` of its details.
+            ProtocolError: bad_items; the item that is not valid is in `details`, as `item`.
         """
         found = [self._frames(number, item) for number, item in enumerate(items)]
         frames = np.concatenate([np.zeros((0, self._series.features), self._series.dtype), *found])
@@ -70,7 +70,7 @@ class Items:
             raise _bad(number, f"cannot be used: {why}") from None
 
     def _fault(self, frames: np.ndarray) -> str | None:
-        """Why the model does not take these frames; None: it does."""
+        """Why the model does not accept these frames; None if it does."""
         try:
             self._stream.read(frames)
         except (TypeError, ValueError) as error:
@@ -78,7 +78,7 @@ class Items:
         return None
 
     def told(self, output: np.ndarray) -> dict[str, Any]:
-        """What is answered to a frame whose output this is, [out], JSON-friendly."""
+        """The answer for a frame whose output is [out], ready for JSON."""
         if hasattr(self._lines, "told"):
             return self._lines.told(output)
         return {"outputs": [float(f"{number:.{DIGITS}g}") for number in output.tolist()]}
@@ -93,7 +93,7 @@ class Items:
             needed = "whole number" if dtype == "int32" else "number"
             raise _bad(number, f"is {str(item)[:40]}; it must be a text, or {features} {needed}{'s' * (features > 1)}")
         try:
-            # What is too large is infinite, and refused with what is.
+            # Numbers that are too large become infinite, and are refused as such.
             with np.errstate(over="ignore"):
                 return np.array([numbers], dtype)
         except OverflowError:
@@ -109,7 +109,7 @@ class Items:
 
 
 def described(model: Model) -> dict[str, Any]:
-    """What an item of the model is, for JSON; {} where it hears sound."""
+    """Describes the items that the model takes, for JSON; {} if it takes sound."""
     if not isinstance(model.signal, Series):
         return {}
     series = model.signal
@@ -118,7 +118,7 @@ def described(model: Model) -> dict[str, Any]:
 
 
 def takes_items(model: Model) -> bool:
-    """Whether it is a model of items, and not of sound."""
+    """Whether the model takes items rather than sound."""
     return isinstance(model.signal, Series)
 
 

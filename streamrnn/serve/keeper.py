@@ -1,4 +1,4 @@
-"""What a session needs of whoever hears it, and of whoever stores its states."""
+"""What a session needs from its connection, and from whatever stores its states."""
 
 from typing import Any, Protocol
 
@@ -13,15 +13,15 @@ class Listening(Protocol):
 
 
 class Keeper(Protocol):
-    """Stores states of streams. What lets a client forget sound is stored before it is said."""
+    """Stores states of streams. State is stored before a message is sent that lets a client discard sound."""
 
     @property
     def is_given_up(self) -> bool:
-        """Whether nothing is to wait for it, because it has failed for long."""
+        """Whether nothing should wait for the store, because it has failed for long."""
         ...
 
     async def save(self, session: Any) -> None:
-        """Stores the session as it is now, where no sound waits. Never raises what the store does wrong."""
+        """Stores the session's current state, once no sound is queued. Never raises errors of the store."""
 
 
 __all__ = ["Keeper", "Listening"]

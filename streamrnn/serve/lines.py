@@ -1,4 +1,4 @@
-"""What connections go over: WebSockets, and whatever else carries messages both ways."""
+"""The transports of connections: WebSockets, and anything else that carries messages both ways."""
 
 from collections.abc import Mapping
 from typing import Any, Protocol
@@ -12,10 +12,10 @@ TOO_LARGE = 1009
 
 
 class Lost(Exception):
-    """Nobody is there any more.
+    """The peer is gone.
 
     Args:
-        too_large: because a message was refused for its size.
+        too_large: a message was refused for its size.
     """
 
     def __init__(self, too_large: bool = False):
@@ -28,11 +28,11 @@ class Line(Protocol):
 
     @property
     def authorization(self) -> str | None:
-        """What the client said of itself when it came, as in an Authorization header."""
+        """The client's credentials, in the form of an Authorization header."""
         ...
 
     def admit(self) -> None:
-        """Lets it send more than a newcomer may."""
+        """Raises the limits for new connections."""
 
     async def accept(self) -> None: ...
     async def receive(self) -> Any:
@@ -42,11 +42,11 @@ class Line(Protocol):
         """Raises Lost."""
 
     async def close(self, code: int, reason: str | None) -> None:
-        """Ends it, with a WebSocket's code where there is room for one. Raises nothing if it is lost already."""
+        """Closes, with a WebSocket's code if the transport has one. Raises nothing if it is already lost."""
 
 
 class WebSocketLine:
-    """A WebSocket that is not yet accepted; messages are str or bytes."""
+    """A WebSocket that is not accepted yet; messages are str or bytes."""
 
     def __init__(self, websocket: WebSocket):
         self._websocket = websocket
@@ -57,11 +57,11 @@ class WebSocketLine:
 
     @property
     def query(self) -> Mapping[str, str]:
-        """The parameters of its address."""
+        """The query parameters of its URL."""
         return self._websocket.query_params
 
     def admit(self) -> None:
-        # Where it is our own web server that holds it back.
+        # Present if our own web server runs the application.
         self._websocket.scope.get("extensions", {}).get(ADMIT, _nothing)()
 
     async def accept(self) -> None:
@@ -86,7 +86,7 @@ class WebSocketLine:
     async def close(self, code: int, reason: str | None) -> None:
         try:
             await self._websocket.close(code, reason=reason)
-        # A RuntimeError is what comes of closing what was lost meanwhile.
+        # Closing a connection that was lost meanwhile raises RuntimeError.
         except (WebSocketDisconnect, RuntimeError):
             return
 

@@ -1,4 +1,4 @@
-"""Serving on a socket: uvicorn with a server's limits, and an end that loses nothing."""
+"""Serving on a socket: uvicorn with a server's limits, and a shutdown that loses nothing."""
 
 import gc
 import logging
@@ -22,14 +22,14 @@ from streamrnn.serve.siblings import Siblings
 
 logger = logging.getLogger(__name__)
 
-# Files that are open besides connections and recordings.
+# Open files besides connections and recordings.
 SPARE_FILES = 100
-# Looks for garbage among what is not quite new until all is looked through; Python's own choice is 10.
+# Collections of the middle generation per full collection; Python's default is 10.
 MIDDLE_LOOKS = 2
 
 
 class CannotListen(OSError):
-    """The address is in use, or not this machine's."""
+    """The address is in use, or does not belong to this machine."""
 
 
 def serve(
@@ -39,24 +39,24 @@ def serve(
     dialects: Sequence[Dialect] = (),
     siblings: Siblings | None = None,
 ) -> None:
-    """Serves models until the process is told to end (SIGINT, SIGTERM, SIGHUP); all streams are handed over then, so
-    that another server can go on with them. A second signal ends it at once.
+    """Serves models until the process is told to stop (SIGINT, SIGTERM, SIGHUP). It then hands over all streams, so
+    that another server can continue them. A second signal ends it at once.
 
     Args:
         models: as for make_app.
-        settings: where to listen, who is let in, limits.
-        when_ready: called with the server's address once it answers.
+        settings: address, access and limits.
+        when_ready: called with the server's URL once it answers.
         dialects: as for make_app.
-        siblings: workers of the same server, which share the port.
+        siblings: the other workers of the same server, which share the port.
 
     Raises:
         CannotListen: the address is in use, for instance.
-        ImportError, OSError, ValueError: as make_app, or certificate, key or store cannot be used.
-        EngineFailed: a model's engine failed again and again; the other streams were ended as on a signal.
+        ImportError, OSError, ValueError: as make_app; or the certificate, key or store cannot be used.
+        EngineFailed: a model's engine failed again and again; all other streams were ended as after a signal.
     """
     settings = settings or ServerSettings()
     _tls(settings)
-    # The socket first: nothing is loaded in vain.
+    # The socket first: if it fails, no model was loaded in vain.
     with listening(settings, shared=siblings is not None) as sock:
         if not is_loopback(settings.host) and read_token(settings.token_file) is None:
             logger.warning(
@@ -76,7 +76,7 @@ def serve(
 
 
 def listening(settings: ServerSettings, shared: bool = False) -> socket.socket:
-    """A socket bound to the settings' address, by this process alone or by several. Raises CannotListen."""
+    """Binds a socket to the settings' address, for one process or shared by several. Raises CannotListen."""
     try:
         info = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         sock = socket.socket(info[0][0])
@@ -97,19 +97,19 @@ def listening(settings: ServerSettings, shared: bool = False) -> socket.socket:
 
 
 def web_server(app: Any, settings: ServerSettings, when_ready: Callable[[], None] = lambda: None) -> uvicorn.Server:
-    """A uvicorn server with the settings' limits, to be run with a socket."""
+    """Makes a uvicorn server with the settings' limits, to be run with a socket."""
     doors = Doors(settings, _tls(settings))
     config = uvicorn.Config(
         app,
-        # Where uvicorn wants a class it only calls it. It makes WebSockets of the sans-I/O kind, which is the one that
-        # is not deprecated, and stops reading while messages wait.
+        # uvicorn expects a class but only calls it. Its WebSockets are of the sans-I/O kind, the one that is not
+        # deprecated, which stops reading while messages are queued.
         http=guarded(doors, app.state.server.buffered),  # pyright: ignore[reportArgumentType]
         ws="websockets-sansio",
-        # uvloop begins to read before a handshake can be begun.
+        # uvloop would start reading before the handshake can begin.
         loop="auto" if doors.context is None else "asyncio",
         ws_ping_interval=settings.ping_s,
         ws_ping_timeout=settings.ping_s,
-        # Sound hardly gets smaller, and the effort would be that of the model.
+        # Sound hardly compresses, and trying would cost as much as the model.
         ws_per_message_deflate=False,
         lifespan="on",
         log_config=None,
@@ -122,14 +122,14 @@ def web_server(app: Any, settings: ServerSettings, when_ready: Callable[[], None
 
 
 class _WebServer(EndingServer):
-    """uvicorn closes connections before it tells the application to end; here the application says its last words."""
+    """uvicorn closes connections before it ends the application; here the application sends its last messages first."""
 
     def __init__(self, config: uvicorn.Config, streams: Any, doors: Doors, when_ready: Callable[[], None]):
         super().__init__(config)
         self._streams, self._doors, self._when_ready = streams, doors, when_ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        # Not by the application's lifespan, of whose errors uvicorn tells nobody but the log.
+        # Not by the application's lifespan, whose errors uvicorn only logs.
         try:
             await self._streams.start()
         except Exception:
@@ -140,7 +140,7 @@ class _WebServer(EndingServer):
             self._when_ready()
 
     async def on_tick(self, counter: int) -> bool:
-        # Whoever started it can start it again; a process that lives and serves nobody is left alone.
+        # A supervisor can restart a process that ended, but leaves one alone that runs without serving.
         return await super().on_tick(counter) or self._streams.has_failed
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -152,22 +152,22 @@ class _WebServer(EndingServer):
 
 
 def _leave_models_alone() -> None:
-    """Takes models and modules out of the garbage collector's sight: they live as long as the process.
+    """Hides models and modules from the garbage collector: they live as long as the process.
 
-    What is left of a connection are cycles of objects, some 50 kB. Beside 200,000 old objects Python looks for old
-    cycles only when a quarter as many new ones are there, and each look stops all streams. Without them a look is
-    short, and can be taken sooner.
+    A closed connection leaves cycles of objects, some 50 kB. Beside 200,000 old objects, Python collects old cycles
+    only after a quarter as many new ones, and each collection stops all streams. Without them a collection is short,
+    and can run more often.
     """
     gc.collect()
     gc.freeze()
-    # Counts anew how many old ones there are.
+    # Resets the count of old objects.
     gc.collect()
     young, middle, _ = gc.get_threshold()
     gc.set_threshold(young, middle, MIDDLE_LOOKS)
 
 
 def _tls(settings: ServerSettings) -> ssl.SSLContext | None:
-    """The certificate and key. Raises what is wrong with them, by name: TLS itself only says that a file is missing."""
+    """The TLS context. Raises errors that name the faulty file: TLS itself only reports that a file is missing."""
     if settings.certfile is None:
         return None
     certificate = read_setting("certfile", settings.certfile)
@@ -189,25 +189,25 @@ def _tls(settings: ServerSettings) -> ssl.SSLContext | None:
 
 
 def _no_password() -> str:
-    # Else OpenSSL asks whoever sits at the terminal, and a service would wait for ever.
+    # Else OpenSSL prompts on the terminal, and a service would wait forever.
     raise ValueError("the private key is encrypted. Pass one without a password: openssl pkey -in KEY -out PLAIN.")
 
 
 def url_of(settings: ServerSettings, sock: socket.socket) -> str:
-    """The address of a server at this socket."""
+    """The URL of a server at this socket."""
     scheme = "http" if settings.certfile is None else "https"
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     return f"{scheme}://{host}:{sock.getsockname()[1]}"
 
 
 def files_at_once(settings: ServerSettings) -> int:
-    """How many a server has open at most: its connections, and a recording per stream."""
+    """The most files a server has open: its connections, and a recording per stream."""
     recordings = 0 if settings.record is None else settings.max_streams
     return settings.max_connections + recordings + SPARE_FILES
 
 
 def _allow_files(needed: int) -> None:
-    """Raises the limit of open files, as far as it goes: often it is 1024."""
+    """Raises the limit of open files as far as allowed: often it is 1024."""
     try:
         import resource
     except ImportError:  # Windows has neither the module nor the limit.

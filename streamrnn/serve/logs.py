@@ -1,4 +1,4 @@
-"""One JSON object per line: what a server has to say, for machines to read."""
+"""A server's log: one JSON object per line."""
 
 import json
 import logging
@@ -11,20 +11,20 @@ from typing import Any, TextIO
 
 from streamrnn.serve.allowance import Allowance
 
-# What logging itself puts into a record; all else was given with `extra`.
+# Attributes that logging itself sets on a record; all others were passed with `extra`.
 _OWN = set(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
-# Lines that wait for a reader, beyond which they are dropped.
+# Lines queued for a slow reader; more are dropped.
 MOST_WAITING = 1000
-# Lines that say the same but for their figures: at once, and per second.
+# Lines that differ only in their figures: burst, and per second.
 ALIKE, ALIKE_PER_S = 20, 0.2
-# Messages that are counted apart; what comes beyond shares one count.
+# Messages counted separately; all further ones share one count.
 MOST_KINDS = 200
-# What is left is written within this time at the end.
+# Time limit for writing the remaining lines at the end.
 LAST_LINES_S = 1.0
 
 
 class JsonLines(logging.Formatter):
-    """A record as {"time", "level", "logger", "message", ...}, with what was given as `extra`, and the traceback."""
+    """A record as {"time", "level", "logger", "message", ...}, with the fields of `extra` and the traceback."""
 
     def format(self, record: logging.LogRecord) -> str:
         fields: dict[str, Any] = {
@@ -40,9 +40,9 @@ class JsonLines(logging.Formatter):
 
 
 class Sparing(logging.Filter):
-    """Lets a few records of each kind through, and then one now and then, which says how many were left out.
+    """Limits the rate of each kind of record; the next one that passes reports how many were dropped.
 
-    What anybody can make a server say, he can make it say a million times.
+    Otherwise, any client that can trigger a record could flood the log.
     """
 
     def __init__(self) -> None:
@@ -63,18 +63,18 @@ class Sparing(logging.Filter):
 
 
 class NeverWaiting(logging.Handler):
-    """Writes records in a thread of its own, and drops what comes while too many wait.
+    """Writes records in a background thread, and drops new ones while too many are queued.
 
-    A pipe that nobody reads fills up after 64 kB; whoever writes to it then waits. Here that is the thread alone, which
-    ends with the process.
+    A pipe that nobody reads fills up after 64 kB, and then blocks its writer. Here that is only the background thread,
+    which ends with the process.
 
     Args:
-        stream: has the file that is written to.
+        stream: whose file is written to.
     """
 
     def __init__(self, stream: TextIO):
         super().__init__()
-        # Not through the stream: Python can't end while a thread holds its lock.
+        # Not through the stream: Python cannot exit while a thread holds its lock.
         self._file = stream.fileno()
         self._lines: Queue[bytes] = Queue(MOST_WAITING)
         self._dropped = 0
@@ -92,13 +92,13 @@ class NeverWaiting(logging.Handler):
             self._dropped += 1
 
     def flush(self) -> None:
-        """Waits until all is written, or for a second."""
+        """Waits until everything is written, or for a second."""
         until = time.monotonic() + LAST_LINES_S
         while self._lines.unfinished_tasks and time.monotonic() < until:
             time.sleep(0.005)
 
     def close(self) -> None:
-        """Writes what is left, as far as it is read."""
+        """Writes the remaining lines, as far as they are read."""
         self.flush()
         super().close()
 
@@ -115,13 +115,13 @@ class NeverWaiting(logging.Handler):
         try:
             while line:
                 line = line[os.write(self._file, line) :]
-        # Nobody is there any more: there is nothing that could be said about it.
+        # The reader is gone: there is nowhere to report it.
         except OSError:
             return
 
 
 def log_to_stderr(level: int = logging.INFO) -> None:
-    """Sends this package's records, the web server's and Python's warnings to standard error."""
+    """Sends this package's records, the web server's, and Python's warnings to standard error."""
     handler = NeverWaiting(sys.stderr)
     handler.setFormatter(JsonLines())
     handler.addFilter(Sparing())

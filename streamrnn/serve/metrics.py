@@ -1,4 +1,4 @@
-"""What a server counts, for Prometheus; a registry per server, so that several can live in one process."""
+"""A server's metrics for Prometheus; a registry per server, so that several can live in one process."""
 
 from collections.abc import Callable, Iterable
 
@@ -11,16 +11,16 @@ TICK_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64
 
 
 class Metrics:
-    """The counters of one server.
+    """The metrics of one server.
 
     Attributes:
-        connections: WebSockets that are open.
+        connections: open WebSockets.
         received_s: seconds of sound taken, by model.
         events: by model and kind.
-        errors: by code.
-        ticks_s: how long ticks with work took, by model.
-        stored: states of streams that were stored.
-        uploads: recordings, by what became of them: done, refused or failed.
+        errors: sent to clients, by code.
+        ticks_s: duration of ticks with work, by model.
+        stored: stream states stored.
+        uploads: recordings, by outcome: done, refused or failed.
     """
 
     def __init__(self) -> None:
@@ -37,15 +37,15 @@ class Metrics:
         ProcessCollector(registry=self.registry)
 
     def watch_pools(self, statistics: Callable[[], dict[str, PoolStatistics]]) -> None:
-        """Reports pools, by model, as they are at the moment when somebody asks."""
+        """Reports the statistics of pools, by model, as of each scrape."""
         self.registry.register(_Pools(statistics))
 
     def watch(self, name: str, text: str, value: Callable[[], float]) -> None:
-        """Reports one more figure."""
+        """Adds a gauge that is read at each scrape."""
         Gauge(name, text, registry=self.registry).set_function(value)
 
     def as_text(self) -> bytes:
-        """All of them, in Prometheus's text format."""
+        """All metrics, in Prometheus's text format."""
         return generate_latest(self.registry)
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
@@ -53,7 +53,7 @@ class Metrics:
 
 
 class _Pools:
-    """The figures of pools, made when they are asked for."""
+    """The metrics of pools, computed at each scrape."""
 
     def __init__(self, statistics: Callable[[], dict[str, PoolStatistics]]):
         self._statistics = statistics

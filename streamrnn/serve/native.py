@@ -1,4 +1,4 @@
-"""A connection that speaks the streaming protocol: hello, and then sound and commands for one stream."""
+"""A connection of the streaming protocol: hello, then sound and commands for one stream."""
 
 import asyncio
 import math
@@ -11,22 +11,22 @@ from streamrnn.serve.lines import Line
 from streamrnn.serve.protocol import MOST_STATE_BYTES, PROTOCOL_ERROR, Hello, ProtocolError, parse_command
 from streamrnn.serve.sessions import Payload, Session
 
-# Messages of sound in a row that may be refused.
+# Limit of refused sound messages in a row.
 MOST_BAD_AUDIO = 20
 
 
 class Welcoming(Host, Protocol):
-    """What such a connection needs of its server."""
+    """What such a connection needs from its server."""
 
     async def welcome(self, hello: Hello, connection: "NativeConnection") -> Session: ...
     def keep(self, session: Session, data: bytes, taken_samples: int) -> None: ...
 
 
 class NativeConnection(Connection):
-    """Speaks the protocol of docs/protocol.md. Its session stays behind for another connection.
+    """Speaks the protocol of docs/protocol.md. Its session outlives it, to be resumed by another connection.
 
     Args:
-        line: not yet accepted; its messages are str or bytes.
+        line: not accepted yet; its messages are str or bytes.
         host: the server.
     """
 
@@ -41,7 +41,7 @@ class NativeConnection(Connection):
                 hello = await self._hello()
         except TimeoutError:
             seconds = f"{self._settings.hello_s:g} s"
-            raise ProtocolError("hello_timeout", f"no hello came within {seconds}. It is the first message.") from None
+            raise ProtocolError("hello_timeout", f"no hello came within {seconds}. It must come first.") from None
         self.is_asking = True
         try:
             self.session = await self._welcoming.welcome(hello, self)
@@ -49,7 +49,7 @@ class NativeConnection(Connection):
             self.is_asking = False
             self.answered.set()
         if self.session.carried.sample_rate is None:
-            # An item may come once an hour; pings tell whether somebody is there.
+            # Items may be an hour apart; pings detect a lost client.
             self._idle_s = math.inf
         bad_audio = 0
         while not self.session.is_closed:
@@ -80,10 +80,10 @@ class NativeConnection(Connection):
             self.session.forget()
 
     async def state(self, size: int) -> bytes:
-        """The state of a stream, which follows hello in messages of `size` bytes together.
+        """Receives a stream's state, which follows hello in messages that total `size` bytes.
 
         Raises:
-            ProtocolError: resume_failed, hello_timeout or bad_message; something else came, or not all of it.
+            ProtocolError: resume_failed, hello_timeout or bad_message; something else arrived, or not all of it.
         """
         if not 0 < size <= MOST_STATE_BYTES:
             raise ProtocolError("resume_failed", f"state_bytes is {size}; it must be up to {MOST_STATE_BYTES}.")
@@ -94,7 +94,7 @@ class NativeConnection(Connection):
                     state += part
         except TimeoutError:
             seconds = f"{self._settings.hello_s:g} s"
-            raise ProtocolError("hello_timeout", f"no state came within {seconds}, which hello announced.") from None
+            raise ProtocolError("hello_timeout", f"no state came within {seconds}, as announced by hello.") from None
         if len(state) != size:
             what = f"after hello, binary messages of {size} bytes together must follow, as it says."
             raise ProtocolError("bad_message", what, PROTOCOL_ERROR)
@@ -103,7 +103,7 @@ class NativeConnection(Connection):
     async def _hello(self) -> Hello:
         message = await self.receive()
         if isinstance(message, bytes):
-            raise ProtocolError("bad_message", "sound came before hello. Say hello first.", 1002)
+            raise ProtocolError("bad_message", "sound arrived before hello. Send hello first.", 1002)
         return Hello.parse(message)
 
     async def _take(self, message: Payload, session: Session) -> None:
@@ -114,7 +114,7 @@ class NativeConnection(Connection):
             try:
                 await session.take(message)
             finally:
-                # Also where it is taken only in part: the client sends the rest over another connection.
+                # Even if only a part is taken: the client resends the rest over another connection.
                 self._welcoming.keep(session, message, session.received_samples - before)
             return
         self._small.count()

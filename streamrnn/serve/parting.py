@@ -1,4 +1,4 @@
-"""How the streams of a server that ends reach other servers, and its connections their end."""
+"""Shutdown: hands the streams of a server over to other servers, and ends its connections."""
 
 import asyncio
 import logging
@@ -11,17 +11,17 @@ from streamrnn.serve.protocol import ProtocolError
 
 logger = logging.getLogger(__name__)
 
-# Within this time connections end that were asked to.
+# Connections that were asked to end must do so within this time.
 PARTING_S = 3.0
 
 
 async def send_home(connections: Collection[Connection], seal: Callable[[Handover], bytes], within_s: float) -> None:
-    """Hands over all streams that somebody hears, as far as the time goes, and asks their connections to end.
+    """Hands over all streams that have a connection, as far as time allows, and asks their connections to end.
 
     Args:
-        connections: all of the server, which takes no stream more.
-        seal: makes bytes of a state, for clients that take it to another server.
-        within_s: seconds for all of it.
+        connections: all of the server, which accepts no more streams.
+        seal: serialises and signs a state, for clients that take it to another server.
+        within_s: seconds for everything.
     """
     going = [asyncio.ensure_future(_send_home(connection, seal)) for connection in connections]
     if not going:
@@ -37,10 +37,10 @@ async def send_home(connections: Collection[Connection], seal: Callable[[Handove
 
 
 async def part(connections: Collection[Connection]) -> None:
-    """Ends all connections, and waits a little until they have.
+    """Ends all connections, and waits a little until they have ended.
 
     Args:
-        connections: the server's own, which become fewer.
+        connections: the server's own set, which shrinks as they end.
     """
     for connection in connections:
         connection.end(ProtocolError("shutting_down", "the server ends."))
@@ -50,14 +50,14 @@ async def part(connections: Collection[Connection]) -> None:
 
 
 async def _send_home(connection: Connection, seal: Callable[[Handover], bytes]) -> bool:
-    """Whether it had a stream, which can go on elsewhere."""
-    # Whoever is being given a stream may have it already, and does not know that it has to come along.
+    """Returns whether the connection had a stream that can continue elsewhere."""
+    # A client that is being given a stream may have received it already, and does not know that it must move.
     if connection.is_asking:
         await connection.answered.wait()
     is_known = connection.is_known
     try:
         await connection.go(seal)
-        # A slow line has as long as the server has, and not only as long as last words may take.
+        # A slow line gets as long as the server has, not only as long as last messages may take.
         await connection.sent()
     except Exception as error:
         is_known = False

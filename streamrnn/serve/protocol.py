@@ -1,6 +1,6 @@
-"""The streaming protocol, version 1: its messages, and what is refused. docs/protocol.md says it in words.
+"""The streaming protocol, version 1: its messages and its errors. docs/protocol.md describes it.
 
-Nothing here does input or output, and nothing needs JAX or a server's packages: clients use it, too.
+There is no I/O here, and neither JAX nor the server's packages are needed: clients use it too.
 """
 
 import json
@@ -15,7 +15,7 @@ VERSION = 1
 VERSIONS = (1,)
 
 Command = Literal["flush", "reset", "close", "items"]
-# Of models that take no sound: items come, and answers go, as JSON.
+# For models that take no sound: items and answers are JSON.
 InJson = Literal["json"]
 ErrorCode = Literal[
     "bad_message",
@@ -40,16 +40,16 @@ ErrorCode = Literal[
 
 LOWEST_RATE, HIGHEST_RATE = 8000, 96000
 MOST_CHANNELS = 8
-# Long enough for all that is said in text; sound is binary.
+# Long enough for every text message; sound is binary.
 MOST_TEXT = 16_384
-# No message has more brackets in brackets; whoever answers one with a part of it puts that into brackets of its own.
+# No message nests deeper; an answer that quotes part of a message adds a level of its own.
 DEEPEST = 32
-# Of a stream, as it goes from one server to another; and of the messages that it comes in, which are those of somebody
-# whom the server does not know yet.
+# Limits of a stream's state on its way between servers, and of the messages that carry it, which come from a client
+# that is not known yet.
 MOST_STATE_BYTES, STATE_MESSAGE_BYTES = 1 << 18, 1 << 13
 
 NORMAL, PROTOCOL_ERROR = 1000, 1002
-# Errors that end the connection, and the code with which it is closed. The others leave it open.
+# Errors that end the connection, and its close code. Other errors leave it open.
 CLOSE_CODES: dict[str, int] = {
     "bad_hello": 1008,
     "unsupported_version": 1008,
@@ -69,12 +69,12 @@ CLOSE_CODES: dict[str, int] = {
 
 
 class ProtocolError(Exception):
-    """What one side tells the other is wrong.
+    """An error that one side reports to the other.
 
     Args:
         code: one of the protocol's.
         message: what came, what is needed, what to do.
-        close_code: how the WebSocket is closed with it; default: as CLOSE_CODES says, None to go on.
+        close_code: closes the WebSocket; default: as in CLOSE_CODES, where None keeps it open.
         details: more fields of the message, for programs.
     """
 
@@ -87,7 +87,7 @@ class ProtocolError(Exception):
 
     @property
     def fatal(self) -> bool:
-        """Whether the connection ends with it."""
+        """Whether it ends the connection."""
         return self.close_code is not None
 
     def as_text(self) -> str:
@@ -97,14 +97,14 @@ class ProtocolError(Exception):
 
 @dataclass(frozen=True)
 class Resume:
-    """Which stream a client goes on with.
+    """The stream that a client resumes.
 
     Attributes:
-        session, secret: as `ready` gave them.
-        seq: number of the last numbered message that was received, 0 before the first.
-        state_bytes: length of the stream's state, which a server that ended gave in `going`; it follows in binary
+        session, secret: from `ready`.
+        seq: number of the last numbered message received, 0 before the first.
+        state_bytes: length of the stream's state, from `going` of a server that shut down; it follows in binary
             messages. 0: none follows.
-        sounded_bytes: of binary messages that were received since the stream began.
+        sounded_bytes: bytes of binary messages received since the stream began.
     """
 
     session: str
@@ -129,7 +129,7 @@ class Hello:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """The hello that a text message holds.
+        """Parses a text message as hello.
 
         Raises:
             ProtocolError: bad_message, unsupported_version or bad_hello; all of them end the connection.
@@ -173,7 +173,7 @@ class Hello:
             raise ProtocolError("bad_hello", f"channels is {self.channels}; it must be 1 to {MOST_CHANNELS}.")
 
     def as_text(self) -> str:
-        """The message, with the fields that were set; 0 is one of them, though it equals False."""
+        """The message, with the fields that were set; 0 counts as set, though it equals False."""
         fields = {name: value for name, value in vars(self).items() if value is not None and value is not False}
         if not self.settings:
             del fields["settings"]
@@ -185,10 +185,10 @@ class Hello:
 
 
 def parse_command(text: str) -> tuple[Command, list[Any]]:
-    """What a client says after hello, in text, and the items that come with it.
+    """Parses a client's text message after hello; returns the command and its items.
 
     Raises:
-        ProtocolError: bad_message; the stream goes on.
+        ProtocolError: bad_message; the stream continues.
     """
     fields = _object(text)
     kind = fields.get("type")
@@ -225,11 +225,11 @@ def _object(text: str) -> dict[str, Any]:
 
 
 def read_json(text: str | bytes) -> Any:
-    """What a peer has written as JSON. Raises ValueError: it is none, has a number that nobody could use, or brackets
-    in brackets deeper than DEEPEST."""
+    """Parses JSON from a peer. Raises ValueError if it is not valid, has a number that is not finite, or is nested
+    deeper than DEEPEST."""
     try:
         found = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
-    # What the parser makes of brackets without end.
+    # Raised by the parser on endless nesting.
     except RecursionError:
         raise _TooDeep from None
     level = [found]
@@ -247,11 +247,11 @@ def _within(found: Any) -> Iterable[Any]:
 
 
 class _TooDeep(ValueError):
-    """Brackets in brackets without end."""
+    """JSON nested too deep."""
 
 
 class _NoNumber(ValueError):
-    """NaN or Infinity, which several languages write into JSON, or what is as large."""
+    """NaN or Infinity, which several languages write into JSON, or a number that overflows."""
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -268,7 +268,7 @@ def _typed(fields: dict[str, Any], name: str, kind: type, default: Any) -> Any:
     value = fields.get(name)
     if value is None:
         return default
-    # To Python, true is an int.
+    # In Python, a bool is an int.
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
         _refuse(f"{name} is a {type(value).__name__}; it must be a {kind.__name__}")
     return value

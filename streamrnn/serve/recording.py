@@ -1,4 +1,4 @@
-"""Keeping what streams hear, where whoever runs the server asked for it: by session, for some days."""
+"""Recordings of streams, if the operator asked for them: by session, deleted after some days."""
 
 import hmac
 import logging
@@ -16,23 +16,23 @@ import numpy as np
 logger = logging.getLogger(__name__)
 
 DAY_S = 86_400.0
-# Between two looks for files whose time is over.
+# Time between two searches for expired files.
 LOOK_S = 3600.0
-# Of a file: its header counts in 32 bits, which some programs read as signed.
+# Size limit of a file: its header counts in 32 bits, which some programs read as signed.
 MOST_BYTES = 1 << 31
 
 _OURS = re.compile(r"[0-9a-f]{16}\.([0-9a-f]{32})\.[0-9]+\.wav")
 
 
 class Recorder:
-    """The recordings of a server: WAV files of 16 bits, SESSION.PROOF.PART.wav, readable by their owner alone.
+    """The recordings of a server: 16-bit WAV files, SESSION.PROOF.PART.wav, readable by their owner alone.
 
-    PROOF follows from the session's secret, which only its client knows and without which nobody deletes it. PART is 1,
-    and more where the stream changed over to another worker, or where a file would be too long for its header.
+    PROOF is derived from the session's secret, which only its client knows and which deleting requires. PART is 1, and
+    higher if the stream moved to another worker, or if a file would outgrow its header.
 
     Args:
-        folder: made where missing; other files in it are left alone.
-        days: a file is deleted so long after it was last written to.
+        folder: made if missing; other files in it are left alone.
+        days: a file is deleted this long after its last write.
     """
 
     def __init__(self, folder: Path, days: float):
@@ -43,8 +43,8 @@ class Recorder:
         self.look()
 
     def hear(self, session: str, secret: str, samples: np.ndarray, sample_rate: int) -> None:
-        """Adds int16 or float32 samples, [n] or [n, channels], to the session's file. What can't be written is logged,
-        and the stream goes on."""
+        """Appends int16 or float32 samples, [n] or [n, channels], to the session's file. Write errors are logged, and
+        the stream continues."""
         whole = samples if samples.dtype == np.int16 else np.clip(samples * 32767, -32768, 32767).astype("<i2")
         data = whole.astype("<i2", copy=False).tobytes()
         try:
@@ -52,19 +52,19 @@ class Recorder:
             if file is not None and file.getnframes() * file.getnchannels() * 2 + len(data) > MOST_BYTES:
                 self.end(session)
                 file = None
-            # The header is true after each write, however the server ends.
+            # The header is valid after each write, even if the server is killed.
             (file or self._begin(session, secret, samples, sample_rate)).writeframes(data)
         except OSError as error:
             logger.error("a recording can't be written", extra={"session": session, "reason": error.strerror})
 
     def end(self, session: str) -> None:
-        """Closes the session's file, if there is one."""
+        """Closes the session's file, if it has one."""
         if file := self._open.pop(session, None):
             with suppress(OSError):
                 file.close()
 
     def delete(self, session: str, secret: str) -> bool:
-        """Deletes all of the session's recording, also what is being written. False if there is none with this
+        """Deletes the session's whole recording, including the part being written. Returns False if none matches this
         secret."""
         proof = _proof(secret)
         found = [
@@ -80,7 +80,7 @@ class Recorder:
         return True
 
     def look(self) -> None:
-        """Deletes files whose time is over; once an hour, however often it is called."""
+        """Deletes expired files; at most once an hour, however often it is called."""
         now = time.time()
         if now - self._looked_at < LOOK_S:
             return
@@ -104,10 +104,10 @@ class Recorder:
         return file
 
     def _next(self, session: str, secret: str) -> Path:
-        """An empty file for what the session says from now on. Raises OSError."""
+        """Opens a new file for the session's sound from now on. Raises OSError."""
         for part in count(1):
             path = self.folder / f"{session}.{_proof(secret)}.{part}.wav"
-            # Another worker may have written the parts before this one, and may be writing still.
+            # Another worker may have written earlier parts, and may still be writing.
             with suppress(FileExistsError):
                 path.touch(0o600, exist_ok=False)
                 return path

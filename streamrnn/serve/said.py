@@ -1,4 +1,4 @@
-"""What was said to one client: numbered, and kept within bounds, so that it can be said again."""
+"""The messages sent to one client: numbered, and kept within limits for replay."""
 
 from collections import deque
 
@@ -13,14 +13,14 @@ class Said:
     """The numbered messages of a stream, the last of them kept.
 
     Args:
-        most_bytes: what is kept at most.
-        buffered: what all streams of the server keep together.
+        most_bytes: limit of what is kept.
+        buffered: the total kept by all streams of the server.
 
     Attributes:
         seq: number of the last message.
-        sounded_bytes: of binary messages since the stream began.
-        kept_bytes: what is kept.
-        heard: number of the last message that the client has heard of another server.
+        sounded_bytes: bytes of binary messages since the stream began.
+        kept_bytes: bytes kept now.
+        heard: number of the last message that the client received from another server.
     """
 
     def __init__(self, most_bytes: int, buffered: Buffered):
@@ -31,7 +31,7 @@ class Said:
         buffered.holders.add(self)
 
     def add(self, payload: Payload) -> Payload | None:
-        """Takes the next message. What is to be sent of it; None where the client has heard it of another server."""
+        """Numbers a message. Returns what to send of it; None if the client received it from another server."""
         if isinstance(payload, bytes) and self._heard_bytes:
             heard, self._heard_bytes = self._heard_bytes, max(0, self._heard_bytes - len(payload))
             payload = payload[heard:]
@@ -44,13 +44,13 @@ class Said:
         return payload if self.seq > self.heard else None
 
     def go_on(self, handover: Handover, resume: Resume, by_number: bool) -> None:
-        """Goes on after another server's messages, of which the client may have heard more than the handover knows of:
-        what is said again of these is not sent.
+        """Continues after another server's messages, of which the client may have received more than the handover
+        includes: repetitions of these are not sent.
 
         Args:
-            handover: how far the other server was.
-            resume: how far the client is.
-            by_number: messages come again one by one; else they are sound, which the ticks cut as they like.
+            handover: the other server's position.
+            resume: the client's position.
+            by_number: messages are repeated one by one; else they are sound, which ticks may cut differently.
         """
         self.give_up(0)
         self.seq, self.sounded_bytes, self.heard = handover.seq, handover.sounded_bytes, resume.seq
@@ -62,7 +62,7 @@ class Said:
             self.seq, self.sounded_bytes = resume.seq, resume.sounded_bytes
 
     def begin(self) -> None:
-        """Another stream begins. Nothing of it was heard of another server, whatever was of the last one."""
+        """A new stream begins. None of it came from another server, whatever came of the old one."""
         if self.heard > self.seq:
             self.give_up(0)
             self.seq = self.heard
@@ -70,15 +70,15 @@ class Said:
 
     @property
     def first(self) -> int:
-        """Number of the first message that is kept; the next one's, where none is."""
+        """Number of the first message kept; of the next message if none is."""
         return self.seq - len(self._kept) + 1
 
     def after(self, heard: int, last: int) -> list[Payload]:
-        """What was said after the one number, up to the other."""
+        """The messages after number `heard`, up to `last`."""
         return list(self._kept)[max(0, heard + 1 - self.first) : max(0, last + 1 - self.first)]
 
     def last(self, most_bytes: int) -> list[Payload]:
-        """The last messages, with so many bytes together."""
+        """The last messages, up to so many bytes in total."""
         found: deque[Payload] = deque()
         for payload in reversed(self._kept):
             most_bytes -= len(payload)
@@ -88,12 +88,12 @@ class Said:
         return list(found)
 
     def keep_nothing(self) -> None:
-        """There is nobody who could ask again."""
+        """Stops keeping messages: nobody can ask for a replay."""
         self._most_bytes = 0
         self.give_up(0)
 
     def end(self) -> None:
-        """Lets go of all."""
+        """Discards everything."""
         self.give_up(0)
         self._buffered.holders.discard(self)
 

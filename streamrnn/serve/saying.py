@@ -1,4 +1,4 @@
-"""What a stream says to whoever hears it: numbered, in order, and where it must be, stored before it is said."""
+"""The numbered messages of a stream on their way out: in order, and stored first if need be."""
 
 import asyncio
 from collections import deque
@@ -11,20 +11,20 @@ from streamrnn.serve.said import Payload, Said
 
 
 class Saying:
-    """The numbered messages of a stream, on their way to a connection. For the event loop.
+    """Sends the numbered messages of a stream to its connection. For the event loop.
 
     Args:
         said: numbers and keeps them.
-        store: stores the stream with all that was said.
+        store: stores the stream with everything sent so far.
 
     Attributes:
-        connection: who hears them now; what nobody hears is only kept.
+        connection: the current receiver; without one, messages are only kept.
     """
 
     def __init__(self, said: Said, store: Callable[[], Awaitable[None]]):
         self.said, self._store = said, store
         self.connection: Listening | None = None
-        # The first numbers of what is being stored, ascending; what comes after them waits, too.
+        # First numbers of what is being stored, ascending; later messages wait behind them.
         self._storing: deque[int] = deque()
         self._held: deque[tuple[int, Payload]] = deque()
         self._is_free = asyncio.Event()
@@ -32,22 +32,22 @@ class Saying:
 
     @property
     def last(self) -> int:
-        """Number of the last message that may be heard."""
+        """Number of the last message that may be received."""
         return self._storing[0] - 1 if self._storing else self.said.seq
 
     def say(self, kind: str, /, **fields: Any) -> None:
-        """Says a text."""
+        """Sends a text message."""
         self.number(as_text(kind, seq=self.said.seq + 1, **fields))
 
     def number(self, payload: Payload) -> None:
-        """Says a message that is numbered, or counted."""
+        """Sends a message that is numbered, or counted."""
         if (left := self.said.add(payload)) is not None:
             self._held.append((self.said.seq, left))
             self._send()
 
     async def say_for_good(self, *texts: tuple[str, dict[str, Any]]) -> None:
-        """Says texts, kinds and their fields, that do not follow from sound or let the client forget sound: once they
-        are stored. What is said meanwhile comes after them."""
+        """Sends texts, given as kinds and their fields, once they are stored: those that do not follow from sound, or
+        that let the client discard sound. Later messages wait behind them."""
         first = self.said.seq + 1
         self._storing.append(first)
         self._is_free.clear()
@@ -56,22 +56,22 @@ class Saying:
         try:
             await self._store()
         finally:
-            # What was stored holds all that was said before it, too.
+            # Storing a state also stored every message before it.
             while self._storing and self._storing[0] <= first:
                 self._storing.popleft()
             self._send()
 
     async def settled(self) -> None:
-        """Waits until nothing waits to be stored any more."""
+        """Waits until nothing is being stored."""
         await self._is_free.wait()
 
     def attach(self, connection: Listening, heard: int) -> list[Payload]:
-        """Speaks to this connection from now on. Returns what was said after message `heard`."""
+        """Sends to this connection from now on. Returns the messages after number `heard`."""
         self.connection = connection
         return self.said.after(heard, self.last)
 
     def end(self) -> None:
-        """Says nothing more, and lets go of all."""
+        """Sends nothing more, and discards everything."""
         self._storing.clear()
         self._held.clear()
         self._is_free.set()

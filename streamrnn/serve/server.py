@@ -1,4 +1,4 @@
-"""All that a server holds: engines, streams and connections, and who may have them."""
+"""The core of a server: engines, streams and connections, and who gets them."""
 
 import asyncio
 import dataclasses
@@ -34,21 +34,21 @@ from streamrnn.serve.siblings import Siblings
 logger = logging.getLogger(__name__)
 
 WATCH_S = 0.25
-# A server that stood still for longer (a process that was stopped, say) can't tell for how long others were silent.
+# If the server itself was suspended for longer (a stopped process), it cannot tell how long peers were silent.
 LATE_S = 1.0
 
 
 class Server:
-    """Streams of several models, and the connections that they come over.
+    """Streams of several models, and their connections.
 
-    Made anywhere; `start`, `stop` and all else belong to one event loop.
+    May be made anywhere; `start`, `stop` and everything else belong to one event loop.
 
     Args:
-        models: name -> model; the first is the one of a hello that names none.
+        models: name -> model; the first is the default.
         settings: limits.
-        access: who is let in.
-        dialects: other languages that it speaks.
-        siblings: workers of the same server beside this one.
+        access: decides which clients are admitted.
+        dialects: other protocols to support.
+        siblings: the other workers of the same server.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Server:
         self.metrics, self.buffered = Metrics(), Buffered(settings.max_buffered_bytes)
         self.engines = {name: Engine(name, model, settings, self.metrics) for name, model in models.items()}
         self.sessions: dict[str, Session] = {}
-        # Held while a stream of this session is looked for elsewhere.
+        # Held while this session's stream is fetched from elsewhere.
         self._bringing: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self.connections: set[Connection] = set()
         self.is_ending = False
@@ -78,10 +78,10 @@ class Server:
         self.metrics.watch_pools(self._statistics)
 
     async def start(self) -> None:
-        """Makes the engines ready; once.
+        """Starts the engines. Call once.
 
         Raises:
-            StoreFailed: there is no store.
+            StoreFailed: the store cannot be used.
             OSError: a dialect cannot listen.
         """
         if self._watching is not None:
@@ -94,7 +94,7 @@ class Server:
             await dialect.begin(self)
 
     async def stop(self) -> None:
-        """Hands over all streams that somebody hears, says what is left, closes, and ends the engines. Once."""
+        """Hands over all streams that have a connection, sends what remains, closes, and stops the engines. Once."""
         if self.is_ending:
             return
         self.is_ending = True
@@ -111,7 +111,7 @@ class Server:
 
     @property
     def has_failed(self) -> bool:
-        """Whether an engine failed, and did not begin anew."""
+        """Whether an engine failed and could not restart."""
         return any(engine.failed for engine in self.engines.values())
 
     @property
@@ -125,16 +125,16 @@ class Server:
 
     @property
     def own_health(self) -> dict[str, Any]:
-        """What /healthz tells of this process."""
+        """The response of /healthz for this process."""
         return {"status": self.state, "streams": len(self.sessions), "max_streams": self.settings.max_streams}
 
     @property
     def refuses_newcomers(self) -> bool:
-        """Whether no connection should be accepted now."""
+        """Whether new connections should be rejected now."""
         return self.is_ending or self._newcomers >= self.settings.max_newcomers
 
     async def hold(self, connection: Connection) -> None:
-        """Speaks with a client that may be here, until the end."""
+        """Runs the connection of an admitted client to its end."""
         self.connections.add(connection)
         self._newcomers += 1
         self.metrics.connections.inc()
@@ -146,10 +146,10 @@ class Server:
             self._newcomers -= not connection.is_known
 
     async def welcome(self, hello: Hello, connection: NativeConnection) -> Session:
-        """The stream that a client asks for, which speaks to the connection from now on.
+        """Opens or resumes the stream that a client asks for, and attaches it to the connection.
 
         Raises:
-            ProtocolError: it can't have it.
+            ProtocolError: the request is refused.
         """
         self._admit(hello, connection)
         if hello.resume is not None:
@@ -160,10 +160,10 @@ class Server:
         return session
 
     async def begin(self, hello: Hello, connection: Connection, listening: Listening) -> Session:
-        """A stream that somebody hears who speaks a dialect, for as long as the connection lasts.
+        """Opens a stream for a client of a dialect, for as long as the connection lasts.
 
         Raises:
-            ProtocolError: there can be none.
+            ProtocolError: the request is refused.
         """
         self._admit(hello, connection)
         session = await self._open(hello)
@@ -185,21 +185,21 @@ class Server:
         connection.is_known = True
 
     def count_error(self, error: ProtocolError) -> None:
-        """Counts what a client was told."""
+        """Counts an error that was sent to a client."""
         self.metrics.errors.labels(error.code).inc()
 
     def keep(self, session: Session, data: bytes, taken_samples: int) -> None:
-        """Records what was taken of a message of sound, where the server was told to."""
+        """Records the part of a sound message that was taken, if recording is on."""
         if self.recorder is not None and taken_samples and session.encoding != "json":
             samples = unpacked(data, session.encoding, session.channels)[:taken_samples]
             self.recorder.hear(session.id, session.secret, samples, session.stream.sample_rate)
             if session.is_closed:
-                # It was given up meanwhile, and its file closed.
+                # The session was discarded meanwhile, and its file closed.
                 self.recorder.end(session.id)
 
     @cached_property
     def descriptions(self) -> list[dict]:
-        """What GET /v1/models says of each model."""
+        """The response of GET /v1/models."""
         return [describe(name, engine.model) for name, engine in self.engines.items()]
 
     @property
@@ -207,7 +207,7 @@ class Server:
         return len(self.sessions) + self._opening < self.settings.max_streams
 
     def engine(self, name: str | None) -> Engine:
-        """The engine of a model; of the first one, if none is named.
+        """The engine of a model; of the first one by default.
 
         Raises:
             ProtocolError: unknown_model.
@@ -228,7 +228,7 @@ class Server:
         if all(isinstance(value, int | float) for value in overrides.values()):
             overrides = checked(engine.model, overrides)
         else:
-            # Hundreds of phrases take as long as many blocks.
+            # Checking hundreds of phrases takes as long as many blocks.
             overrides = await asyncio.to_thread(checked, engine.model, overrides)
         return await self._opened(engine, dataclasses.replace(hello, settings=overrides))
 
@@ -243,7 +243,7 @@ class Server:
 
     @contextmanager
     def place(self) -> Iterator[None]:
-        """Room for a stream that is being opened. Raises ProtocolError, busy, where there is none."""
+        """Reserves room for a stream that is being opened. Raises ProtocolError, busy, if the server is full."""
         if not self._has_room:
             raise ProtocolError("busy", f"all {self.settings.max_streams} streams are taken. Try later.")
         self._opening += 1
@@ -260,7 +260,7 @@ class Server:
             await self.crossing.keep(session)
             self._begin(session, connection, resume.seq)
             return session
-        # Two connections that ask at once would else bring the stream twice.
+        # Else two connections that ask at once would fetch the stream twice.
         async with self._bringing.setdefault(resume.session, asyncio.Lock()):
             session = self.sessions.get(resume.session)
             if session is None or await self.crossing.has_left(session):
@@ -274,21 +274,21 @@ class Server:
 
     @asynccontextmanager
     async def alone(self, session: Session, resume: Resume, hello: Hello) -> AsyncIterator[None]:
-        """Nobody else speaks with the stream. Raises ProtocolError, resume_failed, where it can't be gone on with."""
+        """Detaches the stream's old connection. Raises ProtocolError, resume_failed, if it cannot be resumed."""
         session.check(resume, hello)
         async with session.resuming:
             if isinstance(session.connection, NativeConnection):
-                session.connection.end(ProtocolError("taken_over", "another connection goes on with the stream."))
+                session.connection.end(ProtocolError("taken_over", "another connection has resumed the stream."))
                 await session.connection.released.wait()
             await session.settled()
-            # Meanwhile more was said, or the stream was closed.
+            # Meanwhile more messages were sent, or the stream was closed.
             if session.is_closed:
                 raise ProtocolError("resume_failed", "the stream was closed. Begin anew.")
             session.check(resume, hello)
             yield
 
     async def _go_on(self, hello: Hello, resume: Resume, state: bytes) -> Session:
-        """A session that goes on with a stream of another server, which gave its client the state along."""
+        """Resumes a stream of another server, from the state that its client brought."""
         try:
             handover = opened(state, self.resume_key)
         except NotOurs as error:
@@ -299,7 +299,7 @@ class Server:
         return session
 
     async def restored(self, handover: Handover, hello: Hello, resume: Resume) -> Session:
-        """A session that goes on with a stream of another server. Raises ProtocolError where it can't."""
+        """Resumes a stream of another server. Raises ProtocolError if that is not possible."""
         engine, overrides = self.engine(handover.model), handover.overrides
         hello = dataclasses.replace(hello, sample_rate=handover.sample_rate, settings=overrides)
         session = await self._opened(engine, hello, handover)
@@ -355,7 +355,7 @@ class Server:
             self._look(now, now - due)
 
     def _look(self, now: float, late_s: float) -> None:
-        """At all connections and streams, `late_s` later than meant: so long the process may have been stopped."""
+        """Checks all connections and streams, `late_s` behind schedule: the process may have been suspended so long."""
         for holder in (*self.connections, *self.sessions.values()):
             if late_s > LATE_S:
                 holder.excuse(late_s)

@@ -1,4 +1,4 @@
-"""Streams apart from the connections that they come over: numbered messages, and going on after a lost connection."""
+"""Streams that outlive their connections: numbered messages, and resuming after a lost connection."""
 
 import asyncio
 import base64
@@ -27,23 +27,23 @@ from streamrnn.serve.saying import Saying
 from streamrnn.serve.settings import ServerSettings
 from streamrnn.serve.sounds import Carried, Sounds
 
-# Between two looks at whether the sound that waits is worked off, once a server ends.
+# Poll interval while queued sound is processed during shutdown.
 DRAINED_S = 0.01
-# A stream that nobody hears by then is nobody's: its client went away before it was answered.
+# A stream without a connection by then is abandoned: its client disconnected before it was answered.
 BEGIN_S = 10.0
 
 
 class Session:
-    """A stream: what was taken, what was said, and who hears it now.
+    """A stream: what was received, what was sent, and its current connection.
 
-    What is said is numbered and kept, so that a client that lost its connection hears it later. For the event loop.
+    Messages are numbered and kept, so that a client that lost its connection receives them later. For the event loop.
 
     Args:
-        engine: works off the sound.
+        engine: processes the sound.
         stream: a fresh stream of the engine.
-        hello: what the client asked for, its decision settings checked.
+        hello: the client's request, its decision settings checked.
         settings, metrics, buffered: the server's.
-        forgotten: called once, when its slot is given back.
+        forgotten: called once, when its slot is freed.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Session:
         self.keeper: Keeper | None = None
         self.is_closed, self._forgotten = False, forgotten
         self.received_samples = 0
-        # One at a time comes back.
+        # Connections resume it one at a time.
         self.resuming = asyncio.Lock()
         self.said = Said(settings.replay_bytes, buffered)
         self.saying = Saying(self.said, self._store)
@@ -75,67 +75,67 @@ class Session:
         self._metrics, self._received_s = metrics, metrics.received_s.labels(engine.name)
         self._room = asyncio.Event()
         self._ended, self._flushed = False, asyncio.Event()
-        # From the beginning of going on nothing is taken; once the state is given, what is said is a farewell.
+        # Once the handover begins, nothing is taken; once the state is sent, later messages only end the stream.
         self._is_going = self._is_gone = False
         self._reports = Reports(stream, engine.model.frame_s)
         self._work: asyncio.Task | None = None
-        # When sound came last, and what was done about nothing coming any more.
+        # When sound last arrived, and the time until silence ends what is open.
         self._fed_at, self._silence_s = time.monotonic(), settings.silence_s
         self._conclusion: asyncio.Task | None = None
         engine.hear(stream, self._hear)
 
     @property
     def connection(self) -> Listening | None:
-        """Who hears it now."""
+        """The current connection."""
         return self.saying.connection
 
     async def take(self, message: bytes | list[Any]) -> None:
-        """Takes a message of sound, or of items, as fast as it is worked off.
+        """Queues a message of sound or items; waits while the queue is full.
 
         Raises:
-            ProtocolError: bad_audio, bad_items, bad_message or finished; nothing of it was taken.
+            ProtocolError: bad_audio, bad_items, bad_message or finished; nothing of the message was taken.
         """
         if self._is_going:
             return
         if self._ended:
             raise ProtocolError("finished", "more came after flush. Send reset to begin a new stream, or close.")
-        # All of it before any of it is taken.
+        # The whole message is validated before any of it is taken.
         try:
             units = await self.carried.units(message)
         except ProtocolError as error:
             if error.code == "bad_items":
-                # Clients do not wait for answers: this is how they know which of their messages it was.
+                # Clients do not wait for answers, so this tells them which of their messages was refused.
                 error.details["received_samples"] = self.received_samples
             raise
         for start in range(0, len(units), self.carried.piece):
             await self._feed(units[start : start + self.carried.piece])
 
     async def flush(self) -> None:
-        """Ends the sound; `flushed` is said when the last events were. A second call only says it again."""
+        """Ends the sound; sends `flushed` after the last events. A second call only sends it again."""
         if not self._is_going:
             await self._settle(self._flush())
 
     async def reset(self) -> None:
-        """Begins a new stream, and says so."""
+        """Begins a new stream, and confirms it."""
         if not self._is_going:
             await self._settle(self._reset())
 
     async def close(self) -> None:
-        """Flushes, says `closed`, and gives the stream's slot back."""
+        """Flushes, sends `closed`, and frees the stream's slot."""
         await self._settle(self._close())
 
     async def go(self, seal: Callable[[Handover], bytes]) -> None:
-        """Takes nothing more, says `going` with the stream's state, and then the last events, for those who do not go
-        on elsewhere. Other servers go on with the sound after the state, and with the numbers.
+        """Takes nothing more, sends `going` with the stream's state, and then the last events, for clients that do not
+        continue elsewhere. Another server continues with the sound and the message numbers after the state.
 
         Args:
-            seal: makes bytes of the state.
+            seal: serialises and signs the state.
         """
         await self._take_no_more()
         if self.is_closed:
             return
         if self._ended:
-            # All of it is answered here, and there is nothing to go on with.
+            # Everything is answered, and there is nothing to resume.
             await self._flushed.wait()
             self._tell_going(b"")
             return
@@ -144,7 +144,7 @@ class Session:
         await self._flushed.wait()
 
     async def handed_over(self) -> Handover:
-        """Takes nothing more. All that another worker needs to go on, and nobody here will say anything more."""
+        """Takes nothing more, sends nothing more, and returns all that another worker needs to continue the stream."""
         await self._take_no_more()
         if not self._ended:
             return self.kept(await self._handover())
@@ -152,7 +152,7 @@ class Session:
         return self.kept(self._facts(self.received_samples, None))
 
     async def leave(self) -> None:
-        """Takes nothing more, and says the last events, for those who do not go on elsewhere."""
+        """Takes nothing more, and sends the last events, for clients that do not continue elsewhere."""
         await self._take_no_more()
         if not self.is_closed:
             await self._flush()
@@ -165,13 +165,13 @@ class Session:
         await self.saying.settled()
 
     async def caught_up(self) -> None:
-        """Waits until all that was taken is worked off and what came of it is said."""
+        """Waits until everything queued is processed and its results are sent."""
         await self._worked_off()
-        # Its turn is after the tick that took the last of it.
+        # Runs after the tick that processed the last of it.
         await self.engine.run(lambda: None)
 
     async def conclude(self) -> None:
-        """Ends what is open (speech, an utterance), once all that was taken is worked off, and says so."""
+        """Ends open speech and utterances once everything queued is processed, and sends the events."""
         await self._worked_off()
         await self._end_open()
 
@@ -187,7 +187,7 @@ class Session:
             await self.saying.say_for_good(*(("event", event.to_dict()) for event in events))
 
     async def _handover(self) -> Handover:
-        """The stream's state, once all that was taken is worked off."""
+        """The stream's state, once everything queued is processed."""
         await self._worked_off()
         return self._facts(self.received_samples, await self.engine.run(self.stream.snapshot))
 
@@ -205,14 +205,14 @@ class Session:
         )
 
     def kept(self, handover: Handover, most_bytes: int | None = None) -> Handover:
-        """The same, with what is needed where the client does not bring it along; of what was said, so many bytes."""
+        """Adds to a handover what is needed if the client does not bring it: the last messages, up to so many bytes."""
         said = tuple(self.said.last(self.said.kept_bytes if most_bytes is None else most_bytes))
         return replace(handover, session=self.id, secret=self.secret, said=said, sounded_bytes=self.said.sounded_bytes)
 
     def _tell_going(self, state: bytes) -> None:
         self._is_gone = True
         if self.connection is not None:
-            # One that no server would take is as good as none.
+            # A state that is too large for any server is replaced by none.
             text = base64.b64encode(state if len(state) <= MOST_STATE_BYTES else b"").decode()
             self.connection.send(
                 as_text("going", received_samples=self.received_samples, said=self.said.seq, state=text)
@@ -220,26 +220,26 @@ class Session:
 
     @property
     def can_be_kept(self) -> bool:
-        """Whether it is under way: what ended, or changes over, is kept by other means."""
+        """Whether the stream is live: one that has ended, or is moving, is preserved by other means."""
         return not (self._ended or self.is_leaving)
 
     @property
     def is_leaving(self) -> bool:
-        """Whether it ends here: it goes to another server, or was given up."""
+        """Whether it ends here: it is moving to another server, or was discarded."""
         return self._is_going or self.is_closed
 
     def kept_as(self, snapshot: Snapshot | None, most_bytes: int) -> Handover:
-        """The state of which this is the snapshot, taken after all that was said and before anything else is."""
+        """The state for a snapshot that was taken after every message so far and before any later one."""
         received_samples = self.received_samples if snapshot is None else snapshot.inlet["taken"]
         return self.kept(self._facts(received_samples, snapshot), most_bytes)
 
     def confirm(self, received_samples: int) -> None:
-        """Tells the client that it need not keep the sound up to here."""
+        """Tells the client that it need not hold the sound up to here any longer."""
         if self.connection is not None and self.can_be_kept:
             self.connection.send(self._reports.progress(received_samples))
 
     def go_on(self, handover: Handover, resume: Resume) -> None:
-        """Goes on where another server's stream was; the engine's stream is restored already."""
+        """Continues where another server's stream was; the engine's stream is restored already."""
         self.said.go_on(handover, resume, by_number=self.carried.by_number)
         self.received_samples = handover.received_samples
         self._reports.begin(handover.frames, handover.received_samples)
@@ -248,34 +248,34 @@ class Session:
             self._flushed.set()
 
     async def settled(self) -> None:
-        """Waits until what a connection that is gone had asked for is done."""
+        """Waits until the requests of a lost connection are carried out."""
         if self._work is not None:
             await asyncio.wait({self._work})
 
     def check(self, resume: Resume, hello: Hello) -> None:
-        """Raises ProtocolError, resume_failed, unless this is the stream to go on with, and it can be gone on with."""
+        """Raises ProtocolError, resume_failed, unless this is the stream to resume, and it can be resumed."""
         check_secret(resume, self.secret)
         check_kind(hello, self.engine.name, self.carried.sample_rate, self.encoding, self.channels)
         first, last = self.said.first, self.said.seq
         if not first - 1 <= resume.seq <= max(last, self.said.heard):
             kept = f"messages {first} to {last} are kept"
-            raise ProtocolError("resume_failed", f"{kept}; it cannot go on after {resume.seq}. Begin anew.")
+            raise ProtocolError("resume_failed", f"{kept}; it cannot resume after {resume.seq}. Begin anew.")
 
     def attach(self, connection: Listening, heard: int) -> list[Payload]:
-        """Speaks to this connection from now on. Returns what was said after message `heard`."""
+        """Sends to this connection from now on. Returns the messages after number `heard`."""
         self.expires_at, self._fed_at = math.inf, time.monotonic()
         return self.saying.attach(connection, heard)
 
     def attach_for_good(self, connection: Listening) -> None:
-        """Speaks to this connection alone, so that nothing is kept to be said again."""
+        """Sends to this connection alone, so that nothing is kept for replay."""
         self.said.keep_nothing()
         self.attach(connection, self.said.seq)
 
     def watch(self, now: float) -> None:
-        """Ends what is open if no sound has come for too long, once; to be called now and then.
+        """Ends what is open, once, if no sound has arrived for too long; to be called regularly.
 
-        Who stops sending at the end of a word would else wait for ever for the end of it. Items may come as seldom as
-        they like.
+        A client that stops sending at the end of a word would otherwise never get the end event. Items may come at any
+        interval.
         """
         if self.carried.sample_rate is None:
             return
@@ -285,7 +285,7 @@ class Session:
             self._conclusion = asyncio.create_task(self._conclude())
 
     def excuse(self, seconds: float) -> None:
-        """Nobody could be heard for so long."""
+        """Extends timeouts by the time that the server itself was suspended."""
         self._fed_at += seconds
         self.expires_at += seconds
 
@@ -294,7 +294,7 @@ class Session:
         self.saying.connection, self.expires_at = None, time.monotonic() + self._resume_s
 
     def forget(self) -> None:
-        """Gives the stream's slot back, and what is kept."""
+        """Frees the stream's slot, and discards what is kept."""
         if not self.is_closed:
             self.is_closed = True
             self.engine.close(self.stream)
@@ -302,7 +302,7 @@ class Session:
             self._forgotten(self)
 
     async def _settle(self, work: Coroutine[Any, Any, None]) -> None:
-        # What a client asked for is done, also if its connection is lost meanwhile.
+        # A request is carried out even if its connection is lost meanwhile.
         task = self._work = asyncio.create_task(work)
         await asyncio.shield(task)
 
@@ -317,7 +317,7 @@ class Session:
         await self.engine.reset(self.stream)
         self._ended, self.received_samples = False, 0
         self._reports.begin()
-        # Another one: the end of the last stream may still be on its way into a store.
+        # A new object: the end of the last stream may still be on its way into a store.
         self._flushed = asyncio.Event()
         self.said.begin()
         await self.saying.say_for_good(("was_reset", {}))
@@ -332,15 +332,15 @@ class Session:
             self.forget()
 
     async def _conclude(self) -> None:
-        # What fails here is told by the next that is asked of the engine.
+        # Errors here are reported by the next call to the engine.
         with suppress(Exception):
             await self._worked_off()
-            # Sound may have come meanwhile.
+            # Sound may have arrived meanwhile.
             if self._conclusion is asyncio.current_task():
                 await self._end_open()
 
     async def _feed(self, samples: np.ndarray) -> None:
-        # While it waits, the server may end; then the rest is not taken.
+        # The server may shut down during the wait; then the rest is not taken.
         while not (self._ended or self._is_going):
             try:
                 self.engine.feed(self.stream, samples)
@@ -375,7 +375,7 @@ class Session:
         flushed.set()
 
     def _tell(self, answer: Answer) -> None:
-        """Levels and progress, which nobody needs who is not there."""
+        """Sends levels and progress, which only a connected client needs."""
         start, self._reports.frames = self._reports.frames, self._reports.frames + len(answer.outputs)
         if self.connection is None or self._is_gone:
             return
@@ -389,7 +389,7 @@ class Session:
         self._flushed.set()
         self.forget()
         if self.connection is not None:
-            self.connection.end(ProtocolError("internal", "the server cannot go on with this stream. Begin anew."))
+            self.connection.end(ProtocolError("internal", "the server cannot continue this stream. Begin anew."))
 
     async def _store(self) -> None:
         if self.keeper is not None and not self._is_going:

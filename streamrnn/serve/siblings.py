@@ -1,7 +1,7 @@
-"""The workers of one server, side by side on one machine: streams change over between them, figures are told together.
+"""The workers of one server on one machine: streams move between them, and metrics are reported together.
 
-Each worker listens on a socket in a folder that only this user can enter. A question is a line of JSON, its answer the
-length of what follows as a line, and bytes.
+Each worker listens on a socket in a folder that only this user can access. A request is a line of JSON; the response is
+a line with the length, and then that many bytes.
 """
 
 import asyncio
@@ -13,17 +13,17 @@ from typing import Any
 
 Answer = Callable[[dict[str, Any]], Awaitable[bytes]]
 
-# A sibling answers within this time or counts as gone: it may be compiling, or be killed.
+# A sibling that does not answer within this time counts as gone: it may be compiling, or killed.
 ANSWER_S = 10.0
 
 
 class Siblings:
-    """This worker's place among the others.
+    """This worker's link to the others.
 
     Args:
-        folder: where all of them have their sockets.
+        folder: holds the sockets of all workers.
         index: this one's number, from 0.
-        count: of all workers.
+        count: number of workers.
     """
 
     def __init__(self, folder: Path, index: int, count: int):
@@ -32,27 +32,27 @@ class Siblings:
         self._listening: asyncio.Server | None = None
 
     async def begin(self, answers: Mapping[str, Answer]) -> None:
-        """Answers the others from now on, by the kind of their question."""
+        """Starts answering the others, by the kind of request."""
         self._answers = answers
         path = self._path(self.index)
-        # Of a worker of this number that was killed.
+        # Left behind by a killed worker of this number.
         path.unlink(missing_ok=True)
         self._listening = await asyncio.start_unix_server(self._answer, path)
 
     async def end(self) -> None:
-        """Answers no more."""
+        """Stops answering."""
         if self._listening is not None:
             self._listening.close()
             self._path(self.index).unlink(missing_ok=True)
 
     async def ask_all(self, kind: str, **fields: Any) -> list[tuple[int, bytes]]:
-        """What the other workers answer, with their numbers; those that do not are left out."""
+        """The answers of all other workers, with their numbers; workers that do not answer are left out."""
         others = [index for index in range(self.count) if index != self.index]
         found = await asyncio.gather(*(self.ask(index, kind, **fields) for index in others))
         return [(index, answer) for index, answer in zip(others, found, strict=True) if answer is not None]
 
     async def ask(self, index: int, kind: str, **fields: Any) -> bytes | None:
-        """What another worker answers; None where it does not."""
+        """Another worker's answer; None if there is none."""
         try:
             async with asyncio.timeout(ANSWER_S):
                 reader, writer = await asyncio.open_unix_connection(self._path(index))
@@ -61,7 +61,7 @@ class Siblings:
                     return await reader.readexactly(int(await reader.readline()))
                 finally:
                     writer.close()
-        # It ends, was killed, or has not begun.
+        # It is shutting down, was killed, or has not started.
         except (OSError, TimeoutError, ValueError, asyncio.IncompleteReadError):
             return None
 
@@ -78,7 +78,7 @@ class Siblings:
 
 
 def merged(texts: Mapping[int, str]) -> str:
-    """One text for Prometheus of those of several workers: each figure with the label `worker`."""
+    """Merges the Prometheus texts of several workers: each sample gets the label `worker`."""
     about: dict[str, list[str]] = {}
     figures: dict[str, list[str]] = {}
     for worker, text in texts.items():

@@ -1,4 +1,4 @@
-"""What streams carry: sound in binary messages, and what is said of it. Streams of anything else carry Items."""
+"""Sound streams: how binary messages are read, and how results are sent. Other streams use Items."""
 
 from collections.abc import Iterator
 from typing import Any, Protocol, cast
@@ -11,39 +11,39 @@ from streamrnn.runtime import Answer, PooledStream
 from streamrnn.serve.encodings import checked, encoded
 from streamrnn.serve.protocol import Hello, ProtocolError
 
-# Long messages are fed in pieces: one must fit into what may wait for a stream.
+# Long messages are fed in pieces, each of which must fit into a stream's queue.
 PIECE_S = 0.1
-# Messages of less sound than this cost more than they bring.
+# Messages with less sound than this cost more than they are worth.
 SMALL_S = 0.01
 
 
 class Carried(Protocol):
-    """How the messages of a stream are read, and what is said of its answers."""
+    """How the messages of a stream are read, and how its answers are sent."""
 
     sample_rate: int | None
-    """Of its sound; None where it carries none."""
+    """Encoding of its sound; None if it carries none."""
     piece: int
-    """Samples or frames that are fed at once."""
+    """Samples or frames fed at once."""
     small_bytes: int
-    """Binary messages of fewer bytes are counted."""
+    """Binary messages with fewer bytes count as small."""
     by_number: bool
-    """Whether its messages come one by one, and are not cut as ticks like."""
+    """Whether each output is one message, rather than as ticks group them."""
 
     async def units(self, message: Any) -> np.ndarray:
-        """The samples or frames of a message, checked. Raises ProtocolError."""
+        """The validated samples or frames of a message. Raises ProtocolError."""
         ...
 
     def said(self, answer: Answer, frame: int) -> Iterator[bytes | tuple[str, dict[str, Any]]]:
-        """Binary messages, or kinds of texts with their fields, of an answer whose outputs begin with this number."""
+        """The messages for an answer whose outputs start at number `frame`: bytes, or kinds of texts with fields."""
         ...
 
 
 class Sounds:
-    """Sound in an encoding; what is said of it are events, sound or numbers.
+    """Sound in an encoding; results are events, sound or numbers.
 
     Args:
-        stream: of a model of sound.
-        hello: how it comes.
+        stream: of a model that takes sound.
+        hello: the client's request.
     """
 
     def __init__(self, stream: PooledStream, hello: Hello):
@@ -56,7 +56,7 @@ class Sounds:
 
     async def units(self, message: Any) -> np.ndarray:
         if not isinstance(message, bytes):
-            raise ProtocolError("bad_message", "items came, and this stream hears sound. Send it as binary.")
+            raise ProtocolError("bad_message", "items arrived, but this stream takes sound. Send it as binary.")
         try:
             return await checked(message, self._encoding, self._channels)
         except ValueError as error:

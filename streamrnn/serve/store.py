@@ -1,7 +1,7 @@
-"""Where streams are kept beyond the life of a server: Redis, or Valkey, which speaks the same.
+"""Streams stored beyond the life of a server: in Redis, or in Valkey, which is compatible.
 
-A stream is a hash {owner, version, data}. Only its owner may change it, and only to what is newer; whoever takes a
-stream over becomes its owner. So a server that was only cut off does no harm when it is back.
+A stream is a hash {owner, version, data}. Only its owner may change it, and only to a newer version; a server that
+takes the stream over becomes its owner. So a server that was only cut off does no harm when it comes back.
 """
 
 import itertools
@@ -14,7 +14,7 @@ from streamrnn.packages import check_package
 
 LEAST, BELOW = "5.0", "9"
 SCHEMES = ("redis", "rediss", "valkey", "valkeys", "unix")
-# A store that answers later counts as down: streams go on meanwhile.
+# A store that takes longer counts as down: streams continue without it.
 ANSWER_S = 2.0
 PREFIX = "streamrnn:stream:"
 
@@ -40,19 +40,19 @@ return 0
 
 
 class StoreFailed(OSError):
-    """The store is down, slow, full, or no store."""
+    """The store is down, slow, full, or not a store."""
 
 
 class Store:
-    """Streams in Redis, by their session.
+    """Stored streams in Redis, by session.
 
     Args:
         url: such as redis://127.0.0.1:6379/0; rediss for TLS, unix:///path for a socket.
-        keep_s: a stream that nobody saves or claims for so long is forgotten.
+        keep_s: a stream that is neither saved nor claimed for this long expires.
 
     Raises:
-        ImportError: the package redis is missing, or of another version.
-        ValueError: the address is none of a store.
+        ImportError: the package redis is missing, or has another version.
+        ValueError: the URL is not that of a store.
     """
 
     def __init__(self, url: str, keep_s: float):
@@ -71,12 +71,12 @@ class Store:
         self._versions = itertools.count(1)
 
     def next_version(self) -> int:
-        """A number for a state that is newer than all before."""
+        """A version that is higher than all before."""
         return next(self._versions)
 
     async def check(self) -> None:
-        """Keeps something for a moment. Raises StoreFailed, with advice, where there is no store, or a full one, or
-        one that takes nothing from this server."""
+        """Stores something for a moment. Raises StoreFailed, with advice, if there is no store, it is full, or it
+        refuses writes from this server."""
         import redis.exceptions
 
         probe = f"{PREFIX}probe:{self._owner}"
@@ -95,10 +95,10 @@ class Store:
             ) from error
 
     async def save(self, states: Iterable[tuple[str, int, bytes]]) -> list[bool]:
-        """Keeps states, (session, version, bytes) each. False where somebody else has taken the stream over.
+        """Saves states, (session, version, bytes) each. False for streams that another server has taken over.
 
         Raises:
-            StoreFailed: it is not known which are kept.
+            StoreFailed: it is unknown which were saved.
         """
         try:
             async with self._redis.pipeline(transaction=False) as pipe:
@@ -110,11 +110,11 @@ class Store:
             raise StoreFailed(f"the store at {self.where} fails ({_said(error)}).") from error
 
     async def read(self, session: str) -> bytes | None:
-        """What is kept of a stream. Raises StoreFailed."""
+        """The stored state of a stream. Raises StoreFailed."""
         return await self._asked(self._redis.hget(PREFIX + session, "data"))
 
     async def claim(self, session: str) -> bytes | None:
-        """The same; from now on it is this server's. Raises StoreFailed."""
+        """Like `read`, and makes this server the owner. Raises StoreFailed."""
         return await self._asked(self._claim(keys=[PREFIX + session], args=[self._owner, self._keep_ms]))
 
     async def is_elsewhere(self, session: str) -> bool:
@@ -123,7 +123,7 @@ class Store:
         return owner is not None and owner.decode() != self._owner
 
     async def forget(self, session: str) -> None:
-        """Forgets a stream, if it is this server's. Raises StoreFailed."""
+        """Deletes a stream if this server owns it. Raises StoreFailed."""
         await self._asked(self._forget(keys=[PREFIX + session], args=[self._owner]))
 
     async def end(self) -> None:

@@ -1,7 +1,7 @@
-"""Keeps the streams of a server in a store, each about once a second, so that another server can go on with them.
+"""Saves the streams of a server to a store, each about once a second, so that another server can resume them.
 
-Clients are told that sound was taken only once the state after it is stored; they keep, and send again, the rest. What
-was said after that state is said again by whoever goes on from it, and left out for who has heard it.
+Clients get an acknowledgement of sound only once the state after it is stored; they hold, and resend, the rest. A
+server that resumes from a state repeats the messages after it, except those that the client has received.
 """
 
 import asyncio
@@ -25,20 +25,20 @@ from streamrnn.serve.store import Store, StoreFailed
 logger = logging.getLogger(__name__)
 
 EVERY_S, LOOK_S = 1.0, 0.05
-# Of sound that came faster than it was spoken: a client holds no more than some until it is stored.
+# Limit for sound that arrives faster than real time: a client may hold only so much until it is stored.
 EVERY_SOUND_S = 10.0
-# Streams of an engine at once, so that a tick does not wait long for them; where they are many, so many that each has
-# its turn in time.
+# Streams of an engine captured at once, so that they do not delay a tick for long; more if there are so many streams
+# that each must have its turn in time.
 AT_ONCE = 64
-# Within this time, sound that waits is worked off, unless a client sends it faster than that can be.
+# Queued sound is processed within this time, unless a client sends it faster than possible.
 CATCH_UP_S = 2.0
-# What goes along of what was said: what a client may lack, with what is under way to it.
+# Messages stored along with a state: what a client may have missed, and what is in flight to it.
 KEPT_BYTES = 1 << 18
-# When a store fails for so long, clients are told of progress all the same: they cannot keep sound without end.
+# If a store fails for this long, progress is reported anyway: clients cannot hold sound without end.
 PATIENCE_S = 60.0
 
 
-# A stream, the number of the state, and the state.
+# A stream, the version of the state, and the state.
 _State = tuple[Session, int, Handover]
 
 
@@ -52,13 +52,13 @@ class _Mark:
 
 
 class Storing:
-    """The streams of one server, and their copies in a store.
+    """Saves the streams of one server to a store.
 
     Args:
         store: where.
         key: signs states.
         metrics: where failures are counted.
-        refresh_s: a stream that rests is stored again so often, so that it is not forgotten there.
+        refresh_s: an idle stream is saved again at this interval, so that it does not expire.
     """
 
     def __init__(self, store: Store, key: bytes, metrics: Metrics, refresh_s: float):
@@ -71,25 +71,25 @@ class Storing:
         metrics.watch("streamrnn_store_failing", "Whether the store fails", lambda: self._failing_since is not None)
 
     async def begin(self) -> None:
-        """Stores streams from now on. Raises StoreFailed where there is no store."""
+        """Starts saving streams. Raises StoreFailed if the store cannot be used."""
         await self._store.check()
         self._looking = asyncio.create_task(self._look_on())
 
     async def end(self) -> None:
-        """Stores nothing more. What is stored stays, for other servers."""
+        """Stops saving. What is stored remains for other servers."""
         if self._looking is not None:
             self._looking.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._store.end()
 
     async def add(self, session: Session) -> None:
-        """Stores this stream from now on, for the first time at once."""
+        """Starts saving this stream, for the first time at once."""
         self._marks[session.stream] = _Mark(session, tried_at=time.monotonic())
         session.keeper = self
         await self.save(session)
 
     def remove(self, session: Session, is_over: bool) -> None:
-        """Stores it no more; if it is over, nobody needs it."""
+        """Stops saving it; if it is over, its stored state is deleted."""
         if self._marks.pop(session.stream, None) is not None and is_over:
             self._do(self._forget(session.id))
 
@@ -99,7 +99,7 @@ class Storing:
         return self._failing_since is not None and time.monotonic() - self._failing_since > PATIENCE_S
 
     async def save(self, session: Session) -> None:
-        """Stores its present state, as soon as no sound waits. A store that fails is waited for, but not for ever."""
+        """Saves its current state once no sound is queued. Waits for a failing store, but not forever."""
         until = time.monotonic() + CATCH_UP_S
         while not session.is_leaving:
             if (state := await self._present(session)) is not None:
@@ -110,9 +110,9 @@ class Storing:
             await asyncio.sleep(LOOK_S)
 
     async def _present(self, session: Session) -> _State | None:
-        """The state that goes with all that was said; None where sound waits."""
+        """The state after all messages sent; None if sound is queued."""
         if not session.can_be_kept:
-            # It was flushed: all of it is answered, and there is nothing to go on with.
+            # It was flushed: everything is answered, and there is nothing to resume.
             return self._state(session, None)
         found: asyncio.Future[_State | None] = asyncio.get_running_loop().create_future()
 
@@ -124,19 +124,19 @@ class Storing:
         return await found
 
     def _state(self, session: Session, snapshot: Snapshot | None) -> _State:
-        # Numbered as it is taken: whoever waited for it may be overtaken by a newer one.
+        # Versioned as it is captured: a newer capture may overtake one that waited for its snapshot.
         return session, self._store.next_version(), session.kept_as(snapshot, KEPT_BYTES)
 
     async def read(self, session: str) -> bytes | None:
-        """What is stored of a stream; None where nothing is, or the store fails."""
+        """The stored state of a stream; None if there is none, or the store fails."""
         return await self._asked(self._store.read(session))
 
     async def claim(self, session: str) -> bytes | None:
-        """The same, for this server to go on with."""
+        """Like `read`, and makes this server the owner."""
         return await self._asked(self._store.claim(session))
 
     async def is_elsewhere(self, session: str) -> bool:
-        """Whether another server has taken a stream of this one over, as far as is known."""
+        """Whether another server is known to have taken over a stream of this one."""
         return bool(await self._asked(self._store.is_elsewhere(session)))
 
     async def _asked(self, question: Any) -> Any:
@@ -172,17 +172,17 @@ class Storing:
     def _capture(self, engine: Engine, marks: list[_Mark]) -> None:
         for mark in marks:
             mark.is_under_way = True
-            # To the end: whoever waits longest comes first.
+            # Moved to the end: the stream that has waited longest comes first.
             self._marks[mark.session.stream] = self._marks.pop(mark.session.stream)
         engine.capture([mark.session.stream for mark in marks], partial(self._captured, marks))
 
     def _captured(self, marks: list[_Mark], found: Mapping[PooledStream, Snapshot]) -> None:
-        """In the event loop, after what was said before the snapshots and before what was said since."""
+        """Runs in the event loop, after the messages before the snapshots and before later ones."""
         states = []
         for mark in marks:
             session, snapshot = mark.session, found.get(mark.session.stream)
             if snapshot is None or not session.can_be_kept:
-                # Sound waits: soon again.
+                # Sound is queued: retry soon.
                 mark.is_under_way = False
             else:
                 states.append(self._state(session, snapshot))
@@ -207,18 +207,18 @@ class Storing:
         if mark is None:
             return
         mark.is_under_way = False
-        # Whatever came of it, the next try is a second away; where the store works, less for sound that came fast.
+        # Whatever the result, the next try is a second away; if the store works, sooner for sound that arrived fast.
         mark.tried_at = time.monotonic()
         if is_kept:
             self._stored.inc()
-            # One that was overtaken may be of a stream that was reset since.
+            # A save that was overtaken may belong to a stream that was reset since.
             if version > mark.version:
                 mark.version, mark.stored_samples = version, handover.received_samples
                 session.confirm(handover.received_samples)
         elif is_kept is False:
             self.remove(session, is_over=False)
             if session.connection is not None:
-                session.connection.end(ProtocolError("taken_over", "another server goes on with the stream."))
+                session.connection.end(ProtocolError("taken_over", "another server has resumed the stream."))
             session.forget()
 
     def _fail(self, error: StoreFailed) -> None:
@@ -227,7 +227,7 @@ class Storing:
             logger.error("store fails", extra={"reason": str(error)})
 
     async def _forget(self, session: str) -> None:
-        # It is forgotten there after a while in any case.
+        # It expires there in any case.
         with suppress(StoreFailed):
             await self._store.forget(session)
 

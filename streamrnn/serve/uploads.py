@@ -1,4 +1,4 @@
-"""Whole recordings over HTTP: received into a file without a name, worked off in a thread, a few at once."""
+"""Whole recordings over HTTP: received into an anonymous file, processed in a thread, a few at once."""
 
 import asyncio
 import os
@@ -32,7 +32,7 @@ SENT_BYTES = 65_536
 
 
 class Refused(Exception):
-    """An answer other than 200: its status, the code and the message of its error."""
+    """A response other than 200: its status, and the code and message of its error."""
 
     def __init__(self, status: int, code: str, message: str):
         super().__init__(message)
@@ -40,7 +40,7 @@ class Refused(Exception):
 
 
 class Uploads:
-    """Takes recordings, and gives what a model makes of them.
+    """Receives recordings, and returns what a model computes from them.
 
     Args:
         settings: limits.
@@ -52,16 +52,16 @@ class Uploads:
         self._under_way = 0
 
     async def answer(self, request: Request, model: Model, parameters: Sequence[tuple[str, str]]) -> Response:
-        """What the model gives for the recording that the request brings: events, sound, or numbers.
+        """The response for the recording in the request: events, sound, or numbers.
 
         Raises:
-            Refused: there is none, or it may not be worked off.
+            Refused: there is no recording, or it may not be processed.
         """
         if takes_items(model):
-            raise Refused(400, "bad_request", "this model takes items and hears no recordings. Stream them, as JSON.")
+            raise Refused(400, "bad_request", "this model takes items, not recordings. Stream them, as JSON.")
         with self._counted(), ExitStack() as kept:
             decision = await asyncio.to_thread(_decision, model, parameters)
-            # It has no name: nothing is left behind, whatever happens.
+            # The file has no name: nothing is left behind, whatever happens.
             body = kept.enter_context(tempfile.TemporaryFile())
             await self._receive(request, body)
             work = partial(_worked_off, model, body, request.headers.get("content-type"), decision, self._settings)
@@ -75,7 +75,7 @@ class Uploads:
     @contextmanager
     def _counted(self) -> Iterator[None]:
         if self._under_way >= self._settings.max_uploads:
-            raise Refused(503, "busy", f"{self._under_way} recordings are being worked off. Try again later.")
+            raise Refused(503, "busy", f"{self._under_way} recordings are being processed. Try again later.")
         self._under_way += 1
         outcome = "failed"
         try:
@@ -120,7 +120,7 @@ def _decision(model: Model, parameters: Sequence[tuple[str, str]]) -> dict[str, 
 
 
 class _Recording:
-    """A file of limited length, mono, in chunks; it counts its samples."""
+    """A file of limited length, mono, in chunks; counts its samples."""
 
     def __init__(self, file: BinaryIO, settings: ServerSettings):
         self.file, self.samples = AudioFile(file, trusted=False), 0
@@ -134,15 +134,15 @@ class _Recording:
         return ChunkSource(self._chunks(), self.file.sample_rate)
 
     def _chunks(self) -> Iterator[np.ndarray]:
-        # What the header promises comes first, so that nothing is decoded in vain. It may promise too little, or
-        # not know: tiny files can hold hours of silence.
+        # The length in the header is checked first, so that nothing is decoded in vain. It may be too short, or
+        # unknown: tiny files can hold hours of silence.
         self._limit(self.file.duration_s or 0.0)
         try:
             for chunk in self.file.chunks(CHUNK_S * self.file.sample_rate):
                 self.samples += len(chunk)
                 self._limit(self.duration_s)
                 yield as_samples(chunk)
-        # Where warnings are errors: what could be decoded is an answer.
+        # Warnings may be configured as errors: what could be decoded is still an answer.
         except AudioWarning:
             return
 
@@ -150,7 +150,7 @@ class _Recording:
         if duration_s > self._longest_s:
             raise Refused(413, "too_large", f"the recording is longer than {self._longest_s:g} s.")
         if time.monotonic() > self._until:
-            raise Refused(413, "too_large", "the recording takes too long to be worked off. Send parts of it.")
+            raise Refused(413, "too_large", "the recording takes too long to process. Send it in parts.")
 
 
 def _worked_off(
@@ -198,7 +198,7 @@ def _numbers(model: Model, recording: _Recording, decision: dict[str, Any]) -> d
     }
 
 
-# By what the model gives.
+# By what the model outputs.
 WORK = {"events": _events, "sound": _enhanced, "numbers": _numbers}
 
 

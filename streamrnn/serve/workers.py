@@ -1,7 +1,7 @@
-"""Several processes behind one port: each a whole server, and a parent that starts, ends and replaces them.
+"""Several processes behind one port: each is a whole server, and a parent starts, stops and replaces them.
 
-The system gives each connection to one of them (SO_REUSEPORT). A client that comes back to another worker than the one
-that has its stream is served there: the stream changes over.
+The system assigns each connection to one of them (SO_REUSEPORT). If a client reconnects to a worker that does not have
+its stream, the stream moves to that worker.
 """
 
 import logging
@@ -29,20 +29,20 @@ from streamrnn.serve.siblings import Siblings
 
 logger = logging.getLogger(__name__)
 
-# Between two looks at the workers.
+# Poll interval for the workers.
 LOOK_S = 0.1
-# A worker that ends sooner has failed: where it is the last one the server ends, and else it is begun again after a
-# pause, from the first to the longest.
+# A worker that lives for less has failed: if it is the last one, the server ends; else it is restarted after a pause
+# that grows from the first to the longest.
 SHORTEST_S = 10.0
 PAUSES_S = (1.0, 30.0)
 
 
 class CannotBegin(OSError):
-    """A worker cannot begin, for the reason that it gave."""
+    """A worker cannot start, for the reason that it gave."""
 
 
 class WorkerFailed(RuntimeError):
-    """A worker ended by itself, soon after it had begun: at first, or while no other one serves."""
+    """A worker died soon after it had started: during startup, or while no other one was serving."""
 
 
 def serve_workers(
@@ -54,29 +54,29 @@ def serve_workers(
     first_alone: Sequence[Dialect] = (),
     prepare: Callable[[], None] | None = None,
 ) -> None:
-    """Serves models by several processes until this one is told to end, as `serve` does.
+    """Serves models with several processes until this one is told to stop, as `serve` does.
 
     Args:
         models: as for make_app; each worker has its own.
-        settings: of each worker; limits count for each.
-        workers: processes.
-        when_ready: called with the server's address once all of them answer.
-        dialects: languages at the server's own address.
-        first_alone: those with an address of their own, which one worker speaks.
-        prepare: called in each worker before anything else; a function of a module.
+        settings: of each worker; limits apply to each.
+        workers: number of processes.
+        when_ready: called with the server's URL once all of them answer.
+        dialects: protocols at the server's own address.
+        first_alone: dialects with an address of their own, which one worker serves.
+        prepare: called in each worker first; a function of a module.
 
     Raises:
         CannotListen: the address is in use.
-        ValueError: there are to be no workers, or the system cannot share a port.
-        CannotBegin: one could not begin, because of a model, a setting, or a store: at first, or while no other one
-            serves.
-        WorkerFailed: one ended by itself soon after it had begun, likewise; its log has the reason.
+        ValueError: `workers` is below 1, or the system cannot share a port.
+        CannotBegin: a worker could not start because of a model, a setting, or a store: during startup, or while no
+            other one was serving.
+        WorkerFailed: a worker died soon after it had started, likewise; its log has the reason.
     """
     if workers < 1:
         raise ValueError(f"workers is {workers}; it must be 1 or more.")
     if not hasattr(socket, "SO_REUSEPORT"):
         raise ValueError("this system cannot share a port between processes. Leave workers out.")
-    # Bound, and never listened at: it keeps the port while workers come and go.
+    # Bound but never listening: it reserves the port while workers come and go.
     with listening(settings, shared=True) as port, tempfile.TemporaryDirectory(prefix="streamrnn-") as folder:
         settings = replace(settings, port=port.getsockname()[1], resume_key_file=_key_file(settings, Path(folder)))
         spoken = [[*dialects, *(first_alone if index == 0 else ())] for index in range(workers)]
@@ -84,7 +84,7 @@ def serve_workers(
 
 
 def _key_file(settings: ServerSettings, folder: Path) -> Path | None:
-    """Workers go on with each other's streams, so they need the same key."""
+    """Workers resume each other's streams, so they need the same key."""
     if settings.resume_key_file is not None or os.environ.get(KEY_VARIABLE):
         return settings.resume_key_file
     path = folder / "resume.key"
@@ -93,7 +93,7 @@ def _key_file(settings: ServerSettings, folder: Path) -> Path | None:
 
 
 class _Workers:
-    """The parent: it hears signals, and hands them on."""
+    """The parent: it receives signals, and forwards them."""
 
     def __init__(
         self,
@@ -110,10 +110,10 @@ class _Workers:
         self._processes: dict[int, Any] = {}
         self._begun_s: dict[int, float] = {}
         self._ready: dict[int, Connection] = {}
-        # Of those that ended: the last pause, and when they begin again.
+        # For workers that died: the last pause, and when they restart.
         self._paused_s: dict[int, float] = {}
         self._due_s: dict[int, float] = {}
-        # Closed when this process ends, however it does; then the workers end, too.
+        # Closed when this process ends in any way, whereupon the workers end too.
         self._life, self._alive = self._context.Pipe(duplex=False)
         self._signals: list[int] = []
 
@@ -129,7 +129,7 @@ class _Workers:
             self._end()
             for number, old in before.items():
                 signal.signal(number, old)
-        # As a server of one process ends: by the signal, once all is said.
+        # Ends like a single-process server: by the signal, once the workers are done.
         os.kill(os.getpid(), self._signals[0])
 
     def _begin(self, index: int) -> None:
@@ -159,10 +159,10 @@ class _Workers:
             time.sleep(LOOK_S)
 
     def _hear(self, index: int, process: Any, may_fail: bool) -> None:
-        """What a worker says once: that it is ready, or why it cannot be."""
+        """Processes a worker's only message: that it is ready, or why it cannot start."""
         try:
             reason = self._ready[index].recv()
-        except EOFError:  # It ends without a word.
+        except EOFError:  # It died without a message.
             process.join(LOOK_S)
             if not process.is_alive():
                 self._lose(index, process, None, may_fail)
@@ -173,10 +173,10 @@ class _Workers:
             self._lose(index, process, reason, may_fail)
 
     def _lose(self, index: int, process: Any, reason: str | None, may_fail: bool) -> None:
-        """A worker ended, or is about to, and begins again.
+        """Restarts a worker that has ended, or is about to.
 
         Raises:
-            CannotBegin, WorkerFailed: it failed, and may not fail, or no other one serves.
+            CannotBegin, WorkerFailed: it failed, and either must not fail or was the only one serving.
         """
         has_failed = index in self._ready or time.monotonic() - self._begun_s[index] < SHORTEST_S
         del self._processes[index]
@@ -198,7 +198,7 @@ class _Workers:
         handed_on = 0
         first = self._signals or [signal.SIGTERM]
         while any(process.is_alive() for process in self._processes.values()):
-            # A second signal ends them at once, as it ends a single server.
+            # A second signal ends them at once, as it does a single server.
             for number in (self._signals or first)[handed_on:]:
                 handed_on += 1
                 for process in self._processes.values():
@@ -220,14 +220,14 @@ def _work(
     life: Connection,
 ) -> None:
     """One worker."""
-    # Ctrl-C in a terminal reaches the parent alone, which hands it on: twice would end it at once.
+    # Ctrl-C in a terminal would reach each worker directly as well: the second signal ends it at once.
     os.setpgid(0, 0)
     threading.Thread(target=_end_with_parent, args=(life,), daemon=True).start()
     if prepare is not None:
         prepare()
     try:
         serve(models, settings, lambda _url: tells.send(None), dialects, siblings)
-    # The parent says it, once for all of them.
+    # The parent reports it, once for all workers.
     except (OSError, ValueError, ImportError) as error:
         tells.send(str(error))
         sys.exit(1)

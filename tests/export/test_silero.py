@@ -163,11 +163,11 @@ def test_a_first_state_that_is_not_zero_is_kept(bursts):
     [
         (
             {"hop_samples": 160},
-            "takes 160 samples at a time, and a block of 512 is no multiple .* samples: --hop-samples 128",
+            "takes 160 samples at a time, and 512 is not a multiple .* samples: --hop-samples 128",
         ),
         (
             {"window_samples": 400},
-            "reaches 272 samples back before its 128, and clients hand 64 .* --window-samples 192 or less",
+            "reaches 272 samples back before its 128, and clients pass 64 .* --window-samples 192 or less",
         ),
         ({"memory_s": 1.0}, r"counts in whole numbers \(state.0.4.RunningNormalise.frames\)"),
         (

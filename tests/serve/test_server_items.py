@@ -137,7 +137,7 @@ def test_numbers_that_json_lacks_are_named(server, talk):
 def test_sound_and_items_are_not_mixed_up(running, loudness, models, talk):
     with running({"loudness": loudness, "pen": models["pen"]}) as server:
         assert "takes items" in talk(server).hello(model="pen")["message"]
-        assert "hears sound" in talk(server).hello(model="loudness", encoding="json")["message"]
+        assert "takes sound" in talk(server).hello(model="loudness", encoding="json")["message"]
         of_sound, of_items = talk(server), talk(server)
         of_sound.hello(model="loudness")
         of_sound.say("items", items=["1,2"])
