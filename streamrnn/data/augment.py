@@ -1,4 +1,4 @@
-"""Random augmentation of clips: speed, rooms, place, noise, narrow bands and level; of words: tempo and colour."""
+"""Random augmentation of clips: speed, rooms, position, noise, narrow bands and level; of words: tempo and colour."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
@@ -70,7 +70,7 @@ def _require(holds: bool, name: str, value: object, needed: str) -> None:
 
 @dataclass(frozen=True)
 class Augment:
-    """Changes clips at random: speed, room, place, background, band, level, in this order.
+    """Augments clips at random: speed, room, position, background, band and level, in this order.
 
     Takes about a millisecond per second of 16 kHz audio, fast enough to augment during training.
 
@@ -80,11 +80,11 @@ class Augment:
         sample_rate: of all of them and of the clips, in Hz.
         settings: of the augmentation.
 
-    Without recordings of noise, noise is generated, between white and brown. Without music, voices or rooms, their
-    share of the clips stays unchanged.
+    Without noise recordings, noise is generated, between white and brown. Without music, voices or rooms, their share
+    of the clips stays unchanged.
 
     Raises:
-        AudioError: a room's response is empty or silent, when it is drawn.
+        AudioError: an impulse response is empty or silent; raised when it is drawn.
     """
 
     noise: Sequence[np.ndarray]

@@ -1,4 +1,4 @@
-"""What people chose and what it gave them: tables with a row per choice."""
+"""Choices of people and their rewards: tables with one row per choice."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,19 +16,19 @@ MISSED = ("", "nan", "na")
 
 @dataclass(frozen=True)
 class People:
-    """The choices of people, in parts that share nobody.
+    """Sequences of choices by person, in parts that share no person.
 
     Attributes:
-        parts: "train", "valid" and "test": of each person float32[choices, 2], choice from 1 on (0: none was made) and
-            reward.
-        files: where they are from.
+        parts: "train", "valid" and "test": for each person float32[choices, 2], the choice, from 1 on (0: none was
+            made), and the reward.
+        files: the source files.
     """
 
     parts: dict[str, list[np.ndarray]]
     files: Files
 
     def part(self, name: str) -> list[np.ndarray]:
-        """The people of a part. Raises ValueError where there are none, or none has made a choice after another row."""
+        """The people of a part. Raises ValueError if there are none, or none has a choice after the first row."""
         people = self.files.part_of(self.parts, name)
         if not any(person[1:, 0].any() for person in people):
             raise ValueError(
@@ -39,12 +39,12 @@ class People:
 
 
 def read_people(places: Sequence[Path]) -> People:
-    """A CSV with a header and the columns user, choice and reward, the choices of each person in their order; others
-    are ignored. Of ten people, in the order of the table, two are for the test and one is for validation.
+    """Reads a CSV with a header and the columns user, choice and reward, each person's choices in order; other columns
+    are ignored. Of every ten people, in the order of the table, two are for the test and one is for validation.
 
     Raises:
-        FileNotFoundError: there is none.
-        ValueError: there is more than one, a column is missing or there twice, a row is not whole, or a cell is no
+        FileNotFoundError: there is no table.
+        ValueError: there is more than one, a column is missing or duplicated, a row is incomplete, or a cell is not a
             number.
     """
     files = files_in(places, lambda path: path.suffix.lower() == ".csv", "a table of choices (.csv)")

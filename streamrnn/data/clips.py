@@ -20,7 +20,7 @@ Pool = TypeVar("Pool", bound=Sized)
 # A pool's share is its size to this power: small pools are drawn more often than in proportion, but not so often that
 # a model overfits to them (Arivazhagan et al. 2019, section 5.2).
 POOL_BALANCE = 0.3
-# A shorter clip is a mistake in a table, not a word, a voice or a room.
+# A shorter clip is an error in a table rather than a word, a voice or a room.
 SHORTEST_S = 0.01
 NAMED = 3
 
@@ -43,7 +43,7 @@ class Clip:
     place: str = field(default="", compare=False, repr=False)
 
     def read(self, sample_rate: int) -> np.ndarray:
-        """The clip's samples, mono float32[n] in [-1, 1], resampled where needed.
+        """Reads the clip's samples, mono float32[n] in [-1, 1], resampled if necessary.
 
         Raises:
             FileNotFoundError, AudioError: the recording is missing or can't be read.
@@ -85,10 +85,10 @@ def _clip(folder: Path, row: Row) -> Clip:
 
 
 def read_clips(clips: list[Clip], sample_rate: int) -> list[tuple[Clip, np.ndarray]]:
-    """Reads clips into memory as int16[n], in order. Recordings that are cut off count as far as they go.
+    """Reads clips into memory as int16[n], in order. Truncated recordings are used as far as they go.
 
-    Those that can't be read are left out; an AudioWarning counts them and names the first three. Others count those
-    without sound, which are all silent or shorter than 10 ms, and those whose end lies behind their recording's.
+    Unreadable clips are left out; an AudioWarning counts them and names the first three. Further warnings count clips
+    without audible sound (all silent, or shorter than 10 ms), and clips that end after their recording.
 
     Raises:
         AudioError: none could be read.
@@ -104,7 +104,7 @@ def read_clips(clips: list[Clip], sample_rate: int) -> list[tuple[Clip, np.ndarr
 
 
 def warn_of_cut_clips(cut: Sequence[Clip]) -> None:
-    """An AudioWarning of clips whose end lies behind that of their recording, if there are any."""
+    """Issues an AudioWarning about clips that end after their recording, if there are any."""
     if cut:
         warnings.warn(
             f"{len(cut)} clips end behind their recordings, which are used as far as they go: "
@@ -158,7 +158,7 @@ def no_samples(clip: Clip) -> AudioError:
 
 
 def or_error(read: Callable[[Clip], T]) -> Callable[[Clip], T | Exception]:
-    """`read`, returning its error for a recording that can't be read."""
+    """Wraps `read` to return its error for a recording that cannot be read."""
 
     def attempt(clip: Clip) -> T | Exception:
         try:
@@ -221,11 +221,11 @@ def pool_shares(pools: Sequence[Sized]) -> np.ndarray:
 
 
 def prefetch(make: Callable[[int], Batch], start: int, stop: int, workers: int = 1) -> Iterator[Batch]:
-    """make(start), make(start + 1), ... make(stop - 1), in order, prefetched by threads.
+    """Yields make(start), make(start + 1), ... make(stop - 1), in order, prefetched by threads.
 
-    A batch must depend on its number alone, so that a run that resumes at a step sees the same batches. Threads start
-    with the first batch, are at most 2 x workers batches ahead, and end with the iterator: when it is exhausted, closed
-    or deleted. Errors of `make` are raised in place of its batch.
+    A batch must depend on its number alone, so that a resumed run sees the same batches. Threads start with the first
+    batch, are at most 2 x workers batches ahead, and end with the iterator: when it is exhausted, closed or deleted.
+    Errors of `make` are raised in place of its batch.
     """
     with ThreadPoolExecutor(workers) as pool:
         ahead = [pool.submit(make, step) for step in range(start, min(stop, start + 2 * workers))]

@@ -28,7 +28,7 @@ def file_sums(paths: Iterable[Path]) -> dict[Path, str | None]:
 
 
 def warn_of_twins(clips: Iterable[Clip]) -> None:
-    """An AudioWarning that counts recordings of equal contents under several names in different splits."""
+    """Issues an AudioWarning that counts recordings with equal contents but different names in different splits."""
     splits: dict[Path, set[str]] = defaultdict(set)
     for clip in clips:
         splits[clip.path].add(clip.split)
@@ -53,7 +53,7 @@ def warn_of_twins(clips: Iterable[Clip]) -> None:
 
 
 def _told(paths: list[Path], splits: Mapping[Path, set[str]]) -> str:
-    # Of thousands that are equal, as silent ones are, the first say enough.
+    # Of thousands of equal files, such as silent ones, the first are enough.
     told = " is ".join(f"{path} ({'/'.join(sorted(splits[path]))})" for path in paths[:NAMED])
     return told + (f" and so are {len(paths) - NAMED} more" if len(paths) > NAMED else "")
 

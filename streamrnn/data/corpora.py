@@ -1,4 +1,4 @@
-"""Public corpora for training: their addresses, their checksums, and the missing table of one of them."""
+"""Public corpora for training: their URLs and checksums, and the table that one of them lacks."""
 
 import csv
 from collections.abc import Callable
@@ -13,7 +13,7 @@ FSDD_SPLITS = {"george": "valid", "lucas": "test"}
 
 
 def nothing_more(folder: Path) -> None:
-    """The unpacked folder needs no preparation."""
+    """For archives whose unpacked folder needs no preparation."""
 
 
 @dataclass(frozen=True)
@@ -74,8 +74,8 @@ def _librispeech(part: str, size_bytes: int, md5: str) -> Archive:
 def write_fsdd_manifest(folder: Path) -> None:
     """Writes the manifest.csv that the Free Spoken Digit Dataset lacks, from names such as 7_jackson_32.wav.
 
-    george is split valid and lucas test, so that figures are of new speakers. (The data set's own
-    split, recordings 0 to 4 as test, has the same speakers on both sides.)
+    george is split valid and lucas test, so that test results are for unseen speakers. (The data set's own split,
+    recordings 0 to 4 as test, has the same speakers on both sides.)
 
     Raises:
         ValueError: the folder does not have the 3,000 recordings of version 1.0.10.
@@ -126,7 +126,7 @@ CORPORA = {
         "fsdd",
         "CC BY-SA 4.0, Jackson et al., Free Spoken Digit Dataset v1.0.10",
         {
-            # GitHub packs it anew on request, so there is no published size or checksum. The checks are gzip's own
+            # GitHub repacks it on request, so there is no published size or checksum. The checks are gzip's own
             # checksum and the number of recordings.
             "v1.0.10": Archive(
                 "https://github.com/Jakobovski/free-spoken-digit-dataset/archive/refs/tags/v1.0.10.tar.gz",

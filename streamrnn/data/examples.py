@@ -1,4 +1,4 @@
-"""Examples: a line and its labels, in the layouts of public collections, or in a table of your own."""
+"""Labelled examples: lines with labels, in the layouts of public collections, or in your own tables."""
 
 import csv
 import json
@@ -19,8 +19,8 @@ PARTS = {"train": "train", "valid": "valid", "val": "valid", "dev": "valid", "te
 
 @dataclass(frozen=True)
 class Example:
-    """A line, and its labels: one, several, or none for a stranger, who belongs to no label; and for messages the file
-    and line that it is of.
+    """A line and its labels: one, several, or none for an out-of-scope example; and its file and line number, for
+    messages.
     """
 
     line: str
@@ -36,19 +36,19 @@ class Examples:
     files: Files
 
     def part(self, name: str) -> list[Example]:
-        """Raises ValueError where there is no such part."""
+        """The examples of a part. Raises ValueError if there is no such part."""
         return self.files.part_of(self.parts, name)
 
 
 def read_examples(places: Sequence[Path]) -> Examples:
-    """CLINC150 (data_full.json), GoEmotions (train.tsv, dev.tsv, test.tsv beside labels.txt), pendigits (.tra, .tes),
-    or tables of your own: train.tsv, valid.tsv and test.tsv, each line an example, a tab, and its labels with commas
-    between, none for strangers. Without a part valid, every tenth example of train is it, but none that is the last of
-    its label there. Beside labels.txt, the names of labels one a line, the labels are their numbers from 0 on.
+    """Reads CLINC150 (data_full.json), GoEmotions (train.tsv, dev.tsv, test.tsv beside labels.txt), pendigits (.tra,
+    .tes), or your own tables: train.tsv, valid.tsv and test.tsv, each line an example, a tab, and its labels separated
+    by commas, none if it is out of scope. Without a part valid, every tenth example of train is held out, except the
+    last of its label. Beside labels.txt, with one label name per line, labels are numbers from 0 on.
 
     Raises:
-        FileNotFoundError: there is none.
-        ValueError: a file is damaged, or there are two of one name.
+        FileNotFoundError: there is no such file.
+        ValueError: a file is damaged, or two have the same name.
     """
     files = files_in(
         places, lambda path: path.name in NAMED or path.suffix in READERS, "a table of examples (train.tsv)"
@@ -60,13 +60,13 @@ def read_examples(places: Sequence[Path]) -> Examples:
             parts[name].append(example)
     if parts["train"] and not parts["valid"]:
         parts["train"], parts["valid"] = _held_out(parts["train"])
-    # What the numbers in tables stand for is a part of the data, too.
+    # The names that numeric labels stand for are part of the data, too.
     beside = sorted({names for path in files.paths if path.suffix == ".tsv" and (names := _names_of(path)).is_file()})
     return Examples(parts, Files((*files.paths, *beside)))
 
 
 def _held_out(examples: Sequence[Example]) -> tuple[list[Example], list[Example]]:
-    """Those to train on and, as every tenth, those to validate; the last one of a label stays in training."""
+    """Splits examples into training and, every tenth, validation; the last one of a label stays in training."""
     left = Counter(label for example in examples for label in example.labels)
     train: list[Example] = []
     valid: list[Example] = []
@@ -82,10 +82,10 @@ def _held_out(examples: Sequence[Example]) -> tuple[list[Example], list[Example]
 
 
 def wanted_of(examples: Sequence[Example], labels: Sequence[str]) -> np.ndarray:
-    """What each example has, bool[examples, labels]; strangers have nothing.
+    """The target of each example, bool[examples, labels]; all False for out-of-scope examples.
 
     Raises:
-        ValueError: an example has a label that is none of them.
+        ValueError: an example has an unknown label.
     """
     known = set(labels)
     for example in examples:
@@ -98,7 +98,7 @@ def wanted_of(examples: Sequence[Example], labels: Sequence[str]) -> np.ndarray:
 
 
 def items_of(examples: Sequence[Example], read: Callable[[str], np.ndarray]) -> list[np.ndarray]:
-    """The items of each example, as `read` makes them of a line.
+    """Converts each example's line to items with `read`.
 
     Raises:
         ValueError: a line cannot be read; the message says which.
@@ -155,13 +155,13 @@ def _index(text: str) -> int:
 
 
 def _names_in(path: Path) -> list[str]:
-    """One a line, which may have spaces in it, or all in one line with spaces between."""
+    """Label names: one per line, which may contain spaces, or all on one line, separated by spaces."""
     lines = [clean(line) for line in read_lines(path) if line.strip()]
     return lines if len(lines) > 1 else [name for line in lines for name in line.split()]
 
 
 def _names_of(path: Path) -> Path:
-    """The file with the names of the labels that a table has numbers of, if it has numbers."""
+    """The file with the label names of a table whose labels are numbers."""
     return path.with_name("labels.txt")
 
 

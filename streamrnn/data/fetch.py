@@ -1,4 +1,4 @@
-"""Downloads of corpora: resumable, checked before unpacking, unpacked completely or not at all."""
+"""Downloads of corpora: resumable, verified before unpacking, unpacked completely or not at all."""
 
 import errno
 import hashlib
@@ -31,15 +31,16 @@ class FetchError(OSError):
 def fetch(
     archive: Archive, folder: Path, base_url: str | None = None, moved: Moved = lambda done, total: None
 ) -> tuple[Path, str | None]:
-    """Downloads, checks and unpacks an archive: (its folder, the checksum of its contents; None if it existed before).
+    """Downloads, verifies and unpacks an archive: (its folder, the checksum of its contents; None if it existed
+    before).
 
-    An interrupted download is kept as NAME.part, and the next call continues it, unless the server can't. The archive
-    itself is deleted in the end. An existing archive of that name is checked like a new download.
+    An interrupted download is kept as NAME.part and resumed by the next call, if the server supports it. The archive
+    itself is deleted in the end. An existing archive of that name is verified like a new download.
 
     Args:
         folder: created if missing.
         base_url: of a mirror with archives of the same names; default: the publisher's.
-        moved: called with the bytes (done, all) of the download, if the server tells the size, then of unpacking.
+        moved: called with the bytes (done, all) of the download, if the server reports the size, then of unpacking.
 
     Raises:
         FetchError: the server lacks the file or does not answer, the download differs from the published file or is
@@ -79,7 +80,7 @@ def _download(url: str, part: Path, most_bytes: int, moved: Moved) -> None:
             return _go_on(url, part, most_bytes, moved)
         except HTTPError as error:
             error.close()
-            # The download is complete; only the check is missing.
+            # The download is complete; only verification is missing.
             if error.code == NO_RANGE_LEFT:
                 return None
             raise FetchError(

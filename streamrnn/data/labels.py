@@ -1,4 +1,4 @@
-"""Labels of clips beside the words of a model."""
+"""Labels of clips that are not words of the model."""
 
 import warnings
 from collections import Counter
@@ -11,7 +11,7 @@ from streamrnn.decisions.keywords import UNKNOWN
 
 
 def warn_of_other_labels(clips: Iterable[Clip], words: Collection[str], happens: str) -> None:
-    """An AudioWarning that counts clips whose label is none of the words; `happens` is "train" or "count".
+    """Issues an AudioWarning that counts clips with other labels than the words; `happens` is "train" or "count".
 
     Labels that differ from a word only in case are named first. Clips labelled "unknown" do not count.
     """

@@ -34,7 +34,7 @@ SPLIT_OF_FOLDER = {
     "test": "test",
     "testing": "test",
 }
-# Folders whose names begin so have recordings for augmentation.
+# Prefixes of folders with recordings for augmentation.
 KINDS = ("noise", "music", "rir")
 # Shares of clips without a split, by the hash of their speaker.
 VALID_PERCENT, TEST_PERCENT = 10, 10
@@ -82,10 +82,10 @@ def read_folder(folder: Path) -> list[Clip]:
 
 
 def find_folders(paths: Sequence[Path]) -> list[Path]:
-    """The folders that `read_folder` can read: each path itself, or else the folders directly in it, sorted by name.
+    """Finds the folders that `read_folder` can read: each path itself, or else its direct subfolders, sorted by name.
 
     A folder with a manifest, with transcripts or with only folders of recordings in it is one of these; a folder that
-    also has recordings is a class. AudioWarnings name ambiguous folders, and recordings beside the folders.
+    also holds recordings is a class. AudioWarnings name ambiguous folders, and recordings beside the folders.
 
     Raises:
         FileNotFoundError: a path is not a folder.
@@ -96,8 +96,8 @@ def find_folders(paths: Sequence[Path]) -> list[Path]:
 
 
 def kind_of(folder: Path) -> str | None:
-    """The one of KINDS with which a folder's name begins, in upper or lower case; None for speech and the like."""
-    # "." has a name, too; links keep their own, as they are there to give one.
+    """The one of KINDS that a folder's name begins with, ignoring case; None for speech and everything else."""
+    # "." resolves to a name; links keep their own, since it was given on purpose.
     name = Path(os.path.abspath(folder)).name.lower()
     return next((kind for kind in KINDS if name.startswith(kind)), None)
 
@@ -165,7 +165,7 @@ def _recordings(folder: Path) -> Iterator[Path]:
 
 
 def _all_recordings(folder: Path) -> Iterator[Path]:
-    """Recordings in a folder and its subfolders, in order; follows links to folders, but not in circles."""
+    """Recordings in a folder and its subfolders, in order; follows links to folders, but not cycles."""
     # A link to a parent folder would give its recordings wrong labels.
     entered = {os.path.realpath(around) for around in folder.absolute().parents}
     for place, folders, files in os.walk(folder, followlinks=True):
@@ -178,7 +178,7 @@ def _all_recordings(folder: Path) -> Iterator[Path]:
 
 
 def _by_class(folder: Path) -> list[Clip]:
-    """Clips of classes, then those beside them; without classes, all are beside."""
+    """Clips of classes, then those outside of them; without classes, all of them."""
     listed, own_split = _listed_splits(folder), _split_by_name(folder)
     labels = _subfolders(folder)
     clips = [_labelled(path, label, listed, own_split) for label in labels for path in _all_recordings(label)]

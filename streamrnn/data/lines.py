@@ -1,7 +1,7 @@
-"""What a line does to sound on its way: codecs, lost packets, mute, gates, clipping. For training.
+"""Effects of transmission lines, for training: codecs, lost packets, mute, gates, clipping.
 
-All functions are pure: float32[n] in [-1, 1] in, a new float32[n] out, nothing moved in time by more than a millisecond
-or two.
+All functions are pure: they take float32[n] in [-1, 1] and return a new float32[n], delayed by at most a millisecond or
+two.
 """
 
 import io
@@ -17,7 +17,7 @@ PACKET_S = 0.02
 
 
 def coded(samples: np.ndarray, sample_rate: int, codec: str) -> np.ndarray:
-    """samples[n] through a telephone codec and back.
+    """Passes samples[n] through a telephone codec and back.
 
     Args:
         codec: "ulaw", "alaw" (ITU-T G.711), "gsm" (GSM 06.10), all of them at 8 kHz, or "opus" (RFC 6716) at a low bit
@@ -43,10 +43,10 @@ def coded(samples: np.ndarray, sample_rate: int, codec: str) -> np.ndarray:
 
 
 def losing_packets(rng: Rng, samples: np.ndarray, sample_rate: int, share: float) -> tuple[np.ndarray, np.ndarray]:
-    """samples[n] without a `share` of its packets of 20 ms, which come singly and in bursts (Gilbert's model).
+    """Removes a `share` of 20 ms packets from samples[n], singly and in bursts (Gilbert's model).
 
     Returns:
-        the samples, zero where a packet is lost; bool[n], where that is.
+        the samples, zero where a packet is lost; bool[n], True at the lost samples.
     """
     size = round(PACKET_S * sample_rate)
     count = -(-len(samples) // size)
@@ -60,7 +60,7 @@ def losing_packets(rng: Rng, samples: np.ndarray, sample_rate: int, share: float
 
 
 def filled(rng: Rng, n: int, level_db: float | None) -> np.ndarray:
-    """float32[n] of what a line gives while nothing is sent: digital silence (None) or comfort noise at that RMS."""
+    """float32[n] of a line's idle sound: digital silence (None) or comfort noise at that RMS."""
     if level_db is None:
         return np.zeros(n, np.float32)
     noise = rng.standard_normal(n).astype(np.float32)
@@ -69,13 +69,13 @@ def filled(rng: Rng, n: int, level_db: float | None) -> np.ndarray:
 
 
 def clipped(samples: np.ndarray, peak_share: float) -> np.ndarray:
-    """samples[n] with all beyond that share of the peak cut off, as by an overdriven microphone."""
+    """Clips samples[n] at that share of the peak, like an overdriven microphone."""
     peak = float(np.abs(samples).max(initial=0)) * peak_share
     return np.clip(samples, -peak, peak) if peak else samples
 
 
 def in_steps_of_16_bits(samples: np.ndarray) -> np.ndarray:
-    """samples[n] as 16 bits hold them: very soft sound becomes digital silence in part."""
+    """Quantises samples[n] to 16 bits: very soft sound becomes partly digital silence."""
     return np.round(np.clip(samples, -1, 32767 / 32768) * 32768).astype(np.float32) / 32768
 
 

@@ -1,7 +1,7 @@
-"""Sound as it reaches a live detector: talk, noises that begin and end, and lines that mute and lose packets.
+"""Sound as a live detector receives it: talk, noises that start and stop, and lines that mute and lose packets.
 
-Where `mixtures.Scenes` lays one noise under a whole scene, backgrounds here are processes: each has a beginning, an end
-and a course. A detector that learned from constant noise takes every change for speech.
+Where `mixtures.Scenes` lays one noise under a whole scene, backgrounds here are processes, each with a start, an end
+and an envelope. A detector trained on constant noise takes every change for speech.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -20,11 +20,11 @@ from streamrnn.data.tones import draw_tones
 
 NOISE, SPEECH, UNKNOWN = 0, 1, 2
 SPEECH_DB = -26.0
-# Speech that lies so far below what else sounds at the time: nobody can tell whether it is there.
+# Speech this far below the other sound at the time may be inaudible, so its label is unknown.
 INAUDIBLE_DB = -8.0
 TRIM_CELLS = 10
 BABBLE_VOICES = (3, 10)
-# How often a background is of each kind; see LiveSettings.kinds.
+# Relative frequencies of the kinds of backgrounds; see LiveSettings.kinds.
 KINDS = {
     "noise": 0.26,
     "music": 0.19,
@@ -38,7 +38,7 @@ KINDS = {
     "engines": 0.04,
     "colours": 0.02,
 }
-# Labels of recordings in which a throat makes sound, and nobody speaks: most like speech, and few of them.
+# Labels of non-speech vocal sounds: they resemble speech most, and are rare.
 CRIES = (
     *("dog_bark", "dog", "cat", "dude_miaowing", "rooster", "hen", "crow", "cow", "pig", "sheep", "frog", "farmyard"),
     *("baby_cry", "crying_baby", "person_sneeze", "sneeze", "sneezing", "cough", "coughing", "snoring", "breathing"),
@@ -51,9 +51,9 @@ class Spoken:
 
     Attributes:
         samples: int16[n].
-        cells: what each cell of it holds (NOISE, SPEECH or UNKNOWN), int8[n // cell_samples].
+        cells: the class of each cell (NOISE, SPEECH or UNKNOWN), int8[n // cell_samples].
         name: for messages.
-        label: a number of whoever draws, such as the class of a word.
+        label: a number for the caller, such as the class of a word.
     """
 
     samples: np.ndarray
@@ -63,7 +63,7 @@ class Spoken:
 
 
 def trimmed(spoken: Spoken, cell_samples: int) -> Spoken:
-    """The recording from 100 ms before its first speech to 100 ms behind its last: pauses are drawn, not recorded."""
+    """Trims to 100 ms before the first speech and 100 ms after the last: pauses are drawn, not recorded."""
     margin, speech = TRIM_CELLS, np.flatnonzero(spoken.cells == SPEECH)
     first, last = max(0, speech[0] - margin), min(len(spoken.cells), speech[-1] + 1 + margin)
     samples = spoken.samples[first * cell_samples : last * cell_samples].copy()
@@ -129,8 +129,8 @@ class LiveSettings:
 
 @dataclass(frozen=True)
 class LiveScene:
-    """A composed recording, float32[n] in [-1, 1]; its cells, int8[n // cell_samples]; names of its utterances; and for
-    each its first cell of speech, the one after its last, and its label. They may lie before the scene or behind it.
+    """A composed recording, float32[n] in [-1, 1]; its cells, int8[n // cell_samples]; the names of its utterances; and
+    for each its first speech cell, the one after its last, and its label. These may lie before or after the scene.
     """
 
     samples: np.ndarray
@@ -144,10 +144,10 @@ class LiveScenes:
     """Draws scenes from pools of recordings, all at one sample rate.
 
     Attributes:
-        speech: pools of utterances, each with the share of utterances drawn from it; may be empty where silent_share
-            is 1, and babble is made up then.
-        noise, music: recordings, int16[n]; may be empty, and what is made up has their share then.
-        cries: recordings of CRIES, int16[n]; may be empty, and noise has their share then.
+        speech: pools of utterances, each with the share of utterances drawn from it; may be empty if silent_share is 1;
+            babble is then synthesised.
+        noise, music: recordings, int16[n]; if empty, synthesised sound takes their share.
+        cries: recordings of CRIES, int16[n]; if empty, noise takes their share.
         rooms: impulse responses, float32[n]; may be empty.
         sample_rate: of all of them.
         cell_samples: samples per cell.
@@ -164,7 +164,7 @@ class LiveScenes:
     cries: Sequence[np.ndarray] = ()
 
     def draw(self, rng: np.random.Generator, cells: int) -> LiveScene:
-        """One scene of so many cells; the same generator state gives the same scene."""
+        """Draws a scene with that many cells; the same generator state gives the same scene."""
         s, n = self.settings, cells * self.cell_samples
         talk, truth, names, said = np.zeros(n, np.float32), np.zeros(cells, np.int8), (), ()
         if rng.random() >= s.silent_share:
@@ -223,7 +223,7 @@ class LiveScenes:
         return _at_level(samples, level_db, of=samples[spoken]), cells, voice
 
     def _background(self, rng: np.random.Generator, n: int) -> np.ndarray:
-        """The room's own noise, and what sounds over it, each with its beginning, course and end."""
+        """The room's own noise, and the sounds over it, each with a start, an envelope and an end."""
         s = self.settings
         line = np.zeros(n, np.float32)
         if rng.random() < 0.9:
@@ -241,7 +241,7 @@ class LiveScenes:
         return line
 
     def _sound(self, rng: np.random.Generator, n: int) -> np.ndarray:
-        """A background of any kind: recorded noise or music, or one that is made up."""
+        """A background of any kind: recorded noise or music, or synthesised."""
         kinds, shares = tuple(self.settings.kinds), np.array(tuple(self.settings.kinds.values()))
         kind = kinds[int(rng.choice(len(kinds), p=shares / shares.sum()))]
         pool = {"noise": self.noise, "music": self.music, "cries": self.cries or self.noise}.get(kind, ())
@@ -266,7 +266,7 @@ class LiveScenes:
         return mixing.reverberate(voices, pick(rng, self.rooms)) if self.rooms and n else voices
 
     def _course(self, rng: np.random.Generator, n: int) -> np.ndarray:
-        """How loud a background is over its length: at once or faded in and out, with steps now and then."""
+        """The envelope of a background: sudden or faded in and out, with occasional steps."""
         course = np.ones(n, np.float32)
         for edge in (course, course[::-1]):
             if rng.random() < 0.5:
@@ -278,7 +278,7 @@ class LiveScenes:
         return course
 
     def _audible(self, talk: np.ndarray, background: np.ndarray, truth: np.ndarray) -> np.ndarray:
-        """The truth, unknown where speech is drowned."""
+        """The labels, with unknown where speech is drowned."""
         size = self.cell_samples
         power = [np.square(x.reshape(-1, size)).mean(-1) for x in (talk, background)]
         around = [np.convolve(p, np.ones(21) / 21, "same") if len(p) >= 21 else p for p in power]
@@ -319,7 +319,7 @@ class LiveScenes:
         return samples, truth
 
     def _gated(self, rng: np.random.Generator, samples: np.ndarray, truth: np.ndarray) -> np.ndarray:
-        """Sound passes from some time before speech to some time behind it; between, the line is idle."""
+        """Passes sound from some time before speech to some time after it; in between, the line is idle."""
         before, behind = self._cells(rng.uniform(0.02, 0.4)), self._cells(rng.uniform(0.1, 1.0))
         spoken = np.convolve(truth != NOISE, np.ones(before + behind + 1))
         passes = np.repeat(spoken[before : before + len(truth)] > 0.5, self.cell_samples)
@@ -333,14 +333,14 @@ class LiveScenes:
 
 
 def whispered(rng: np.random.Generator, samples: np.ndarray) -> np.ndarray:
-    """float32[n] of voiced speech -> the same words whispered: the spectrum's envelope, excited by noise."""
+    """Turns voiced speech, float32[n], into a whisper: the spectrum's envelope, excited by noise."""
     from scipy.ndimage import uniform_filter1d
     from scipy.signal import istft, stft
 
     if len(samples) < 512:
         return samples
     _, _, spectrum = stft(samples, nperseg=512, noverlap=384)
-    # The filter's running sums leave tiny numbers below zero where a loud sound ends.
+    # The filter's running sums leave tiny negative numbers where a loud sound ends.
     envelope = np.sqrt(np.maximum(uniform_filter1d(np.abs(spectrum) ** 2, 9, axis=0), 0))
     # Whispering lacks the low frequencies of the voice.
     envelope *= np.minimum(1, np.arange(len(envelope)) / 24)[:, None]
@@ -349,7 +349,7 @@ def whispered(rng: np.random.Generator, samples: np.ndarray) -> np.ndarray:
     return np.pad(sound, (0, max(0, len(samples) - len(sound))))[: len(samples)].astype(np.float32)
 
 
-# Noise and music are made up where there are no recordings.
+# Noise and music are synthesised if there are no recordings.
 SYNTHETIC: dict[str, Callable[[np.random.Generator, int, int], np.ndarray]] = {
     "noise": texture,
     "music": music,

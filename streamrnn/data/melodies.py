@@ -1,4 +1,4 @@
-"""Music that nobody recorded: notes of drawn instruments, chords, drums. For training.
+"""Synthesised music: notes of random instruments, chords, drums. For training.
 
 All functions return float32[n].
 """
@@ -16,7 +16,7 @@ TRIADS = ((0, 4, 7), (0, 3, 7), (0, 5, 7), (0, 4, 7, 10), (0, 3, 7, 10))
 
 
 def music(rng: Rng, n: int, sample_rate: int) -> np.ndarray:
-    """float32[n]: one to four instruments in one tempo and key, with drums or without, in a random colour."""
+    """float32[n]: one to four instruments in one tempo and key, with or without drums, with a random colour."""
     beat_s, key = 60 / rng.uniform(60, 180), rng.uniform(36, 48)
     scale = SCALES[int(rng.integers(len(SCALES)))]
     line = np.zeros(n, np.float32)

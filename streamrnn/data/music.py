@@ -1,4 +1,4 @@
-"""Pieces of music as rolls of 88 keys: collections in MATLAB's format, or texts of your own."""
+"""Pieces of music as rolls of 88 keys: collections in MATLAB's format, or your own texts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,13 +18,13 @@ KEYS, LOWEST_MIDI = 88, 21
 
 @dataclass(frozen=True)
 class Pieces:
-    """Pieces in parts, each float32[frames, 88], and the files that they are from."""
+    """Pieces in parts, each float32[frames, 88], and their source files."""
 
     parts: dict[str, list[np.ndarray]]
     files: Files
 
     def part(self, name: str) -> list[np.ndarray]:
-        """The pieces of a part. Raises ValueError where there are none, or all end with their first frame."""
+        """The pieces of a part. Raises ValueError if there are none, or all have a single frame."""
         pieces = self.files.part_of(self.parts, name)
         if all(len(piece) < 2 for piece in pieces):
             raise ValueError(
@@ -35,12 +35,12 @@ class Pieces:
 
 
 def read_pieces(places: Sequence[Path]) -> Pieces:
-    """A collection such as JSB_Chorales.mat (traindata, validdata and testdata), or train.txt, valid.txt and test.txt
-    of your own: a line for each frame, such as "C3 G3 E4 C5", and an empty line between pieces.
+    """Reads a collection such as JSB_Chorales.mat (traindata, validdata and testdata), or your own train.txt, valid.txt
+    and test.txt: a line per frame, such as "C3 G3 E4 C5", and an empty line between pieces.
 
     Raises:
-        FileNotFoundError: there is none.
-        ValueError: there is more than one collection or two texts of one name, or a file is damaged.
+        FileNotFoundError: there is no such file.
+        ValueError: there is more than one collection, two texts have the same name, or a file is damaged.
     """
     what = "a collection of music (.mat), or train.txt, valid.txt and test.txt"
     files = files_in(places, lambda path: path.suffix == ".mat" or path.name in TEXTS, what)

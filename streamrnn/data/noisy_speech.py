@@ -24,7 +24,7 @@ class Voice(NamedTuple):
 
 
 class Noisy(NamedTuple):
-    """Speech in noise, float32[n] in [-1, 1]; the speech in it alone; its level over the noise's.
+    """Speech in noise, float32[n] in [-1, 1]; its speech alone; the speech-to-noise ratio.
 
     The description is the kind of noise; names are those of the recordings of speech.
     """
@@ -86,7 +86,7 @@ class NoisySpeech:
     settings: NoisySettings = field(default_factory=NoisySettings)
 
     def draw(self, rng: np.random.Generator, duration_s: float) -> Noisy:
-        """One recording of that length; the same generator state gives the same one."""
+        """Draws a recording of that length; the same generator state gives the same one."""
         s, n = self.settings, round(duration_s * self.sample_rate)
         talk, names = self._talk(rng, n)
         heard, clean = self._in_room(rng, self._coloured(rng, talk))

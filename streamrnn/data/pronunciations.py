@@ -1,4 +1,4 @@
-"""Words and how they are said."""
+"""Words and their pronunciations."""
 
 import re
 import zlib
@@ -10,7 +10,7 @@ from streamrnn.data.series import Files, files_in
 from streamrnn.data.tables import read_lines
 
 PARTS = {"train": "train", "dev": "valid", "valid": "valid", "test": "test"}
-# Of a hundred words of a dictionary without parts: those to validate, and those to test.
+# Percentages of words for validation and test, for dictionaries without parts.
 VALIDATED, TESTED = 1, 4
 
 
@@ -23,15 +23,15 @@ class Pronunciations:
 
 
 def read_pronunciations(places: Sequence[Path]) -> Pronunciations:
-    """CMUdict, or tables such as SIGMORPHON's: dut_train.tsv, dut_dev.tsv and dut_test.tsv, each line a word, a tab,
-    and phonemes with blanks between.
+    """Reads CMUdict, or tables such as SIGMORPHON's: dut_train.tsv, dut_dev.tsv and dut_test.tsv, each line a word, a
+    tab, and phonemes separated by spaces.
 
-    CMUdict has no parts: its words are divided by a hash. Its marks of stress are left out, and words with other signs
-    than letters and apostrophes.
+    CMUdict has no parts: its words are split by a hash. Stress marks are removed, and words with other characters than
+    letters and apostrophes are left out.
 
     Raises:
         FileNotFoundError: there is neither.
-        ValueError: a line has no phonemes, or a table has the name of no part.
+        ValueError: a line has no phonemes, or the name of a table is not that of a part.
     """
     files = files_in(
         places, lambda path: path.name == "cmudict" or path.suffix == ".tsv", "a dictionary (cmudict, .tsv)"
@@ -49,7 +49,7 @@ def _dictionary(path: Path) -> Iterator[tuple[str, str, tuple[str, ...]]]:
     for number, line in enumerate(read_lines(path), start=1):
         if not (fields := line.lower().split()):
             continue
-        # Other editions have no number, and would lose the first phoneme of each word.
+        # Other editions lack the number, and would lose the first phoneme of each word.
         if len(fields) < 3 or not fields[1].isdecimal():
             raise ValueError(
                 f"{path}, line {number} is not of the CMUdict that NLTK has: a word, a number, and phonemes. Take that "

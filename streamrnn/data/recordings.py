@@ -23,7 +23,7 @@ SPLITS = ("train", "valid", "test")
 # The columns of a manifest, and further tables beside it.
 SAID = ("start", "end", "speaker", "label", "transcript", "split")
 LABEL_TABLES = ("vad_segments.csv",)
-# A folder is drawn as often as the length of what it holds to this power: no large one drowns the others.
+# A folder is drawn in proportion to its duration to this power, so that large folders do not dominate.
 FOLDER_BALANCE = 0.5
 # Number of kinds in a warning.
 KINDS_COUNTED = 6
@@ -35,8 +35,8 @@ class Recordings:
 
     Attributes:
         speech: clips of all other folders, by folder.
-        places: the searched paths.
-        tables: of labels that lie elsewhere than beside their recordings, by folder of speech.
+        places: the paths searched.
+        tables: label tables that are not stored with their recordings, by folder of speech.
         noise, music, rooms: clips of the folders named noise*, music* and rir*; noise also from classes named
             _background_noise_, as Speech Commands has one.
     """
@@ -50,7 +50,7 @@ class Recordings:
 
     @property
     def clips(self) -> list[Clip]:
-        """Those of all uses."""
+        """The clips of all uses."""
         return [*(clip for clips in self.speech.values() for clip in clips), *self.noise, *self.music, *self.rooms]
 
     @cached_property
@@ -74,7 +74,7 @@ class Recordings:
 
 
 def find_recordings(data: Sequence[Path]) -> Recordings:
-    """Reads the tables of all folders of recordings in `data`; no sound yet.
+    """Reads the tables of all folders of recordings in `data`, but no sound yet.
 
     If a folder defines no splits, some of its recordings are `held_out` as split valid.
 
@@ -97,10 +97,10 @@ def find_recordings(data: Sequence[Path]) -> Recordings:
 
 
 def recordings_to_train_on(data: Sequence[Path], exclude: Sequence[str] = ()) -> Recordings:
-    """find_recordings, except those to `exclude`: see without.
+    """Like find_recordings, without those to `exclude`: see `without`.
 
-    AudioWarnings count missing recordings, which are left out, those of splits other than train, valid and test, and
-    duplicates in two splits.
+    AudioWarnings count recordings that are missing (left out), that are in splits other than train, valid and test, or
+    that are duplicated in two splits.
 
     Raises:
         FileNotFoundError, ValueError: see find_recordings and without; all recordings are missing.
@@ -126,7 +126,7 @@ def recordings_to_train_on(data: Sequence[Path], exclude: Sequence[str] = ()) ->
 
 
 def _there(clips: Sequence[Clip], missing: Sequence[Clip]) -> list[Clip]:
-    # Now, because some are only read for the first validation.
+    # Checked now, because some are first read during validation.
     told = named(f"{clip.path} ({clip.place})" if clip.place else str(clip.path) for clip in missing)
     if len(missing) == len(clips):
         raise FileNotFoundError(
@@ -140,12 +140,12 @@ def _there(clips: Sequence[Clip], missing: Sequence[Clip]) -> list[Clip]:
 
 
 def without(clips: Sequence[Clip], exclude: Sequence[str]) -> list[Clip]:
-    """The clips except those with these names: the last parts of their paths, with or without the ending. NAME@12.5 is
-    the clip of that recording in which its second 12.5 lies, where a recording holds many.
+    """Leaves out the clips with these names: the last parts of their paths, with or without the extension. NAME@12.5 is
+    the clip at 12.5 s of a recording that holds many.
 
     Raises:
         ValueError: no clip has one of the names, or all clips have.
-        AudioError: a recording that is named with a place cannot be read.
+        AudioError: a recording that is named with a time cannot be read.
     """
     by_name: dict[str, list[Clip]] = defaultdict(list)
     for clip in clips:
@@ -165,7 +165,7 @@ def without(clips: Sequence[Clip], exclude: Sequence[str]) -> list[Clip]:
 
 
 def _at_place(by_name: Mapping[str, list[Clip]], asked: str) -> list[Clip]:
-    """The clips of NAME@SECONDS in which that second lies."""
+    """The clips of NAME@SECONDS that contain that time."""
     name, _, place = asked.rpartition("@")
     clips = by_name.get(name, [])
     if not clips or not re.fullmatch(r"\d+(\.\d*)?", place):
@@ -187,10 +187,10 @@ def counted(counts: Mapping[str, int]) -> str:
 
 
 def held_out(clips: Sequence[Clip]) -> list[Clip]:
-    """The same clips, with a split valid: if they have none, every tenth speaker joins it, starting with the first.
+    """Holds out a split valid: if the clips have none, every tenth speaker joins it, starting with the first.
 
-    With fewer than ten speakers, or unknown ones, it is every tenth clip of a label instead; a label's only clip stays
-    in train. So training works with a handful of recordings, and the figures are then of voices in the training data.
+    With fewer than ten speakers, or unknown ones, every tenth clip of a label is held out instead; a label's only clip
+    stays in train. So training works with a handful of recordings; validation then uses voices from the training data.
     """
     if any(clip.split == "valid" for clip in clips):
         return list(clips)
@@ -246,16 +246,16 @@ class Sounds(Sequence[np.ndarray]):
 
 
 def sounds_of(clips: Sequence[Clip], sample_rate: int) -> Sounds:
-    """The sound of clips, possibly hours of it. Those that can't be read are left out with a warning."""
+    """The sound of clips, possibly hours of it. Unreadable clips are left out with a warning."""
     store = ClipStore(clips, sample_rate)
     return Sounds(tuple((store, place) for place in range(len(store))))
 
 
 def balanced_sounds_of(clips: Sequence[Clip], sample_rate: int) -> Sounds:
-    """As sounds_of, to draw from in training: recordings of small folders stand in it several times.
+    """Like sounds_of, but for drawing in training: recordings of small folders are repeated.
 
-    So each folder of noise or music is drawn about as often as its length to the power FOLDER_BALANCE, and thousands of
-    short sounds of one collection do not drown the others.
+    So each folder of noise or music is drawn about in proportion to its duration to the power FOLDER_BALANCE, and
+    thousands of short sounds of one collection do not dominate.
     """
     store = ClipStore(clips, sample_rate)
     of_folder: dict[str, list[int]] = defaultdict(list)
@@ -271,19 +271,19 @@ def balanced_sounds_of(clips: Sequence[Clip], sample_rate: int) -> Sounds:
 
 
 def _collection(clip: Clip) -> str:
-    """The folder of noise or music that a clip lies in, however deep."""
+    """The folder of noise or music that contains a clip, at any depth."""
     named = [str(folder) for folder in clip.path.parents if kind_of(folder) in ("noise", "music")]
     return named[0] if named else str(clip.path.parent)
 
 
 def backgrounds_of(found: "Recordings", split: str, sample_rate: int) -> tuple[Sounds, Sounds]:
-    """Noise and music of a split; of split train as balanced_sounds_of."""
+    """Noise and music of a split; for split train as balanced_sounds_of."""
     drawn = balanced_sounds_of if split == "train" else sounds_of
     return drawn(of_split(found.noise, split), sample_rate), drawn(of_split(found.music, split), sample_rate)
 
 
 def rooms_of(clips: Sequence[Clip], sample_rate: int) -> list[np.ndarray]:
-    """Impulse responses, int16[n] each. Those that can't be read, or are silent, are left out with a warning."""
+    """Impulse responses, int16[n] each. Unreadable or silent ones are left out with a warning."""
     read = list(ClipStore(clips, sample_rate))
     if silent := [str(clip.path) for clip, samples in read if not samples.any()]:
         told = f"{len(silent)} of {len(read)} impulse responses of rooms are silent and left out: {named(silent)}."

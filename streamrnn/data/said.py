@@ -1,4 +1,4 @@
-"""Phrases said by synthetic voices, kept in a folder, so that a command that is repeated finds them there."""
+"""Phrases spoken by synthetic voices, cached in a folder, so that a repeated command finds them there."""
 
 import csv
 from collections.abc import Callable, Sequence
@@ -11,11 +11,11 @@ from streamrnn.data.voices import Voices
 from streamrnn.replacing import replace_file
 
 COLUMNS = ("path", "speaker", "transcript", "split")
-# Of the recordings, those by voices that training never hears.
+# Share of recordings by voices that are held out of training.
 VALID_SHARE = 0.15
-# A voice says a word in another way as a question or a call.
+# Punctuation changes the intonation: a question, a call.
 ENDINGS = (".", "!", "?", ",", "")
-# Natural voices are worth more than the others.
+# Natural voices are drawn more often.
 SHARES = {"kokoro": 4.0, "espeak-ng": 2.0, "flite": 1.5, "festival": 0.5}
 
 
@@ -30,18 +30,18 @@ def say_phrases(
 ) -> None:
     """Has `count` recordings said in the folder `out`, one phrase after the other, with a manifest.csv.
 
-    Recordings that are there are kept; each depends on its number, the seed and the voices alone.
+    Existing recordings are kept; each depends on its number, the seed and the voices alone.
 
     Raises:
         RuntimeError: a program failed.
     """
     out.mkdir(parents=True, exist_ok=True)
     table = out / "manifest.csv"
-    # A row is written after its recording, so the rows say what is whole.
+    # A row is written after its recording, so the rows list the complete ones.
     written = table.read_bytes() if table.is_file() else b""
     whole = written[: written.rfind(b"\n") + 1]
     if whole != written:
-        # Half a row, as a full disk leaves it, would become one with the next.
+        # An incomplete row, as a full disk leaves it, would merge with the next.
         replace_file(table, whole)
     done = whole.count(b"\n") - 1
     weights = np.array([SHARES.get(one.name, 1.0) for one in voices])

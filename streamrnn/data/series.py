@@ -1,4 +1,4 @@
-"""Data that are not sound: where a task's files are, what they hold, and a digest that tells them apart."""
+"""Data other than sound: a task's files, their contents, and a digest that identifies them."""
 
 import hashlib
 import warnings
@@ -17,15 +17,15 @@ from streamrnn.signals import LARGEST
 
 Part = TypeVar("Part")
 
-# The parts of ETTh1 that the field trains, validates and tests on: 12, 4 and 4 months of 30 days.
+# The usual parts of ETTh1 for training, validation and test: 12, 4 and 4 months of 30 days.
 ETT_ROWS = (8640, 11520, 14400)
-# The share of rows that must come at one interval for it to be the table's: others are after a gap.
+# Share of rows that must follow at one interval for it to be the table's; the others come after a gap.
 EVEN_SHARE = 0.75
 
 
 @dataclass(frozen=True)
 class Files:
-    """Files that a training read. `digest` tells them from others, by their names and contents, wherever they lie."""
+    """The files of a training run. `digest` identifies them by name and contents, wherever they are stored."""
 
     paths: tuple[Path, ...]
 
@@ -33,13 +33,14 @@ class Files:
     def digest(self) -> str:
         digest = hashlib.blake2b(digest_size=8)
         for path in self.paths:
-            # With borders: a line that moved from one file to the next makes other data of the same bytes.
+            # Names and sizes delimit the files: a line moved from one to the next makes different data of the same
+            # bytes.
             content = path.read_bytes()
             digest.update(f"{path.name}\n{len(content)}\n".encode() + content)
         return digest.hexdigest()
 
     def part_of(self, parts: Mapping[str, Part], name: str) -> Part:
-        """The part of that name of what was read from these files. Raises ValueError where it is empty or missing."""
+        """The part of that name. Raises ValueError if it is empty or missing."""
         if part := parts.get(name):
             return part
         known = ", ".join(known for known, of in parts.items() if of) or "none"
@@ -47,11 +48,11 @@ class Files:
 
 
 def files_in(places: Sequence[Path], wanted: Callable[[Path], bool], what: str) -> Files:
-    """The wanted files among these files, and in these folders; a file that is named itself is always wanted.
+    """Collects the wanted files among these files and folders; a file that is passed itself is always wanted.
 
     Raises:
-        FileNotFoundError: a place does not exist, or there is no such file; `what` says what was looked for,
-            such as "a text (.txt)".
+        FileNotFoundError: a place does not exist, or there is no such file; `what` describes what is wanted, such as
+            "a text (.txt)".
     """
     # As a dict, because a file may be named twice: by itself and by its folder.
     found: dict[Path, Path] = {}
@@ -66,14 +67,14 @@ def files_in(places: Sequence[Path], wanted: Callable[[Path], bool], what: str) 
 
 
 def _visible(folder: Path) -> Iterator[Path]:
-    """All files in a folder, without those that systems and editors hide beside them."""
+    """All files in a folder except hidden ones."""
     for path in folder.rglob("*"):
         if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts):
             yield path
 
 
 def require_once(files: Files, places: Sequence[Path]) -> None:
-    """Raises ValueError where two of the files have one name, of which one would take the other's place."""
+    """Raises ValueError if two of the files have the same name, since one would replace the other."""
     names = [path.name for path in files.paths]
     if twice := [name for name in names if names.count(name) > 1]:
         raise ValueError(f"{', '.join(map(str, places))} has more than one {twice[0]}. Pass the folder of one alone.")
@@ -86,9 +87,9 @@ class Table:
     Attributes:
         columns: their names.
         values: float32[rows, columns].
-        interval_s: seconds from row to row by their dates; None where dates are none, or nothing that is read.
+        interval_s: seconds between rows by their dates; None if there are no readable dates, or no regular interval.
         parts: rows at which training, validation and test end.
-        files: where it is from.
+        files: the source file.
     """
 
     columns: tuple[str, ...]
@@ -99,15 +100,15 @@ class Table:
 
 
 def read_table(places: Sequence[Path]) -> Table:
-    """A CSV with a header, whose first column is the date; ETTh1.csv and ETTh2.csv in the parts that the field uses,
-    others in three fifths, one fifth and one fifth.
+    """Reads a CSV with a header, whose first column is the date; ETTh1.csv and ETTh2.csv are split as is usual, others
+    into three fifths, one fifth and one fifth.
 
-    Rows are taken as they come, as if at equal intervals; a UserWarning says where their dates have none.
+    Rows are taken as equally spaced; a UserWarning says if their dates are not.
 
     Raises:
-        FileNotFoundError: there is none.
-        ValueError: there is more than one, there is no header, it names a column twice, a cell is no number, a row has
-            more or fewer cells than the header, or it is no text in UTF-8.
+        FileNotFoundError: there is no table.
+        ValueError: there is more than one, there is no header, it names a column twice, a cell is not a number, a row
+            has more or fewer cells than the header, or the file is not UTF-8 text.
     """
     files = files_in(places, lambda path: path.suffix.lower() == ".csv", "a table (.csv)")
     path, *others = files.paths
@@ -148,7 +149,7 @@ def _numbers(row: Sequence[str], header: Sequence[str], place: str) -> list[floa
 
 def _interval_s(dates: Sequence[str], path: Path) -> float | None:
     times = [time for time in map(date_of, dates) if time is not None]
-    # Dates with an offset from UTC and without cannot be compared.
+    # Dates with and without a UTC offset cannot be compared.
     if len(times) < len(dates) or len({time.tzinfo is None for time in times}) > 1:
         return None
     steps = Counter((later - earlier).total_seconds() for earlier, later in pairwise(times))
@@ -172,15 +173,15 @@ class Text:
 
 
 def read_text(places: Sequence[Path]) -> Text:
-    """Texts (.txt) in UTF-8, one after another.
+    """Reads texts (.txt) in UTF-8, concatenated.
 
     Raises:
         FileNotFoundError: there is none.
-        ValueError: one is no UTF-8.
+        ValueError: one is not UTF-8.
     """
     files = files_in(places, lambda path: path.suffix.lower() == ".txt", "a text (.txt)")
     text = "\n".join(tables.read_text(path) for path in files.paths)
-    # The last tenth is the part that the field tells its figures of.
+    # Published results are for the last tenth.
     borders = [0, int(0.85 * len(text)), int(0.9 * len(text)), len(text)]
     parts = {name: text[borders[n] : borders[n + 1]] for n, name in enumerate(("train", "valid", "test"))}
     return Text(parts, files)

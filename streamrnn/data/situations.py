@@ -1,4 +1,4 @@
-"""Situations on disk: the tables in which recordings are listed with their truth, and how they are read."""
+"""Situations on disk: tables that list recordings with their ground truth, and how they are read."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -16,12 +16,12 @@ CONTENTS, SEGMENTS, WORDS = "situations.csv", "vad_segments.csv", "words.csv"
 
 @dataclass(frozen=True)
 class Recording:
-    """A composed recording, float32[n], and the truth about it.
+    """A composed recording, float32[n], and its ground truth.
 
     Attributes:
-        segments: where somebody speaks, (start, end) in samples.
-        words: what is said, (start, end, word); empty where nobody wrote it down.
-        judged_from: what lies before that sample leads up to it.
+        segments: speech, (start, end) in samples.
+        words: spoken words, (start, end, word); empty if not transcribed.
+        judged_from: sound before this sample only leads up to what is evaluated.
         kind: which of several sounds it is.
         compared: decisions are to be compared with those of a stream that begins at judged_from.
     """
@@ -44,10 +44,10 @@ class SituationFolder:
     compared: bool
 
     def recordings(self) -> Iterator[Recording]:
-        """Its recordings, in order.
+        """Yields its recordings, in order.
 
         Raises:
-            FileNotFoundError, AudioError, ValueError: a table or a recording is missing, or is none.
+            FileNotFoundError, AudioError, ValueError: a table or a recording is missing or not valid.
         """
         segments = {path: [read_span(row) for row in rows] for path, rows in _rows_of(self.folder / SEGMENTS).items()}
         words = {
@@ -64,14 +64,14 @@ class SituationFolder:
 
 
 def read_situations(folder: Path, only: Sequence[str] = ()) -> list[SituationFolder]:
-    """The situations in a folder, in the order of its table.
+    """Reads the situations in a folder, in the order of its table.
 
     Args:
         only: names of situations; default: all.
 
     Raises:
         FileNotFoundError: the folder has no situations.csv.
-        ValueError: `only` names one that is not there.
+        ValueError: `only` names an unknown one.
     """
     rows = read_table(folder / CONTENTS, ("situation", "says", "compared"))
     names = [row["situation"] for row in rows]
@@ -86,7 +86,7 @@ def read_situations(folder: Path, only: Sequence[str] = ()) -> list[SituationFol
 
 
 def _rows_of(table: Path, *columns: str) -> dict[Path, list[Row]]:
-    """The rows of a table by recording; a table that has its header alone gives none, as where nobody speaks."""
+    """The rows of a table by recording; none if the table has only a header, as for recordings without speech."""
     rows: dict[Path, list[Row]] = defaultdict(list)
     with table.open("rb") as file:
         empty = sum(1 for _, _ in zip(file, range(2), strict=False)) < 2

@@ -1,4 +1,4 @@
-"""Where somebody speaks in recordings: tables of segments, and what is in each cell of a clip."""
+"""Speech labels of recordings: tables of segments, and the class of each cell of a clip."""
 
 import math
 import warnings
@@ -22,10 +22,10 @@ Segments = tuple[tuple[int, int], ...]
 
 @dataclass(frozen=True)
 class SpeechLabels:
-    """What a table says of one recording.
+    """The labels of one recording.
 
     Attributes:
-        speech, unknown: (start, end) in samples at the recording's own rate; elsewhere nobody speaks.
+        speech, unknown: (start, end) in samples at the recording's own rate; the rest is not speech.
         quality: A (clean) or B.
     """
 
@@ -34,14 +34,14 @@ class SpeechLabels:
     quality: str = "A"
 
     def of(self, clip: Clip, length_samples: int, sample_rate: int) -> "SpeechLabels":
-        """Those of a clip of that recording, in samples at `sample_rate` from the beginning of the clip."""
+        """The labels of a clip of that recording, in samples at `sample_rate` from the start of the clip."""
         with AudioFile(clip.path) as file:
             scale = sample_rate / file.sample_rate
         speech, unknown = (_within(of, clip.start, scale, length_samples) for of in (self.speech, self.unknown))
         return SpeechLabels(speech, unknown, self.quality)
 
     def cells(self, length_samples: int, cell_samples: int) -> np.ndarray:
-        """int8[length_samples // cell_samples]: NOISE, SPEECH or UNKNOWN, by what is in the middle of each cell."""
+        """int8[length_samples // cell_samples]: NOISE, SPEECH or UNKNOWN, as in the middle of each cell."""
         line = np.zeros(length_samples, np.int8)
         for number, segments in ((SPEECH, self.speech), (UNKNOWN, self.unknown)):
             for start, end in segments:
@@ -50,18 +50,18 @@ class SpeechLabels:
 
 
 def read_speech_labels(table: Path, folder: Path | None = None) -> dict[Path, SpeechLabels]:
-    """A table of segments -> labels by the path of the recording.
+    """Reads a table of segments; returns the labels by path of the recording.
 
     Columns: path, start, end (samples); optional: kind (speech, the default, or unknown), quality (A, the default,
     or B).
 
     Args:
         table: usually vad_segments.csv.
-        folder: what the paths are relative to; default: the folder of the table.
+        folder: base of the paths; default: the folder of the table.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: a column is missing, there are no rows, another kind or quality, two qualities of one recording,
+        ValueError: a column is missing, there are no rows, an unknown kind or quality, two qualities of one recording,
             or not 0 <= start <= end in whole numbers.
     """
     found: dict[Path, tuple[list, list, str]] = {}
@@ -95,7 +95,7 @@ def _within(segments: Segments, first: int, scale: float, length_samples: int) -
 
 
 def warn_of_labels(table: Path, folder: Path | None = None) -> None:
-    """AudioWarnings of segments in a vad_segments.csv whose recordings are not there, or end before."""
+    """Warns of segments in a vad_segments.csv whose recordings are missing, or end earlier."""
     missing, shorter = [], []
     for path, labels in read_speech_labels(table, folder).items():
         if not path.is_file():
@@ -119,7 +119,7 @@ def _frames_of(path: Path) -> float:
         with AudioFile(path) as file:
             return file.measured_frames()
     except AudioError:
-        # Whoever reads the recording says what is wrong with it.
+        # The code that reads the recording reports what is wrong with it.
         return math.inf
 
 

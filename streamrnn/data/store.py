@@ -15,7 +15,7 @@ from streamrnn.data.clips import Clip, no_samples, or_error, read_int16, readabl
 
 
 class ClipStore:
-    """Clips that are decoded on demand and cached within a limit of memory.
+    """Clips decoded on demand and cached within a memory limit.
 
     `store[i]` is a clip and its int16[n], as in the list of `read_clips`; `len` and iteration work as there. Threads
     may share a store: decoding releases Python's lock, so batches made in threads (see `prefetch`) decode in parallel.
@@ -41,7 +41,7 @@ class ClipStore:
     def __init__(self, clips: Sequence[Clip], sample_rate: int, memory_bytes: int = 2 * 1024**3):
         clips = list(clips)
         with ThreadPoolExecutor() as pool:
-            # Many clips may be parts of one file, which is measured by being read.
+            # Many clips may be parts of one file, whose length is only known after reading it.
             length = cache(_length)
             found = readable(clips, list(pool.map(or_error(lambda clip: _duration_s(clip, *length(clip.path))), clips)))
         warn_of_cut_clips([clip for clip, _ in found if clip.end is not None and clip.end > length(clip.path)[0]])

@@ -30,7 +30,7 @@ class Row(dict[str, str]):
 
 
 def read_table(path: Path, columns: tuple[str, ...]) -> list[Row]:
-    """The rows of a CSV file (UTF-8, the first line names the columns) with at least these columns.
+    """Reads the rows of a CSV file (UTF-8, the first line names the columns) with at least these columns.
 
     Spaces around fields are stripped, and letters with accents become one character each (Unicode's NFC), so that words
     that look alike are equal.
@@ -52,11 +52,11 @@ def read_table(path: Path, columns: tuple[str, ...]) -> list[Row]:
 
 
 def read_rows(path: Path, **dialect: Any) -> Iterator[tuple[str, list[str]]]:
-    """The rows of a CSV file in UTF-8 that are not empty, each with its place for messages, the file and the line where
-    it ends; `dialect` as of csv.reader.
+    """Yields the non-empty rows of a UTF-8 CSV file, each with its place for messages: the file, and the line where the
+    row ends; `dialect` as in csv.reader.
 
     Raises:
-        ValueError: a quote has no end, or it is no text in UTF-8.
+        ValueError: a quote is unclosed, or the file is not UTF-8 text.
     """
     # Strict, because an unclosed quote would swallow all rows after it.
     reader = csv.reader(io.StringIO(read_text(path)), **{"skipinitialspace": True, "strict": True, **dialect})
@@ -89,7 +89,7 @@ def _row(header: list[str], fields: list[str], place: str) -> Row:
             f"{place}: {len(fields)} fields where the first line names {len(header)} columns. Put texts with commas "
             "into double quotes, and a comma for each column that is left empty."
         )
-    # Names of files keep their Unicode form.
+    # File names keep their Unicode form.
     cleaned = (
         field.strip() if name in PATH_COLUMNS else clean(field) for name, field in zip(header, fields, strict=True)
     )
@@ -116,8 +116,8 @@ def read_text(path: Path) -> str:
 
 
 def read_lines(path: Path) -> list[str]:
-    """The lines of a text file, as read_text reads it. Only line feeds end them: what else str.splitlines takes for an
-    end, such as U+2028, may stand inside of a text.
+    """The lines of a text file, read by read_text. Only line feeds end lines: other characters that str.splitlines
+    splits at, such as U+2028, may occur within a text.
 
     Raises:
         ValueError: it is in another encoding.
@@ -127,7 +127,7 @@ def read_lines(path: Path) -> list[str]:
 
 
 def read_span(row: Row) -> tuple[int, int]:
-    """start and end of a row, in samples.
+    """The start and end of a row, in samples.
 
     Raises:
         ValueError: not 0 <= start <= end in whole numbers.
@@ -180,7 +180,7 @@ def recording_of(folder: Path, row: Row, column: str = "path") -> Path:
 
 
 def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Writes a CSV file for `read_table`, whole or not at all: the names of the columns, then the rows."""
+    """Writes a CSV file for `read_table`, atomically: the names of the columns, then the rows."""
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([columns, *rows])
     replace_file(path, text.getvalue().encode())

@@ -1,6 +1,6 @@
-"""Noises that no recording holds: textures with a rhythm and a colour of their own, engines that rev. For training.
+"""Synthesised noises: textures with random rhythm and colour, revving engines. For training.
 
-Recorded noises are few, and a network learns them by heart. These are drawn anew each time. All functions return
+Recorded noises are few, and a network memorises them. These are drawn anew each time. All functions return
 float32[n].
 """
 
@@ -13,13 +13,14 @@ CURVE_POINTS = 400
 
 
 def equalised(rng: Rng, samples: np.ndarray, sample_rate: int, range_db: float = 18.0) -> np.ndarray:
-    """samples[n] through a random smooth equaliser -> float32[n]: up to seven bumps and dips of up to `range_db`."""
+    """Filters samples[n] with a random smooth equaliser -> float32[n]: up to seven bumps and dips, each up to
+    `range_db`."""
     from scipy.fft import irfft, rfft
 
     n = len(samples)
     if n < 2:
         return np.array(samples, np.float32)
-    # The curve is smooth: a few hundred points of it are enough, and training spends its time here.
+    # The curve is smooth, so a few hundred points suffice; training spends much of its time here.
     octaves = np.linspace(np.log2(20), np.log2(sample_rate / 2), CURVE_POINTS)
     curve_db = np.zeros(CURVE_POINTS)
     for _ in range(int(rng.integers(1, 8))):
@@ -51,7 +52,7 @@ def engine(rng: Rng, n: int, sample_rate: int) -> np.ndarray:
 
 
 def _rhythm(rng: Rng, n: int, sample_rate: int) -> np.ndarray:
-    """How loud a texture is over time: steady, beating at 0.5 to 14 Hz as syllables do, or wandering."""
+    """The envelope of a texture: steady, beating at 0.5 to 14 Hz like syllables, or wandering."""
     kind = rng.random()
     if kind < 0.2:
         return np.ones(n, np.float32)

@@ -32,7 +32,7 @@ SPECIAL_INFORMATION_HZ = (950, 1400, 1800)
 
 
 def draw_tones(rng: Rng, n: int, sample_rate: int) -> np.ndarray:
-    """float32[n] of one kind of machine sound, drawn evenly among all that this module knows."""
+    """float32[n] of one kind of machine sound, drawn uniformly from all those in this module."""
     kind = KINDS[int(rng.integers(len(KINDS)))]
     return kind(rng, n, sample_rate)
 
@@ -134,7 +134,7 @@ def _chord(frequencies_hz, n: int, sample_rate: int, rng: Rng) -> np.ndarray:
 
 
 def _cadence(cadence_s, n: int, sample_rate: int, rng: Rng) -> np.ndarray:
-    """1 while a tone sounds and 0 in its pauses, begun at a random place, with edges of 3 ms."""
+    """1 while a tone sounds and 0 in its pauses, starting at a random phase, with edges of 3 ms."""
     period = [round(min(s, n / sample_rate + 1) * sample_rate) for s in cadence_s]
     gate = np.concatenate([np.full(length, float(i % 2 == 0)) for i, length in enumerate(period)])
     if len(gate) < 2 * n:

@@ -50,7 +50,7 @@ def unpack(archive: Archive, file: Path, folder: Path, moved: Callable[[int, int
                 moved(packed.tell(), packed_bytes)
             else:
                 raise ValueError(f"it has more than {MOST_MEMBERS:,} members")
-        # To the end, where gzip compares its checksum.
+        # To the end, where gzip verifies its checksum.
         while stream.read(READ_BYTES):
             pass
     wanted = folder / archive.inside

@@ -1,5 +1,5 @@
 # ruff: noqa: RUF001
-"""Synthetic voices that say any English text, for training: those of programs and packages that are there.
+"""Synthetic voices for training, which speak any English text: those of installed programs and packages.
 
 espeak-ng, flite and festival are programs (Debian: espeak-ng, flite, festival with festvox-us-slt-hts). Kokoro is a
 network that sounds far more natural (Apache-2.0): an ONNX file and a folder of styles, for instance those of the
@@ -22,11 +22,11 @@ import numpy as np
 
 from streamrnn.audio import read_audio, resample
 
-# Every so many voices of each kind are kept out of training, to validate with.
+# One of so many voices of each kind is held out of training for validation.
 HELD_OUT = 6
 
 ESPEAK_ACCENTS = ("us", "gb", "gb-scotland", "gb-x-rp", "gb-x-gbclan", "gb-x-gbcwmd", "029", "us-nyc")
-# Those of espeak-ng's variants that sound like people: no robots, whispers or croaks.
+# The variants of espeak-ng that sound human: no robots, whispers or croaks.
 ESPEAK_VARIANTS = (
     *(f"m{number}" for number in range(1, 9)),
     *(f"f{number}" for number in range(1, 6)),
@@ -39,7 +39,7 @@ ESPEAK_VARIANTS = (
 )
 FLITE_PITCHES_HZ = {"awb": (90, 150), "rms": (75, 130), "slt": (140, 230), "kal": (80, 140)}
 KOKORO_RATE, KOKORO_TOKENS = 24_000, 500
-# espeak-ng's phonemes as Kokoro was taught them: affricates and diphthongs are one letter each. Longer ones first.
+# espeak-ng's phonemes in Kokoro's notation: affricates and diphthongs are one letter each. Longer ones first.
 KOKORO_SPELLING = {
     "ʔˌn\u0329": "tᵊn",
     "ə^l": "ᵊl",
@@ -69,7 +69,7 @@ KOKORO_SPELLING = {
 
 @dataclass(frozen=True)
 class Said:
-    """A text as a voice says it: float32[n] in [-1, 1] at the rate that was asked for, and the voice's name."""
+    """A spoken text, float32[n] in [-1, 1] at the requested rate, and the name of its voice."""
 
     samples: np.ndarray
     voice: str
@@ -91,23 +91,23 @@ class Voices(Protocol):
     def missing(self) -> str: ...
 
     def say(self, rng: np.random.Generator, text: str, sample_rate: int, *, held_out: bool = False) -> Said:
-        """The text by a voice, tempo and pitch at random; by one that training never hears, if held_out.
+        """Speaks the text with a random voice, tempo and pitch; with a voice that training never uses, if held_out.
 
         Raises:
-            RuntimeError: the program failed; the message has its own.
+            RuntimeError: the program failed; the message includes its own.
         """
         ...
 
 
 def _drawn(rng: np.random.Generator, voices: Sequence[Any], held_out: bool) -> Any:
-    """A voice of those kept for validation, every sixth, or of the others; of few voices, any."""
+    """Draws a voice held out for validation, every sixth, or one of the others; any, if there are few."""
     kept = [v for number, v in enumerate(voices) if (number % HELD_OUT == HELD_OUT - 1) == held_out]
     return (kept or list(voices))[int(rng.integers(len(kept or voices)))]
 
 
 @dataclass(frozen=True)
 class Espeak:
-    """espeak-ng: some 80 voices in eight accents; clear, and unlike people."""
+    """espeak-ng: some 80 voices in eight accents; clear, but not natural."""
 
     name: str = "espeak-ng"
 
@@ -142,7 +142,7 @@ class Flite:
 
 @dataclass(frozen=True)
 class Festival:
-    """festival: those of its English voices that are installed."""
+    """festival: its installed English voices."""
 
     name: str = "festival"
 
@@ -171,7 +171,7 @@ class Kokoro:
     Attributes:
         folder: has kokoro.onnx, vocab.json with the numbers of its symbols, and styles such as af_heart.bin
             (float32[510, 256]; the first letter is the accent, a of America or b of Britain).
-        threads: that compute one text.
+        threads: used to compute a text.
     """
 
     folder: Path
@@ -228,7 +228,7 @@ class Kokoro:
 
 
 def kokoro_symbols(text: str, accent: str = "en-us") -> str:
-    """The text in the phonemes that Kokoro was taught, by espeak-ng.
+    """Converts text to the phonemes that Kokoro was trained on, with espeak-ng.
 
     Raises:
         RuntimeError: espeak-ng failed.
@@ -241,13 +241,13 @@ def kokoro_symbols(text: str, accent: str = "en-us") -> str:
 
 
 def voices_that_are_there(kokoro: Path | None = None) -> list[Voices]:
-    """The programs and packages that can speak here.
+    """The voices that are available here.
 
     Args:
-        kokoro: its folder; None: without it.
+        kokoro: its folder; None: leave it out.
 
     Raises:
-        RuntimeError: there is none, or no Kokoro in the folder; the message says what to install.
+        RuntimeError: there are none, or no Kokoro in the folder; the message says what to install.
     """
     known: list[Voices] = [Espeak(), Flite(), Festival(), *([Kokoro(kokoro)] if kokoro else [])]
     if kokoro and (missing := known[-1].missing):

@@ -1,4 +1,4 @@
-"""Rows of sound for training of wake words: the word among other sound, and sound without it."""
+"""Rows of sound to train wake words: the word among other sound, and sound without it."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,8 +17,8 @@ MOST_SAID = 3
 
 @dataclass(frozen=True)
 class Row:
-    """Samples, float32[n] in [-1, 1]; where the word is said in them: (start, end) of each time, in samples; and, of
-    sound as it was recorded, where each recording begins (below 0: before the row), and its index.
+    """Samples, float32[n] in [-1, 1]; occurrences of the word, (start, end) each, in samples; and, for sound as
+    recorded, where each recording begins (below 0: before the row), and its index.
     """
 
     samples: np.ndarray
@@ -32,7 +32,7 @@ class WakeRows:
 
     Attributes:
         words: recordings of the word alone, int16[n] or float32[n] in [-1, 1].
-        near: recordings of phrases that sound alike, and of parts of the word.
+        near: recordings of similar phrases, and of parts of the word.
         talk: other recordings of speech.
         sounds: noise and music.
         augment: of whole rows: rooms, noise, bands, level; its speed is of single recordings.
@@ -49,7 +49,7 @@ class WakeRows:
     sample_rate: int
 
     def with_word(self, rng: np.random.Generator, number: int) -> Row:
-        """A row with word `number` once, and perhaps others, between pauses, talk and phrases that sound alike."""
+        """A row with word `number` once, possibly others, and between them pauses, talk and similar phrases."""
         line, spans, at = np.zeros(0, np.float32), [], int(rng.uniform(0, 1.0) * self.sample_rate)
         after, told = self.words[number % len(self.words)], 0
         while True:
@@ -69,11 +69,11 @@ class WakeRows:
         return Row(self._finished(rng, line), tuple(spans))
 
     def near_word(self, rng: np.random.Generator, number: int) -> Row:
-        """A row full of phrases that sound alike, beginning with phrase `number`."""
+        """A row full of similar phrases, beginning with phrase `number`."""
         return self._filled(rng, [self.near[number % len(self.near)]], self.near)
 
     def as_recorded(self, pool: Sequence[np.ndarray]) -> Iterator[Row]:
-        """All recordings one after the other, as they are, as rows of the same length."""
+        """Yields all recordings, concatenated unchanged, as rows of the same length."""
         gap = np.zeros(self.sample_rate // 10, np.float32)
         line, begins = np.zeros(0, np.float32), list[tuple[int, int]]()
         for index, samples in enumerate(pool):
@@ -86,13 +86,13 @@ class WakeRows:
             yield Row(np.pad(line, (0, self.length - len(line))), recorded=self._within(begins))
 
     def _within(self, begins: list[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
-        """Those of recordings, one after the other, that sound in a row; earlier ones are forgotten."""
+        """The recordings that overlap a row; earlier ones are dropped."""
         under_way = max((place for place, (begin, _) in enumerate(begins) if begin <= 0), default=0)
         del begins[:under_way]
         return tuple((begin, index) for begin, index in begins if begin < self.length)
 
     def talked(self, rng: np.random.Generator) -> Row:
-        """A row of talk and, now and then, sounds, varied."""
+        """A row of talk and occasional sounds, augmented."""
         return self._filled(rng, [], self.talk if rng.random() < 0.85 or not self.sounds else self.sounds)
 
     def _filled(self, rng: np.random.Generator, first: list[np.ndarray], pool: Sequence[np.ndarray]) -> Row:
@@ -110,7 +110,7 @@ class WakeRows:
         return self._said(rng, other[start : start + longest])
 
     def _said(self, rng: np.random.Generator, samples: np.ndarray) -> np.ndarray:
-        """A recording without silence around it, at another speed, about as loud as the others."""
+        """Trims a recording's silence, changes its speed, and levels it to the others."""
         speed = self.augment.settings.speed
         cut = as_samples(samples)[: 2 * self.length]
         said = mixing.change_speed(as_samples(trimmed(cut, self.sample_rate)[0]), rng.uniform(*speed))

@@ -1,6 +1,6 @@
-"""Rows of running sound for training of keywords: words, talk, pauses and other sounds, and where each word is said.
+"""Rows of running sound to train keywords: words, talk, pauses and other sounds, and where each word is spoken.
 
-Clips alone don't teach what comes between words, nor what a model hears after minutes.
+Clips alone teach neither what comes between words, nor the state of a model after minutes.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -13,13 +13,13 @@ from streamrnn.data.live_scenes import NOISE, SPEECH, LiveScene, LiveScenes, Liv
 from streamrnn.data.spoken import faded, plain_words, says, spoken_text, trimmed
 from streamrnn.data.store import ClipStore, SomeClips
 
-# What an utterance is: one of the words, from 2 on; another single word; talk without any of the words; and talk of
-# which nobody wrote down what is said, so that some of the words may be in it.
+# Classes of utterances: one of the words, from 2 on; another single word; talk without any of the words; and talk that
+# is not transcribed, so it may contain some of the words.
 FIRST_WORD, OTHER_WORD, TALK, UNWRITTEN = 2, 1, 0, -1
 UNWRITTEN_WEIGHT = 0.5
-# Single words are no longer than that.
+# Upper limit of the length of a single word.
 LONGEST_WORD_S = 2.0
-# How long after its end a word may be decided, and how much of a word can't be heard before it is none.
+# How long after its end a word may be decided; and a word counts if at least this share of it is audible.
 AFTER_S, AUDIBLE_SHARE = 0.35, 0.85
 MOST_WORDS = 6
 FADE_S = 0.02
@@ -42,13 +42,13 @@ RUNNING = LiveSettings(
 
 @dataclass(frozen=True)
 class WordRow:
-    """A row of sound and what is said in it; a frame is a whole number of cells.
+    """A row of sound and the words in it; a frame is a whole number of cells.
 
     Attributes:
         samples: float32[n] in [-1, 1].
         words: (class, first frame, frame after the last) in which each may be decided.
-        weights: float32[frames], how sure it is that no word is decided in a frame.
-        quiet: bool[frames], where nobody speaks.
+        weights: float32[frames], how certain it is that no word is decided in a frame.
+        quiet: bool[frames], True where nobody speaks.
         names: of its recordings.
     """
 
@@ -87,7 +87,7 @@ class Utterances(Sequence[Spoken]):
         return Spoken((32767 * samples).astype(np.int16), cells, str(clip.path), self.label)
 
     def mined(self, drawn_more: Callable[[SomeClips], SomeClips]) -> "Utterances":
-        """Of none of the words, as far as that is written down: with some clips several times."""
+        """Utterances without any of the words, as far as they are transcribed, with some clips repeated."""
         return replace(self, clips=drawn_more(self.clips)) if self.label in (OTHER_WORD, TALK) else self
 
 
@@ -104,15 +104,15 @@ def utterances_of(
     sample_rate: int,
     talk_share: float = TALK_SHARE,
 ) -> list[tuple[float, Utterances]]:
-    """Pools of utterances with their shares, for LiveScenes: each word, and in each folder other words and talk.
+    """Makes pools of utterances with their shares for LiveScenes: each word, and per folder other words and talk.
 
-    Talk in which one of the words is written down is left out.
+    Transcribed talk that contains one of the words is left out.
 
     Args:
         clips: of each folder.
-        store: that holds them.
-        words: those with the classes from 2 on.
-        talk_share: of utterances; three of four others are words.
+        store: that holds the clips.
+        words: with the classes from 2 on.
+        talk_share: of utterances; of the others, three in four are words.
     """
     numbers = {word: FIRST_WORD + number for number, word in enumerate(words)}
     by_label: dict[int, list[tuple[float, list[Clip]]]] = {}
@@ -153,7 +153,7 @@ def running_sound(
     cell_samples: int,
     settings: LiveSettings = RUNNING,
 ) -> LiveScenes:
-    """Scenes of utterances, and of all that begins and ends beside them; without a voice where there are none.
+    """Scenes of utterances over changing backgrounds; without a voice if there are no utterances.
 
     Args:
         speech: see utterances_of.
@@ -173,7 +173,7 @@ def running_sound(
 
 
 def label_of(clip: Clip, numbers: Mapping[str, int], is_of_words: bool) -> int | None:
-    """What is said in a clip: see FIRST_WORD; None: a word among other things.
+    """The class of a clip: see FIRST_WORD; None: a word among other things.
 
     Args:
         numbers: class of each word.
@@ -189,10 +189,10 @@ def label_of(clip: Clip, numbers: Mapping[str, int], is_of_words: bool) -> int |
 
 
 def word_row(scene: LiveScene, cells_per_frame: int, frame_s: float, ends_open: int) -> WordRow:
-    """What of a scene teaches words.
+    """The training targets for words in a scene.
 
     Args:
-        ends_open: frames at the end of the scene that the next row decides on.
+        ends_open: frames at the end of the scene that the next row decides.
     """
     n = len(scene.cells) // cells_per_frame
     weights, after = np.ones(n, np.float32), round(AFTER_S / frame_s)
