@@ -1,4 +1,4 @@
-"""What a model gives away, whom it serves worse, and when it should ask a person: measured on labelled recordings.
+"""What a model leaks, which groups it serves worse, and when it should ask a person: measured on labelled recordings.
 
-Statistics are NumPy alone; JAX comes with the models that are run. docs/trust.md says what the figures can tell.
+Statistics need only NumPy; JAX is imported with the models. docs/trust.md explains what the figures can show.
 """

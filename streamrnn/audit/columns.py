@@ -1,4 +1,4 @@
-"""What tables say of clips beyond what training needs: sex, age, accent, microphone, room, level of noise."""
+"""Metadata of clips beyond what training needs: sex, age, accent, microphone, room, noise level."""
 
 import math
 from collections.abc import Sequence
@@ -13,18 +13,18 @@ OF_CLIPS = ("speaker", "label", "split")
 
 
 def column_of(data: Sequence[Path], clips: Sequence[Clip], column: str, about: Path | None = None) -> list[str]:
-    """The entry of a column for each clip, "" where there is none.
+    """The value of a column for each clip, "" if there is none.
 
     Args:
         data: the folders of the clips; the column is one of their manifest.csv, or speaker, label or split.
-        clips: what to tell of.
+        clips: to look up.
         column: its name.
         about: instead, a table of speakers with the columns speaker and `column`. A speaker is found there by the whole
             name, or by what follows its last underscore, as corpora's own numbers do ("ls_19" is 19).
 
     Raises:
         FileNotFoundError: there is no such table.
-        ValueError: no table has the column, or it is empty for all clips; the message names the columns that there are.
+        ValueError: no table has the column, or it is empty for all clips; the message names the existing columns.
     """
     found = _of_speakers(about, clips, column) if about is not None else _of_clips(data, clips, column)
     if not any(found):
@@ -75,7 +75,7 @@ def sources_of(data: Sequence[Path], clips: Sequence[Clip]) -> list[str]:
 
 
 def alike(sides: Sequence[Sequence[Clip]], data: Sequence[Path], most: int | None = None) -> list[list[Clip]]:
-    """As many clips of each source on one side as on the other, of as many speakers as can be; about `most` on a side.
+    """Matches the sources of both sides: as many clips of each, from as many speakers as possible; about `most` a side.
 
     Raises:
         ValueError: the sides have no source in common.

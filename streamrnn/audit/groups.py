@@ -1,4 +1,4 @@
-"""Whom a model serves worse: the task's figure by group, with what this number of speakers can show."""
+"""Which groups a model serves worse: the task's metric by group, with what this number of speakers can show."""
 
 import math
 from collections import Counter
@@ -10,7 +10,7 @@ import numpy as np
 from streamrnn.audit.speakers import FEWEST, REPLICATES, added, interval, replicated, speaker_numbers
 from streamrnn.audit.telling import Floats, Tellings
 
-# Of a two-sided test at 5 % that misses a true difference one time in five: 1.96 + 0.84 standard errors.
+# For a two-sided test at 5 % that misses one true difference in five: 1.96 + 0.84 standard errors.
 DETECTABLE = 2.80
 CONFIDENCE = 0.95
 
@@ -26,7 +26,7 @@ def group_figures(
     to_show: float | None = None,
     replicates: int = REPLICATES,
 ) -> dict[str, Any]:
-    """The figure of each group, and its difference to all others together, with 95 % intervals.
+    """The metric of each group, and its difference to all other clips, with 95 % intervals.
 
     Intervals are percentiles of bootstrap draws of speakers: of each group by itself, or of all together if some are in
     several groups. Those of differences are widened for as many comparisons as there are (Bonferroni; two groups are

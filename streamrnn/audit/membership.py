@@ -1,4 +1,4 @@
-"""Membership inference: who could tell from a model's answers which recordings it was trained on, and how surely."""
+"""Membership inference: how reliably a model's outputs reveal which recordings it was trained on."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -21,21 +21,21 @@ SMALLEST = 1e-6
 
 
 def attack(scores: Floats, members: Bools, speakers: Numbers) -> dict[str, Any]:
-    """How well scores tell members from others, clip by clip, with 95 % intervals by a bootstrap over speakers.
+    """How well scores distinguish members from others, clip by clip, with 95 % intervals by a bootstrap over speakers.
 
     Args:
-        scores: higher for what looks like a member, [clips].
-        members: whether it is one, [clips].
+        scores: higher for likelier members, [clips].
+        members: True for members, [clips].
         speakers: the number of each clip's speaker, [clips].
 
     Returns:
         auc, auc_interval: of the ROC curve: the share of pairs in which the member scores higher; .5 is chance.
-        tpr, tpr_interval: the share of members that are found where one other in a hundred is taken for one (Carlini et
-        al. 2022, "Membership inference attacks from first principles"); None with fewer than 100 others.
+        tpr, tpr_interval: the share of members found at a false positive rate of 1 % (Carlini et al. 2022, "Membership
+        inference attacks from first principles"); None with fewer than 100 others.
         roc: false and true positive rates, [points] each.
 
     Raises:
-        ValueError: there are fewer than 8 speakers on one side; the message says how many would do.
+        ValueError: there are fewer than 8 speakers on one side; the message says how many are needed.
     """
     _require_speakers(members, speakers)
     sides = [np.unique(speakers[side], return_inverse=True)[1] for side in (members, ~members)]
@@ -58,7 +58,7 @@ def attack(scores: Floats, members: Bools, speakers: Numbers) -> dict[str, Any]:
 
 
 def attack_speakers(scores: Floats, members: Bools, speakers: Numbers) -> dict[str, Any]:
-    """How well the mean score of a speaker's clips tells whether the speaker is in the training data: see attack.
+    """How well the mean score of a speaker's clips reveals whether the speaker is in the training data: see attack.
 
     Speakers on both sides are left out, and counted as `on_both_sides`.
     """
@@ -73,7 +73,7 @@ def attack_speakers(scores: Floats, members: Bools, speakers: Numbers) -> dict[s
 
 
 def calibrated(losses: Floats, references: Floats, probabilities: bool = True) -> Floats:
-    """Scores of membership that take out how hard a clip is for models that never heard it, [clips].
+    """Membership scores corrected for how hard a clip is for models that were not trained on it, [clips].
 
     With one reference the score is its loss minus the model's (Watson et al. 2022, "On the importance of difficulty
     calibration in membership inference attacks"). With more it is the likelihood-ratio attack, offline (LiRA; Carlini
@@ -96,7 +96,7 @@ def calibrated(losses: Floats, references: Floats, probabilities: bool = True) -
 
 
 def sources(of_clips: Sequence[str], members: Bools, scores: Floats) -> dict[str, Any]:
-    """Whether members and others come from the same sources, as they must for a figure to be about membership.
+    """Whether members and others come from the same sources, as they must if a metric is to measure membership.
 
     Returns:
         mismatch: the share of clips that would have to change their source for both sides to be alike (total variation,
@@ -145,7 +145,7 @@ def _at_few_false_positives(
         order = np.argsort(-outside)
         passed = np.cumsum(times_out[order])
         above = order[passed > FALSE_POSITIVES * passed[-1]]
-        # The first other that is one too many is the threshold; members have to be above it.
+        # The threshold is the first of the others above the allowed rate; members must exceed it.
         return float((times_in * (inside > outside[above[0]])).sum() / times_in.sum())
 
     replicates = [

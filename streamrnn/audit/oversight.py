@@ -1,4 +1,4 @@
-"""When a model should ask a person: calibration, risk against coverage, and the score from which on it may answer."""
+"""When a model should ask a person: calibration, risk-coverage curve, and the threshold for answering on its own."""
 
 from os import PathLike
 from typing import Any
@@ -25,17 +25,17 @@ def audit_oversight(valid: Tellings, judged: Tellings, wanted: float) -> dict[st
     """The entry `oversight` of `streamrnn evaluate --hand-over`, ready for JSON.
 
     Args:
-        valid: of recordings on which threshold and temperature are found.
-        judged: of other recordings, which every figure is of.
-        wanted: the share of answers that are to be right.
+        valid: recordings from which threshold and temperature are determined.
+        judged: other recordings, on which all figures are measured.
+        wanted: the required share of correct answers.
 
     Returns:
-        wanted, hand_over (the score from which on the model answers), temperature; answers, right (the share), and of
-        those that are sure enough: coverage and answered_right; ece, ece_with_temperature, aurc; reliability: see
-        streamrnn.decisions.calibration; risk_coverage: coverages and risks, at most 101 of each.
+        wanted, hand_over (the score from which on the model answers), temperature; answers, right (the share), and
+        among those at or above hand_over: coverage and answered_right; ece, ece_with_temperature, aurc; reliability:
+        see streamrnn.decisions.calibration; risk_coverage: coverages and risks, at most 101 of each.
 
     Raises:
-        ValueError: the model has no scores, or made no answer; or see sure_from and fit_temperature.
+        ValueError: the model has no scores, or gave no answer; or see sure_from and fit_temperature.
     """
     (fitted, fitted_right), (scores, right) = answers(valid), answers(judged)
     hand_over, _ = sure_from(fitted, fitted_right, wanted)
@@ -65,7 +65,7 @@ def answers(tellings: Tellings) -> tuple[Floats, NDArray[np.bool_]]:
     """(scores, right) of all answers, [answers] each.
 
     Raises:
-        ValueError: the model has no scores, or made no answer.
+        ValueError: the model has no scores, or gave no answer.
     """
     if not tellings.teller.answers:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""What models of phonemes tell: phoneme errors, and how likely they find what was said."""
+"""Phoneme models in audits: phoneme errors, and the likelihood of the transcript."""
 
 import warnings
 from collections.abc import Sequence
@@ -19,11 +19,11 @@ from streamrnn.models import Model, Phonemes
 
 
 class PhonemeTeller:
-    """Tells the phoneme error rate, against the dictionary's sounds of a clip's transcript, or else of its label.
+    """Reports the phoneme error rate, against the dictionary's phonemes of a clip's transcript, or else of its label.
 
-    The loss is CTC's -log p(phonemes said), nats per phoneme. There are no answers: a phoneme decides nothing.
+    The loss is CTC's -log p(spoken phonemes), nats per phoneme. There are no answers: a phoneme is not a decision.
 
-    Raises:
+    ValueError: it is not a phoneme model.
         ValueError: it is not a model of phonemes.
     """
 

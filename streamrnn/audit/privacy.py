@@ -1,4 +1,4 @@
-"""What a model gives away of the recordings that it was trained on: the report of `streamrnn audit privacy`."""
+"""What a model leaks about its training recordings: the report of `streamrnn audit privacy`."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -22,11 +22,11 @@ def membership(
     probabilities: bool = True,
     each_clip_alone: bool = False,
 ) -> dict[str, Any]:
-    """Attacks by loss and, with references, by the calibrated ratio; per clip and per speaker.
+    """Membership attacks by loss and, with references, by the calibrated ratio; per clip and per speaker.
 
     Args:
         losses, members, speakers, of_sources: of each clip.
-        references: losses of models that never heard the members, [references, clips]; see membership.calibrated.
+        references: losses of models not trained on the members, [references, clips]; see membership.calibrated.
         probabilities: losses are -log of a probability.
         each_clip_alone: every clip counts as another speaker's.
 
@@ -53,9 +53,9 @@ def membership(
 def blind(
     clips: Sequence[Clip], members: Bools, speakers: Sequence[str], each_clip_alone: bool = False
 ) -> dict[str, Any]:
-    """The attack that asks no model: by length, level and spectrum of the clips alone, in folds by speaker.
+    """A baseline attack without a model: by length, level and spectrum of the clips alone, in folds by speaker.
 
-    What it finds is a difference between members and others as recordings, which an attack on a model finds as well
+    What it finds is a difference between members and others as recordings, which an attack on a model would find, too
     (Das, Zhang and Tramer 2024, "Blind baselines beat membership inference attacks for foundation models").
     """
     x = np.stack([sound_features(clip) for clip in clips])
@@ -76,7 +76,7 @@ def audit_privacy(
     """The report of `streamrnn audit privacy`, ready for JSON: see membership and blind.
 
     Raises:
-        ValueError: see membership; or a reference tells of other clips.
+        ValueError: see membership; or a reference was run on other clips.
     """
     teller = tellings.teller
     for other in references:

@@ -1,4 +1,4 @@
-"""Probes: what a linear classifier reads out of numbers. If it reads a speaker out of a snapshot, others can, too."""
+"""Probes: what a linear classifier can read out. If it reads a speaker out of a snapshot, so can others."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ FEWEST_SPEAKERS = 4
 def readable(x: Floats, classes: Sequence[str], seed: int = 0) -> tuple[float, float]:
     """(accuracy, that of the most frequent class) of a ridge classifier of standardised x[n, features], in five folds.
 
-    Each clip is judged by a classifier that did not learn from it.
+    Each clip is classified without having been trained on.
     """
     names, target = np.unique(classes, return_inverse=True)
     right = predictions(x, np.eye(len(names))[target], np.random.default_rng(seed).permutation(len(x)) % FOLDS)
@@ -31,13 +31,13 @@ def readable(x: Floats, classes: Sequence[str], seed: int = 0) -> tuple[float, f
 
 
 def predictions(x: Floats, y: Floats, folds: np.ndarray) -> Floats:
-    """Ridge regression of y[n, outputs] on standardised x[n, features]: of each row, without its fold."""
+    """Ridge regression of y[n, outputs] on standardised x[n, features], out of fold for each row."""
     x = (x - x.mean(axis=0)) / np.maximum(x.std(axis=0), 1e-9)
     found = np.zeros_like(y, dtype=float)
     for fold in np.unique(folds):
         learnt, judged = folds != fold, folds == fold
         a, mean = x[learnt], y[learnt].mean(axis=0)
-        # In the space of clips, of which there are fewer than numbers.
+        # In the dual, since there are fewer clips than features.
         kernel = a @ a.T
         kernel[np.diag_indices_from(kernel)] += np.trace(kernel) / len(kernel)
         found[judged] = x[judged] @ a.T @ np.linalg.solve(kernel, y[learnt] - mean) + mean
@@ -45,11 +45,11 @@ def predictions(x: Floats, y: Floats, folds: np.ndarray) -> Floats:
 
 
 def probe_snapshots(model: Model, clips: Sequence[Clip], progress: OnProgress | None = None) -> dict[str, Any] | str:
-    """Whether the snapshot of a stream, at the end of a clip, tells who spoke.
+    """Whether the snapshot of a stream, at the end of a clip, reveals the speaker.
 
     Returns:
         accuracy of a ridge classifier that names the speaker, chance (the most frequent one), speakers, clips and
-        numbers (in a snapshot); or, in words, why there is no figure.
+        numbers (in a snapshot); or a text that says why there is no result.
     """
     counts = Counter(clip.speaker for clip in clips if clip.speaker)
     known = [speaker for speaker, n in counts.most_common(MOST_SPEAKERS) if n >= CLIPS_OF_A_SPEAKER]
@@ -78,7 +78,7 @@ def _state_after(model: Model, clip: Clip) -> Floats:
 
 
 def sound_features(clip: Clip) -> Floats:
-    """What a clip shows without any model: log seconds, levels in dB, centre and spread of its spectrum."""
+    """What a clip reveals without any model: log seconds, levels in dB, centre and spread of its spectrum."""
     with AudioFile(clip.path) as file:
         rate = file.sample_rate
     samples = clip.read(rate)

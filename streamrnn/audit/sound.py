@@ -1,4 +1,4 @@
-"""What denoisers tell: by how many decibels they improve a recording."""
+"""Denoisers in audits: the improvement of a recording in decibels."""
 
 from collections.abc import Sequence
 from hashlib import blake2b
@@ -21,11 +21,11 @@ SNR_DB = 5.0
 
 
 class SoundTeller:
-    """Tells the mean improvement of SI-SDR, in decibels.
+    """Reports the mean improvement of SI-SDR, in decibels.
 
-    Folders whose manifest has the column clean hold pairs, as for evaluation. Recordings of other folders are taken for
-    clean: pink noise is added at 5 dB, always the same to a recording. The loss is the negative SI-SDR that comes out.
-    Sound has no probability, so there are no answers.
+    Folders whose manifest has the column clean hold pairs, as for evaluation. Recordings of other folders are assumed
+    to be clean: pink noise is added at 5 dB, the same to a recording every time. The loss is the negative output
+    SI-SDR. Sound has no probability, so there are no answers.
     """
 
     figure, higher_is_better, answers = "si_sdr_improvement_db", True, ""

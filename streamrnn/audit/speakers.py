@@ -1,4 +1,4 @@
-"""The bootstrap over speakers: clips of one speaker are not independent, speakers are."""
+"""The bootstrap over speakers: clips of one speaker are not independent, but speakers are."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from streamrnn.audit.telling import Floats
 
 REPLICATES = 2000
-# As many at a time as keep the sums of long histograms within some ten MB.
+# Batch size of replicates that keeps the sums of long histograms within some ten MB.
 AT_A_TIME = 100
 # With fewer speakers, a bootstrap's intervals are too narrow to mean anything.
 FEWEST = 8
@@ -19,7 +19,7 @@ def speaker_numbers(speakers: Sequence[str], each_clip_alone: bool = False) -> N
 
     Args:
         speakers: of each clip.
-        each_clip_alone: every clip counts as another speaker's.
+        each_clip_alone: treat every clip as another speaker's.
 
     Raises:
         ValueError: a speaker is unknown.
@@ -49,8 +49,8 @@ def resampled(
 
     Args:
         of_speaker: sums of each speaker, [speakers, ...].
-        strata: of each speaker; those of one stratum are exchanged among themselves alone, so that no draw is without.
-        replicates, seed: how often to draw; the same seed draws the same.
+        strata: of each speaker; speakers are only exchanged within a stratum, so that no draw lacks one.
+        replicates, seed: number of draws; equal seeds give equal draws.
     """
     rng = np.random.default_rng(seed)
     flat = of_speaker.reshape(len(of_speaker), -1)
@@ -63,7 +63,7 @@ def resampled(
 
 
 def interval(values: Floats, confidence: float = 0.95) -> list[float]:
-    """The middle share [low, high] of bootstrap replicates; those that are undefined do not count."""
+    """The central [low, high] interval of bootstrap replicates, ignoring undefined ones."""
     low, high = np.nanquantile(values, [(1 - confidence) / 2, (1 + confidence) / 2])
     return [float(low), float(high)]
 

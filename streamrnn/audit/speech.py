@@ -1,4 +1,4 @@
-"""What voice activity models tell: scores of cells of 10 ms."""
+"""Voice activity models in audits: scores of 10 ms cells."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,16 +14,16 @@ from streamrnn.evaluation.judging import require, scan_clip
 from streamrnn.evaluation.voice_activity import CELL_S, cell_scores, speech_truth
 from streamrnn.models import Model
 
-# Bins of the log-odds: so narrow that the area under the curve is that of the scores to four digits.
+# Bins of the log-odds, narrow enough that the area under the curve is exact to four digits.
 EDGES = np.linspace(-12, 12, 481)
 SURE = 1e-6
 
 
 class SpeechTeller:
-    """Tells the area under the ROC curve of all cells, from sums that are histograms of their scores by truth.
+    """Reports the area under the ROC curve over all cells, from sums that are histograms of scores by class.
 
-    The loss is the binary cross-entropy, nats per cell. An answer is a segment that the decoder finds; it is right if
-    at least half of it is speech. Cells in which nobody knows whether somebody speaks count neither here nor there.
+    The loss is the binary cross-entropy, nats per cell. An answer is a segment found by the decoder; it is right if at
+    least half of it is speech. Cells labelled unknown do not count.
     """
 
     figure, higher_is_better, answers = "roc_auc", True, "segment"
@@ -63,7 +63,7 @@ class SpeechTeller:
 
 
 def speech_told(scores: np.ndarray, truth: np.ndarray) -> Told:
-    """What probabilities of speech tell against the truth, both [cells]."""
+    """Evaluates probabilities of speech against labels, both [cells]."""
     p = np.clip(scores.astype(np.float64), SURE, 1 - SURE)
     bins = np.digitize(np.log(p / (1 - p)), EDGES)
     sums = np.concatenate([np.bincount(bins[truth == there], minlength=len(EDGES) + 1) for there in (False, True)])

@@ -1,4 +1,4 @@
-"""What a task tells of each clip, from which all audits follow."""
+"""Per-clip results of a task, on which all audits are based."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -22,13 +22,13 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Told:
-    """What a model's run over one clip tells.
+    """The result of a model's run on one clip.
 
     Attributes:
-        sums: float64[k], which add up over clips; the task's figure follows from their sums.
-        loss: how badly the model explains the clip's truth, lower where it fits; in the unit of the task's loss.
-        confidences: the scores of its answers in the clip, [answers], in [0, 1]: those by which a decoder hands over.
-        right: whether these answers are right, bool[answers].
+        sums: float64[k], which add up over clips; the task's metric is computed from the totals.
+        loss: how badly the model explains the clip's label, lower for a better fit; in the unit of the task's loss.
+        confidences: scores of its answers in the clip, [answers], in [0, 1], by which a decoder hands over.
+        right: whether these answers are correct, bool[answers].
     """
 
     sums: Floats
@@ -38,10 +38,10 @@ class Told:
 
 
 class Teller(Protocol):
-    """A task's only part in audits: made by (model, folders), asked clip by clip.
+    """A task's only part in audits: made by (model, folders), called clip by clip.
 
     Attributes:
-        figure: the name of the task's figure.
+        figure: the name of the task's metric.
         higher_is_better: which way it is better.
         answers: what an answer is, such as "word"; "" for models that give no events.
     """
@@ -51,25 +51,25 @@ class Teller(Protocol):
     answers: str
 
     def tell(self, clip: Clip) -> Told | None:
-        """What the model makes of the clip; None if the clip has no truth for this task.
+        """Runs the model on the clip; None if the clip has no label for this task.
 
         Raises:
-            AudioError, OSError: the clip can't be read.
+            AudioError, OSError: the clip cannot be read.
         """
         ...
 
     def of(self, sums: Floats) -> Floats:
-        """The figure of sums[..., k], [...]; NaN where it is undefined."""
+        """The metric of sums[..., k], [...]; NaN where it is undefined."""
         ...
 
 
 @dataclass(frozen=True, eq=False)
 class Tellings:
-    """What was told of many clips.
+    """The results on many clips.
 
     Attributes:
         task, model: their names.
-        teller: who told.
+        teller: that evaluated them.
         clips, told: one of each per clip.
         left_out: an entry {"left_out": reasons} for the report, or {}.
     """
@@ -93,15 +93,15 @@ class Tellings:
 
     @property
     def speakers(self) -> list[str]:
-        """Of each clip; "" if unknown."""
+        """The speaker of each clip; "" if unknown."""
         return [clip.speaker for clip in self.clips]
 
 
 def task_of_model(name_or_path: str | PathLike[str], model: Model, named: str | None = None) -> Task:
-    """The task by which a model is audited: the one named, that of its description, or the one of its class.
+    """The task for auditing a model: the one named, that of its description, or the one of its class.
 
     Raises:
-        ValueError: none is known, there is none of the name, or it has no teller.
+        ValueError: none is known, there is none of that name, or it does not support audits.
     """
     told = named or describe(locate(name_or_path)).get("task")
     task = task_of(named) if named else find_task(str(told)) if told else None
@@ -126,11 +126,11 @@ def tell_all(
     progress: OnProgress | None = None,
     task: str | None = None,
 ) -> Tellings:
-    """Runs a model over clips of the folders `data` and asks its task's teller about each.
+    """Runs a model over clips of the folders `data`, and evaluates each with the task's teller.
 
     Raises:
         FileNotFoundError: there is no such model, or a table of the task is missing.
-        ValueError: the task is unknown or tells nothing, or no clip has a truth for it.
+        ValueError: the task is unknown or does not support audits, or no clip has a label for it.
         AudioError: no clip could be read.
     """
     model = load(name_or_path)
@@ -156,8 +156,8 @@ def answers_of(model: Model, outputs: np.ndarray) -> list[Event]:
 
 
 def clips_of(data: Sequence[Path], splits: Sequence[str] = ()) -> list[Clip]:
-    """The clips that evaluate judges, of some splits or all: no noise, music or rooms, and split valid is what training
-    holds out where a folder has no splits.
+    """The clips that evaluate uses, of some splits or all: no noise, music or rooms; if a folder has no splits, split
+    valid is what training holds out.
 
     Raises:
         FileNotFoundError, ValueError: see speech_of; there is no clip of any of these splits.
@@ -168,7 +168,7 @@ def clips_of(data: Sequence[Path], splits: Sequence[str] = ()) -> list[Clip]:
 
 
 def drawn(clips: Sequence[Clip], most: int | None, seed: int = 0) -> list[Clip]:
-    """At most so many of the clips, in their order, drawn so that as many speakers as can be are in."""
+    """Draws at most so many of the clips, keeping their order, with as many speakers as possible."""
     if most is None or len(clips) <= most:
         return list(clips)
     rng = np.random.default_rng(seed)

@@ -1,4 +1,4 @@
-"""What transcription models tell: word errors, and how likely they find what was said."""
+"""Transcription models in audits: word errors, and the likelihood of the transcript."""
 
 import warnings
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ _ctc = nnx.jit(lambda logits, labels, frames, said: ctc_loss(logits, labels, fra
 
 
 def check_length(clip: Clip, frames: int, ids: Sequence[int]) -> None:
-    """Raises AudioError where a clip is too short for its symbols."""
+    """Raises AudioError if a clip is too short for its symbols."""
     if frames < frames_needed(ids):
         raise AudioError(f"{clip.path} has {frames} frames for {len(ids)} symbols. Correct its transcript or bounds")
 
@@ -42,7 +42,7 @@ def padded_labels(ids: Sequence[int]) -> np.ndarray:
 
 
 def ctc_nats(log_p: np.ndarray, ids: Sequence[int]) -> float:
-    """CTC's -log p of symbols, nats per symbol, by log probabilities [frames, 1 + symbols]."""
+    """CTC's -log p of symbols, nats per symbol, from log probabilities [frames, 1 + symbols]."""
     frames = len(log_p)
     padded = np.zeros((1, -(-frames // FRAMES) * FRAMES, log_p.shape[1]), np.float32)
     padded[0, :frames] = log_p
@@ -50,10 +50,10 @@ def ctc_nats(log_p: np.ndarray, ids: Sequence[int]) -> float:
 
 
 class TranscriptTeller:
-    """Tells the word error rate, against a clip's transcript or else its label.
+    """Reports the word error rate, against a clip's transcript or else its label.
 
-    The loss is -log p(symbols said), nats per symbol, of CTC or of the transducer. An answer is
-    all that is heard in a clip, as sure as its least sure utterance; it is right if no word is wrong.
+    The loss is -log p(spoken symbols), nats per symbol, of CTC or of the transducer. An answer is the whole transcript
+    of a clip, with the confidence of its least certain utterance; it is right if no word is wrong.
     """
 
     figure, higher_is_better, answers = "wer", False, "recording"

@@ -1,10 +1,10 @@
-"""What reports of audits say, in a sentence or two; no JAX comes with it."""
+"""Summaries of audit reports in a sentence or two; importing this does not import JAX."""
 
 from typing import Any
 
 
 def verdict(report: dict[str, Any]) -> str:
-    """What the report says, in a sentence or two."""
+    """Summarises a report in a sentence or two."""
     attacks = report["attacks"]
     way = "calibrated" if "calibrated" in attacks else "loss"
     clip, apart = attacks[way]["clip"], report["sources"]

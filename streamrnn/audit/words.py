@@ -1,4 +1,4 @@
-"""What keyword models tell: which word they hear in a clip of one word."""
+"""Keyword models in audits: which word they detect in a clip of one word."""
 
 import warnings
 from collections.abc import Sequence
@@ -20,11 +20,12 @@ SURE, MOST_TOLD = 1e-6, 3
 
 
 class WordTeller:
-    """Tells the accuracy. A clip's class is that of its highest smoothed posterior, as in evaluation; labels that are
-    none of the words count as unknown.
+    """Reports the accuracy. A clip's class is that of its highest smoothed posterior, as in evaluation; labels that are
+    not words of the model count as unknown.
 
-    The probabilities of a clip are the highest smoothed posteriors of all classes but silence, made to sum to 1; the
-    loss is their cross-entropy, in nats. An answer is the surest word of a clip, if it reaches the threshold.
+    The probabilities of a clip are the highest smoothed posteriors of all classes but silence, normalised to sum to 1;
+    the loss is their cross-entropy, in nats. An answer is the most confident word of a clip, if it reaches the
+    threshold.
     """
 
     figure, higher_is_better, answers = "accuracy", True, "word"
@@ -36,7 +37,7 @@ class WordTeller:
         self.words, self._others = words_of(model), set[str]()
 
     def _warn(self, label: str) -> None:
-        """Once for each label that is no word, as long as they are few."""
+        """Warns once for each label that is not a word, as long as they are few."""
         if label in (*self.words, UNKNOWN, *self._others) or len(self._others) == MOST_TOLD:
             return
         self._others.add(label)
@@ -65,10 +66,9 @@ class WordTeller:
 
 
 class LabelTeller:
-    """Tells the accuracy of models of labels (LabelSettings): a clip's class is that of the highest mean posterior.
+    """Reports the accuracy of models of labels (LabelSettings): a clip's class is that of the highest mean posterior.
 
-    Clips of other labels are left out. The loss is that of WordTeller; an answer is a label that
-    the decoder finds.
+    Clips of other labels are left out. The loss is that of WordTeller; an answer is a label that the decoder emits.
     """
 
     figure, higher_is_better, answers = "accuracy", True, "label"
@@ -91,7 +91,7 @@ class LabelTeller:
 
 
 def class_told(scores: np.ndarray, truth: int) -> Told:
-    """What scores of classes, [classes], each in [0, 1], tell against the class that is true."""
+    """Evaluates class scores, [classes], each in [0, 1], against the true class."""
     p = np.clip(np.asarray(scores, np.float64), SURE, 1)
     p = p / p.sum()
     heard = int(np.argmax(p))

@@ -1,4 +1,4 @@
-"""Thousands of recordings through one model, into a folder: done ones are skipped, failed ones told."""
+"""Runs a model over thousands of recordings, into a folder: finished ones are skipped, failures are reported."""
 
 from streamrnn.batch.journal import Journal, OtherBatch
 from streamrnn.batch.recordings import BatchRecording, Shard, find_batch

@@ -1,7 +1,7 @@
-"""What a folder of outputs knows of itself: which model wrote it, what is done, and who writes just now.
+"""The records of an output folder: which model wrote it, what is done, and which processes are writing.
 
-Under OUT/.streamrnn: batch.json (the model and its settings), done/*.jsonl (a line per recording, appended by whoever
-worked it off, so that a crash of others loses none), lock files, and parts/ (files that are being written).
+Under OUT/.streamrnn: batch.json (the model and its settings), done/*.jsonl (a line per recording, appended by the
+process that finished it, so that crashes of others lose none), lock files, and parts/ (files that are being written).
 """
 
 import json
@@ -24,24 +24,24 @@ from streamrnn.replacing import replace_file
 
 FOLDER = ".streamrnn"
 READ_BYTES = 1 << 20
-# For so long, workers may go on whose batch was killed.
+# How long workers may keep running after their batch was killed.
 WORKERS_S, WAIT_S = 60.0, 0.2
 
 
 class OtherBatch(ValueError):
-    """The folder has the outputs of another model, or somebody else writes there."""
+    """The folder has the outputs of another model, or another batch is writing to it."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A recording that is done.
+    """A finished recording.
 
     Attributes:
         name: the recording's.
         size, mtime_ns: of its file.
-        content: digest of its file; "" where nobody asked for one.
+        content: digest of its file; "" if not requested.
         duration_s: of its sound.
-        outputs: name of each file that was written, below the folder of outputs -> its size in bytes.
+        outputs: the files written, by name relative to the output folder -> size in bytes.
     """
 
     name: str
@@ -53,10 +53,10 @@ class Entry:
 
 
 class Journal:
-    """The memory of a folder of outputs. Separate processes have separate ones.
+    """The records of an output folder. Each process has its own Journal.
 
     Args:
-        out: the folder; made when it is missing.
+        out: the folder; made if missing.
     """
 
     def __init__(self, out: Path):
@@ -64,7 +64,7 @@ class Journal:
         self._lock, self._file = threading.Lock(), None
 
     def claim(self, identity: dict[str, Any]) -> None:
-        """Says whose outputs these are. Raises OtherBatch where they are somebody else's, or nobody knows whose."""
+        """Claims the folder for this batch. Raises OtherBatch if it belongs to another one, or its owner is unknown."""
         path, identity = self.folder / "batch.json", as_kept(identity)
         self.folder.mkdir(parents=True, exist_ok=True)
         if not path.exists():
@@ -77,13 +77,13 @@ class Journal:
 
     @contextmanager
     def held(self, shard: Shard) -> Iterator[None]:
-        """Nobody else writes the outputs of this part meanwhile. Raises OtherBatch where somebody does."""
+        """Holds the lock on the outputs of this shard. Raises OtherBatch if another process holds it."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        # Parts may be written side by side; all of it and a part may not.
+        # Shards may be written side by side; a shard and the whole batch may not.
         all_of_it = _locked(self.folder / "lock", self.out, shared=shard.count > 1)
         with all_of_it, _locked(self.folder / f"lock{shard.suffix}.part", self.out, shared=False):
             self._wait_for_workers(shard)
-            # What was being written when a process was killed.
+            # Files that a killed process had not finished.
             shutil.rmtree(self.parts(shard), ignore_errors=True)
             try:
                 yield
@@ -92,7 +92,7 @@ class Journal:
 
     @contextmanager
     def at_work(self, shard: Shard) -> Iterator[None]:
-        """Says that a process works for this part apart from the one that holds it, and may outlive that one."""
+        """Registers a worker process of this shard, which may outlive the process that holds the lock."""
         with _locked(self._workers(shard), self.out, shared=True):
             yield
 
@@ -100,7 +100,7 @@ class Journal:
         return self.folder / f"workers{shard.suffix}"
 
     def _wait_for_workers(self, shard: Shard) -> None:
-        """Those of a batch that was killed finish what they have in hand."""
+        """Waits until workers of a killed batch have finished their current recordings."""
         until = time.monotonic() + WORKERS_S
         while True:
             try:
@@ -114,7 +114,7 @@ class Journal:
                 time.sleep(WAIT_S)
 
     def parts(self, shard: Shard) -> Path:
-        """Where files of this part lie that are being written."""
+        """The folder for files of this shard that are being written."""
         return self.folder / f"parts{shard.suffix}"
 
     def entries(self) -> dict[str, Entry]:
@@ -122,18 +122,18 @@ class Journal:
         found: dict[str, Entry] = {}
         for path in sorted((self.folder / "done").glob("*.jsonl"), key=lambda path: path.stat().st_mtime_ns):
             for line in path.read_bytes().splitlines():
-                # The last line of a process that was killed may be half a one.
+                # The last line of a killed process may be incomplete.
                 try:
                     entry = Entry(**json.loads(line))
                 except (ValueError, TypeError):
                     continue
-                # What a disk made of a line may still be JSON.
+                # A line that was damaged on disk may still be JSON.
                 if isinstance(entry.name, str) and isinstance(entry.outputs, dict):
                     found[entry.name] = entry
         return found
 
     def add(self, entry: Entry) -> None:
-        """Says that a recording is done; from any thread."""
+        """Records that a recording is done; from any thread."""
         line = json.dumps(asdict(entry)).encode() + b"\n"
         with self._lock:
             if self._file is None:
@@ -143,14 +143,14 @@ class Journal:
             self._file.flush()
 
     def close(self) -> None:
-        """Ends it; another entry would begin a new file."""
+        """Closes the file; the next entry begins a new one."""
         with self._lock:
             if self._file is not None:
                 self._file.close()
                 self._file = None
 
     def has(self, entry: Entry | None, recording: BatchRecording, outputs: list[str], by_content: bool) -> bool:
-        """Whether the recording is done, unchanged, and all outputs of these names are there, whole."""
+        """Whether the recording is done and unchanged, and all outputs of these names are complete."""
         if entry is None or not set(outputs) <= entry.outputs.keys():
             return False
         if any(_size(self.out / name) != entry.outputs[name] for name in outputs):
@@ -160,7 +160,7 @@ class Journal:
                 return bool(entry.content) and content_of(recording.path) == entry.content
             stat = recording.path.stat()
         except OSError:
-            # Whoever works it off says what is wrong.
+            # Processing it will report what is wrong.
             return False
         return (stat.st_size, stat.st_mtime_ns) == (entry.size, entry.mtime_ns)
 
@@ -199,7 +199,7 @@ def _size(path: Path) -> int:
 
 @contextmanager
 def _locked(path: Path, out: Path, shared: bool) -> Iterator[None]:
-    # The system lets go of it when its holder dies, whatever it dies of.
+    # The system releases the lock when its holder dies, for whatever reason.
     with path.open("a+") as file:
         try:
             import fcntl
@@ -214,7 +214,7 @@ def _locked(path: Path, out: Path, shared: bool) -> Iterator[None]:
             raise OtherBatch(
                 f"another batch writes to {out} ({who}). Wait for its end, or choose another folder for --out."
             ) from None
-        # Of several holders none is named, least of all one that is gone.
+        # With several holders none is named, least of all one that is gone.
         file.truncate(0)
         if not shared:
             file.write(f"process {os.getpid()} on {socket.gethostname()}")

@@ -1,4 +1,4 @@
-"""The recordings of a batch: folders, patterns, lists and manifests, each recording once, under a name of its own."""
+"""The recordings of a batch, from folders, patterns, lists and manifests: each once, under a unique name."""
 
 import csv
 import glob
@@ -16,16 +16,16 @@ from streamrnn.data.layouts import RECORDING
 from streamrnn.data.tables import read_lines, read_rows
 
 LISTS, TABLES, LINES = (".txt", ".lst", ".scp"), (".csv", ".tsv"), (".jsonl", ".ndjson")
-# The columns in which manifests name a recording: ours, NeMo's, and those of Common Voice and others.
+# Columns with the path of a recording: ours, NeMo's, and those of Common Voice and others.
 COLUMNS = ("path", "audio_filepath", "file", "filename", "wav")
 
 
 @dataclass(frozen=True)
 class BatchRecording:
-    """A file to be heard.
+    """An audio file to process.
 
     Attributes:
-        name: of what comes of it, relative to the folder of outputs, with / between its parts.
+        name: of its outputs, relative to the output folder, with / as separator.
         path: of the file.
     """
 
@@ -37,11 +37,11 @@ class BatchRecording:
 class Shard:
     """One of `count` parts of a batch, numbered from 0.
 
-    A recording's part follows from its name alone, so it stays in it while others are added, and processes that list
+    A recording's shard follows from its name alone, so it stays there while others are added, and processes that list
     the recordings at different times leave none out.
 
     Raises:
-        ValueError: there is no such part.
+        ValueError: there is no such shard.
     """
 
     index: int = 0
@@ -53,7 +53,7 @@ class Shard:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """The part that a text such as 3/8 names. Raises ValueError."""
+        """Parses a text such as 3/8. Raises ValueError."""
         index, slash, count = text.partition("/")
         if not (slash and index.isdecimal() and count.isdecimal()):
             raise ValueError(f"shard is {text!r}; it needs the form i/n, such as 0/8 for the first of eight parts.")
@@ -66,7 +66,7 @@ class Shard:
 
     @property
     def suffix(self) -> str:
-        """What tells its files from those of other parts; nothing where it is all."""
+        """Distinguishes its files from those of other shards; "" if there is only one."""
         return "" if self.count == 1 else f"-{self.index}-of-{self.count}"
 
     def __str__(self) -> str:
@@ -74,23 +74,24 @@ class Shard:
 
 
 def find_batch(inputs: Sequence[str | os.PathLike[str]], out: Path, shard: Shard | None = None) -> list[BatchRecording]:
-    """The recordings that the inputs name, sorted by name.
+    """Collects the recordings that the inputs name, sorted by name.
 
     Args:
         inputs: each a recording; a folder, searched with all folders in it that are not hidden; a pattern with *, ?
             or ** in it; a list of paths, one a line (.txt, .lst, .scp); or a manifest (.csv, .tsv, .jsonl) with a
             column path, or audio_filepath. Paths in lists and manifests are relative to these.
-        out: the folder of the outputs.
-        shard: only the recordings of this part; default: all.
+        out: the output folder.
+        shard: only the recordings of this shard; default: all.
 
     Returns:
-        Recordings; those of a folder are named by their path in it, others by their path below the folder that all of
-        them have in common.
+        Recordings; those of a folder are named by their path in it, others by their path below their common parent
+        folder.
 
     Raises:
-        FileNotFoundError: an input, or all that a list names, is not there. A path in a list that is not there is among
-            the recordings: it fails when its turn comes.
-        ValueError: there are no recordings, two have one name, `out` lies in an input folder, or a list is malformed.
+        FileNotFoundError: an input is missing, or all paths in a list. A single missing path in a list is included, and
+            fails when it is processed.
+        ValueError: there are no recordings, two have the same name, `out` is in an input folder, or a list is
+            malformed.
     """
     named: dict[str, Path] = {}
     loose: list[Path] = []
@@ -132,7 +133,7 @@ def _require_outside(out: Path, folder: Path) -> None:
 
 
 def _in_folder(folder: Path) -> Iterator[Path]:
-    """Recordings in a folder and all below it. Links are followed, but for those that lead back to where they are."""
+    """Recordings in a folder and below. Links are followed, unless they lead back to a parent."""
     yield from _walk(folder, ())
 
 
@@ -148,7 +149,7 @@ def _walk(folder: Path, above: tuple[tuple[int, int], ...]) -> Iterator[Path]:
     except PermissionError:
         if not above:
             raise
-        # It fails when its turn comes, under its own name, and the others are heard.
+        # It fails when it is processed, under its own name, without stopping the others.
         yield folder
         return
     for entry in entries:
@@ -159,7 +160,7 @@ def _walk(folder: Path, above: tuple[tuple[int, int], ...]) -> Iterator[Path]:
 
 
 def _files_of(path: Path, given: str) -> list[Path]:
-    """The files that an input names which is no folder."""
+    """The files of an input that is not a folder."""
     if not path.exists():
         if not any(sign in given for sign in "*?["):
             raise FileNotFoundError(f"{given} is not there. Name recordings, folders, patterns, lists or manifests.")
@@ -171,7 +172,7 @@ def _files_of(path: Path, given: str) -> list[Path]:
 
 
 def _listed(by: Path, names: list[str]) -> list[Path]:
-    """The files that a list names. One that is not there fails like one that is no sound, and the others are heard."""
+    """The files in a list. A missing one fails when it is processed, without stopping the others."""
     if strange := next((name for name in names if "\0" in name), None):
         raise ValueError(f"{by}: the path is {strange[:80]!r}; no file has such a name. Save the list as UTF-8.")
     paths = [by.parent / name for name in names]
@@ -184,15 +185,15 @@ def _listed(by: Path, names: list[str]) -> list[Path]:
 
 
 def _of_list(path: Path) -> list[str]:
-    """One path a line, without comments (#); of Kaldi's .scp, the last word."""
+    """One path per line, without comments (#); in Kaldi's .scp, the last word."""
     lines = [line.strip() for line in read_lines(path)]
-    # Names may begin with the sign of comments.
+    # File names may begin with #.
     lines = [line for line in lines if line and (line[0] != "#" or (path.parent / line).exists())]
     return [line.split(maxsplit=1)[-1] for line in lines] if path.suffix.lower() == ".scp" else lines
 
 
 def _of_table(path: Path) -> list[str]:
-    # Between tabs, as in Common Voice, quotes are those of a text.
+    # In tab-separated files such as Common Voice's, quotes are part of the text.
     between_tabs = {"delimiter": "\t", "quoting": csv.QUOTE_NONE} if path.suffix.lower() == ".tsv" else {}
     rows = read_rows(path, skipinitialspace=False, **between_tabs)
     header = next(rows, ("", []))[1]
@@ -226,7 +227,7 @@ def _required(place: str, name: object) -> str:
 
 
 def _named_apart(paths: list[Path]) -> Iterator[tuple[Path, str]]:
-    """Each with its path below the folder that they have in common."""
+    """Each path with its name relative to their common parent folder."""
     places = {path: Path(os.path.abspath(path)) for path in paths}
     if not places:
         return

@@ -18,12 +18,12 @@ LOOKING_THREADS = 8
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a batch is.
+    """The progress of a batch.
 
     Attributes:
-        done, of: recordings; those that were done before are not counted.
-        heard_s, took_s: seconds of sound, and of time.
-        left_s: seconds that are left, judged by the size of files; None before the first is done.
+        done, of: recordings; those finished earlier do not count.
+        heard_s, took_s: seconds of sound processed, and of time.
+        left_s: estimated seconds left, by the size of files; None before the first recording is done.
     """
 
     done: int
@@ -35,14 +35,14 @@ class Progress:
 
 @dataclass
 class Report:
-    """What became of a batch.
+    """The result of a batch.
 
     Attributes:
-        done: recordings that were worked off now.
-        before: recordings that were done before, and are unchanged.
-        failed: those of which nothing came, sorted by name.
-        heard_s, took_s: seconds of sound, and of time.
-        failures, table: the files that tell of them, where there are any.
+        done: recordings processed now.
+        before: recordings finished earlier, and unchanged.
+        failed: recordings without output, sorted by name.
+        heard_s, took_s: seconds of sound processed, and of time.
+        failures, table: the files that list them, if written.
     """
 
     done: int = 0
@@ -57,26 +57,26 @@ class Report:
 def run_batch(
     plan: Plan, model: AnyModel, recordings: Sequence[BatchRecording], workers: Workers, table: Table | None = None
 ) -> Generator[Progress, None, Report]:
-    """Works off all recordings that are not done yet. Closing it ends the work; what is done stays.
+    """Processes all recordings that are not done yet. Closing the generator stops the work; finished recordings remain.
 
     Args:
-        plan: what is wanted.
-        model: the loaded one, or its step; it is asked who it is, and runs only where the workers run it.
-        recordings: as find_batch gives them.
-        workers: who works them off.
-        table: also write a table of everything.
+        plan: what to do.
+        model: the loaded model, or its step; it identifies the batch, and runs only if the workers use it.
+        recordings: from find_batch.
+        workers: process the recordings.
+        table: also write one table of all results.
 
     Yields:
-        How far it is, several times a second.
+        The progress, several times a second.
 
     Returns:
         The report.
 
     Raises:
-        OtherBatch: the folder has the outputs of another model, or somebody writes there.
+        OtherBatch: the folder has the outputs of another model, or another batch is writing to it.
         DiskFull: the outputs cannot be written.
         ImportError: the table needs a package.
-        ValueError: an output would replace a recording, or two have one name.
+        ValueError: an output would replace a recording, or two have the same name.
         OSError: the folder cannot be written to.
     """
     if table == "parquet":
@@ -108,7 +108,7 @@ def run_batch(
             report.failed.sort(key=lambda failed: failed.recording.name)
             report.failures = write_failures(plan, journal, report.failed)
         if table is not None:
-            # What failed now may have been done once, of a file that is another one today.
+            # A recording that failed now may have been done before, as a different file.
             failed = {each.recording.name for each in report.failed}
             names = [recording.name for recording in recordings if recording.name not in failed]
             report.table = write_table(plan, journal, names, table)
@@ -116,7 +116,7 @@ def run_batch(
 
 
 def _identity(plan: Plan, model: AnyModel) -> dict:
-    """What outputs depend on, besides the sound."""
+    """Everything that outputs depend on besides the sound."""
     step = step_of(model)
     return {
         "model": step.name,
@@ -133,7 +133,7 @@ def _not_done(plan: Plan, journal: Journal, recordings: Sequence[BatchRecording]
         outputs = plan.outputs(recording.name)
         return journal.has(entries.get(recording.name), recording, outputs, plan.by_content)
 
-    # Disks that are far away answer many questions at once.
+    # Network file systems answer many requests at once.
     with ThreadPoolExecutor(LOOKING_THREADS) as looking:
         found = list(looking.map(is_done, recordings))
     return [recording for recording, is_done in zip(recordings, found, strict=True) if not is_done]

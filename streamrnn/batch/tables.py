@@ -1,4 +1,4 @@
-"""One table of all that a batch found, and one of what failed."""
+"""One table of all results of a batch, and one of its failures."""
 
 import csv
 import json
@@ -14,17 +14,17 @@ Table = Literal["csv", "parquet"]
 EVENT_COLUMNS = ("recording", "kind", "label", "start_s", "end_s", "score", "decided_s", "reason", "slots")
 RECORDING_COLUMNS = ("recording", "duration_s", "output")
 TEXT = ("recording", "kind", "label", "reason", "slots", "output")
-# Of a Parquet file's group, so that memory is bounded.
+# Rows per Parquet row group, which bounds memory.
 ROWS = 100_000
 
 
 def write_table(plan: Plan, journal: Journal, names: Iterable[str], form: Table) -> Path:
-    """Writes a table of recordings that are done: a row per event, or per recording where the model gives no events.
+    """Writes a table of finished recordings: a row per event, or per recording if the model outputs no events.
 
     Args:
-        plan: what was wanted of them.
+        plan: of the batch.
         journal: of the folder.
-        names: theirs.
+        names: of the recordings.
         form: of the table.
 
     Raises:
@@ -44,7 +44,7 @@ def write_table(plan: Plan, journal: Journal, names: Iterable[str], form: Table)
 
 
 def write_failures(plan: Plan, journal: Journal, failures: list[Failed]) -> Path | None:
-    """Writes what failed, and why; removes the table of an earlier run where nothing did."""
+    """Writes the failures and their reasons; without any, removes the table of an earlier run."""
     path = plan.out / f"failed{plan.shard.suffix}.csv"
     if not failures:
         path.unlink(missing_ok=True)
@@ -71,7 +71,7 @@ def _events(plan: Plan, done: list[Entry]) -> Iterator[dict[str, Any]]:
             for line in lines:
                 event = json.loads(line)
                 if "slots" in event:
-                    # Their names are those of each grammar: no columns that all rows have.
+                    # Slot names depend on the grammar, so they are not columns.
                     event["slots"] = json.dumps(event["slots"], ensure_ascii=False)
                 yield {"recording": entry.name, **event}
 

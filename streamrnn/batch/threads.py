@@ -1,5 +1,5 @@
-"""Workers in this process: threads, each with a recording of its own. Decoding and the model release Python's lock, so
-that one thread decodes while another computes."""
+"""Workers in this process: threads, each with its own recording. Decoding and the model release Python's lock, so one
+thread decodes while another computes."""
 
 import queue
 import threading
@@ -10,19 +10,19 @@ from streamrnn.batch.recordings import BatchRecording
 from streamrnn.batch.work import Outcome, Plan, Stopped, work_off
 from streamrnn.runtime.steps import AnyModel
 
-# Between two looks of whoever waits.
+# Poll interval of the waiting thread.
 WAIT_S = 0.25
 
 
 class Threads:
-    """So many recordings at once, in this process.
+    """Processes several recordings at once, in this process.
 
     Args:
-        model: the loaded one.
-        jobs: threads.
+        model: the loaded model.
+        jobs: number of threads.
 
     Raises:
-        ValueError: there are to be none.
+        ValueError: jobs is below 1.
     """
 
     def __init__(self, model: AnyModel, jobs: int):
@@ -36,7 +36,7 @@ class Threads:
         return self._heard_s
 
     def outcomes(self, plan: Plan, recordings: Iterable[BatchRecording]) -> Iterator[Outcome | None]:
-        """What became of each: see Workers."""
+        """Yields the outcome of each recording: see Workers."""
         todo, journal, stop = iter(list(recordings)), Journal(plan.out), threading.Event()
         found: queue.SimpleQueue[Outcome | BaseException | None] = queue.SimpleQueue()
 
@@ -50,7 +50,7 @@ class Threads:
                     found.put(work_off(plan, self._model, recording, journal, stop, self._hear))
             except Stopped:
                 pass
-            # Whoever waits raises it.
+            # Raised again in the waiting thread.
             except BaseException as error:
                 found.put(error)
             finally:

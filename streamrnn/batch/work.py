@@ -1,4 +1,4 @@
-"""One recording of a batch, from its file to its outputs: whole or not at all, and tried again where that may help."""
+"""One recording of a batch, from its file to its outputs: atomically, and with retries where they may help."""
 
 import errno
 import os
@@ -21,7 +21,7 @@ from streamrnn.runtime.files import SEGMENT_S, run_file, run_file_events
 from streamrnn.runtime.steps import AnyModel, step_of
 
 Format = Literal["jsonl", "srt", "txt", "rttm", "wav", "flac", "npy"]
-# By what a model gives; the first is written where nobody chose.
+# By what a model outputs; the first is the default.
 FORMATS: dict[str, tuple[Format, ...]] = {
     "events": ("jsonl", "srt", "txt", "rttm"),
     "sound": ("wav", "flac"),
@@ -33,11 +33,11 @@ PROBE_BYTES = 1 << 20
 
 
 class DiskFull(OSError):
-    """The disk of the outputs is full. What is done stays."""
+    """The disk of the outputs is full. Finished recordings remain."""
 
 
 class Stopped(Exception):
-    """Somebody wants the end."""
+    """The batch was told to stop."""
 
 
 @dataclass(frozen=True)
@@ -45,14 +45,14 @@ class Plan:
     """What every worker of a batch needs to know.
 
     Attributes:
-        model: its name or path, for workers elsewhere.
-        out: folder of the outputs.
-        formats: what is written of each recording.
+        model: its name or path, for workers in other processes.
+        out: the output folder.
+        formats: to write for each recording.
         decision: settings that override the model's.
-        channel: the one to hear, 0 is the first; None: the mean of all.
-        retries: tries after the first, of what may pass.
-        by_content: keep a digest of each file, to know it again.
-        shard: the part of the recordings.
+        channel: the one to process, 0 is the first; None: the mean of all.
+        retries: after the first attempt, for errors that may be transient.
+        by_content: record a digest of each file, to recognise it later.
+        shard: the part of the recordings to process.
     """
 
     model: str
@@ -65,13 +65,13 @@ class Plan:
     shard: Shard = field(default_factory=Shard)
 
     def outputs(self, name: str) -> list[str]:
-        """The files that come of a recording of this name, below `out`."""
+        """The output files of a recording of this name, relative to `out`."""
         return [output_name(name, form) for form in self.formats]
 
 
 @dataclass(frozen=True)
 class Done:
-    """A recording that was worked off."""
+    """A recording that was processed."""
 
     recording: BatchRecording
     duration_s: float
@@ -79,7 +79,7 @@ class Done:
 
 @dataclass(frozen=True)
 class Failed:
-    """A recording of which nothing came; why, and after how many tries."""
+    """A recording without output; the reason, and the number of attempts."""
 
     recording: BatchRecording
     reason: str
@@ -90,10 +90,10 @@ Outcome: TypeAlias = Done | Failed
 
 
 class Workers(Protocol):
-    """Whoever works recordings off, in this process or elsewhere."""
+    """Processes recordings, in this process or elsewhere."""
 
     def outcomes(self, plan: Plan, recordings: Iterable[BatchRecording]) -> Iterator[Outcome | None]:
-        """What became of each, in any order; None now and then, when nothing did. Closing it ends the work.
+        """Yields the outcome of each recording, in any order, and None regularly in between. Closing it stops the work.
 
         Raises:
             DiskFull: no more can be written.
@@ -101,7 +101,7 @@ class Workers(Protocol):
         ...
 
     def heard_s(self) -> float:
-        """Seconds of sound so far, those of recordings under way included where they are known."""
+        """Seconds of sound so far, including recordings in progress if known."""
         ...
 
 
@@ -112,11 +112,11 @@ def output_name(name: str, form: Format) -> str:
 
 
 def formats_of(model: AnyModel, chosen: Iterable[Format], **decision: Any) -> tuple[Format, ...]:
-    """The formats to write, without those that come twice; for events, always jsonl, of which tables are made.
+    """The formats to write, without duplicates; for events, jsonl is always included, since tables are made from it.
 
     Raises:
         TypeError: the model takes no sound; an unknown setting.
-        ValueError: it does not give what a format holds.
+        ValueError: the model's output does not fit a format.
     """
     step = step_of(model)
     if getattr(step.signal, "kind", "") != "sound":
@@ -136,15 +136,15 @@ def work_off(
     stop: threading.Event,
     heard: Callable[[float], None] = lambda _seconds: None,
 ) -> Outcome:
-    """Writes what comes of a recording, and into the journal that it did.
+    """Processes a recording, writes its outputs, and records that in the journal.
 
     Args:
-        plan: what is wanted.
-        model: the loaded one.
+        plan: what to do.
+        model: the loaded model.
         recording: the file.
-        journal: of the folder, this process's.
-        stop: ends it at the next piece of sound.
-        heard: told the seconds of each piece of sound.
+        journal: of the folder, this process's own.
+        stop: stops the work at the next chunk of sound.
+        heard: called with the seconds of each chunk of sound.
 
     Raises:
         DiskFull: the outputs cannot be written.
@@ -155,7 +155,7 @@ def work_off(
             return Done(recording, _Work(plan, model, recording, stop, heard).entered(journal))
         except (DiskFull, Stopped):
             raise
-        # No sound, today and tomorrow.
+        # Retrying does not help: it is not audio.
         except (AudioError, FileNotFoundError, IsADirectoryError, PermissionError) as error:
             return Failed(recording, _reason(error), tries)
         except Exception as error:
@@ -167,7 +167,7 @@ def work_off(
 
 
 class _Work:
-    """One try."""
+    """One attempt."""
 
     def __init__(
         self,
@@ -182,7 +182,7 @@ class _Work:
         self.samples = 0
 
     def entered(self, journal: Journal) -> float:
-        """Does it, and writes that down. Returns the seconds of sound."""
+        """Processes the recording and adds its entry. Returns the seconds of sound."""
         before = self.recording.path.stat()
         content = content_of(self.recording.path) if self.plan.by_content else ""
         parts = journal.parts(self.plan.shard)
@@ -204,7 +204,7 @@ class _Work:
                 raise _full(self.plan.out) from error
             raise
         except AudioError as error:
-            # libsndfile does not say why it cannot write.
+            # libsndfile does not report why a write fails.
             if _is_full(aside):
                 raise _full(self.plan.out) from error
             raise
@@ -247,7 +247,7 @@ class _Work:
                 self.samples += len(chunk)
                 self.heard(len(chunk) / file.sample_rate)
                 yield chunk
-        # Where warnings are errors: what could be decoded is an answer.
+        # Warnings may be configured as errors: what could be decoded is still an answer.
         except AudioWarning:
             return
 

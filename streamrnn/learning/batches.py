@@ -1,4 +1,4 @@
-"""The names of a batch's rows, which it may have beside its arrays: a row's name, or those of all its recordings."""
+"""Names of a batch's rows, which may accompany its arrays: a row's name, or those of all its recordings."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,7 +8,7 @@ import numpy as np
 
 Names = str | Sequence[str]
 
-# What a message calls a row of which no recording is named.
+# Name in messages for a row without recordings.
 NAMELESS = "sound without a voice"
 
 
@@ -20,12 +20,12 @@ def without_names(batch: Any) -> tuple[Any, Sequence[Names]]:
 
 
 def recordings_of(names: Names) -> tuple[str, ...]:
-    """The recordings in a row, by its entry in "names": a str is one, whatever signs it holds."""
+    """The recordings in a row, from its entry in "names": a str is a single one, whatever characters it contains."""
     return (names,) if isinstance(names, str) else tuple(names)
 
 
 def suspects(batch: Any) -> list[str]:
-    """What rows with NaN or infinity are called; if there are none, all rows, since any may be the cause."""
+    """The names of rows with NaN or infinity; if there are none, of all rows, since any may be the cause."""
     arrays, names = without_names(batch)
     told = [", ".join(recordings_of(of_row)) or NAMELESS for of_row in names]
     broken = [name for row, name in enumerate(told) if not _is_finite(arrays, row)]

@@ -1,4 +1,4 @@
-"""Memory and computation of a training, determined without training."""
+"""Memory and computation of a training run, determined without training."""
 
 import time
 from collections.abc import Iterator
@@ -22,9 +22,9 @@ class DryRun:
         batch: entry -> dtype[shape].
         parameters: number of trained parameters.
         sizes: of the batch, and of weights, average, optimizer and carry, which are kept between updates.
-        working_memory: further memory of the compiled update; None if the compiler does not tell.
+        working_memory: additional memory of the compiled update; None if the compiler does not report it.
         flops: floating-point operations of an update, counted by the compiler with each loop's body once; None if it
-            does not tell.
+            does not report them.
         steps, devices: number of updates, and of devices.
         seconds_per_update: of the second update, its batch included.
     """

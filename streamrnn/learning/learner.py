@@ -59,7 +59,7 @@ class Learner:
         settings: of the optimiser, accumulation and average.
         initial_carry: (model, batch) -> the carry of fresh streams, a pytree whose leaves have the batch as axis 0.
             Rows with batch["reset"], bool[batch], True start from it; without that key, only those of the first batch.
-        secret: what draws the noise of private training.
+        secret: seed of the noise in private training.
 
     Raises:
         TypeError: the model has Variables that change in other ways than by gradients.
@@ -175,7 +175,7 @@ class Learner:
 
         nothing = (jnp.float32(0), jax.tree.map(jnp.zeros_like, weights))
         split = (jnp.arange(parts), split_rows(batch, parts), split_rows(carry, parts))
-        # All weights first: they follow from the batch, so of this pass the compiler leaves the model out.
+        # The total weights first: they depend on the batch alone, so the compiler removes the model from this pass.
         whole = jax.tree.map(lambda each: jnp.sum(each, axis=0), jax.lax.scan(weigh, None, split)[1])
         (value, gradients), carry = jax.lax.scan(add, nothing, split)
         return value, gradients, join_rows(carry)
@@ -202,7 +202,7 @@ class Learner:
     def _gradients_of_part(
         self, weights: Any, keys: Any, rest: Any, batch: Any, carry: Any, whole: Any = None
     ) -> tuple[Any, Any]:
-        """(loss, carry) and gradients: what the part contributes to a batch of the weights `whole`, or is by itself."""
+        """(loss, carry) and gradients of a part, relative to the total weights `whole`, or on its own."""
 
         def objective(weights: Any) -> tuple[jax.Array, Any]:
             loss, after = self._loss_of_part(weights, keys, rest, batch, carry)
@@ -218,7 +218,7 @@ class Learner:
             reset = batch.get("reset") if isinstance(batch, dict) else None
             before = reset_rows(carry, self.initial_carry(model, batch), reset)
             loss, after = self.loss(model, batch, before)
-        # A scalar is a mean over rows, of which each part has as many.
+        # A scalar is a mean over rows, of which each part has equally many.
         return loss if isinstance(loss, Mean) else Mean((loss,), (jnp.float32(1),)), after
 
     def _averaged(self, average: Any, weights: Any, step: Any) -> Any:

@@ -48,8 +48,8 @@ def fit(
         model: changed in place; at the end it has the weights of the best validation and is in eval mode.
         loss: (model, batch) -> losses.Mean, or a scalar that is a mean over the rows of the batch.
         batches: (first step, end step) -> the batches of these steps, in order, all of the same shapes: pytrees of
-            arrays with the row as axis 0. A dict may also have "names", a list with the name of each row, str, or
-            those of all recordings in it, a tuple of str: for errors, and for what a private training owes.
+            arrays with the row as axis 0. A dict may also have "names", a list with the name of each row, str, or those
+            of all recordings in it, a tuple of str: for errors, and for the privacy accounting.
         validate: model -> figure, higher is better; called on the model in eval mode.
         settings: how long and how fast.
         out: folder of the checkpoints and of metrics.jsonl: step, loss and gradient_norm (means since the line before),
@@ -62,7 +62,7 @@ def fit(
         watch: called after every update (in process 0); fit itself prints nothing.
         keep: called with the model and its figure after every validation that is the best so far (in process 0).
         tensorboard: also write `out`/tensorboard.
-        secret: what draws the noise of private training; it is in the checkpoints, too.
+        secret: seed of the noise in private training; it is stored in the checkpoints, too.
 
     Returns:
         The best figure of validate.

@@ -25,8 +25,8 @@ def make_schedule(settings: TrainingSettings) -> Callable[[Any], Any]:
 
 def make_optimizer(settings: TrainingSettings, secret: int = 0) -> optax.GradientTransformation:
     """AdamW (Loshchilov and Hutter 2019) on gradients clipped by their global norm (Pascanu et al. 2013); in private
-    training on those of rows, [rows, ...], each clipped, summed with noise that `secret` draws (Abadi et al. 2016)."""
-    # All 64 bits: of a seed only the last 32 would count, and those can be tried out.
+    training on per-row gradients, [rows, ...], each clipped, summed with noise from `secret` (Abadi et al. 2016)."""
+    # All 64 bits: a seed would keep only the last 32, which can be found by brute force.
     key = jax.random.wrap_key_data(jnp.array([secret >> 32, secret & 0xFFFFFFFF], jnp.uint32), impl="threefry2x32")
     private = (differentially_private_aggregate(settings.dp_clip, settings.dp_noise, key),)
     return optax.chain(

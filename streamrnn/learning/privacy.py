@@ -1,8 +1,8 @@
-"""Training with differential privacy: what one recording, or one speaker, can have changed, as an epsilon.
+"""Differentially private training: epsilon bounds how much one recording, or one speaker, can change the model.
 
 The mechanism is DP-SGD (Abadi et al. 2016, "Deep learning with differential privacy"): the gradient of each unit is
-clipped to a norm, Gaussian noise is added to their sum (optax.contrib.differentially_private_aggregate), and
-dp-accounting adds up what all updates give away.
+clipped to a norm, Gaussian noise is added to the sum (optax.contrib.differentially_private_aggregate), and
+dp-accounting composes the privacy loss of all updates.
 """
 
 import json
@@ -25,8 +25,8 @@ SECRET, ROWS = "secret", "rows.jsonl"
 def sampled_epsilon(share: float, noise: float, updates: int, delta: float) -> float:
     """Epsilon of updates in which each unit takes part with probability `share`, independently of all others.
 
-    Poisson sampling and Gaussian noise of standard deviation `noise` times the clipping norm; neighbours have one
-    unit more or less. It holds for whoever does not know which units took part.
+    Assumes Poisson sampling and Gaussian noise of standard deviation `noise` times the clipping norm; neighbours differ
+    by one unit. Holds against anyone who does not know which units took part.
 
     Raises:
         ImportError: dp-accounting is not installed.
@@ -40,10 +40,10 @@ def sampled_epsilon(share: float, noise: float, updates: int, delta: float) -> f
 
 
 def seen_epsilon(times: Counter[int], noise: float, delta: float) -> float:
-    """Epsilon of a unit that is known to have been in these updates: rows in an update -> such updates.
+    """Epsilon of a unit that is known to have been in certain updates: rows in an update -> number of such updates.
 
-    It holds for any order of the data and for whoever knows it, so it gains nothing from sampling. A neighbour is a
-    run in which the rows with the unit give nothing.
+    Holds for any order of the data, even if it is known, so there is no amplification by sampling. In a neighbouring
+    run, the rows with the unit contribute nothing.
 
     Raises:
         ImportError: dp-accounting is not installed.
@@ -51,7 +51,7 @@ def seen_epsilon(times: Counter[int], noise: float, delta: float) -> float:
     _events()
     from dp_accounting import get_epsilon_gaussian
 
-    # Gaussian mechanisms in a row are one, of all their sensitivities together (Dong, Roth and Su 2022).
+    # A sequence of Gaussian mechanisms is one, with their sensitivities combined (Dong, Roth and Su 2022).
     sensitivity = math.sqrt(_squared_rows(times))
     return float(get_epsilon_gaussian(noise / sensitivity, delta)) if sensitivity else 0.0
 
@@ -61,17 +61,17 @@ def _squared_rows(times: Counter[int]) -> int:
 
 
 class Ledger:
-    """What a private training owes, written down beside its checkpoints.
+    """Accounts for the privacy loss of a training run, in files beside its checkpoints.
 
     Args:
         folder: of the run.
         settings: of the training; dp_noise is above 0.
-        share: the probability with which each unit is in an update, where it is drawn by lot; None: rows are counted.
-        speakers: speakers of each recording by path, for units that are speakers; None: units are recordings.
+        share: probability with which each unit is sampled into an update; None: rows are counted instead.
+        speakers: speaker of each recording by path, if units are speakers; None: units are recordings.
 
     Raises:
         ImportError: dp-accounting is not installed.
-        ValueError: the folder holds an earlier part of a run, and its secret is gone or damaged.
+        ValueError: the folder holds an earlier part of a run, and its secret is missing or damaged.
     """
 
     def __init__(
@@ -87,10 +87,10 @@ class Ledger:
         self.secret = self._secret()
 
     def noted(self, batches: Iterator[Any], start: int) -> Iterator[Any]:
-        """The same batches from step `start` on; who is in them is written down.
+        """Yields the batches from step `start` on, and records who is in them.
 
         Raises:
-            ValueError: the rows have no names, or units are speakers and a recording has none.
+            ValueError: rows have no names, or units are speakers and a recording has none.
         """
         if self.share is not None:
             yield from batches
@@ -109,10 +109,10 @@ class Ledger:
                 yield batch
 
     def statement(self) -> dict[str, Any]:
-        """epsilon and delta, and all that they are of, ready for JSON.
+        """epsilon and delta, with everything they depend on, ready for JSON.
 
         Raises:
-            ValueError: of an update it is not known who was in it.
+            ValueError: it is not recorded who was in some update.
         """
         s = self.settings
         told = {"unit": s.dp_unit, "clip": s.dp_clip, "noise": s.dp_noise, "delta": s.dp_delta}
@@ -120,7 +120,7 @@ class Ledger:
             epsilon = sampled_epsilon(self.share, s.dp_noise, s.steps, s.dp_delta)
             how = {"sampling": "poisson", "share": self.share, "updates": s.steps}
         else:
-            # Weights of any step have given away all that came before it.
+            # Weights of any step reveal what all earlier updates did.
             times = self._times()
             empty: Counter[int] = Counter()
             worst = max(times.values(), key=_squared_rows, default=empty)
@@ -129,7 +129,7 @@ class Ledger:
         return {"epsilon": epsilon, **told, **how}
 
     def forget(self) -> None:
-        """Deletes the secret, with which the noise could be taken out again."""
+        """Deletes the secret, with which the noise could be subtracted again."""
         (self.folder / SECRET).unlink(missing_ok=True)
 
     def _units(self, names: Sequence[Names]) -> list[list[str]]:
@@ -146,8 +146,8 @@ class Ledger:
         return self.speakers[name]
 
     def _times(self) -> dict[str, Counter[int]]:
-        """Of each unit: rows in an update -> how many such updates."""
-        # A step that was made twice, after a crash, is the same one.
+        """For each unit: rows in an update -> number of such updates."""
+        # A step that was repeated after a crash counts once.
         steps = dict(filter(None, map(_noted, (self.folder / ROWS).read_text().splitlines())))
         made = max(max(steps, default=-1) + 1, last_step(self.folder) or 0)
         if missing := sorted({*range(made)} - {*steps}):
@@ -184,7 +184,7 @@ class Ledger:
 
 
 def _noted(line: str) -> tuple[int, list[list[str]]] | None:
-    """(step, units of each row); None for the incomplete last line of a run that was killed, or had a full disk."""
+    """(step, units of each row); None for the incomplete last line of a killed run, or of one with a full disk."""
     try:
         step, rows = json.loads(line)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Progress of a training, for displays and for checkpoints."""
+"""Progress of a training run, for displays and for checkpoints."""
 
 import math
 import time
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Progress:
-    """The progress of a training after an update.
+    """The progress of a training run after an update.
 
     Attributes:
         step, steps: updates made, and their maximum.

@@ -1,4 +1,4 @@
-"""Streams as text, both ways: one file per kind of line. Training reads its examples by the code of live streams."""
+"""Streams as text, in and out: one file per kind of line. Training parses its examples with the live code."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""Choices and their rewards, or a game for whoever types choices alone; each is guessed before it is made."""
+"""Choices and their rewards, or a game for a player who types choices alone; each is predicted before it is made."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,11 +9,11 @@ from streamrnn.lines.line import Feeding, LineError, cells_of, numbers_of
 
 
 class Bandit:
-    """A machine with several arms, whose rewards wander: one is best for a while.
+    """A multi-armed bandit whose rewards drift, so that the best arm changes.
 
     Args:
-        arms: how many.
-        seed: equal seeds wander alike.
+        arms: number of arms.
+        seed: equal seeds drift alike.
 
     Source: Daw et al. 2006, "Cortical substrates for exploratory decisions in humans": means that decay towards 50 by
     .9836 per choice and move by 2.8, payoffs that spread by 4, all in points from 1 to 100.
@@ -24,17 +24,17 @@ class Bandit:
         self._means = self._rng.uniform(20, 80, arms)
 
     def pull(self, arm: int) -> float:
-        """The points that this arm gives, from 1 to 100; then all wander."""
+        """The reward of this arm, 1 to 100 points; then all arms drift."""
         points = float(np.clip(np.round(self._rng.normal(self._means[arm], 4)), 1, 100))
         self._means = 0.9836 * self._means + 0.0164 * 50 + self._rng.normal(0, 2.8, len(self._means))
         return points
 
 
 class ChoiceLines:
-    """A line is a choice, from 1 on, and its reward with a comma between. A choice alone is one of a game: the reward
-    comes from a machine whose arms wander. An empty line begins anew, as for another person.
+    """A line is a choice, from 1 on, and its reward, separated by a comma. A choice alone plays a game, in which a
+    drifting bandit gives the reward. An empty line starts over, as for another person.
 
-    The answer has the guess that was made before the choice was known, and how many were right so far.
+    The answer has the prediction made before the choice was known, and how many were correct so far.
 
     Args:
         model: a Choices.
@@ -75,7 +75,7 @@ class ChoiceLines:
         return {**told, "right": self._right, "guesses": self._guesses, "next": following}
 
     def said(self, answer: Mapping[str, Any]) -> str:
-        # What comes next is not told: whoever knows the guess chooses otherwise.
+        # The next prediction is not shown: a player who knows it would choose differently.
         guessed, choice = answer["guessed"], answer["choice"]
         gave = "no choice" if choice is None else f"{choice} gave {answer['reward']:g}"
         if guessed is None or choice is None:
@@ -89,7 +89,7 @@ class ChoiceLines:
         self._right = self._guesses = 0
 
     def _played(self, line: str) -> str:
-        """The choice with the reward of the game. Refused before the game goes on."""
+        """Adds the game's reward to a choice. Invalid choices are refused before the game continues."""
         choice = float(numbers_of([line.strip()], 1, "a choice")[0])
         self._check(choice)
         return f"{choice:g},{self._game.pull(int(choice) - 1) * self._settings.highest / 100:g}"

@@ -1,4 +1,4 @@
-"""Rows of a table that come at equal intervals, and the fans of what comes next."""
+"""Rows of a table at equal intervals, and forecasts of the next rows as quantiles."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -8,16 +8,16 @@ import numpy as np
 
 from streamrnn.lines.line import Feeding, LineError, cells_of, date_of, numbers_of
 
-# Rows that may be missing; a longer gap begins a new stream.
+# Missing rows that are filled in; a longer gap begins a new stream.
 LONGEST_GAP = 168
 
 
 class ForecastLines:
     """A line is a row: a date and a number for each column, or the numbers alone, separated by commas.
 
-    A header is checked, a cell without a number repeats the one above, and so do rows that are missing, up to
-    LONGEST_GAP; after more the stream begins anew. The answer says so: `filled` has the columns, `repeated` counts the
-    rows. Rows must come in the order of their dates, which may have an offset from UTC.
+    A header is checked. A cell without a number repeats the one above, and missing rows repeat the last one, up to
+    LONGEST_GAP; after a longer gap the stream starts over. The answer reports this: `filled` lists the columns,
+    `repeated` counts the rows. Rows must be in the order of their dates, which may have an offset from UTC.
 
     Args:
         model: a Forecast.
@@ -75,7 +75,7 @@ class ForecastLines:
         return f"{when}{target} now {fans['now']:.1f}; {', '.join(parts)}"
 
     def told(self, output: np.ndarray) -> dict[str, Any]:
-        """What is said of one output: the fan of every column."""
+        """The answer for one output: mean and quantiles of every column."""
         s = self._settings
         fans = output.reshape(len(s.columns), s.horizon, 1 + len(s.quantiles)).astype(float).round(4)
         return {
@@ -95,7 +95,7 @@ class ForecastLines:
         names, wanted = [cell.strip() for cell in cells_of(line)], list(self._settings.columns)
         is_header = names in (wanted, [names[0], *wanted]) and date_of(names[0]) is None
         if any(_is_number(name) for name in names) or date_of(names[0]) is not None:
-            # Columns may be called by numbers, such as years.
+            # Columns may be named by numbers, such as years.
             return is_header and self._row is None
         if is_header:
             return True
@@ -114,7 +114,7 @@ class ForecastLines:
         return time, numbers_of(cells[-columns:] if time else cells, columns, "a row of this model")
 
     def _missing(self, time: datetime | None) -> int:
-        """Rows between the last one and this."""
+        """Number of rows missing between the last one and this."""
         if time is None or self._time is None:
             return 0
         if (seconds := _seconds(self._time, time)) <= 0:
@@ -126,7 +126,7 @@ class ForecastLines:
         return max(round(intervals), 1) - 1
 
     def _span(self, rows: int) -> str:
-        """How long so many rows are."""
+        """The duration of that many rows, as text."""
         interval = 1 / self._settings.frames_per_s
         units = [(86400, "d")] * (interval >= 86400) + [(3600, "h"), (60, "min"), (1, "s")]
         seconds = round(rows * interval, 3)
@@ -143,7 +143,7 @@ def _is_number(cell: str) -> bool:
 
 
 def _seconds(earlier: datetime, later: datetime) -> float:
-    """From one date to another. Where clocks are put forward or back, those with an offset from UTC go on evenly."""
+    """Seconds between two dates. With an offset from UTC, they are unaffected by daylight saving time."""
     if earlier.tzinfo is None or later.tzinfo is None:
         earlier, later = earlier.replace(tzinfo=None), later.replace(tzinfo=None)
     return (later - earlier).total_seconds()

@@ -1,4 +1,4 @@
-"""A line is a whole stream, and the answer its label: words of a query or a comment, points of a pen."""
+"""Each line is a whole stream, and the answer its label: words of a query or a comment, points of a pen."""
 
 import re
 import unicodedata
@@ -11,22 +11,22 @@ import numpy as np
 from streamrnn.lines.line import TYPED, Feeding, LineError, cells_of, numbers_of
 
 WORDS = re.compile(r"\w+(?:['\u2019]\w+)*|[^\w\s]")
-# Characters of a word's n-grams, with its borders marked.
+# Lengths of a word's character n-grams, with its boundaries marked.
 GRAMS = (3, 4)
-# Labels whose posteriors are told.
+# Number of labels whose posteriors are reported.
 LIKELIEST = 10
 
 
 class LabelLines:
-    """Lines that are streams of their own. The answer has the label, its posterior, and both after each item.
+    """Lines that are streams of their own. The answer has the label and its posterior, at the end and after each item.
 
     Attributes:
-        of_events: settings of events, which answers do not have.
+        of_events: event settings, which do not apply to answers.
 
     Args:
         model: a Classifier.
-        threshold: posterior below which no label is given, "" in the answer; None: the model's own.
-        others: further settings of its events, which answers do not have.
+        threshold: posterior below which no label is given ("" in the answer); None: the model's own.
+        others: further event settings, ignored.
     """
 
     of_events = ("off_threshold", "smoothing_ms", "hand_over")
@@ -36,7 +36,7 @@ class LabelLines:
         self._threshold = model.decision.threshold if threshold is None else threshold
 
     def items(self, line: str) -> list[str]:
-        """The items of a line as text. Raises LineError where they are none."""
+        """The items of a line as text. Raises LineError if they are not valid."""
         raise NotImplementedError
 
     def frames(self, line: str) -> np.ndarray:
@@ -65,7 +65,7 @@ class LabelLines:
     nothing = "none"
 
     def told(self, posterior: np.ndarray) -> dict[str, Any]:
-        """What is said of one output: the label, its posterior, and those of the likeliest labels."""
+        """The answer for one output: the label, its posterior, and those of the most likely labels."""
         likeliest = np.argsort(-posterior, kind="stable")[:LIKELIEST]
         return {
             **self._label(posterior),
@@ -86,12 +86,12 @@ def _labels(answer: Mapping[str, Any]) -> Any:
 
 
 class WordLines(LabelLines):
-    """Items are words and signs. Each has the id of itself and those of its character n-grams, all hashed, so that no
-    word is unknown: int32[words, features], 0 where it has fewer.
+    """Items are words and punctuation. Each has its own id and those of its character n-grams, all hashed, so that no
+    word is unknown: int32[words, features], 0 where there are fewer.
     """
 
     def items(self, line: str) -> list[str]:
-        # Accents that are characters of their own would be words of their own.
+        # Separate combining accents would be words of their own.
         if not (words := WORDS.findall(unicodedata.normalize("NFC", line))):
             raise LineError("it has no words")
         return words
@@ -101,23 +101,23 @@ class WordLines(LabelLines):
         return np.stack([hashed(self.spelt(word), s.ids, s.features) for word in self.items(line)])
 
     def spelt(self, word: str) -> str:
-        """A word as it is hashed."""
+        """A word in the form that is hashed."""
         return word
 
 
 class QueryLines(WordLines):
-    """Queries, of which those that are nothing that the model knows go to a person."""
+    """Queries; those outside of the model's labels are handed to a person."""
 
     nothing = "a person"
 
     def spelt(self, word: str) -> str:
-        # Queries that were collected have an apostrophe where telephones type a quotation mark.
+        # The training queries have an apostrophe where phones type a quotation mark.
         return "".join(TYPED.get(sign, sign) for sign in word)
 
 
 class PenLines(LabelLines):
     """Items are points of a pen, numbers 0 to 100 separated by commas: x, y, x, y, ...; a seventeenth number after
-    eight points is a label, which is left out, as in the files of pendigits.
+    eight points is a label, as in the files of pendigits, and ignored.
     """
 
     def items(self, line: str) -> list[str]:
@@ -141,7 +141,7 @@ class PenLines(LabelLines):
 
 
 def hashed(word: str, ids: int, width: int) -> np.ndarray:
-    """The ids of a word and its n-grams, 1 to ids - 1, int32[width]; 0 where there are fewer, and no more than fit."""
+    """The ids of a word and its n-grams, 1 to ids - 1, int32[width]; padded with 0, or truncated."""
     found = list(_ids(_parts(word.lower()), ids))[:width]
     return np.array(found + [0] * (width - len(found)), np.int32)
 

@@ -1,4 +1,4 @@
-"""What every kind of line has in common: a stream of text, one line of it, and what is answered."""
+"""The interface of all kinds of lines: parsing a line of a text stream, and answering it."""
 
 import csv
 from collections.abc import Mapping
@@ -7,14 +7,14 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-# Signs that word processors and telephones put in place of those of a keyboard.
+# Typographic characters that word processors and phones insert, and their keyboard equivalents.
 TYPED = {"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"', "\u2013": "-", "\u2014": "-"}
-# A number, at most: as much as a frame may hold (streamrnn.signals, of which nothing is known here).
+# Largest number: as much as a frame may hold (streamrnn.signals, which is not imported here).
 LARGEST = 1e18
 
 
 class LineError(ValueError):
-    """A line that cannot be used. Nothing of it was: the stream goes on with the next one."""
+    """A line that cannot be used. None of it was: the stream continues with the next one."""
 
 
 class Feeding(Protocol):
@@ -29,22 +29,22 @@ class Feeding(Protocol):
 
 @runtime_checkable
 class Lines(Protocol):
-    """How the streams of a task are written as text, and what is said of a model's outputs. Made of a model."""
+    """How streams of a task are written as text, and how a model's outputs are reported. Constructed from a model."""
 
     def frames(self, line: str) -> np.ndarray:
-        """The items of one line as the model takes them, [items, features].
+        """The items of a line as the model takes them, [items, features].
 
         Raises:
-            LineError: they are no such items.
+            LineError: they are not valid.
         """
         ...
 
     def answer(self, stream: Feeding, line: str) -> dict[str, Any] | None:
-        """Feeds a line to the stream; what is answered, ready for JSON, or None where there is nothing to say.
+        """Feeds a line to the stream; returns the answer, ready for JSON, or None if there is none.
 
         Raises:
             LineError: the line cannot be used.
-            ValueError: nor can those after it.
+            ValueError: neither can those after it.
         """
         ...
 
@@ -54,10 +54,10 @@ class Lines(Protocol):
 
 
 def cells_of(line: str) -> list[str]:
-    """The cells of a row of a table, which may stand in quotes as in CSV files.
+    """The cells of a table row, which may be quoted as in CSV files.
 
     Raises:
-        LineError: a quote has no end.
+        LineError: a quote is unclosed.
     """
     if '"' not in line:
         return line.strip().split(",")
@@ -68,7 +68,7 @@ def cells_of(line: str) -> list[str]:
 
 
 def date_of(cell: str) -> datetime | None:
-    """The date in a cell, by ISO 8601; None if it is none."""
+    """Parses a cell as an ISO 8601 date; None if it is not one."""
     try:
         return datetime.fromisoformat(cell.strip())
     except ValueError:
@@ -76,10 +76,10 @@ def date_of(cell: str) -> datetime | None:
 
 
 def numbers_of(cells: list[str], needed: int, of: str) -> np.ndarray:
-    """float32[needed] of as many cells of a table; what is not there is NaN.
+    """Parses that many cells of a table as float32[needed]; empty ones are NaN.
 
     Raises:
-        LineError: there are more or fewer, or one is no finite number.
+        LineError: there are more or fewer, or one is not a finite number.
     """
     if len(cells) != needed:
         raise LineError(

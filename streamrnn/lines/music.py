@@ -1,4 +1,4 @@
-"""Music as lines of keys that sound together, as a picture's grid, and as sound of plain sines."""
+"""Music as lines of simultaneous keys, as a picture's grid, and as sound of plain sines."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -12,15 +12,15 @@ REST = "-"
 NOTE = re.compile(r"([A-Ga-g])([#b]?)(-?\d)")
 STEPS = {"c": 0, "d": 2, "e": 4, "f": 5, "g": 7, "a": 9, "b": 11}
 NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
-# Amplitudes of the partials of a tone, and how fast it fades, per second.
+# Amplitudes of the partials of a tone, and its decay rate per second.
 PARTIALS, FADING = (1.0, 0.4, 0.2, 0.1), 1.5
 
 
 class MusicLines:
-    """A line is what sounds together, such as "C3 G3 E4 C5" or, in MIDI numbers, "48 55 64 72"; - is a rest. An empty
-    line begins another piece.
+    """A line lists the notes of a frame, such as "C3 G3 E4 C5" or, as MIDI numbers, "48 55 64 72"; - is a rest. An
+    empty line begins another piece.
 
-    The answer has how surprising the frame was, and the frame that is expected next.
+    The answer has the surprisal of the frame, and the frame expected next.
 
     Args:
         model: a Music.
@@ -64,7 +64,7 @@ class MusicLines:
         return f"{came}{nats}; expected next: {comes}"
 
     def names(self, frame: np.ndarray) -> list[str]:
-        """The names of the keys that sound."""
+        """The names of the sounding keys."""
         return [name_of(self._settings.lowest_midi + int(key)) for key in np.flatnonzero(frame > 0.5)]
 
 
@@ -72,7 +72,7 @@ def midi_of(word: str) -> int:
     """The MIDI number of a note: C4 and 60 are middle C.
 
     Raises:
-        LineError: it is none.
+        LineError: it is not a note.
     """
     if word.isdecimal():
         return int(word[:4])
@@ -90,7 +90,8 @@ def name_of(midi: int) -> str:
 def sound_of(
     frames: Sequence[np.ndarray] | np.ndarray, lowest_midi: int, frames_per_s: float, sample_rate: int = 16_000
 ) -> np.ndarray:
-    """Frames of keys as sound, each key some sines: float32[samples] in [-1, 1]. What sounds on is not struck anew.
+    """Renders frames of keys as sound, a few sines per key: float32[samples] in [-1, 1]. Held keys are not struck
+    again.
 
     Args:
         frames: [time, keys], 1 where a key sounds.

@@ -1,4 +1,4 @@
-"""Words as they are spelt, and the phonemes that they are said with."""
+"""Spelt words and their phonemes."""
 
 import math
 import unicodedata
@@ -9,17 +9,16 @@ import numpy as np
 
 from streamrnn.lines.line import TYPED, Feeding, LineError
 
-# Frames of a letter, the first of which has its id: as many phonemes can come of it.
+# Frames per letter, the first of which has its id: a letter can yield that many phonemes.
 FRAMES_PER_LETTER = 2
 # Hypotheses that the search keeps.
 BEAM = 8
 
 
 class SpellingLines:
-    """A line is one word or several, each a stream of its own. The answer has the phonemes of each word.
+    """A line is one or more words, each a stream of its own. The answer has the phonemes of each word.
 
-    Signs that the model does not know are left out; letters that it does not know are taken without their accents, and
-    ligatures as their letters.
+    Unknown signs are dropped; unknown letters lose their accents, and ligatures become their letters.
 
     Args:
         model: a Speller.
@@ -61,19 +60,19 @@ class SpellingLines:
         return "".join(part for letter in composed for part in self._parts(letter) if part in self._ids)
 
     def _parts(self, letter: str) -> str:
-        """A letter that is known; else what it is made of: a ligature is its letters, a syllable its sounds."""
+        """A known letter itself; otherwise its parts: a ligature's letters, a syllable's sounds."""
         if letter in self._ids:
             return letter
         return unicodedata.normalize("NFKD", TYPED.get(letter, letter).casefold())
 
 
 def searched(posteriors: np.ndarray, beam: int = BEAM) -> list[int]:
-    """The likeliest ids of posteriors [frames, 1 + ids], whose first is CTC's blank, by prefix beam search.
+    """The most likely ids for posteriors [frames, 1 + ids], whose first is CTC's blank, by prefix beam search.
 
     Source: Hannun et al. 2014, "First-pass large vocabulary continuous speech recognition using bi-directional
     recurrent DNNs", algorithm 1, without a language model.
     """
-    # prefix -> probabilities that end in the blank, and in its last id.
+    # prefix -> probabilities of paths that end in the blank, and in the last id.
     prefixes: dict[tuple[int, ...], tuple[float, float]] = {(): (1.0, 0.0)}
     for frame in posteriors.astype(float):
         grown: dict[tuple[int, ...], tuple[float, float]] = {}

@@ -1,4 +1,4 @@
-"""Lines of one text that goes on: how likely each was, and how it might go on."""
+"""Lines of one continuous text: how likely each was, and how it might continue."""
 
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -10,16 +10,16 @@ from streamrnn.lines.line import TYPED, Feeding
 
 # Letters of the longest completion.
 LONGEST_COMPLETION = 24
-# Stands for characters that are unknown and have no known one within.
+# Replaces unknown characters that have no known base character.
 BLANK = " "
 
 
 class TextLines:
-    """The lines of a text, one after another. The answer has the characters that may come next, the rest of the word
-    that is likeliest, and how many nats per character the line took to tell.
+    """The lines of a text, in order. The answer has the characters that may come next, the most likely rest of the
+    word, and the line's nats per character.
 
-    Characters that the model does not know are taken as the letter within (é as e), as the sign that a keyboard has in
-    their place (’ as '), or as a blank; the answer names them.
+    Unknown characters are replaced by their base letter (é by e), by the keyboard's equivalent (’ by '), or by a blank;
+    the answer lists them.
 
     Args:
         model: a NextItem of characters.
@@ -34,7 +34,7 @@ class TextLines:
         return self.known(line)[0]
 
     def known(self, text: str) -> tuple[np.ndarray, list[str]]:
-        """The ids of a text, int32[characters, 1], and the characters that are not known."""
+        """The ids of a text, int32[characters, 1], and its unknown characters."""
         text = self.composed(text)
         unknown = self._unknown(text)
         plain = {character: self._plain(character) for character in unknown}
@@ -42,8 +42,8 @@ class TextLines:
         return np.array(ids, np.int32).reshape(-1, 1), unknown
 
     def composed(self, text: str) -> str:
-        """The text as it is read: accents that are unknown characters of their own, which would become blanks within
-        their words, are one character with their letters.
+        """The text in the form that is read: separate combining accents, which would become blanks within words if
+        unknown, are composed with their letters.
         """
         unknown, composed = self._unknown(text), unicodedata.normalize("NFC", text)
         return composed if unknown and len(self._unknown(composed)) <= len(unknown) else text
@@ -62,7 +62,7 @@ class TextLines:
         return f"{answer['line']}[{answer['completion']}]{told}"
 
     def completion(self, stream: Feeding, expected: np.ndarray) -> str:
-        """The likeliest rest of the word, with the blank that ends it; the stream is left as it was."""
+        """The most likely rest of the word, with the blank that ends it; the stream is left unchanged."""
         before, text = stream.snapshot(), ""
         while len(text) < LONGEST_COMPLETION:
             best = int(np.argmax(expected))
@@ -70,7 +70,7 @@ class TextLines:
             if symbol == "\n":
                 break
             text += symbol
-            # A blank first: the word is whole, and the next one begins.
+            # If a blank comes first, the word is complete, and the next one begins.
             if not (symbol.isalnum() or symbol == "'") and len(text) > 1:
                 break
             expected = stream.process(np.array([[best]], np.int32))[-1]

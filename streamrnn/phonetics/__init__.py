@@ -1,4 +1,4 @@
-"""Sounds of speech: the phonemes and how texts are said in them."""
+"""Phonetics of English: the phonemes, and pronunciations of texts."""
 
 from streamrnn.phonetics.pronunciations import Word, plain, ways_of, words_of
 from streamrnn.phonetics.symbols import BLANK, IDS, PHONEMES, VOWELS

