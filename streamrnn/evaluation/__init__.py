@@ -1,4 +1,4 @@
-"""How well models do: figures on folders of labelled recordings, live and offline."""
+"""Evaluation of models on folders of labelled recordings, live and offline."""
 
 from streamrnn.evaluation.evaluate import evaluate
 

@@ -1,4 +1,4 @@
-"""Evaluation of models of choices: how often they guess what a person chooses next."""
+"""Evaluation of models of choices: how often they predict a person's next choice."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,13 +18,13 @@ def evaluate_choices(
 ) -> dict[str, Any]:
     """The lines, streaming and offline entries of streamrnn.evaluation.evaluate. Each person is a stream.
 
-    Judged is every choice but a person's first. Figures: accuracy, the share that was guessed, with its interval of
-    95 % by a bootstrap over people; of_people, the shares of the people at 5, 50 and 95 %; nats, the mean of -log p of
-    what was chosen; repeat, the share that was chosen again.
+    Every choice but a person's first is evaluated. Metrics: accuracy, the share predicted, with its 95 % interval by a
+    bootstrap over people; of_people, the 5th, 50th and 95th percentiles of people's shares; nats, the mean of -log p of
+    the choice made; repeat, the share of choices equal to the one before.
 
     Raises:
-        ValueError: it is no such model, there are choices or rewards that it does not have, there is no such part, or
-            nobody in it chose twice.
+        ValueError: it is not a model of choices, the data have choices or rewards that the model lacks, there is no
+            such part, or nobody in it chose twice.
     """
     if not isinstance(model, Choices):
         raise unfit("evaluate choices", model, "a model of choices")
@@ -50,7 +50,7 @@ def evaluate_choices(
 
 
 def figures(guesses: Sequence[np.ndarray], people: Sequence[np.ndarray]) -> dict[str, Any]:
-    """Figures as of `evaluate_choices`, of probabilities [choices, options] of what comes after each choice."""
+    """The metrics of `evaluate_choices`, from probabilities [choices, options] of what comes after each choice."""
     right, nats, again = [], [], []
     for probabilities, person in zip(guesses, people, strict=True):
         comes = person[1:, 0].astype(int)
@@ -60,7 +60,7 @@ def figures(guesses: Sequence[np.ndarray], people: Sequence[np.ndarray]) -> dict
         nats.append(-np.log(np.maximum(told[np.arange(len(chosen)), chosen], 1e-12)))
         again.append(before == chosen)
     counts = np.array([[of.sum(), len(of)] for of in right])
-    # Whoever chose once has no share.
+    # A person with a single choice has no share.
     counts = counts[counts[:, 1] > 0]
     fewest, middle, most = np.percentile(counts[:, 0] / counts[:, 1], [5, 50, 95])
     return {

@@ -1,4 +1,4 @@
-"""Evaluation of classifiers of streams: the last answer, the answers along the way, and who was known as a stranger."""
+"""Evaluation of stream classifiers: the last answer, the answers along the way, and rejection of out-of-scope input."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,15 +26,15 @@ def evaluate_classifier(
 ) -> dict[str, Any]:
     """The lines, streaming and offline entries of streamrnn.evaluation.evaluate. Each example is a stream of its own.
 
-    Figures, where an example has one label: accuracy of the last answer, whatever its posterior, of all but strangers;
-    accuracy_after, that of the answers after a quarter, a half and three quarters of the items, rounded up; at the
-    model's threshold: accuracy_given, where an answer that is not given counts as wrong, and stranger_recall, the share
-    of strangers who got none. Where it can have several: macro_f1 and micro_f1 of the last answers, each label's
-    threshold chosen on the part valid, and macro_f1_after.
+    Metrics, if examples have one label: accuracy of the last answer, whatever its posterior, without out-of-scope
+    examples; accuracy_after, that of the answers after a quarter, a half and three quarters of the items, rounded up;
+    at the model's threshold: accuracy_given, where a missing answer counts as wrong, and stranger_recall, the share of
+    out-of-scope examples without an answer. If they can have several: macro_f1 and micro_f1 of the last answers, with
+    thresholds per label chosen on the part valid, and macro_f1_after.
 
     Raises:
-        ValueError: it is no classifier, a label is none of the model's, there is no such part, or the part valid lacks
-            a label whose threshold is chosen there.
+        ValueError: it is not a classifier, the model lacks a label, there is no such part, or the part valid lacks a
+            label, whose threshold is chosen there.
     """
     if not isinstance(model, Classifier):
         raise unfit("evaluate", model, "a classifier of streams")

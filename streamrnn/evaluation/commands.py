@@ -1,4 +1,4 @@
-"""Evaluation of commands with slots: which intent was heard, and which slots, live and offline."""
+"""Evaluation of commands with slots: the detected intent and slots, live and offline."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ TABLE = "commands.json"
 
 @dataclass(frozen=True)
 class Command:
-    """What was meant: the intent of a grammar's sentence, and the value of each slot that was said."""
+    """The intent of a grammar's sentence, and the value of each spoken slot."""
 
     intent: str
     slots: Mapping[str, str]
@@ -28,7 +28,7 @@ class Command:
 
 @dataclass(frozen=True)
 class JudgedCommand:
-    """A command and what was heard, None where nothing was, streaming and offline."""
+    """A command and its detection, None if there was none, streaming and offline."""
 
     meant: Command
     streaming: Command | None
@@ -38,7 +38,7 @@ class JudgedCommand:
 def evaluate_commands(
     model: Model, folders: Sequence[Path], clips: Sequence[Clip], progress: OnProgress | None = None
 ) -> dict[str, Any]:
-    """The clips, streaming and offline entries of streamrnn.evaluation.evaluate, of a model that has a grammar.
+    """The clips, streaming and offline entries of streamrnn.evaluation.evaluate, for a model with a grammar.
 
     Each folder holds commands.json: for each recording, by its path in that folder or by its name, with or without the
     ending, {"intent": ..., "slots": {name: value}}. Recordings that it does not name are left out. Of several events of

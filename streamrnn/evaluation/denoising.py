@@ -79,7 +79,7 @@ def read_pair(clip: Clip, clean_path: Path) -> tuple[np.ndarray, np.ndarray, int
 
 def means(figures: Sequence[Figures]) -> Figures:
     """The mean of each figure over the recordings that have it; figures that no recording has are left out."""
-    # Of NaN, too, nothing is smaller.
+    # A comparison with NaN is false too, so NaN is dropped as well.
     known = {name: [each[name] for each in figures if each[name] < np.inf] for name in figures[0]}
     return {name: float(np.mean(values)) for name, values in known.items() if values}
 
@@ -92,7 +92,7 @@ def _judge(model: Model, clip: Clip, clean_path: Path) -> JudgedClip:
 
     def judged(estimate: np.ndarray) -> Figures:
         after = quality(estimate, clean, rate)
-        # Where there is no noise, nothing can be gained.
+        # Without noise there is nothing to gain.
         gained = after["si_sdr_db"] - before["si_sdr_db"] if before["si_sdr_db"] < np.inf else np.nan
         return {"si_sdr_db": after.pop("si_sdr_db"), "si_sdr_improvement_db": gained, **after}
 

@@ -28,7 +28,7 @@ def evaluate(
     exclude: Sequence[str] = (),
     decision: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The figures of a model on the recordings of some folders, ready for JSON.
+    """Evaluates a model on the recordings of some folders; the result is ready for JSON.
 
     Args:
         task: name of the model's task, one of streamrnn.tasks.
@@ -48,7 +48,7 @@ def evaluate(
             that training holds out.
         exclude: names of recordings to leave out, such as those with wrong labels: the last parts of their paths,
             with or without the ending.
-        decision: settings of its decision in place of the model's own, such as {"grammar": text} for phrases.
+        decision: decision settings that override the model's, such as {"grammar": text} for phrases.
 
     Returns:
         task, model, data and split as given; clips: number of evaluated recordings; streaming and offline: the figures

@@ -1,4 +1,4 @@
-"""Evaluation of forecasters: errors of the forecasts of every row, and whether their quantiles are true."""
+"""Evaluation of forecasters: errors of the forecasts from every row, and the calibration of their quantiles."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -21,14 +21,14 @@ OnProgress = Callable[[int, int], None]
 
 
 def require(model: Model, needed: EventKind | Gives, what: str, kind_of_model: str) -> None:
-    """Raises ValueError, in the name of `what`, for a model that gives no events of the kind needed, or no sound."""
+    """Raises ValueError, on behalf of `what`, if the model lacks the needed kind of events, or outputs no sound."""
     outlet = model.outlet()
     if needed not in (outlet.gives, *outlet.kinds):
         raise unfit(what, model, kind_of_model)
 
 
 def unfit(what: str, model: Any, kind_of_model: str) -> ValueError:
-    """The error that a model came which is not of the kind needed."""
+    """The error for a model that is not of the needed kind."""
     name = type(model).__name__
     return ValueError(f"{what} got {'an' if name[0] in 'AEIOU' else 'a'} {name}; it needs {kind_of_model}. Pass one.")
 
@@ -66,7 +66,7 @@ def judge_all(
 
 
 def require_judged(found: bool, left_out: dict[str, Any], what: str) -> None:
-    """Raises AudioError where no clip of `what`, such as "a word", is among those that could be judged."""
+    """Raises AudioError if no clip of `what`, such as "a word", is among those that could be evaluated."""
     if not found:
         raise AudioError(f"No recording of {what} could be judged. The first: {left_out['left_out'][0]}")
 
@@ -100,7 +100,7 @@ def scan_clip(model: Model, clip: Clip) -> np.ndarray:
 
 
 def decided(model: Model, outputs: np.ndarray, duration_s: float) -> list[Event]:
-    """The events of a clip, by the model's outputs[frames, out] of all of it."""
+    """The events of a whole clip, from the model's outputs[frames, out]."""
     decoder = model.decoder()
     return decoder.push(outputs) + decoder.finish(duration_s)
 

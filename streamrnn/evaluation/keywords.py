@@ -1,4 +1,4 @@
-"""Evaluation of keywords: classification of clips with a word, and false alarms in sound without."""
+"""Evaluation of keywords: classification of clips with a word, and false alarms in sound without one."""
 
 import dataclasses
 import warnings
@@ -97,7 +97,7 @@ def evaluate_keywords(
 
 
 def _without_talk_of(words: Sequence[str], clips: Sequence[Clip]) -> list[Clip]:
-    """The clips but talk in which a word is said: hearing it there is not wrong, but they are no clips of it either."""
+    """Leaves out talk that contains a word: detecting it there is not wrong, but it is no clip of the word either."""
     numbers = dict.fromkeys(words, 0)
     kept = [clip for clip in clips if label_of(clip, numbers, is_of_words=False) is not None]
     if len(kept) < len(clips):

@@ -1,4 +1,4 @@
-"""Evaluation of models of music: how surprising pieces are that they have never heard."""
+"""Evaluation of models of music: the likelihood of unseen pieces."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,7 +21,7 @@ def evaluate_music(
     first; repeat, the share of frames that are as the one before.
 
     Raises:
-        ValueError: it is no model of music, there is no such part, or its pieces have one frame each.
+        ValueError: it is not a model of music, there is no such part, or its pieces have one frame each.
     """
     if not isinstance(model, Music):
         raise unfit("evaluate music", model, "a model of music")

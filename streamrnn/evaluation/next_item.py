@@ -13,7 +13,7 @@ from streamrnn.models import Model, NextItem
 from streamrnn.runtime import Stream, run_file
 
 PIECE_ITEMS = 1000
-# Each character of these is completed, which takes some steps.
+# Completions are computed for each of these characters, which takes some steps.
 TYPED_CHARACTERS = 4000
 
 
@@ -27,7 +27,7 @@ def evaluate_next_item(
     wherever it is right and longer than that key.
 
     Raises:
-        ValueError: it is no such model, there is no such part, or it is too short.
+        ValueError: it is not such a model, there is no such part, or it is too short.
     """
     if not isinstance(model, NextItem):
         raise unfit("evaluate", model, "a model of the next item")
@@ -50,7 +50,7 @@ def evaluate_next_item(
 
 
 def keystrokes_saved(lines: TextLines, stream: Stream, text: str) -> float:
-    """The share of a text that is not typed: see `evaluate_next_item`."""
+    """The share of a text that need not be typed: see `evaluate_next_item`."""
     text = lines.composed(text)
     typed, place, ids = 0, 0, lines.frames(text)
     while place < len(text):

@@ -18,7 +18,7 @@ from streamrnn.phonetics import BLANK
 
 @dataclass(frozen=True)
 class JudgedClip:
-    """A clip, the phonemes of its transcript and those heard in streaming and offline, with blanks between."""
+    """A clip, the phonemes of its transcript and those detected in streaming and offline, separated by blanks."""
 
     clip: Clip
     reference: str
@@ -72,7 +72,7 @@ def likeliest(outputs: np.ndarray, symbols: Sequence[str]) -> str:
 
 
 def written(ids: Sequence[int], symbols: Sequence[str]) -> str:
-    """The symbols of ids, each from 1 on, with blanks between; the blank itself is left out."""
+    """The symbols of ids from 1 on, separated by spaces; the blank itself is left out."""
     return " ".join(symbols[number - 1] for number in ids if number != BLANK)
 
 

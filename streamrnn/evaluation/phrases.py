@@ -1,4 +1,4 @@
-"""Evaluation of typed phrases: phrases taken out of transcripts, found where they were said, and not elsewhere."""
+"""Evaluation of typed phrases: drawn from transcripts, and detected where they are spoken and nowhere else."""
 
 import random
 from collections import defaultdict
@@ -25,18 +25,18 @@ from streamrnn.phonetics import VOWELS, plain, words_of
 COUNTS = (4, 6, 8, 10, 12, 15, 18, 22)
 PHRASES = 40
 LONGEST_WORDS = 6
-# A phrase has one alarm in this time at most.
+# A phrase raises at most one alarm in this time.
 ALARM_S = 1.2
-# Clips that are searched side by side.
+# Clips searched in parallel.
 ROWS = 64
 SYLLABLES = 4
-# Alarms per hour and phrase at which misses are told.
+# Alarms per hour and phrase at which the miss rate is reported.
 TOLD = (10.0, 3.0, 1.0, 0.5)
 
 
 @dataclass(frozen=True)
 class Heard:
-    """What a model gave for a clip: log probabilities float32[frames, labels], and what was said, "" if unknown."""
+    """A model's output for a clip: log probabilities float32[frames, labels], and the transcript, "" if unknown."""
 
     said: str
     log_p: np.ndarray
@@ -90,7 +90,7 @@ def _heard(model: Model, clip: Clip) -> tuple[Heard, Heard]:
 
 
 def draw_phrases(texts: Sequence[str], phrases: int = PHRASES) -> dict[int, list[str]]:
-    """Phrases from texts, by how many phonemes they have: up to so many of each of COUNTS.
+    """Draws phrases from texts, grouped by their number of phonemes: up to so many for each of COUNTS.
 
     Raises:
         ValueError: the texts have none.
@@ -116,7 +116,7 @@ def draw_phrases(texts: Sequence[str], phrases: int = PHRASES) -> dict[int, list
 def phrase_figures(
     heard: Sequence[Heard], drawn: dict[int, list[str]], labels: Sequence[str], frame_s: float
 ) -> dict[str, Any]:
-    """The figures of `evaluate_phrases`, of phrases by their number of phonemes."""
+    """The metrics of `evaluate_phrases`, for phrases by their number of phonemes."""
     graph = graph_of([typed(phrase) for of in drawn.values() for phrase in of], None, labels)
     phrases = [sentence.text for sentence in graph.sentences]
     counts = np.array([count for count, of in drawn.items() for _ in of])
@@ -151,7 +151,7 @@ def phrase_figures(
 
 
 def _peaks(graph: Graph, heard: Sequence[Heard], window: int) -> Iterator[tuple[int, np.ndarray]]:
-    """(clip, the highest mean log-likelihood ratio of each phrase in each window, [windows, phrases]) of each clip."""
+    """For each clip: (index, the highest mean log-likelihood ratio per phrase and window, [windows, phrases])."""
     order = sorted(range(len(heard)), key=lambda clip: -len(heard[clip].log_p))
     for first in range(0, len(order), ROWS):
         clips = order[first : first + ROWS]
@@ -167,7 +167,7 @@ def _peaks(graph: Graph, heard: Sequence[Heard], window: int) -> Iterator[tuple[
                 search = search.first(rows)
             search.advance(graph, cost[:rows, frame], np.full(rows, frame))
             means, _ = search.reached.means(graph.ends)
-            # What was said stays the best path in silence, and is one alarm.
+            # A spoken phrase stays the best path in silence, and counts as one alarm.
             ending = search.reached.symbol[:, graph.ends] != BLANK
             at = peaks[:rows, frame // window]
             np.maximum(at, np.where(ending, means, -np.inf), out=at)
@@ -199,7 +199,7 @@ def _threshold(scores: np.ndarray, per_hour: float, hours: float) -> float:
 def _missed(
     of: np.ndarray, alarms: list[list[np.ndarray]], found: list[list[float]], without: np.ndarray
 ) -> dict[str, float]:
-    """The share of what was said below the thresholds for TOLD."""
+    """The share of spoken phrases that are below the thresholds for TOLD."""
     said = np.array([score for number in of for score in found[number]])
     scores, hours = _sorted(of, alarms), float(without[of].sum())
     return {

@@ -33,7 +33,7 @@ def stoi(estimate: np.ndarray, clean: np.ndarray, sample_rate: int) -> float:
         try:
             return float(pystoi.stoi(clean, estimate, sample_rate))
         except RuntimeWarning:
-            # pystoi's sign that too few frames are left without the pauses.
+            # pystoi returns this if too few frames are left without the pauses.
             return float("nan")
 
 

@@ -1,4 +1,4 @@
-"""Evaluation of models of spelling: words and phonemes that are wrong."""
+"""Evaluation of spelling models: word and phoneme error rates."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,7 +28,7 @@ def evaluate_speller(
     phoneme_error_rate, the edits to the closest one per phoneme of it.
 
     Raises:
-        ValueError: it is no such model, or there is no such part.
+        ValueError: it is not such a model, or there is no such part.
     """
     if not isinstance(model, Speller):
         raise unfit("evaluate", model, "a model of spelling")
@@ -38,7 +38,7 @@ def evaluate_speller(
     stream, live = Stream(model), []
     for number, word in enumerate(words, start=1):
         answer = lines.answer(stream, word)
-        # Of an entry of several words, all.
+        # For an entry of several words, all of them.
         live.append(tuple(phoneme for of in (answer or {"words": ()})["words"] for phoneme in of["phonemes"]))
         if progress is not None:
             progress(number, len(words))

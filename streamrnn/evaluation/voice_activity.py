@@ -21,7 +21,7 @@ Segments = Sequence[tuple[int, int]]
 
 @dataclass(frozen=True)
 class JudgedClip:
-    """A clip's truth, bool[cells], and the scores of streaming and offline runs, float32[cells], where it is known."""
+    """A clip's labels, bool[cells], and the scores of streaming and offline runs, float32[cells], where labelled."""
 
     truth: np.ndarray
     streaming: np.ndarray
@@ -85,7 +85,7 @@ def speech_truth(clip: Clip, segments: Segments, sample_rate: int, duration_s: f
 
 
 def cell_count(duration_s: float) -> int:
-    """How many cells of 10 ms have their centre in that time."""
+    """The number of 10 ms cells whose centre is within that time."""
     return max(0, int(np.ceil(duration_s / CELL_S - 0.5 - 1e-6)))
 
 

@@ -1,4 +1,4 @@
-"""Evaluation of wake words: words missed against false alarms per hour, live."""
+"""Evaluation of wake words, live: missed words against false alarms per hour."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ from streamrnn.decisions.keywords import smooth_posteriors
 from streamrnn.evaluation.judging import OnProgress, judge_all, require, require_judged, stream_clip
 from streamrnn.models import Model
 
-# Of false alarms per hour: the thresholds that raise as many are judged, besides the model's own.
+# False alarms per hour for which thresholds are evaluated, besides the model's own threshold.
 RATES_PER_HOUR = (0, 0.2, 0.5, 1, 2, 5, 10, 20)
 
 
 @dataclass(frozen=True)
 class Hearing:
-    """A clip: whether its word is said in it, its highest smoothed posterior, and those of its alarms."""
+    """A clip: whether it contains the word, its highest smoothed posterior, and the scores of its false alarms."""
 
     clip: Clip
     has_word: bool
@@ -36,7 +36,7 @@ def evaluate_wake(
     progress: OnProgress | None = None,
     negatives: Sequence[Clip] = (),
 ) -> dict[str, Any]:
-    """The clips and streaming entries of streamrnn.evaluation.evaluate; hours of sound are heard live alone.
+    """The clips and streaming entries of streamrnn.evaluation.evaluate; hours of sound are only processed live.
 
     Clips with a word of the model in their transcript, or label if they have none, are of that word; all others, and
     negatives, are sound without it, where every detection is a false alarm. Figures: words, their number; detection:
@@ -44,7 +44,7 @@ def evaluate_wake(
     without one the 95 % upper bound of the rate; by_source: the false alarms at the model's own threshold, by folder.
 
     Raises:
-        ValueError: it is no model of words, or no clip is of its word.
+        ValueError: it is not a model of words, or no clip is of its word.
         AudioError: no clip, or none of its word, could be read.
     """
     require(model, "keyword", "evaluate wake", "a wake word model")

@@ -1,4 +1,4 @@
-"""How models do in composed situations: noise that begins, tones, mute, codecs, whispers, words in running sound."""
+"""Evaluation in composed situations: sudden noise, tones, mute, codecs, whispers, words in running sound."""
 
 from streamrnn.data.situations import Recording, read_situations
 from streamrnn.evaluation.situations.evaluate import Judge, evaluate_situations, judge_situations

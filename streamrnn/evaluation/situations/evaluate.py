@@ -1,4 +1,4 @@
-"""Models, and whatever else hears, judged in the situations of a folder: a row of figures for each."""
+"""Evaluation of models, and other detectors, in the situations of a folder: one row of metrics each."""
 
 from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
@@ -14,14 +14,14 @@ Rows = dict[str, dict[str, Any]]
 
 @runtime_checkable
 class Judge(Protocol):
-    """Lets somebody hear recordings, and says how well it did."""
+    """Runs a detector over recordings, and evaluates it."""
 
     def hear(self, recording: Recording) -> None:
-        """Takes the next recording of a situation."""
+        """Processes the next recording of a situation."""
         ...
 
     def row(self) -> dict[str, Any]:
-        """The figures of the recordings since the last row."""
+        """The metrics over the recordings since the last row."""
         ...
 
 
@@ -33,7 +33,7 @@ def evaluate_situations(
     progress: Callable[[int, int], None] | None = None,
     decision: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The figures of a model, run live in chunks of 100 ms, in situations; ready for JSON.
+    """Evaluates a model, run live in chunks of 100 ms, in situations; the result is ready for JSON.
 
     Args:
         task: what the model is for: vad, keywords or digits.
@@ -41,7 +41,7 @@ def evaluate_situations(
         model_name_or_path: a shipped model's name, or the path of a saved one.
         only: names of situations; default: all.
         progress: called with (situations done, situations) after each.
-        decision: settings of its decision in place of the model's own, such as {"threshold": 0.7}.
+        decision: decision settings that override the model's, such as {"threshold": 0.7}.
 
     Returns:
         task, model, situations as given, and rows: figures by the name of the situation. See SpeechJudge.row and
@@ -64,7 +64,7 @@ def judge_situations(
     only: Sequence[str] = (),
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Rows]:
-    """The figures of several judges, by situation and then by their names; all hear one recording before the next.
+    """The metrics of several judges, by situation and then by name; all process a recording before the next one.
 
     Raises:
         FileNotFoundError, ValueError: see evaluate_situations.

@@ -1,4 +1,4 @@
-"""Voice activity in situations: what is heard where nobody speaks, what is found of speech, and how late."""
+"""Voice activity in situations: false speech, missed speech, and delays."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,15 +13,15 @@ from streamrnn.evaluation.voice_activity import CELL_S, cell_count, cell_scores
 from streamrnn.models import Model
 from streamrnn.runtime import Stream
 
-# What is decided so near to speech is a matter of where labels begin and end, and of a room that rings on.
+# Decisions this close to speech depend on label boundaries and reverberation.
 COLLAR_CELLS = 25
-# Pauses up to this belong to the utterance around them: its beginning is one.
+# Shorter pauses belong to the utterance around them.
 PAUSE_S = 0.3
 
 
 @runtime_checkable
 class SpeechDetector(Protocol):
-    """Scores recordings, and says how its scores are decided on."""
+    """Scores recordings, and defines how scores become decisions."""
 
     @property
     def frame_s(self) -> float:
@@ -30,7 +30,7 @@ class SpeechDetector(Protocol):
 
     @property
     def decision(self) -> SpeechSettings:
-        """When its scores mean that speech starts and ends."""
+        """The settings by which scores become starts and ends of speech."""
         ...
 
     def hear(self, samples: np.ndarray, sample_rate: int) -> np.ndarray:
@@ -57,14 +57,14 @@ class LiveDetector:
 
 @dataclass
 class Heard:
-    """What a detector made of one recording, from where it is judged on.
+    """A detector's results on one recording, from where its evaluation starts.
 
     Attributes:
-        truth, decided: bool[cells]: where somebody speaks, and where the detector says so.
-        starts: cells in which the detector says that speech starts.
+        truth, decided: bool[cells]: where there is speech, and where the detector reports it.
+        starts: cells at which the detector reports a start of speech.
         scores: float[cells].
         kind: which of several sounds it is.
-        changed: the share of cells on whose side of the threshold a fresh stream is not; None if not requested.
+        changed: the share of cells that a fresh stream decides differently; None if not requested.
     """
 
     truth: np.ndarray
@@ -76,14 +76,14 @@ class Heard:
 
 
 class SpeechJudge:
-    """Judges a detector in one situation after the other."""
+    """Evaluates a detector, one situation after the other."""
 
     def __init__(self, detector: SpeechDetector):
         self.detector = detector
         self._heard: list[Heard] = []
 
     def hear(self, recording: Recording) -> None:
-        """Lets the detector hear a recording and, where decisions are to be compared, its judged part by itself."""
+        """Runs the detector on a recording and, if decisions are to be compared, on its evaluated part alone."""
         detector, rate = self.detector, recording.sample_rate
         truth = cell_truth(
             [(a / rate, b / rate) for a, b in recording.segments], cell_count(len(recording.samples) / rate), CELL_S
@@ -103,7 +103,7 @@ class SpeechJudge:
         return float(np.mean((scores >= threshold) != (fresh >= threshold)))
 
     def row(self) -> dict[str, Any]:
-        """The figures of what was heard since the last row; those for which there is no sound are left out.
+        """The metrics since the last row; those without suitable sound are left out.
 
         false_starts_per_hour and false_speech_s_per_hour count in sound that is more than 0.25 s away from speech, as
         does recordings_with_false_start, a share; speech_found is the share of speech that lies in what is decided to
@@ -132,7 +132,7 @@ def speech_judge(model: Model) -> SpeechJudge:
     """The judge of a voice activity model.
 
     Raises:
-        ValueError: the model is none for speech.
+        ValueError: it is not a voice activity model.
     """
     return SpeechJudge(LiveDetector(model))
 
@@ -178,7 +178,7 @@ def _of_speech(heard: Sequence[Heard], truth: np.ndarray) -> dict[str, float]:
 
 
 def _decided(detector: SpeechDetector, frames: np.ndarray, n_cells: int) -> tuple[np.ndarray, np.ndarray]:
-    """The cells in which speech starts, and bool[cells] of where it is."""
+    """The cells in which speech starts, and bool[cells] of speech."""
     decoder = SpeechDecoder(detector.decision, detector.frame_s)
     duration_s = len(frames) * detector.frame_s
     found = segments([*decoder.push(frames), *decoder.finish(duration_s)], duration_s)

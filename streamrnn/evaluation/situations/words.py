@@ -1,4 +1,4 @@
-"""Words in situations: which of those that are said are found, and how many are heard that nobody says."""
+"""Words in situations: the share of spoken words that are detected, and false detections."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
@@ -13,18 +13,18 @@ from streamrnn.evaluation.keywords import words_of
 from streamrnn.models import Model
 from streamrnn.runtime import Listener, Stream
 
-# An event belongs to a word if it touches it, or what lies so near to it.
+# An event matches a word that it overlaps, or that is this close.
 BEFORE_S, AFTER_S = 0.25, 0.5
 THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.98)
 FEW_PER_HOUR = 10
 
 
 class WordJudge:
-    """Judges a model of words in one situation after the other.
+    """Evaluates a model of words, one situation after the other.
 
     Args:
-        model: one whose events are of the kinds keyword or word.
-        vocabulary: the words that it knows; others that are said are none that it could find.
+        model: its events are of the kinds keyword or word.
+        vocabulary: the words that it knows; other spoken words cannot be found.
     """
 
     def __init__(self, model: Model, vocabulary: Collection[str]):
@@ -37,7 +37,7 @@ class WordJudge:
         self._duration_s, self._unwritten = 0.0, False
 
     def hear(self, recording: Recording) -> None:
-        """Lets the model hear a recording, live."""
+        """Runs the model on a recording, live."""
         rate, first_s = recording.sample_rate, recording.judged_from / recording.sample_rate
         words = self._words(recording)
         self._recordings += 1
@@ -84,7 +84,7 @@ class WordJudge:
 
 
 class KeywordJudge(WordJudge):
-    """Judges a keyword model, at its own threshold and at others.
+    """Evaluates a keyword model, at its own threshold and at others.
 
     A row has a curve, too: threshold, words_found and what is heard beyond these, for each of THRESHOLDS; and
     words_found_at_10_per_hour, the largest share at which no more than 10 false words an hour are heard.
@@ -133,14 +133,14 @@ class KeywordJudge(WordJudge):
 
 
 def _counted(words: Sequence[tuple[float, float, str]], events: Sequence[Event], first_s: float) -> tuple[int, int]:
-    """(words found, events beyond these) of the events that end from first_s on."""
+    """(words found, other events), among events that end from first_s on."""
     judged = [event for event in events if event.kind in ("keyword", "word") and _end_s(event) >= first_s]
     found = matches(words, judged)
     return found, len(judged) - found
 
 
 def matches(words: Sequence[tuple[float, float, str]], events: Sequence[Event]) -> int:
-    """How many words have an event of their own: of their label, no other word's, and at their place or nearly so.
+    """The number of words with an event of their own: with their label, at or near their position.
 
     Args:
         words: (start, end, word) in seconds, in lower case, in order.
@@ -161,7 +161,7 @@ def keyword_judge(model: Model) -> KeywordJudge:
     """The judge of a keyword model.
 
     Raises:
-        ValueError: the model is none for keywords.
+        ValueError: it is not a keyword model.
     """
     require(model, "keyword", "evaluate keywords", "a keyword model")
     return KeywordJudge(model)
