@@ -204,7 +204,7 @@ def test_a_threshold_for_so_many_false_alarms_is_recommended_and_saved(streamrnn
         (("vad", "--max-alarms-per-hour", "1"), "--max-alarms-per-hour is for keywords"),
         (("keywords", "--max-alarms-per-hour", "nan"), "--max-alarms-per-hour is nan; it must be 0 or above"),
         (("keywords", "--save-threshold", "x.safetensors"), "Pass both, or neither"),
-        (("vad", "--plot", "x.png"), "--plot draws what --hand-over finds, or keywords"),
+        (("vad", "--plot", "x.png"), "--plot needs --hand-over for vad"),
         (("keywords", "--plot", "nowhere/x.png"), "nowhere/x.png: cannot write"),
         (("keywords", "--save-threshold", "x", "--max-alarms-per-hour", "1", "--model", ""), "There is no model ''"),
         (("vad", "--hand-over", "1.5"), "--hand-over is 1.5; it is a share above 0 and below 1"),

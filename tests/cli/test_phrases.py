@@ -70,5 +70,5 @@ def test_a_served_model_listens_for_phrases(phones, model_path):
         "phones": ("hey computer",),
         "vad": ("speech",),
     }
-    with pytest.raises(ValueError, match="--phrase and --grammar are for phrases, and vad came"):
+    with pytest.raises(ValueError, match="--phrase and --grammar are for phrases; vad came"):
         _listening(parse(Serve, "serve", ["vad", "--phrase", "hey computer"]))
