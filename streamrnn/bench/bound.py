@@ -1,4 +1,4 @@
-"""An exported step with all arrays bound to buffers once: the fastest way that ONNX Runtime has, to measure against."""
+"""An exported step with all arrays bound to buffers once: the fastest way in ONNX Runtime, as a baseline."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -9,9 +9,9 @@ import numpy as np
 def bound_call(
     session: Any, metadata: Mapping[str, Any], fresh: Mapping[str, np.ndarray], blocks: Iterator[np.ndarray]
 ) -> Callable[[], np.ndarray]:
-    """A call takes the next block, float32[block_samples], and gives its outputs, float32[1, out].
+    """Returns a function that takes the next block, float32[block_samples], and returns its outputs, float32[1, out].
 
-    The state goes to and fro between two sets of buffers.
+    The state alternates between two sets of buffers.
     """
     import onnxruntime
 

@@ -1,6 +1,6 @@
-"""Runs a module in a process that ends with the one that started it, whichever way that one ends.
+"""Runs a module in a process that ends with its parent, however the parent ends.
 
-A measurement that is told to end, or killed, may have no time left to end what it started.
+A benchmark that is stopped or killed may have no time to stop the processes it started.
 """
 
 import os
@@ -18,7 +18,7 @@ def command(module: str, *arguments: str) -> list[str]:
 
 
 def main() -> None:
-    """Runs the module that the command line names, and watches the parent that it names."""
+    """Runs the module that the command line names, and watches the parent process that it names."""
     parent, module, *arguments = sys.argv[1:]
     threading.Thread(target=_end_with, args=(int(parent),), daemon=True).start()
     sys.argv = [module, *arguments]
@@ -26,7 +26,7 @@ def main() -> None:
 
 
 def _end_with(parent: int) -> None:
-    # Whoever is orphaned gets another parent. Windows leaves the number as it is, and has no such end.
+    # An orphan gets another parent. On Windows the number does not change, so this does not work there.
     while os.getppid() == parent:
         time.sleep(LOOK_S)
     os._exit(1)

@@ -1,4 +1,4 @@
-"""Recorded conversations for load: many different ones of any length out of a few recordings, and their events."""
+"""Recorded conversations as load: many different ones of any length from a few recordings, and their events."""
 
 from pathlib import Path
 from typing import Any
@@ -10,15 +10,15 @@ from streamrnn.models import Model
 from streamrnn.runtime import Listener
 
 CHECKOUT = Path(__file__).parents[2] / "audio_samples"
-# A wheel has fewer of them.
+# The wheel contains fewer of them.
 SAMPLES = CHECKOUT if CHECKOUT.is_dir() else Path(__file__).parents[1] / "samples"
 SUFFIXES = {".flac", ".wav", ".ogg", ".opus", ".mp3"}
-# Prime to everything that recordings are long.
+# Not commensurate with the length of any recording.
 SHIFT_S = 2.3
 
 
 def conversations(sound: Path | None, sample_rate: int, count: int, duration_s: float) -> list[np.ndarray]:
-    """Conversations, int16[n] each: all recordings in a row, again and again, each beginning at another place.
+    """Makes conversations, int16[n] each: all recordings, concatenated and repeated, each from another start.
 
     Args:
         sound: a recording, or a folder of them; default: the project's audio_samples, or what comes with the package.
@@ -32,13 +32,13 @@ def conversations(sound: Path | None, sample_rate: int, count: int, duration_s: 
 
 
 def events_of(model: Model, samples: np.ndarray) -> list[dict[str, Any]]:
-    """What a Listener in this process decides, as it comes over the wire."""
+    """The events that a Listener in this process emits, as sent over the wire."""
     listener = Listener(model)
     return [event.to_dict() for event in listener.feed(samples) + listener.finish()]
 
 
 def same(event: dict[str, Any], other: dict[str, Any]) -> bool:
-    """Whether two events are the same but for the last digits of their scores."""
+    """Whether two events are equal except for the last digits of their scores."""
     return abs(event["score"] - other["score"]) < 1e-3 and all(
         event[name] == other[name] for name in other.keys() - {"score"}
     )

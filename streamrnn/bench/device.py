@@ -1,4 +1,4 @@
-"""How many live streams one device carries: a program on it runs block after block, and the host only waits."""
+"""How many live streams one device can run: a program on it runs block after block, and the host only waits."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -21,12 +21,12 @@ BLOCKS_PER_CALL, TURNS = 32, 5
 DISTINCT_BLOCKS = 8
 SOUND_S = 10.0
 
-# The largest batches, as powers of four: a processor shows no more beyond 4096 streams.
+# The largest batches, as powers of four: on a CPU nothing changes beyond 4096 streams.
 LARGEST_POWER = {"cpu": 6}
 LARGEST_POWER_ELSEWHERE = 8
 
 BEST = "device-side real-time streams, best"
-# The least that it is to be, by JAX's name of the platform; elsewhere it is told, not judged.
+# Minimum by JAX's name of the platform; on others the figure is reported without a target.
 TARGETS = {"gpu": 50_000}
 
 TOO_LARGE = "does not fit into the device's memory"
@@ -35,11 +35,11 @@ TOO_LARGE = "does not fit into the device's memory"
 class DeviceLoop:
     """A program that runs `blocks` steps of a model on the device, one after another; each call runs it once.
 
-    Sound and state lie on the device from the start, the state goes on from call to call, and outputs are summed up
-    there, so that none may be left out.
+    Sound and state stay on the device, the state continues from call to call, and outputs are summed there, so that
+    none can be optimised away.
 
     Args:
-        model: what runs, in its own dtype.
+        model: the model to run, in its own dtype.
         streams: the batch size.
         blocks: how many blocks each call runs.
 
@@ -62,7 +62,7 @@ class DeviceLoop:
 
 
 def device_batches(model: Model, batch_sizes: Sequence[int] | None = None) -> list[dict[str, Any]]:
-    """Times blocks of more and more streams, until they don't fit into the device's memory.
+    """Times blocks of increasing numbers of streams, until they do not fit into the device's memory.
 
     Args:
         model: its own step, read out, is what is timed.
@@ -81,7 +81,7 @@ def device_batches(model: Model, batch_sizes: Sequence[int] | None = None) -> li
 
 
 def default_batch_sizes() -> list[int]:
-    """Powers of four, as far as they say something on the device that JAX has chosen."""
+    """Powers of four, as far as they are meaningful on JAX's current device."""
     return [4**power for power in range(LARGEST_POWER.get(jax.default_backend(), LARGEST_POWER_ELSEWHERE) + 1)]
 
 
@@ -93,7 +93,7 @@ def best_figure(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def best_target() -> int | None:
-    """The least that the best batch is to carry on the platform that JAX has chosen, if anything is."""
+    """The minimum for the best batch on JAX's current platform, if there is one."""
     return TARGETS.get(jax.default_backend())
 
 

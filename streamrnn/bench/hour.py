@@ -1,4 +1,4 @@
-"""An hour of sound, from a file and live: what only shows in the long run."""
+"""An hour of sound, from a file and live: effects that only show in the long run."""
 
 import tempfile
 from pathlib import Path
@@ -21,7 +21,7 @@ def hour_factor(model: Model) -> float:
 
 
 def real_time_factor(model: Model, path: Path) -> float:
-    """Compute time over duration of run_file on a recording; of the second of two runs, so without compiling."""
+    """Compute time over duration of run_file on a recording; from the second of two runs, so without compilation."""
     run_file(model, path)
     started = perf_counter()
     run_file(model, path)
@@ -29,7 +29,7 @@ def real_time_factor(model: Model, path: Path) -> float:
 
 
 def memory_growth_mb(model: Model, duration_s: float = HOUR_S) -> float | None:
-    """How much larger the process gets while one stream hears `duration_s` of sound; None where the system cannot tell.
+    """Growth of the process's memory while one stream processes `duration_s` of sound; None if it cannot be measured.
 
     The first tenth is warm-up: memory pools and the stream's ledger of times fill up once and stay.
     """

@@ -1,4 +1,4 @@
-"""How many streams of anything but sound one process serves: pools in which each stream gets an item at once."""
+"""How many streams of items one process can serve: pools in which each stream gets an item at once."""
 
 from collections.abc import Sequence
 from time import perf_counter
@@ -20,8 +20,8 @@ DRAWN = 64
 def bench_item_pool(model_name: str, streams: Sequence[int] = (1000,), rounds: int = 10) -> dict[str, Any]:
     """Measures pools in which every stream gets one item, and then all are advanced; beside them a lone stream.
 
-    Items are drawn at random: what they hold changes no time. It calls streamrnn.configure(threads=1): call it before
-    JAX is used.
+    Items are random: their content does not affect the time. Calls streamrnn.configure(threads=1): call it before JAX
+    is used.
 
     Args:
         model_name: a shipped model's name or a path.

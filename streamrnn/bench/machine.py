@@ -1,4 +1,4 @@
-"""What a figure was measured on: a speed without its machine says nothing."""
+"""The machine of a benchmark: a speed means nothing without it."""
 
 import os
 import platform
@@ -28,7 +28,7 @@ def describe_machine() -> dict[str, Any]:
 
 
 def cpu_name(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
-    """The processor's name as its maker gives it, or as much of it as the system tells."""
+    """The processor's name as its vendor gives it, or as much of it as the system reports."""
     if cpuinfo.is_file():
         for line in cpuinfo.read_text().splitlines():
             name, _, value = line.partition(":")
@@ -38,7 +38,7 @@ def cpu_name(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
 
 
 def resident_mb(statm: Path = Path("/proc/self/statm")) -> float | None:
-    """Memory that this process holds now, in MB of 10^6 bytes; None where the system has no /proc."""
+    """Memory of this process in MB of 10^6 bytes; None if the system has no /proc."""
     if not statm.is_file():
         return None
     return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6

@@ -1,4 +1,4 @@
-"""Recurrent networks against transformers on live sound: what a block costs, the longer the stream has run."""
+"""Recurrent networks against transformers on live sound: the cost of a block as the stream gets longer."""
 
 from dataclasses import dataclass, field
 from os import PathLike

@@ -1,4 +1,4 @@
-"""How much there is to compute, whatever the machine: counted in the traced program."""
+"""Amount of computation, independent of the machine: counted in the traced program."""
 
 import math
 from collections.abc import Iterator

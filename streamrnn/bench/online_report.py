@@ -1,4 +1,4 @@
-"""What compare_online measured, as tables."""
+"""The results of compare_online as tables."""
 
 from typing import Any
 

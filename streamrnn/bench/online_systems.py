@@ -1,4 +1,4 @@
-"""Networks that differ in their core alone, each as a program that takes one block of a stream at any position."""
+"""Networks that differ in their core alone, each as a program that processes one block of a stream at any position."""
 
 import dataclasses
 from collections.abc import Callable, Iterator
@@ -17,10 +17,10 @@ from streamrnn.models import CORES, Model, matched
 from streamrnn.suggestions import did_you_mean
 
 SYSTEMS = tuple(CORES)
-# What these remember grows with what they have heard.
+# Their memory grows with the sound processed.
 GROWING = ("transformer", "transformer-recompute")
 
-# One stream on one core: a second core that helps one stream is not there for another.
+# One stream on one core: a second core that helps one stream is missing for another.
 ONE_THREAD = {"xla_cpu_multi_thread_eigen": False}
 
 
@@ -69,7 +69,7 @@ class System:
 
     @property
     def parameters(self) -> int:
-        """Numbers that it learns."""
+        """Number of trainable parameters."""
         return sum(leaf.size for leaf in jax.tree.leaves(nnx.state(self.model, nnx.Param)))
 
     def _with_room(self, room: int | None) -> Model:
@@ -108,7 +108,7 @@ class Program:
 
     @property
     def state_bytes(self) -> int:
-        """What one stream has to remember."""
+        """Bytes of one stream's state."""
         return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(self.state))
 
     @cached_property
@@ -124,7 +124,7 @@ class Program:
 
     @cached_property
     def bytes_needed(self) -> int:
-        """What a stream takes while it runs, weights included; known before any of it is taken."""
+        """Memory that a stream needs while it runs, weights included; known before any of it is allocated."""
         return bytes_needed(self.executable)
 
     @cached_property

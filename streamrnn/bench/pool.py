@@ -1,4 +1,4 @@
-"""How many live streams one process serves: a pool, fed and decided, beside a lone stream in the same run."""
+"""How many live streams one process can serve: a pool, decisions included, beside a lone stream in the same run."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import count
@@ -22,7 +22,7 @@ SOUND_S = 10
 
 LONE = "lone Stream"
 
-# The least that a figure of voice activity is to be.
+# Minimum figures for voice activity.
 TARGETS = {"real-time streams": 2000.0, "silero-vad / pool": 10.0, "earshot / pool": 1.0}
 
 # Takes the next second of one stream, float32[sample_rate].
@@ -104,7 +104,7 @@ class PoolLoad:
         self._chunk = count()
 
     def hear(self, counts: bool = True) -> None:
-        """A second of sound for each stream; measured if it `counts`."""
+        """Runs a second of sound through each stream; measured if it `counts`."""
         cpu_s = process_time()
         times = np.array([self._hear_chunk(next(self._chunk)) for _ in range(CHUNKS_PER_S)])
         cpu_s = process_time() - cpu_s
@@ -115,7 +115,7 @@ class PoolLoad:
             self._ticks_s += times[:, 1].tolist()
 
     def figures(self) -> dict[str, Any]:
-        """The pool's entry in what bench_pool returns."""
+        """The pool's entry in the result of bench_pool."""
         cost_s = float(np.median(self.costs_s))
         p50, p99 = 1000 * np.percentile(self._ticks_s, [50, 99])
         return {

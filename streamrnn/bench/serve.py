@@ -1,4 +1,4 @@
-"""How a server bears real-time streams: the latency of events, what is lost, memory and processor time."""
+"""A server under real-time load: the latency of events, losses, memory and processor time."""
 
 import json
 import subprocess
@@ -21,7 +21,7 @@ from streamrnn.models import Model
 from streamrnn.pretrained import load
 from streamrnn.runtime import configure
 
-# Streams take these in turns.
+# Streams take turns in using these.
 CONVERSATIONS = 16
 # Beyond the sound: opening, the last events, closing.
 SPARE_S = 240.0

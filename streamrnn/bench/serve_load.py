@@ -16,7 +16,7 @@ from streamrnn.bench.server_process import Cost
 from streamrnn.bench.wire import Received, Wire, binary_frame, open_wire
 
 CHUNK_MS = 100
-# So many connections are opened at the same time.
+# Number of connections opened at the same time.
 OPENING = 32
 READY_S = 60.0
 FLUSHED_S = 60.0
@@ -27,7 +27,7 @@ ROUNDING = 1e-4
 
 @dataclass(frozen=True)
 class Load:
-    """What a server is to bear.
+    """The load to put on a server.
 
     Attributes:
         url: of its streams.
@@ -56,12 +56,12 @@ class Load:
 
 
 def encoded(pcm: bytes) -> str:
-    """Sound as it stands in a Load."""
+    """Encodes sound for a Load."""
     return b64encode(pcm).decode()
 
 
 class LoadStream:
-    """One connection: what it sent when, and what came back."""
+    """One connection: what it sent and when, and what it received."""
 
     def __init__(self, frames: list[bytes]):
         self.frames, self.sent_at = frames, [0.0] * len(frames)
@@ -73,7 +73,7 @@ class LoadStream:
         self._flushing = False
 
     async def open(self, load: Load) -> None:
-        """Says hello, and waits for the answer."""
+        """Sends hello, and waits for the answer."""
         self.wire: Wire = await open_wire(load.url, load.token, self._take, self._end)
         self.wire.say("hello", version=1, **load.hello)
         await asyncio.wait_for(self.ready.wait(), READY_S)
@@ -109,7 +109,7 @@ class LoadStream:
     def _take_event(self, fields: dict[str, Any], now_s: float) -> None:
         del fields["type"], fields["seq"]
         self.events.append(fields)
-        # What the end decides waits for no sound.
+        # Events decided by the end of the stream do not depend on sound.
         if not self._flushing:
             decisive = math.ceil(1000 * fields["decided_s"] / CHUNK_MS - ROUNDING) - 1
             self.latencies_ms.append(1000 * (now_s - self.sent_at[decisive]))
@@ -122,7 +122,7 @@ class LoadStream:
 
 
 async def bear(load: Load) -> dict[str, Any]:
-    """Puts the load on the server. Returns what came of it, ready for JSON."""
+    """Puts the load on the server. Returns the results, ready for JSON."""
     frames, server = load.frames(), Cost(load.server_pid)
     start_mb, peak = server.resident_mb, _Peak(server)
     watching = asyncio.create_task(peak.watch())
@@ -135,7 +135,7 @@ async def bear(load: Load) -> dict[str, Any]:
     used = None if cpu_s is None else (server.cpu_s - cpu_s) / took_s  # pyright: ignore[reportOptionalOperand]
     own = (time.process_time() - own_s) / took_s
     await asyncio.gather(*(stream.finish() for stream in streams))
-    # Those that were idle all the time have to work at once.
+    # Connections that were idle all the time must work at once.
     held = await _held(idle)
     await asyncio.gather(*(asyncio.wait_for(stream.wire.ended.wait(), READY_S) for stream in [*streams, *idle]))
     watching.cancel()
@@ -153,7 +153,7 @@ async def bear(load: Load) -> dict[str, Any]:
 
 
 class _Peak:
-    """The most memory that a process held while it was watched."""
+    """The peak memory of a process while it was watched."""
 
     def __init__(self, server: Cost):
         self._server, self.mb = server, server.resident_mb
@@ -186,7 +186,7 @@ async def _pace(streams: list[LoadStream]) -> list[float]:
                 now_s = time.perf_counter()
             late_ms.append(1000 * (now_s - due_s))
             stream.send(number)
-        # Also when sending is late: answers have to be taken.
+        # Even if sending is late, so that answers are received.
         await asyncio.sleep(0)
     return late_ms
 
@@ -213,7 +213,7 @@ def _allow_files(needed: int) -> None:
 
 
 def main() -> None:
-    """Reads a Load, bears it, and writes what came of it."""
+    """Reads a Load, applies it, and writes the results."""
     load = Load(**json.load(sys.stdin))
     _allow_files(load.streams + load.idle + 100)
     json.dump(asyncio.run(bear(load)), sys.stdout)

@@ -1,4 +1,4 @@
-"""`streamrnn serve` in a process of its own, and what it costs."""
+"""`streamrnn serve` in a process of its own, and its resource usage."""
 
 import os
 import select
@@ -52,7 +52,7 @@ class ServerProcess:
         return self._process.pid
 
     def kill(self) -> None:
-        """Ends it without a word, as a crash would."""
+        """Kills it, as a crash would."""
         self._process.kill()
         self._process.wait(STOP_S)
 
@@ -83,7 +83,7 @@ class ServerProcess:
 
 
 class Cost:
-    """What a process costs: memory now, and processor time.
+    """Resource usage of a process: current memory, and processor time.
 
     Args:
         pid: of the process; None measures nothing.
