@@ -1,7 +1,7 @@
 """Train once, stream forever: recurrent speech models that learn from whole recordings and run live, block by block.
 
-Importing this package imports no JAX. Names are fetched from their modules when first used, here and in most rooms:
-`__init__.pyi` lists them, for this and for type checkers.
+Importing this package does not import JAX. Here and in most rooms, names are imported from their modules on first use;
+`__init__.pyi` lists them, for this mechanism and for type checkers.
 """
 
 import lazy_loader

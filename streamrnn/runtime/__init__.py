@@ -1,6 +1,6 @@
-"""Models running live: streams, listeners, pools of them, whole recordings.
+"""Running models live: streams, listeners, pools of streams, whole recordings.
 
-JAX is imported where a Model is compiled: exported models run without it.
+JAX is imported only where a Model is compiled; exported models run without it.
 """
 
 import lazy_loader

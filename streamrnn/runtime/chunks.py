@@ -19,11 +19,11 @@ class SoundChunks:
         return mono(self.source, self.sample_rate, self.channel)
 
     def waited_for(self) -> AsyncGenerator[np.ndarray, None]:
-        """The same chunks, read in a thread so that other tasks continue. The source is closed afterwards."""
+        """The same chunks, read in a thread so that other tasks can run. Closes the source afterwards."""
         return samples_of(self.source, self.channel)
 
     def close(self) -> None:
-        """Ends the source, from any thread; iteration over it then ends."""
+        """Closes the source, from any thread; iteration over it then ends."""
         self.source.close()
 
     def __enter__(self) -> "SoundChunks":
@@ -52,18 +52,18 @@ class FrameChunks:
         return iter(self.frames)
 
     async def waited_for(self) -> AsyncGenerator[Any, None]:
-        """The same; nothing is waited for."""
+        """The same chunks; nothing blocks."""
         for chunk in self.frames:
             yield chunk
 
     def close(self) -> None:
-        """Nothing is held, so nothing ends."""
+        """Does nothing: there is nothing to close."""
 
     def __enter__(self) -> "FrameChunks":
         return self
 
     def __exit__(self, *exception) -> None:
-        """Nothing is held."""
+        """Does nothing: there is nothing to close."""
 
 
 def _are_chunks(listed: list[Any], features: int) -> bool:
@@ -76,18 +76,18 @@ def _are_chunks(listed: list[Any], features: int) -> bool:
 def chunks_of(
     signal: Signal, source: Any, sample_rate: int | None, channel: int | None = None, chunk_s: float | None = None
 ) -> SoundChunks | FrameChunks:
-    """The chunks of a source, to be iterated within its context.
+    """The chunks of a source; iterate over them within its context.
 
     Args:
-        signal: what the model takes.
-        source: of sound, see `streamrnn.audio.open_source`; else frames, or an iterable of chunks of them.
-        sample_rate: of sound that does not know its own.
-        channel: of sound, the one to hear, 0 is the first; None: the mean of all.
-        chunk_s: how much at a time, where the source lets one choose.
+        signal: the model's input signal.
+        source: for sound, see `streamrnn.audio.open_source`; otherwise frames, or an iterable of chunks of frames.
+        sample_rate: for sound sources that do not know their own.
+        channel: for sound, the channel to use, counted from 0; None: the mean of all.
+        chunk_s: chunk length in seconds, for sources that allow a choice.
 
     Raises:
-        TypeError: a file, a sample rate or a channel came where the model takes no sound.
-        FileNotFoundError, AudioError: as `open_source` does.
+        TypeError: a file, a sample rate or a channel was passed to a model that does not take sound.
+        FileNotFoundError, AudioError: as for `open_source`.
     """
     if isinstance(signal, Sound):
         chosen: dict[str, Any] = {} if chunk_s is None else {"chunk_ms": 1000 * chunk_s}
@@ -95,7 +95,7 @@ def chunks_of(
     is_frames = isinstance(source, Iterable) and not isinstance(source, str | bytes | Source)
     if (sample_rate, channel) != (None, None) or not is_frames:
         raise TypeError(
-            f"this model takes {signal}, no sound. Pass an array of frames, or an iterable of them, and no sample_rate."
+            f"this model takes {signal}, not sound. Pass an array or iterable of frames, and no sample_rate."
         )
     return FrameChunks(source, signal.features)
 

@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 else:
     Rows = Any
 
-# An nnx.GraphDef, by its hash; at run time Flax's own name is no plain class.
+# An nnx.GraphDef, used by its hash; at run time Flax's own name is not a plain class.
 Graph = Any
 Weights = tuple[tuple[jax.Array, ...], Packed]
 Program = Callable[[Weights, State, np.ndarray], tuple[Packed, jax.Array]]
 Beginning = Callable[[list[jax.Array], int], tuple[Packed, Packed]]
 
-# Weights up to this size travel together; above it, taking them apart again would cost more than it saves.
+# Weights up to this size are packed together; above it, unpacking them would cost more than it saves.
 SMALL = 4096
 
 
@@ -38,8 +38,8 @@ SMALL = 4096
 class Compiled:
     """A model frozen for running: its program, and its weights at that time.
 
-    Weights are arguments of the program, device arrays and few of them: flattening an nnx.State costs more than a small
-    model's step, and weights baked into the program would be stale after training.
+    Weights are arguments of the program, in few device arrays: flattening an nnx.State costs more than a small model's
+    step, and weights baked into the program would be stale after training.
     """
 
     program: Program
@@ -54,7 +54,7 @@ class Compiled:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Tells models apart by class, settings, timing, labels, state and weights: 16 hexadecimal digits."""
+        """Identifies a model by class, settings, timing, labels, state and weights: 16 hexadecimal digits."""
         digest = hashlib.blake2b(self.description.encode(), digest_size=8)
         for leaf in self.leaves:
             if not _is_key(leaf):
@@ -66,10 +66,10 @@ class CompiledModel(Step):
     """A Model's step, compiled for its current weights; see `Step`.
 
     Args:
-        model: any Model; what is compiled is shared by all who ask for it.
+        model: any Model; compiled programs are shared by all its streams.
 
     Raises:
-        TypeError: it is no Model.
+        TypeError: model is not a Model.
     """
 
     def __init__(self, model: Model):
@@ -95,7 +95,7 @@ class CompiledModel(Step):
         return self.model.outlet(**settings)
 
     def loaded(self, arrays: Mapping[str, np.ndarray]) -> Packed:
-        # A copy: on a processor, a device array may lie in the memory of the one that it was made of.
+        # A copy: on a CPU, a device array may share memory with the array it was made from.
         return {name: jax.device_put(array.copy()) for name, array in arrays.items()}
 
     def rows(self, capacity: int, devices: Sequence[Any] | None) -> Rows:
@@ -105,21 +105,22 @@ class CompiledModel(Step):
 
 
 def as_outputs(read: jax.Array) -> jax.Array:
-    """What a readout gave as float32, which outputs are in every stream, pool and exported file; spectra stay."""
+    """A readout's result as float32, the dtype of outputs in every stream, pool and exported file; spectra stay
+    complex."""
     return read if jnp.iscomplexobj(read) else read.astype(jnp.float32)
 
 
 def require_model(model: Any) -> None:
-    """Raises TypeError, with advice, for what is no Model."""
+    """Raises TypeError, with advice, if `model` is not a Model."""
     if not isinstance(model, Model):
         raise TypeError(
             f"got a {type(model).__name__} where a Model is needed. Pass streamrnn.load('vad'), or a subclass of "
-            "streamrnn.Model: it adds to layers their signal, the readout and what becomes of outputs."
+            "streamrnn.Model, which adds to layers a signal, a readout and an outlet."
         )
 
 
 class _Programs:
-    """The programs of one model, by way, batch size and structure, and what was last made of each."""
+    """The programs of one model by mode, batch size and structure, and the latest compiled model of each."""
 
     def __init__(self) -> None:
         self.programs: dict[tuple[str, Graph], Program] = {}
@@ -127,7 +128,7 @@ class _Programs:
         self.compiled: dict[tuple[str, int, Graph], Compiled] = {}
 
 
-# Weakly by model: a model that nobody holds takes its programs along.
+# Weak by model: a model's programs are freed along with it.
 _of_models: WeakKeyDictionary[Model, _Programs] = WeakKeyDictionary()
 _lock = threading.Lock()
 
@@ -143,7 +144,7 @@ def compiled_scan(model: Model, batch_size: int = 1) -> Compiled:
 
 
 def _compiled(model: Model, way: str, batch_size: int) -> Compiled:
-    # The structure is part of the key: a model whose layers were exchanged is another program.
+    # The structure is part of the key: a model whose layers were replaced needs another program.
     graph, variables = nnx.split(model)
     leaves, structure = jax.tree.flatten(variables)
     with running, _lock:
@@ -179,8 +180,8 @@ def _program(graph: Graph, structure: Any, leaves: list[jax.Array], way: str) ->
 
 
 def _beginning(graph: Graph, structure: Any) -> Beginning:
-    """(variables, batch size) -> (the small ones, a fresh state). Compiled as a whole: array by array, a first stream
-    would compile a dozen small programs."""
+    """(variables, batch size) -> (the small variables, a fresh state). Compiled as a whole: array by array, a first
+    stream would compile a dozen small programs."""
 
     @partial(jax.jit, static_argnums=1)
     def begin(leaves: list[jax.Array], batch_size: int) -> tuple[Packed, Packed]:
@@ -200,7 +201,7 @@ def _is_key(leaf: Any) -> bool:
 
 def _described(model: Model, batch_size: int) -> str:
     state = jax.eval_shape(lambda: model.init_state(batch_size))
-    # Settings are more than weights: constants that were computed from them, and what the words are.
+    # Settings determine more than weights: constants computed from them, and which words there are.
     facts = type(model).__name__, model.signal, model.stride, model.lookahead, model.labels, model.settings
     return repr((*facts, [(leaf.shape[1:], leaf.dtype.name) for leaf in jax.tree.leaves(state)]))
 

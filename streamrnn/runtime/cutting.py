@@ -1,4 +1,4 @@
-"""Utterances cut out of live sound, by its events and speech probabilities. No model runs here."""
+"""Cuts utterances out of live sound, by its events and speech probabilities. No model runs here."""
 
 import math
 from collections import deque
@@ -10,26 +10,26 @@ import numpy as np
 from streamrnn.annotations import Float
 from streamrnn.decisions import Event, Segment, SpeechSettings
 
-# Chunks of one call need not be as long as each other: a name with an underscore binds no length.
+# The chunks of one call may differ in length: a name with an underscore binds no length.
 Samples = Float[np.ndarray, " _samples"]
 
 SHORTEST_PIECE_S = 0.5
 LONGEST_PRE_ROLL_MS = 60_000
-# Of what is searched for where to cut: a gap between words, not a consonant.
+# The pause searched for as a place to cut: a gap between words, not a consonant.
 PAUSE_S = 0.1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Utterance:
-    """What somebody said, and its sound. Times are seconds from the start of the stream.
+    """An utterance and its sound. Times are seconds from the start of the stream.
 
     Attributes:
-        label: of the model's events, "speech".
-        start_s, end_s, score: of the speech, as events tell them; an end where speech was cut lies in a pause.
-        samples: mono float32[n] at the stream's rate: the pre-roll, then the speech, to end_s.
-        sound_start_s: the time of the first sample; less than start_s by the pre-roll.
-        sample_rate: of the samples.
-        goes_on: speech lasted too long and was cut here; the next utterance begins with the next sample.
+        label: that of the model's events, "speech".
+        start_s, end_s, score: of the speech, as in the events; where speech was cut, the end lies in a pause.
+        samples: mono float32[n] at the stream's rate: the pre-roll, then the speech, up to end_s.
+        sound_start_s: time of the first sample; earlier than start_s by the pre-roll.
+        sample_rate: of the samples, in Hz.
+        goes_on: the speech was too long and was cut here; the next utterance starts with the next sample.
     """
 
     label: str
@@ -43,19 +43,19 @@ class Utterance:
 
     @property
     def segment(self) -> Segment:
-        """The same without the sound."""
+        """The utterance without its sound."""
         return Segment(self.label, self.start_s, self.end_s, self.score)
 
 
 class Cutter:
-    """Buffers the latest sound of a stream and cuts out each utterance when its end is known.
+    """Buffers the latest sound of a stream and cuts out each utterance as soon as its end is known.
 
     Args:
-        sample_rate: of the sound.
-        frame_s: seconds of one level.
-        settings: by which the stream's model finds speech.
+        sample_rate: of the sound, in Hz.
+        frame_s: seconds per speech probability.
+        settings: the decision settings with which the stream's model detects speech.
         pre_roll_ms: sound kept before each start, 0 to 60,000.
-        longest_s: of a piece, 0.5 or more, the pre-roll not counted.
+        longest_s: limit of a piece in seconds, 0.5 or more, without the pre-roll.
 
     Raises:
         ValueError: pre_roll_ms or longest_s is out of range.
@@ -73,9 +73,9 @@ class Cutter:
                 f"pre_roll_ms is {pre_roll_ms}; it must be 0 to {LONGEST_PRE_ROLL_MS}. Pass 200, for instance."
             )
         self._rate, self._pre_roll_s, self._longest_s = sample_rate, pre_roll_ms / 1000, longest_s
-        # How far the start of speech may lie before the first frame that is not yet decided.
+        # How far the start of speech may lie before the first frame that is still undecided.
         self._backdating_s = (settings.min_speech_ms + settings.padding_ms) / 1000 + frame_s
-        # An end is dated back by so much: before, it is not known whether a piece has one.
+        # Ends are backdated by this much: only before it is it known whether a piece has ended.
         self._hangover_s = (settings.min_silence_ms + settings.padding_ms) / 1000
         self._frame_s, self._off_threshold = frame_s, settings.resolved_off_threshold
         self.reset()
@@ -88,19 +88,19 @@ class Cutter:
         self._start_s: float | None = None
 
     def hear(self, samples: Samples) -> None:
-        """Takes mono sound; call it before `take` with the events of that sound."""
+        """Buffers mono sound; call it before `take` with the events of that sound."""
         self._recent.add(samples)
 
     def take(
         self, events: Sequence[Event], levels: Sequence[tuple[float | None, Samples]], complete: bool = True
     ) -> list[Utterance]:
-        """Takes the events of the sound so far; returns the utterances that they end.
+        """Takes the events of the sound so far; returns the utterances that they complete.
 
         Args:
-            events: in order; other kinds than speech_start and speech_end are passed over.
-            levels: probabilities of speech, each float32[frames] with the time of its first, in seconds; None: they
-                follow those before. What is missing between counts as speech.
-            complete: all levels up to the events have come; else events wait for theirs.
+            events: in order; kinds other than speech_start and speech_end are ignored.
+            levels: speech probabilities, each float32[frames] with the time of its first frame in seconds; None: they
+                follow the previous ones. Gaps count as speech.
+            complete: whether all levels up to the events are here; otherwise events wait for theirs.
         """
         for start_s, values in levels:
             self._activity.add(values, start_s)
@@ -114,7 +114,7 @@ class Cutter:
         return cut
 
     def open_sound(self) -> Samples:
-        """Of speech that is under way: the pre-roll, and all that was heard since; without any, nothing."""
+        """Speech in progress: the pre-roll and all sound since then; empty if there is none."""
         if self._start_s is None:
             return np.zeros(0, np.float32)
         return self._recent.cut(max(self._start_s - self._pre_roll_s, self._previous_end_s), math.inf)[0]
@@ -142,7 +142,7 @@ class Cutter:
             self._start_s, self._previous_end_s = None, event.end_s
 
     def _pieces_until(self, known_s: float) -> Iterator[Utterance]:
-        """The pieces of what is open that are cut off, if it goes on until then."""
+        """The pieces to be cut off the open utterance, given that it lasts until `known_s`."""
         while self._start_s is not None and known_s - self._start_s > self._longest_s:
             start_s = self._start_s
             pause_s = self._activity.pause_s(start_s + self._longest_s / 2, start_s + self._longest_s)
@@ -150,13 +150,13 @@ class Cutter:
             self._start_s = self._previous_end_s = pause_s
 
     def _piece(self, start_s: float, end_s: float, score: float, goes_on: bool) -> Utterance:
-        # In a short pause the pre-roll gives way, so that no sound comes twice.
+        # After a short pause the pre-roll is shortened, so that no sound is returned twice.
         samples, sound_start_s = self._recent.cut(max(start_s - self._pre_roll_s, self._previous_end_s), end_s)
         return Utterance(self._label, start_s, end_s, score, samples, sound_start_s, self._rate, goes_on)
 
 
 class _Activity:
-    """The latest probabilities of speech, by their time in the stream."""
+    """The latest speech probabilities, by their time in the stream."""
 
     def __init__(self, frame_s: float, off_threshold: float):
         self.frame_s, self.off_threshold = frame_s, off_threshold
@@ -167,7 +167,7 @@ class _Activity:
         return (self.first + len(self.values)) * self.frame_s
 
     def add(self, values: np.ndarray, start_s: float | None) -> None:
-        """Those that come again, of a server that goes on from before, take the place of the same."""
+        """Repeated values, from a server that resumes from an earlier time, replace the earlier ones."""
         at = len(self.values) if start_s is None else round(start_s / self.frame_s) - self.first
         values, at = values[max(0, -at) :], max(0, at)
         missing = np.ones(max(0, at - len(self.values)), np.float32)
@@ -182,17 +182,17 @@ class _Activity:
         return self.values[first:last]
 
     def pause_s(self, start_s: float, end_s: float) -> float:
-        """The middle of the PAUSE_S in which speech is least probable; of equal ones that of the last."""
+        """The middle of the PAUSE_S in which speech is least probable; the last of equal ones."""
         values, width = self.between(start_s, end_s), max(1, round(PAUSE_S / self.frame_s))
         if len(values) < width:
-            # Levels of another machine come late, or were lost.
+            # Levels from another machine may arrive late or be lost.
             return end_s
         means = np.convolve(values, np.full(width, 1 / width), "valid")
         latest = len(means) - 1 - int(np.argmin(means[::-1]))
         return (round(start_s / self.frame_s) + latest) * self.frame_s + width * self.frame_s / 2
 
     def score(self, start_s: float, end_s: float, otherwise: float) -> float:
-        """As the decoder's: the mean over the frames in which speech is at or above the off threshold."""
+        """As in the decoder: the mean over frames whose speech probability is at or above the off threshold."""
         values = self.between(start_s, end_s)
         spoken = values[values >= self.off_threshold]
         if not len(values):
@@ -209,7 +209,7 @@ class _Recent:
         self.first = 0
 
     def add(self, samples: Samples) -> None:
-        # A copy: sources may fill one buffer again and again.
+        # A copy: sources may reuse one buffer.
         self.chunks.append(samples.copy())
 
     def forget(self, before_s: float) -> None:
@@ -217,7 +217,7 @@ class _Recent:
             self.first += len(self.chunks.popleft())
 
     def cut(self, start_s: float, end_s: float) -> tuple[Samples, float]:
-        """The samples, and the time of the first."""
+        """The samples, and the time of the first one."""
         samples = np.concatenate([np.zeros(0, np.float32), *self.chunks])
         start = max(round(start_s * self.sample_rate) - self.first, 0)
         end = None if end_s == math.inf else max(round(end_s * self.sample_rate) - self.first, 0)

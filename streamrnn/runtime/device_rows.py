@@ -1,8 +1,8 @@
 """The states of many streams on the devices, and the compiled programs that advance them.
 
-A slot is one row of the state. A batch is gathered from whatever slots have sound, advanced, and scattered back: the
-cost follows the streams that have sound, and no other row is touched. The heavy program knows only how many rows there
-are, so that pools of any capacity share it.
+A slot is one row of the state. A batch is gathered from the slots that have sound, advanced, and scattered back: the
+cost follows the streams that have sound, and no other row is touched. The expensive program depends only on the number
+of rows in a batch, so pools of any capacity share it.
 """
 
 import copy
@@ -23,7 +23,7 @@ from streamrnn.runtime.packing import Packed
 from streamrnn.runtime.rows import MOST_BLOCKS, Batch
 from streamrnn.runtime.steps import State
 
-# Rows that one program advances, per device. Cost grows with the rows, so that a few sizes serve any number of streams.
+# Rows that one program advances per device. Cost grows with the rows; a few sizes serve any number of streams.
 LANES = (16, 64, 256)
 
 SLOTS, EVERYWHERE = PartitionSpec("slots"), PartitionSpec()
@@ -33,7 +33,7 @@ class _Programs:
     """The programs of one model on one mesh of devices; each is compiled once per shape."""
 
     def __init__(self, program: Any, out_features: int, mesh: Mesh):
-        # `rows` is given away: it was gathered for this call.
+        # `rows` is donated: it was gathered for this call.
         def advance(weights: Weights, rows: Packed, lengths: jax.Array, x: jax.Array) -> tuple[Packed, jax.Array]:
             def step(t: jax.Array, carry: tuple[Packed, jax.Array]) -> tuple[Packed, jax.Array]:
                 rows, y = carry
@@ -43,7 +43,7 @@ class _Programs:
                 return rows, y.at[:, t].set(output[:, 0])
 
             y = jnp.zeros((x.shape[0], MOST_BLOCKS, out_features))
-            # A bound that is known only at run time: one program serves any number of blocks.
+            # The bound is known only at run time: one program serves any number of blocks.
             return jax.lax.fori_loop(0, jnp.max(lengths), step, (rows, y))
 
         def everywhere(function: Any, inputs: tuple, donated: int | None) -> Any:
@@ -60,11 +60,11 @@ def _gather(states: Packed, slots: jax.Array) -> Packed:
 
 
 def _scatter(states: Packed, slots: jax.Array, rows: Packed) -> Packed:
-    # Lanes without a stream have slots beyond the last one, each its own: they are dropped.
+    # Lanes without a stream have distinct slots beyond the last one, and are dropped.
     return {name: leaf.at[slots].set(rows[name], mode="drop", unique_indices=True) for name, leaf in states.items()}
 
 
-# Weakly by model: a model that nobody holds takes its programs along.
+# Weak by model: a model's programs are freed along with it.
 _of_models: WeakKeyDictionary[Model, dict[Any, _Programs]] = WeakKeyDictionary()
 _lock = threading.Lock()
 
@@ -82,12 +82,12 @@ class DeviceRows:
 
     Args:
         model: any Model.
-        compiled: its step.
-        capacity: slots, a multiple of the number of devices.
-        devices: where the rows lie and are advanced.
+        compiled: its compiled step.
+        capacity: number of slots, a multiple of the number of devices.
+        devices: the devices that hold and advance the rows.
 
     Raises:
-        ValueError: there is no device, or the devices cannot share the slots evenly.
+        ValueError: there are no devices, or they cannot share the slots evenly.
     """
 
     def __init__(self, model: Model, compiled: Compiled, capacity: int, devices: Sequence[Any]):
@@ -103,7 +103,7 @@ class DeviceRows:
         self._inputs: dict[int, np.ndarray] = {}
 
     def batches(self, slots: Int[np.ndarray, " ready"], counts: Int[np.ndarray, " ready"]) -> Iterator[Batch]:
-        """Device by device, in one of a few sizes; -1 and 0 in lanes that nobody needs."""
+        """Device by device, in one of a few sizes; unused lanes have slot -1 and count 0."""
         of_device = [np.flatnonzero(slots % self.devices == device) for device in range(self.devices)]
         start, most = 0, max(map(len, of_device))
         while start < most:
@@ -126,7 +126,7 @@ class DeviceRows:
         x: Shaped[np.ndarray, "rows blocks numbers"],
     ) -> tuple[Float[np.ndarray, "rows blocks out"], Callable[[], None]]:
         per_device = self.capacity // self.devices
-        # Never twice the same row, also among lanes without a stream: scatter relies on it.
+        # No row twice, not even among lanes without a stream: scatter relies on it.
         local = np.where(slots < 0, per_device + np.arange(len(slots)), slots // self.devices).astype(np.int32)
         rows = self._programs.gather(self._states, local)
         blocks = x.reshape(len(slots), MOST_BLOCKS, *self._shape)
@@ -149,7 +149,7 @@ class DeviceRows:
     def get_all(self, slots: list[int]) -> list[dict[str, np.ndarray]]:
         found: dict[int, dict[str, np.ndarray]] = {}
         ones = np.ones(len(slots), int)
-        # The batches of ticks, whose programs are compiled already.
+        # The batch sizes of ticks, whose programs are already compiled.
         for at, _ in self.batches(np.array(slots, int), ones):
             local = np.where(at < 0, self.capacity // self.devices, at // self.devices).astype(np.int32)
             rows = {name: np.asarray(leaf) for name, leaf in self._programs.gather(self._states, local).items()}
@@ -184,14 +184,14 @@ class DeviceRows:
         self.put(0, self.get(0))
 
     def _lanes(self, rows: int) -> int:
-        """How many lanes per device the next batch is to have where `rows` rows are left to be advanced."""
+        """Lanes per device in the next batch, with `rows` rows still to be advanced."""
         return max((lanes for lanes in LANES if lanes <= rows), default=LANES[0])
 
     def _fresh(self, slots: int) -> Packed:
         return jax.device_put({name: leaf.repeat(slots, axis=0) for name, leaf in self.fresh.items()}, self._sharding)
 
     def _alone(self, slot: int) -> Int[np.ndarray, " devices"]:
-        """The slot on its device, and on each other one a slot that is not there."""
+        """The slot on its device, and on every other device a slot that does not exist."""
         slots = np.full(self.devices, self.capacity, np.int32)
         slots[slot % self.devices] = slot // self.devices
         return slots

@@ -1,4 +1,4 @@
-"""Sound in, sound out: models that give sound, live and for whole recordings."""
+"""Sound in, sound out: models that output sound, live and for whole recordings."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,22 +18,23 @@ from streamrnn.runtime.steps import AnyModel, step_of
 class Enhancer(Live):
     """Runs a denoiser on one live stream: noisy sound in, clean sound out, at the stream's sample rate.
 
-    With flush(), as many samples come out as went in, and each at its place: sample n of the output belongs to sample n
-    of the input. Every way of cutting the same sound into chunks gives the same output, bit for bit. Not thread-safe;
-    separate enhancers are independent.
+    After flush(), as many samples have come out as went in, aligned: sample n of the output belongs to sample n of the
+    input. The output does not depend on how the sound is cut into chunks, bit for bit. Not thread-safe; separate
+    enhancers are independent.
 
     Args:
-        model: one that gives sound, such as streamrnn.load("denoise"), or an exported one that was loaded.
-        sample_rate: of the chunks, 8,000 to 96,000; default: the model's own. At another rate, what comes out reaches
-            only as high as the model hears: to 8 kHz at 16,000 samples per second.
-        channels: of the chunks, where they are more than two; they are mixed down.
-        encoding: of chunks that are bytes: s16le (default), f32le, or telephony's mulaw and alaw (G.711).
-        warm_up: compile and run one block now, so that the first live one is not slow.
+        model: one that outputs sound, such as streamrnn.load("denoise"), or a loaded export of one.
+        sample_rate: of the chunks in Hz, 8,000 to 96,000; default: the model's own. At any other rate, the bandwidth of
+            the output is limited to the model's: 8 kHz for a model of 16,000 Hz.
+        channels: of the chunks, if there are more than two; they are mixed down.
+        encoding: of chunks passed as bytes: s16le (default), f32le, or telephony's mulaw and alaw (G.711).
+        warm_up: compile and run one block now, so that the first live block is not slow.
         sound: settings that override the model's: max_attenuation_db.
 
     Raises:
         AudioError: the sample rate is out of range.
-        TypeError: the model gives no sound; an unknown setting.
+        TypeError: the model does not output sound, or a setting is unknown.
+        ValueError: a setting is out of range.
         ValueError: a setting is out of range.
     """
 
@@ -52,20 +53,20 @@ class Enhancer(Live):
         super().__init__(model, sample_rate, channels, encoding, warm_up, sound)
 
     def process(self, chunk: Any) -> Float[np.ndarray, " samples"]:
-        """Takes a chunk (see Stream.process); returns the samples that are complete, float32[samples], often none.
+        """Processes a chunk (see Stream.process); returns the samples now complete, float32[samples], often none.
 
         Raises:
-            AudioError: the chunk is not sound; it is ignored as a whole.
+            AudioError: the chunk is not valid sound; all of it is ignored.
             RuntimeError: the stream was flushed.
         """
         return _sound([self._feed(chunk)])
 
     def skip(self, samples: int) -> Float[np.ndarray, " samples"]:
-        """Feeds silence for a gap in the stream: see Stream.skip. Returns the samples that are now complete."""
+        """Feeds silence for a gap in the stream: see Stream.skip. Returns the samples now complete."""
         return _sound(self._skip(samples))
 
     def flush(self) -> Float[np.ndarray, " samples"]:
-        """Ends the stream and returns its last samples. A second call returns none."""
+        """Ends the stream and returns its last samples. A second call returns an empty array."""
         return _sound([self._finish()])
 
 
@@ -77,25 +78,25 @@ def enhance_file(
     channel: int | None = None,
     **sound: Any,
 ) -> tuple[Float[np.ndarray, " samples"], int]:
-    """A denoised recording: (float32[n], mono, aligned with the recording's n samples, its sample rate in Hz).
+    """Denoises a recording; returns (mono float32[n], aligned with the recording's n samples, its sample rate in Hz).
 
-    Equal to an Enhancer's output to 1e-5, as fast as the machine can; holds the recording in memory.
+    Equals an Enhancer's output to 1e-5, runs as fast as the machine can, and holds the recording in memory.
 
     Args:
-        model: one that gives sound, such as streamrnn.load("denoise").
+        model: one that outputs sound, such as streamrnn.load("denoise").
         recording: the path of an audio file; samples, [n] or [n, channels]; or a source that ends.
-        sample_rate: of samples; files and sources know theirs.
-        channel: the one to hear, 0 is the first; default: the mean of all.
+        sample_rate: of samples, in Hz; files and sources know theirs.
+        channel: the channel to use, counted from 0; default: the mean of all.
         sound: settings that override the model's: max_attenuation_db.
 
     Raises:
-        FileNotFoundError, AudioError: the file is missing or no sound, samples came without their rate, or there is no
-            such channel.
-        TypeError: the model gives no sound; an unknown setting.
+        FileNotFoundError, AudioError: the file is missing or not audio, samples came without a sample rate, or there is
+            no such channel.
+        TypeError: the model does not output sound, or a setting is unknown.
         ValueError: a setting is out of range.
     """
     require_outlet(step_of(model).outlet(**sound), "sound", step_of(model).name)
-    # As a path, a file named "mic" is a file.
+    # A str is a path here, even "mic".
     recording = Path(recording) if isinstance(recording, str) else recording
     source = open_source(recording, sample_rate=sample_rate, chunk_ms=1000 * SEGMENT_S)
     pieces = list(enhanced_pieces(model, source, channel=channel, **sound))
@@ -105,15 +106,15 @@ def enhance_file(
 def enhanced_pieces(
     model: AnyModel, source: Source, *, channel: int | None = None, **sound: Any
 ) -> Iterator[Float[np.ndarray, " samples"]]:
-    """The output of enhance_file in pieces, so that memory does not grow with the recording.
+    """The output of enhance_file in pieces, so that memory use does not grow with the recording.
 
     Args:
-        model: one that gives sound.
-        source: sound that ends; it is closed in the end.
+        model: one that outputs sound.
+        source: sound that ends; closed at the end.
         channel, sound: as for enhance_file.
 
     Raises:
-        AudioError, TypeError, ValueError: as enhance_file.
+        AudioError, TypeError, ValueError: as for enhance_file.
     """
     with source:
         step, rate = step_of(model), source.sample_rate

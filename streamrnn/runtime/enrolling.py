@@ -1,4 +1,4 @@
-"""Voices that a speaker model is to know."""
+"""Enrolling the voices that a speaker model recognises."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -10,26 +10,26 @@ from flax import nnx
 from streamrnn.models import Model, Speaker
 from streamrnn.runtime.files import Recording, run_file
 
-# A voice is the mean of vectors over at least this time.
+# A voiceprint is the mean of vectors over at least this time.
 LEAST_S = 1.0
 
 
 def enrol(
     model: Model, voices: Mapping[str, Recording | Sequence[Recording]], sample_rate: int | None = None
 ) -> Speaker:
-    """A model that knows who is speaking: the same encoder, these names as labels, and its decision settings.
+    """A model that recognises these speakers: the same encoder and decision settings, with their names as labels.
 
-    Voices that the model knew are forgotten. Five to ten seconds of each are enough, about two are needed.
+    Voices enrolled before are forgotten. About two seconds of each voice are required; five to ten are enough.
 
     Args:
-        model: with or without speakers.
-        voices: name -> a recording of that voice alone, or several: paths, or arrays with a sample_rate.
-        sample_rate: of arrays.
+        model: a speaker model, with or without enrolled speakers.
+        voices: name -> one or several recordings of that voice alone: paths, or arrays with a sample_rate.
+        sample_rate: of arrays, in Hz.
 
     Raises:
-        FileNotFoundError, AudioError: as run_file does.
-        TypeError: it is no speaker model.
-        ValueError: a recording holds too little speech, a name is empty, or there are none.
+        FileNotFoundError, AudioError: as for run_file.
+        TypeError: model is not a speaker model.
+        ValueError: a recording contains too little speech, a name is empty, or there are no voices.
     """
     if not isinstance(model, Speaker):
         raise TypeError(
@@ -59,8 +59,8 @@ def _voice(encoder: Speaker, name: str, of: Recording | Sequence[Recording], sam
     heard_s = len(spoken) * encoder.frame_s
     if heard_s < LEAST_S:
         raise ValueError(
-            f"enrol knows the voice of {name!r} during {heard_s:.1f} s of its sound, and needs {LEAST_S:.0f} s beyond "
-            f"the first {encoder.settings.least_frames} frames of speech. Record five to ten seconds of it alone."
+            f"enrol found {heard_s:.1f} s of speech for {name!r}; it needs {LEAST_S:.0f} s "
+            f"beyond the first {encoder.settings.least_frames} frames. Record five to ten seconds of that voice alone."
         )
     mean = spoken.mean(axis=0)
     return mean / np.linalg.norm(mean)

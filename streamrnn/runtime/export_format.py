@@ -1,4 +1,4 @@
-"""Reading and checking the metadata of exported files. Needs no JAX."""
+"""Reads and checks the metadata of exported files. Does not need JAX."""
 
 import json
 import math
@@ -9,16 +9,16 @@ import numpy as np
 
 from streamrnn.signals import Signal, Sound, signal_from
 
-# Of graphs that take sound, and of those that take another signal; a reader knows all up to the last.
+# Formats of graphs that take sound and of graphs that take another signal; a reader supports all up to the last.
 SOUND_FORMAT, SERIES_FORMAT = 1, 2
-# The entry of an ONNX file's metadata that holds the JSON.
+# The key of the JSON in an ONNX file's metadata.
 KEY = "streamrnn"
 
-# Graphs of one block, of whole recordings, and of one block behind the signature of Silero VAD.
+# Graphs of one block, of whole recordings, and of one block with the signature of Silero VAD.
 STEP, RECORDING, SILERO = "step", "recording", "silero"
-# Types of the arrays of a state.
+# The dtypes of state arrays.
 DTYPES = ("float32", "int32")
-# Limit of one stream's state: a gigabyte. More is a mistake, or an attempt to fill the memory.
+# Limit of one stream's state, a gigabyte. More is a mistake or an attempt to exhaust memory.
 MOST_NUMBERS = 2**28
 # name -> smallest allowed value.
 WHOLE = {"warm_up_frames": 0, "out_features": 1}
@@ -33,17 +33,17 @@ def read_metadata(text: str, path: Any, kind: str) -> dict[str, Any]:
     try:
         found = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise _damaged(path, f"it is no JSON ({error!r:.100})") from error
+        raise _damaged(path, f"it is not JSON ({error!r:.100})") from error
     if not isinstance(found, dict):
-        raise _damaged(path, f"it is {found!r:.40}, no object")
+        raise _damaged(path, f"it is {found!r:.40}, not an object")
     require_format(found, path, kind)
     takes = {"sample_rate": 1, "block_samples": 1} if found["format"] == SOUND_FORMAT else {"stride": 1}
     for name, least in (WHOLE | takes).items():
         if not _is_whole(found.get(name), least):
-            raise _damaged(path, f"{name} is {found.get(name)!r:.40}, no whole number from {least} on")
+            raise _damaged(path, f"{name} is {found.get(name)!r:.40}, not a whole number of {least} or more")
     states = found.get("states")
     if not isinstance(states, list) or not all(map(_is_state, states)):
-        raise _damaged(path, "states are no list of arrays, each with name, next, shape and dtype (float32 or int32)")
+        raise _damaged(path, "states is not a list of arrays, each with name, next, shape and dtype (float32 or int32)")
     block, late = _block_numbers(found, path), found["warm_up_frames"] + 1
     if max(block * late, found["out_features"], sum(math.prod(each["shape"]) for each in states)) > MOST_NUMBERS:
         raise _damaged(path, f"a stream would take more than {MOST_NUMBERS:,} numbers")
@@ -51,13 +51,13 @@ def read_metadata(text: str, path: Any, kind: str) -> dict[str, Any]:
 
 
 def signal_of(metadata: Mapping[str, Any]) -> tuple[Signal, int]:
-    """The signal that a graph takes, and how many of its frames one block has.
+    """The signal that a graph takes, and the number of its frames per block.
 
     Raises:
-        ValueError: the metadata describe none.
+        ValueError: the metadata do not describe a signal.
     """
     if metadata["format"] == SOUND_FORMAT:
-        # A block of a graph is a frame of its input, whatever the model made of it.
+        # A block of a graph is one frame of its input, whatever the model made of it.
         return Sound(metadata["sample_rate"], metadata["block_samples"]), 1
     return signal_from(metadata["signal"]), metadata["stride"]
 
@@ -66,7 +66,7 @@ def _block_numbers(found: dict[str, Any], path: Any) -> int:
     try:
         signal, stride = signal_of(found)
     except (KeyError, TypeError, ValueError) as error:
-        raise _damaged(path, f"its signal is none ({error!r:.100})") from error
+        raise _damaged(path, f"its signal is invalid ({error!r:.100})") from error
     return signal.features * stride
 
 
@@ -97,7 +97,7 @@ def _is_state(each: Any) -> bool:
 
 
 def require_format(found: Mapping[str, Any], path: Any, kind: str) -> None:
-    """Raises ValueError unless this version can run the file and it is of that kind."""
+    """Raises ValueError unless this version can run the file and it is of the given kind."""
     name = found["name"] if isinstance(found.get("name"), str) else "MODEL"
     version = found.get("format")
     if type(version) is not int or not SOUND_FORMAT <= version <= SERIES_FORMAT:

@@ -1,4 +1,4 @@
-"""Exported ONNX files as models: they stream, alone and in pools. Needs ONNX Runtime and NumPy, no JAX."""
+"""Exported ONNX files as models: they stream, alone and in pools. Needs ONNX Runtime and NumPy but not JAX."""
 
 import hashlib
 from os import PathLike
@@ -22,24 +22,24 @@ except ImportError as error:
 
 Exported = str | PathLike[str] | bytes
 
-# What ONNX Runtime calls the types of arrays that go in and out.
+# ONNX Runtime's names for the dtypes of inputs and outputs.
 PORTS = {"float32": "tensor(float)", "int32": "tensor(int32)"}
 
 
 class OnnxModel(Step):
-    """An exported step, for Stream, Listener, Enhancer, Pool and whole recordings, as a Model is: see `Step`.
+    """An exported step, which Stream, Listener, Enhancer, Pool and run_file accept in place of a Model: see `Step`.
 
     Args:
         exported: the path of a file that `streamrnn export` wrote, or its content.
-        threads: that compute. With 1, the caller's is the only one.
+        threads: number of compute threads. With 1, only the calling thread computes.
 
     Attributes:
-        metadata: what the file says of itself; docs/export.md explains it.
+        metadata: the file's description of itself; docs/export.md explains it.
 
     Raises:
         ImportError: ONNX Runtime is not installed.
         OSError: there is no such file.
-        ValueError: it is no ONNX file, or not an export that this version runs.
+        ValueError: it is not an ONNX file, or not an export that this version runs.
     """
 
     def __init__(self, exported: Exported, *, threads: int = 1):
@@ -71,16 +71,16 @@ class OnnxModel(Step):
 
 
 def open_session(content: bytes, path: Any, threads: int = 1) -> tuple[Any, dict[str, Any]]:
-    """ONNX Runtime's session of an exported step, and the file's metadata; `path` is what errors call it.
+    """ONNX Runtime's session of an exported step, and the file's metadata; errors refer to the file as `path`.
 
     Raises:
-        ValueError: as `OnnxModel`.
+        ValueError: as for `OnnxModel`.
     """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     try:
         session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # a dozen classes of its own, with no common one but this
+    except Exception as error:  # a dozen classes of its own, with no other common base
         raise ValueError(f"{path} cannot be run by ONNX Runtime ({error}). Export the model again.") from error
     properties = session.get_modelmeta().custom_metadata_map
     if KEY not in properties:
@@ -91,7 +91,7 @@ def open_session(content: bytes, path: Any, threads: int = 1) -> tuple[Any, dict
 
 
 def _require_ports(session: Any, metadata: dict[str, Any], path: Any) -> None:
-    """Raises ValueError unless the graph takes and gives what the metadata says."""
+    """Raises ValueError unless the graph's inputs and outputs are those in the metadata."""
     signal, stride = signal_of(metadata)
     taken = {"pcm": [signal.features]} if metadata["format"] == SOUND_FORMAT else {"frames": [stride, signal.features]}
     states = [[PORTS[state["dtype"]], *state["shape"]] for state in metadata["states"]]
@@ -102,7 +102,7 @@ def _require_ports(session: Any, metadata: dict[str, Any], path: Any) -> None:
         if found != told:
             differing = sorted(name for name in found.keys() | told.keys() if found.get(name) != told.get(name))
             raise ValueError(
-                f"{path} does not fit its metadata: {', '.join(differing)[:200]} of the graph is another. "
+                f"{path} does not match its metadata: {', '.join(differing)[:200]} of the graph differs. "
                 "Export the model again."
             )
 
@@ -114,23 +114,23 @@ def _named(metadata: dict[str, Any], key: str, states: list[Any]) -> dict[str, A
 def _labels(metadata: dict[str, Any], path: Any) -> tuple[str, ...]:
     labels = metadata.get("labels", [])
     if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
-        raise ValueError(f"{path} has damaged metadata: labels are {labels!r:.40}, no names. Export the model again.")
+        raise ValueError(f"{path} has damaged metadata: labels are {labels!r:.40}, not names. Export the model again.")
     return tuple(labels)
 
 
 def _decision(metadata: dict[str, Any], path: Any) -> Any:
-    """The decision settings; None where they are of a class that streamrnn.decisions does not have."""
+    """The decision settings; None if their class is not in streamrnn.decisions."""
     kind: Any = getattr(streamrnn.decisions, str(metadata.get("decision_kind")), None)
     if not hasattr(kind, "outlet"):
         return None
     settings: Any = metadata.get("decision_settings", metadata.get("decision"))
     try:
         decision = kind(**settings)
-        # The labels may be none that it can decide by.
+        # Checks that the settings fit the labels.
         decision.outlet(_labels(metadata, path), 0.01, 0.0)
     except (IndexError, TypeError, ValueError) as error:
         raise ValueError(
-            f"{path} has damaged metadata: its decision settings are no {metadata['decision_kind']} ({error}). "
+            f"{path} has damaged metadata: its decision settings are no valid {metadata['decision_kind']} ({error}). "
             "Export the model again."
         ) from error
     return decision

@@ -1,4 +1,4 @@
-"""Whole recordings: the same numbers as live, as fast as the machine can."""
+"""Whole recordings: the same outputs as live, as fast as the machine can compute them."""
 
 from collections.abc import Iterable, Iterator
 from os import PathLike
@@ -16,11 +16,11 @@ from streamrnn.runtime.chunks import FrameChunks, SoundChunks, chunks_of
 from streamrnn.runtime.inlets import Inlet, inlet_of
 from streamrnn.runtime.steps import AnyModel, Step, step_of
 
-# As long as one scan is, and as short as the padding of a recording may be.
+# The length of one scan, and the shortest length that a recording is padded to.
 SEGMENT_S = 30.0
 SHORTEST_S = 1.0
 
-# Of a Series, an array of frames or an iterable of them.
+# For a Series, an array of frames or an iterable of arrays.
 Recording = str | PathLike[str] | np.ndarray | Source | Any
 
 
@@ -29,20 +29,20 @@ def run_file(
 ) -> Float[np.ndarray, "frames out"]:
     """The model's outputs for a recording, float32[frames, out], aligned with it; equal to a Stream's to 1e-5.
 
-    Scans segments of 30 s with carried state: one compilation, and memory that grows with the outputs alone. Shorter
+    Scans segments of 30 s with carried state: one compilation, and memory that grows only with the outputs. Shorter
     recordings are padded to 15, 7.5, ... seconds, so that thousands of them take little time and few compilations.
 
     Args:
-        model: any Model, or an exported one that was loaded.
-        recording: the path of an audio file; samples, [n] or [n, channels], as Stream.process takes them; or a source
-            that ends. For a model of a Series: frames, [n, features], or an iterable of chunks of them.
-        sample_rate: of samples; files and sources know theirs.
-        channel: the one to hear, 0 is the first; default: the mean of all.
+        model: any Model, or a loaded export.
+        recording: the path of an audio file; samples, [n] or [n, channels], as for Stream.process; or a source that
+            ends. For a model of a Series: frames, [n, features], or an iterable of chunks of them.
+        sample_rate: of samples, in Hz; files and sources know theirs.
+        channel: the channel to use, counted from 0; default: the mean of all.
 
     Raises:
-        FileNotFoundError, AudioError: the file is missing or no sound, samples came without their rate, or there is no
-            such channel.
-        TypeError: it is no Model, or one of something else than the recording.
+        FileNotFoundError, AudioError: the file is missing or not audio, samples came without a sample rate, or there is
+            no such channel.
+        TypeError: model is not a Model, or takes a different signal than the recording.
     """
     step = step_of(model)
     with _chunks(step, recording, sample_rate, channel) as chunks:
@@ -58,10 +58,10 @@ def run_file_events(
     channel: int | None = None,
     **decision: Any,
 ) -> list[Event]:
-    """The events of a recording, decided by the live decoder on run_file's outputs; none reaches past its end.
+    """The events of a recording, which the live decoder decides from run_file's outputs; none reaches past its end.
 
-    Further keyword arguments override the model's decision settings (threshold, min_silence_ms, ...). Arguments and
-    errors otherwise as those of run_file.
+    Further keyword arguments override the model's decision settings (threshold, min_silence_ms, ...). Other arguments
+    and errors are those of run_file.
     """
     step = step_of(model)
     outlet = step.outlet(**decision)
@@ -81,14 +81,14 @@ def speech_segments(
     channel: int | None = None,
     **decision: Any,
 ) -> list[Segment]:
-    """Where somebody speaks in a recording, in order. Arguments and errors as those of run_file_events."""
+    """The speech segments of a recording, in order. Arguments and errors are those of run_file_events."""
     return segments(run_file_events(model, recording, sample_rate, channel=channel, **decision))
 
 
 def _chunks(
     step: Step, recording: Recording, sample_rate: int | None, channel: int | None
 ) -> SoundChunks | FrameChunks:
-    # As a path, a file named "mic" is a file.
+    # A str is a path here, even "mic".
     recording = Path(recording) if isinstance(recording, str) else recording
     return chunks_of(step.signal, recording, sample_rate, channel, SEGMENT_S)
 
@@ -98,7 +98,7 @@ def _inlet(step: Step, chunks: SoundChunks | FrameChunks) -> Inlet:
 
 
 def outputs_of(step: Step, inlet: Inlet, chunks: Iterable[Any]) -> Iterator[Float[np.ndarray, "frames out"]]:
-    """Aligned outputs of chunks that end, segment by segment, through a fresh inlet."""
+    """Aligned outputs for a finite iterable of chunks, segment by segment, through a fresh inlet."""
     state, warm_up = step.fresh_state, step.lookahead // step.stride
     for blocks, wanted in _segments(step, inlet, chunks):
         with running:
@@ -111,14 +111,14 @@ def outputs_of(step: Step, inlet: Inlet, chunks: Iterable[Any]) -> Iterator[Floa
 def _segments(
     step: Step, inlet: Inlet, chunks: Iterable[Any]
 ) -> Iterator[tuple[Shaped[np.ndarray, "blocks numbers"], int]]:
-    """Segments of whole blocks and how many of the blocks count: the last segment is padded.
+    """Segments of whole blocks, and how many of the blocks count: the last segment is padded.
 
-    All have one length, but for that of a recording which is shorter than a segment.
+    All have the same length, except for that of a recording shorter than one segment.
     """
     length, was_long = max(1, round(SEGMENT_S / step.frame_s)), False
     held, count = [np.zeros((0, inlet.block), step.signal.dtype)], 0
     for chunk in chunks:
-        # A copy: sources may fill one buffer again and again.
+        # A copy: sources may reuse one buffer.
         held.append(inlet.push(inlet.read(chunk)).copy())
         count += len(held[-1])
         if count >= length:

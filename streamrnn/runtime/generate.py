@@ -1,4 +1,4 @@
-"""Models of what comes next, run on what they drew themselves."""
+"""Autoregressive generation: models of the next item, fed with what was drawn from them."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -12,7 +12,7 @@ from streamrnn.runtime.steps import AnyModel
 from streamrnn.runtime.stream import Stream
 from streamrnn.signals import Series
 
-# Below, the likeliest is drawn as surely as anything.
+# Below this, sampling always draws the likeliest item.
 COLDEST = 1e-6
 
 
@@ -25,31 +25,33 @@ def generate(
     top_k: int | None = None,
     seed: int = 0,
 ) -> Iterator[Any]:
-    """What comes after a prompt, item by item: each is drawn from the model's probabilities and fed back to it.
+    """Generates what comes after a prompt, item by item: each is drawn from the model's probabilities and fed back to
+    it.
 
-    It runs on the compiled step of a `Stream`, so an item costs the same after any length. A Stream may come in place
-    of a model: it then goes on from what it was fed, and remembers what was drawn.
+    It runs on the compiled step of a `Stream`, so the cost per item does not depend on the length so far. If a Stream
+    is passed, it continues from what it was fed, and its state then includes the drawn items.
 
     Args:
-        model: takes a Series of one id per frame and gives the probabilities of the next id; or draws its frames
-            itself, by a method `draw(output, rng, temperature)`, as a Music does; or a Stream of one.
-        prompt: ids, or frames, to begin with.
+        model: takes a Series of one id per frame and outputs the probabilities of the next id; or draws its frames
+            itself, with a method `draw(output, rng, temperature)`, as Music does; or a Stream of such a model.
+        prompt: ids, or frames, to start from.
         items: how many to draw.
-        temperature: 1 draws by the model's probabilities p, others by p^(1 / temperature); 0 takes the likeliest.
-        top_k: draws from the k likeliest alone; None: from all.
+        temperature: 1 draws from the model's probabilities p, other values from p^(1 / temperature); 0 takes the
+            likeliest item.
+        top_k: draws only from the k likeliest; None: from all.
         seed: equal seeds draw equal items.
 
     Raises:
-        TypeError: the model is no such model, floats came for ids, or an argument is no whole number.
-        ValueError: there is nothing to begin from, an id is out of range, or an argument is.
+        TypeError: the model cannot generate, floats were passed as ids, or an argument is not a whole number.
+        ValueError: the prompt is empty, or an id or an argument is out of range.
     """
     stream = model if isinstance(model, Stream) else Stream(model)
     if not isinstance(temperature, Real) or not all(isinstance(n, Integral) for n in (items, seed, top_k or 1)):
         raise TypeError(
-            f"generate got items={items!r}, temperature={temperature!r}, top_k={top_k!r}, seed={seed!r}; they are "
-            "whole numbers, but for the temperature, which may be any."
+            f"generate got items={items!r}, temperature={temperature!r}, top_k={top_k!r}, seed={seed!r}; they must be "
+            "whole numbers, except for the temperature, which may be any number."
         )
-    # Asked for good numbers: comparisons with NaN are always false.
+    # Tests for valid numbers, because comparisons with NaN are always false.
     if not (items >= 0 and 0 <= temperature < math.inf) or (top_k is not None and top_k < 1):
         raise ValueError(
             f"generate got items={items}, temperature={temperature}, top_k={top_k}; the first two are 0 or more "
@@ -67,14 +69,14 @@ def generate(
         _check(stream)
         drawn = partial(draw, temperature=temperature, top_k=top_k, rng=rng)
     given = np.asarray(prompt)
-    # Whole numbers are floats, too; floats are no ids.
+    # Whole numbers may stand for floats, but floats not for ids.
     given = given.astype(np.float32) if signal.dtype == "float32" else given
     # One frame may come as a row; what is none is refused by the stream.
     begun = stream.process(given.reshape(-1, signal.features) if given.size % signal.features == 0 else given)
     if not len(begun):
         raise ValueError(
-            "generate got an empty prompt: there is nothing to begin from. Pass one item or more, such as the line "
-            "break that texts begin after."
+            "generate got an empty prompt: there is nothing to start from. Pass one item or more, such as the line "
+            "break that precedes each text."
         )
     return _drawn(stream, begun[-1], items, drawn)
 
@@ -85,16 +87,16 @@ def draw(
     top_k: int | None = None,
     rng: np.random.Generator | None = None,
 ) -> int:
-    """One item by its probabilities, float[ids]; arguments as of `generate`."""
-    # Logs that are divided by less are all infinite in the end, and nothing is likelier than the rest.
+    """Draws one item by its probabilities, float[ids]; arguments as for `generate`."""
+    # Divided by even less, all logs would become infinite, and no item likelier than the others.
     if temperature < COLDEST or top_k == 1:
         return int(np.argmax(probabilities))
-    # What is impossible stays so at any temperature.
+    # What is impossible stays impossible at any temperature.
     with np.errstate(divide="ignore"):
         logs = np.log(np.asarray(probabilities, np.float64)) / temperature
     if top_k is not None and top_k < len(logs):
         logs[np.argpartition(logs, -top_k)[:-top_k]] = -np.inf
-    # The highest of logs with Gumbel noise is drawn by their softmax.
+    # The maximum of logs plus Gumbel noise is a draw from their softmax.
     return int(np.argmax(logs + (rng or np.random.default_rng()).gumbel(size=len(logs))))
 
 
@@ -113,7 +115,7 @@ def _check(stream: Stream) -> None:
     if step.lookahead or (signal.ids or step.out_features) != step.out_features:
         raise TypeError(
             f"generate needs the probabilities of the next id, one for each of {signal.ids} ids, without look-ahead; "
-            f"this model gives {step.out_features} numbers, {step.lookahead} frames late."
+            f"this model outputs {step.out_features} numbers, {step.lookahead} frames late."
         )
 
 

@@ -1,7 +1,7 @@
 """Inlets turn chunks into whole blocks of a model's frames. Each stream has one, which buffers incomplete blocks.
 
-An inlet works on flat numbers: samples, or the features of frames one after another. Where they wait is told apart: in
-a buffer of the stream's own, or in a pool's queue.
+An inlet works on flat numbers: samples, or the features of successive frames. Where they are buffered is separate: in a
+buffer of the stream's own, or in a pool's queue.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -18,7 +18,7 @@ from streamrnn.audio.mixing_down import Cancellation
 from streamrnn.audio.resample import live_rate
 from streamrnn.signals import LARGEST, Series, Signal, Sound
 
-# Time that passed without frames is fed in pieces of so much.
+# Gaps are fed in pieces of this length.
 SKIPPED_S = 1.0
 
 
@@ -31,9 +31,9 @@ class Rest(Protocol):
         ...
 
     def push(self, numbers: np.ndarray, before: Callable[[], None] | None) -> np.ndarray:
-        """Takes numbers and gives the blocks that are now complete, [blocks, numbers], if they are the caller's to run.
+        """Appends numbers; returns the blocks now complete, [blocks, numbers], if the caller is to run them.
 
-        `before` is called when nothing else can fail, and before anybody can take the numbers away.
+        `before` is called when nothing else can fail, and before another thread can take the numbers.
         """
         ...
 
@@ -42,8 +42,8 @@ class OwnRest:
     """The buffer of a stream that runs its own blocks.
 
     Args:
-        block: numbers of one.
-        dtype: theirs.
+        block: numbers per block.
+        dtype: of the numbers.
     """
 
     def __init__(self, block: int, dtype: str):
@@ -62,16 +62,16 @@ class OwnRest:
 
 
 class Inlet:
-    """The base of all inlets: counts what comes and gives whole blocks.
+    """The base of all inlets: counts the input and returns whole blocks.
 
     Args:
-        signal: what the model takes.
-        stride: frames of a block.
-        rate: units (samples or frames) that come per second.
+        signal: the model's input signal.
+        stride: frames per block.
+        rate: input units (samples or frames) per second.
 
     Attributes:
         signal: see above.
-        block: numbers of a block.
+        block: numbers per block.
         taken: units taken so far.
     """
 
@@ -90,13 +90,13 @@ class Inlet:
 
     @property
     def sound_rate(self) -> int:
-        """Samples per second. Raises TypeError where there are no samples."""
+        """Samples per second. Raises TypeError if the input is not sound."""
         if self.sample_rate is None:
-            raise TypeError(f"This stream takes {self.signal}, no sound, so it has no sample rate.")
+            raise TypeError(f"This stream takes {self.signal}, not sound, so it has no sample rate.")
         return self.sample_rate
 
     def read(self, chunk: Any) -> np.ndarray:
-        """The units of a chunk, checked: nothing is changed, and the result may share memory with the chunk."""
+        """The units of a chunk, checked. Changes nothing; the result may share memory with the chunk."""
         raise NotImplementedError
 
     def most(self, units: int) -> int:
@@ -104,9 +104,9 @@ class Inlet:
         raise NotImplementedError
 
     def push(self, units: np.ndarray, hear: Callable[[np.ndarray], None] | None = None) -> np.ndarray:
-        """Takes what `read` gave: the blocks that are now complete, [blocks, numbers], as its rest hands them out.
+        """Takes what `read` returned; returns the blocks now complete, [blocks, numbers], as the buffer hands them out.
 
-        `hear` is given the same units, before anybody can take a block. Where anything fails, nothing was taken.
+        `hear` is called with the same units, before another thread can take a block. On failure nothing is taken.
         """
         mark = self._mark()
         try:
@@ -118,7 +118,7 @@ class Inlet:
         return blocks
 
     def finish(self, blocks: int) -> np.ndarray:
-        """Ends the stream: what waits, padded, and so many blocks of padding behind it, as `push` gives them."""
+        """Ends the stream: the buffered rest, padded, and then `blocks` blocks of padding, returned as by `push`."""
         mark = self._mark()
         try:
             tail = self._tail()
@@ -133,12 +133,12 @@ class Inlet:
         """This number of units of silence, in pieces, ready for `push`.
 
         Raises:
-            ValueError: their number is negative or not whole.
+            ValueError: the number is negative or not whole.
         """
         return map(self._silence, skipped(units, self.rate))
 
     def output_resampler(self) -> StreamingResampler | None:
-        """A resampler from the model's sample rate to the stream's, where they differ."""
+        """A resampler from the model's sample rate to the stream's, if they differ."""
         return None
 
     def snapshot(self) -> dict[str, Any]:
@@ -146,10 +146,10 @@ class Inlet:
         return {"sample_rate": self.sample_rate, "taken": self.taken, "waiting": self.rest.held(), "resampler": None}
 
     def restore(self, snapshot: Any) -> np.ndarray:
-        """Goes on from a snapshot, but for the numbers that wait: these are returned, to be put into the rest.
+        """Resumes from a snapshot, except for the buffered numbers: these are returned, for the caller to buffer.
 
         Raises:
-            ValueError: it is another sample rate's, or changed. Nothing has changed then.
+            ValueError: it has another sample rate or was changed. Nothing has changed then.
         """
         names = {"sample_rate", "taken", "waiting", "resampler"}
         if not isinstance(snapshot, Mapping) or set(snapshot) != names:
@@ -163,7 +163,7 @@ class Inlet:
         good = isinstance(waiting, np.ndarray) and waiting.ndim == 1 and waiting.dtype == self.signal.dtype
         if not good or len(waiting) >= self.block or not np.isfinite(waiting).all():
             raise ValueError(
-                f"What waits in the snapshot are not fewer than {self.block} finite numbers of {self.signal.dtype}. "
+                f"The snapshot's buffered input must be fewer than {self.block} finite numbers of {self.signal.dtype}. "
                 "It was changed or damaged."
             )
         if type(taken) is not int or taken < 0:
@@ -185,11 +185,11 @@ class Inlet:
         return None
 
     def _rewind(self, mark: Any) -> None:
-        """Nothing was changed."""
+        """Does nothing: nothing was changed."""
 
     def _restore(self, resampler: Any) -> None:
         if resampler is not None:
-            raise ValueError("The snapshot has a resampler, and this stream none. It was changed or damaged.")
+            raise ValueError("The snapshot has a resampler, but this stream has none. It was changed or damaged.")
 
 
 class SoundInlet(Inlet):
@@ -197,9 +197,9 @@ class SoundInlet(Inlet):
 
     Args:
         signal, stride: see `Inlet`.
-        sample_rate: of the chunks, 8,000 to 96,000; None: the model's own.
-        channels: of the chunks, where they are more than two: so many are mixed down on request alone.
-        encoding: of chunks that are bytes.
+        sample_rate: of the chunks in Hz, 8,000 to 96,000; None: the model's own.
+        channels: of the chunks, if there are more than two: these are mixed down only on request.
+        encoding: of chunks passed as bytes.
 
     Raises:
         AudioError: the sample rate is out of range.
@@ -220,15 +220,15 @@ class SoundInlet(Inlet):
         self.delay_s = 0.0 if self._resampler is None else self._resampler.delay_s
 
     def read(self, chunk: Any) -> np.ndarray:
-        # Most chunks are mono arrays; what follows would cost a hundredth of a small model's step.
+        # Most chunks are mono arrays; the checks below would cost a hundredth of a small model's step.
         if isinstance(chunk, np.ndarray) and chunk.ndim == 1:
             return as_channels(chunk, self._encoding)
         shape = np.shape(chunk) if not isinstance(chunk, bytes | bytearray | memoryview) else ()
         if len(shape) == 2 and shape[1] > 2 and shape[1] != self._channels:
             raise AudioError(
-                f"audio has shape {list(shape)}: {shape[1]} channels, of which this stream was not told. If they are "
+                f"audio has shape {list(shape)}: {shape[1]} channels, which this stream does not expect. If these are "
                 f"channels of sound, make it with channels={shape[1]}, which mixes them down, or pass one of them; if "
-                "these are frames of something else, the model must be one of a Series."
+                "these are frames of something else, use a model of a Series."
             )
         samples = as_channels(chunk, self._encoding)
         if samples.ndim == 2 and samples.shape[1] > 1:
@@ -238,13 +238,13 @@ class SoundInlet(Inlet):
     def push(self, units: np.ndarray, hear: Callable[[np.ndarray], None] | None = None) -> np.ndarray:
         if self._resampler is not None:
             return super().push(units, hear)
-        # Nothing is to be taken back, and a live step is short.
+        # There is nothing to rewind, and live steps are short.
         blocks = self.rest.push(units, None if hear is None else partial(hear, units))
         self.taken += len(units)
         return blocks
 
     def most(self, units: int) -> int:
-        # A resampler may give one sample more than its share now, and one less later.
+        # A resampler may output one sample more than its share now, and one less later.
         own, model_rate = self._rates
         return units if self._resampler is None else -(-units * model_rate // own) + 1
 
@@ -280,7 +280,7 @@ class SoundInlet(Inlet):
 
 
 class SeriesInlet(Inlet):
-    """Frames of a series, as many at a time as one likes -> blocks of them.
+    """Frames of a series, any number at a time -> blocks of them.
 
     Args:
         signal, stride: see `Inlet`.
@@ -291,11 +291,11 @@ class SeriesInlet(Inlet):
         self._series = signal
 
     def read(self, chunk: Any) -> np.ndarray:
-        """float or int32[frames, features]; [frames] will do where a frame is one number.
+        """float or int32[frames, features]; also [frames] if a frame is one number.
 
         Raises:
-            TypeError: floats came for ids, or ids for floats.
-            ValueError: another shape; numbers that are NaN, infinite or beyond LARGEST; ids that there are not.
+            TypeError: floats were passed as ids, or ids as floats.
+            ValueError: the shape is wrong; numbers are NaN, infinite or beyond LARGEST; or ids are out of range.
         """
         series = self._series
         frames = np.asarray(chunk)
@@ -304,7 +304,7 @@ class SeriesInlet(Inlet):
         kinds, needed = ("iu", "whole numbers, such as int32") if series.dtype == "int32" else ("f", "floats")
         if frames.dtype.kind not in kinds and frames.size:
             raise TypeError(
-                f"frames are {frames.dtype}; this model's are {needed}. Convert them where that is what they mean: "
+                f"frames are {frames.dtype}; this model takes {needed}. If that is what they mean, convert them: "
                 f"frames.astype(np.{series.dtype})."
             )
         if frames.ndim != 2 or frames.shape[1] != series.features:
@@ -319,21 +319,21 @@ class SeriesInlet(Inlet):
 
     def _check(self, frames: np.ndarray) -> None:
         series = self._series
-        # So are numbers that stand for a missing reading, the largest of float32 or of doubles. In float16 the bound
-        # itself would be infinite.
+        # Placeholders for missing readings, the largest float32 or double, are bad too. In float16 the bound itself would
+        # be infinite.
         wide = frames.astype(np.float32) if frames.dtype == np.float16 else frames
         bad = ~(np.abs(wide) <= LARGEST) if series.dtype == "float32" else np.zeros(0, bool)
         if bad.any():
             at = int(np.argwhere(bad)[0, 0])
             raise ValueError(
-                f"frames hold numbers that are NaN, infinite or beyond {LARGEST:.2g}, the first in frame {at} of this "
-                "chunk. Nothing of it was used: repair or leave it out, and go on."
+                f"frames contain numbers that are NaN, infinite or beyond {LARGEST:.2g}, the first in frame {at} of "
+                "this chunk. The whole chunk was ignored: repair or omit it, and continue."
             )
         lowest, highest = (0, series.ids - 1) if series.ids is not None else (-(2**31), 2**31 - 1)
         if series.dtype == "int32" and frames.size and not lowest <= frames.min() <= frames.max() <= highest:
             raise ValueError(
-                f"ids reach from {frames.min()} to {frames.max()}; this model knows {lowest} to {highest}. Nothing of "
-                "the chunk was used."
+                f"ids range from {frames.min()} to {frames.max()}; this model knows {lowest} to {highest}. The whole "
+                "chunk was ignored."
             )
 
     def _converted(self, units: np.ndarray) -> np.ndarray:
@@ -344,14 +344,14 @@ class SeriesInlet(Inlet):
 
 
 def skipped(units: int, rate: float) -> Iterator[int]:
-    """How silence of so many samples or frames is fed: so many at a time.
+    """The lengths of the pieces in which a gap of `units` samples or frames is fed.
 
     Args:
-        units: of the silence.
-        rate: per second.
+        units: length of the gap.
+        rate: units per second.
 
     Raises:
-        ValueError: their number is negative or not whole.
+        ValueError: units is negative or not whole.
     """
     if isinstance(units, bool) or not isinstance(units, Real) or units % 1 or units < 0:
         raise ValueError(f"skip got {units!r}; it needs a whole number of samples or frames, 0 or more.")
@@ -366,11 +366,11 @@ def inlet_of(
     channels: int | None = None,
     encoding: Encoding | None = None,
 ) -> Inlet:
-    """A fresh inlet for what a model takes, over a buffer of its own.
+    """A fresh inlet for a model's signal, with a buffer of its own.
 
     Raises:
         AudioError: the sample rate is out of range.
-        TypeError: a sample rate, channels or an encoding came for what is no sound.
+        TypeError: a sample rate, channels or an encoding was passed for a signal that is not sound.
         ValueError: there is no such encoding.
     """
     if isinstance(signal, Sound):

@@ -18,7 +18,7 @@ class Live:
 
     Args:
         model, sample_rate, channels, encoding, warm_up: see Stream.
-        settings: override the model's.
+        settings: override the model's decision settings.
     """
 
     gives: ClassVar[Gives]
@@ -34,13 +34,13 @@ class Live:
     ):
         step = step_of(model)
         self._make_outlet = partial(step.outlet, **settings)
-        # Before the stream: what is wrong with the settings is said before anything is compiled.
+        # Before the stream: bad settings are reported before anything is compiled.
         outlet = self._make_outlet()
         require_outlet(outlet, self.gives, step.name)
         self.stream = Stream(model, sample_rate, channels=channels, encoding=encoding, warm_up=warm_up)
         self.outlet = self._begun(outlet)
         self.outputs = np.zeros((0, step.out_features), np.float32)
-        """The model's outputs that came of the last chunk, for meters and plots."""
+        """The model's outputs for the last chunk, for meters and plots."""
 
     def reset(self) -> None:
         """Starts a new stream with the next chunk."""
@@ -59,7 +59,7 @@ class Live:
         return self.stream.step.frame_s
 
     def read(self, chunk: Any) -> np.ndarray:
-        """A chunk as the model will hear it, float32[n], mono; of a Series, its frames. Nothing is fed.
+        """A chunk as the model receives it, float32[n], mono; for a Series, its frames. Nothing is fed.
 
         Raises:
             AudioError, TypeError, ValueError: the chunk is not what the model takes.
@@ -78,7 +78,7 @@ class Live:
 
     @property
     def latency(self) -> Latency:
-        """The stream's latency ledger, the outlet's part included."""
+        """The stream's latency ledger, including the outlet's part."""
         latency = self.stream.latency
         return dataclasses.replace(latency, resampler_ms=latency.resampler_ms + 1000 * self.outlet.delay_s)
 
@@ -87,12 +87,12 @@ class Live:
         return self.stream.snapshot_with(self.outlet)
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Continues from a snapshot of a stream of the same model, sample rate and settings.
+        """Resumes from a snapshot of a stream of the same model, sample rate and settings.
 
         Raises:
-            TypeError: it is no snapshot.
-            ValueError: it is another model's, of another sample rate, other settings or another kind of stream, or
-                damaged. All is then as before.
+            TypeError: it is not a snapshot.
+            ValueError: it is damaged, or its model, sample rate, settings or kind of stream differ. Nothing has changed
+                then.
         """
         outlet = self._begun(self._make_outlet())
         self.stream.restore_with(snapshot, outlet)

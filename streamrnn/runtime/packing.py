@@ -1,4 +1,4 @@
-"""The state of a model as few arrays: each array that a program takes and returns costs about a microsecond."""
+"""A model's state in few arrays: each array that a program takes or returns costs about a microsecond."""
 
 import math
 
@@ -19,7 +19,7 @@ def pack(state: State) -> Packed:
 
 
 def unpack(packed: Packed, like: State) -> State:
-    """The state that was packed; `like` has its structure, shapes and dtypes (jax.eval_shape will do)."""
+    """Undoes `pack`; `like` has the state's structure, shapes and dtypes (jax.eval_shape will do)."""
     leaves, structure = jax.tree.flatten(like)
     taken, found = dict.fromkeys(packed, 0), []
     for leaf in leaves:

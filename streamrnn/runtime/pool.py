@@ -1,6 +1,6 @@
-"""Many live streams of one model in one process: chunks come at any time, and each tick advances all streams.
+"""Many live streams of one model in one process: chunks arrive at any time, and each tick advances all streams.
 
-States lie side by side in rows, what waits in queues; a slot is a row and a queue.
+States are rows side by side, and pending input waits in queues; a slot is a row and a queue.
 """
 
 import heapq
@@ -30,25 +30,25 @@ RESAMPLER_TAIL_S = 0.005
 
 
 class Pool:
-    """Runs a model on many live streams at once: one step for all that have a whole block.
+    """Runs a model on many live streams at once: one step for all streams that have a whole block.
 
-    Streams come and go at any time, without compiling. Each is fed at its own pace and rate. `tick` advances all that
-    have a whole block; call it again and again, say every 20 to 100 ms. A stream's outputs equal those of a lone Stream
-    to 1e-5, and its events are those of a lone Listener.
+    Streams open and close at any time, without compiling. Each is fed at its own pace and sample rate. `tick` advances
+    all that have a whole block; call it regularly, say every 20 to 100 ms. A stream's outputs equal those of a single
+    Stream to 1e-5, and its events are those of a single Listener.
 
-    Thread-safe: streams may be fed while another thread ticks, and feeding does not wait for the model. All else (open,
-    finish, reset, close, snapshot, restore, grow) waits until the tick is over. The methods of one stream are to be
-    called by one thread at a time. Whatever raises has changed nothing.
+    Thread-safe: streams may be fed while another thread ticks, and feeding does not wait for the model. Everything else
+    (open, finish, reset, close, snapshot, restore, grow) waits until the tick is over. Call the methods of one stream
+    from one thread at a time. A call that raises changes nothing.
 
     Args:
-        model: any Model, with the weights that it has now; or an exported one that was loaded.
-        capacity: how many streams there can be at once, a multiple of the number of devices.
-        queue_s: seconds that each stream may have waiting.
+        model: any Model, with its present weights; or a loaded export.
+        capacity: maximum number of open streams, a multiple of the number of devices.
+        queue_s: seconds of input that each stream may queue.
         devices: what the streams are spread over, such as jax.devices(); default: the first device.
         warm_up: compile everything now, so that the first ticks are not slow.
 
     Raises:
-        TypeError: it is no Model.
+        TypeError: model is not a Model.
         ValueError: capacity or queue_s is too small, or the devices cannot share the streams evenly.
     """
 
@@ -74,22 +74,22 @@ class Pool:
         reserve = self._delayed + 2 + int(RESAMPLER_TAIL_S / step.frame_s)
         self._rows = step.rows(capacity, devices)
         self._queues = BlockQueues(capacity, step.stride * step.signal.features, blocks, reserve, step.signal.dtype)
-        # Outputs of each slot that are still to be dropped.
+        # How many outputs of each slot are still to be dropped.
         self._warm_ups = np.full(capacity, self._delayed)
         self._free = list(range(capacity))
         self._streams: dict[int, PooledStream] = {}
         self._ending: set[PooledStream] = set()
-        # What a tick that raised had already found: the next one gives it.
+        # Answers of a tick that raised: the next one returns them.
         self._answers: list[Answer] = []
         self._ledger = PoolLedger()
-        # Held while streams are advanced or changed; feeding does without.
+        # Held while streams are advanced or changed; feeding does not need it.
         self._lock = RunningLock()
         if warm_up:
             self._rows.warm_up()
 
     @property
     def capacity(self) -> int:
-        """The number of streams that can be open at once."""
+        """The maximum number of open streams."""
         return self._rows.capacity
 
     @property
@@ -111,22 +111,22 @@ class Pool:
         encoding: Encoding | None = None,
         **decision: Any,
     ) -> PooledStream:
-        """Opens a fresh stream. Close it at its end, which frees its slot.
+        """Opens a fresh stream. Close it when it ends, which frees its slot.
 
         Args:
-            sample_rate: of its chunks, 8,000 to 96,000; default: the model's own. For sound alone.
-            channels: of its chunks, where they are more than two; they are mixed down. For sound alone.
-            encoding: of chunks that are bytes: s16le (default), f32le, mulaw or alaw. For sound alone.
+            sample_rate: of its chunks in Hz, 8,000 to 96,000; default: the model's own. Only for sound.
+            channels: of its chunks, if there are more than two; they are mixed down. Only for sound.
+            encoding: of chunks passed as bytes: s16le (default), f32le, mulaw or alaw. Only for sound.
             decision: settings that override the model's (for vad: threshold=0.7, ...; for denoise:
                 max_attenuation_db).
 
         Raises:
             AudioError: the sample rate is out of range.
             RuntimeError: all slots are taken.
-            TypeError, ValueError: an unknown decision setting, or one out of range.
+            TypeError, ValueError: a decision setting is unknown or out of range.
         """
         new_parts = partial(self._new_parts, sample_rate, channels, encoding, decision)
-        # Before the lock is taken: designing filters for awkward rates takes seconds.
+        # Before acquiring the lock: designing filters for awkward rates takes seconds.
         parts = new_parts()
         with self._lock, uninterrupted():
             if not self._free:
@@ -140,9 +140,9 @@ class Pool:
     def tick(self) -> list[Answer]:
         """Advances every stream that has a whole block, by up to 16 blocks. Returns one answer for each of them.
 
-        A stream that is far behind holds up the others no longer than that, and goes on with the next tick:
-        `while answers := pool.tick()` works off all that waits. Where a tick raises, what failed still waits, and the
-        next one gives all answers that this one had found.
+        A stream that is far behind delays the others by no more than that, and continues with the next tick:
+        `while answers := pool.tick()` drains all queues. If a tick raises, the input that failed stays queued, and the
+        next tick also returns the answers that were already found.
         """
         with self._lock:
             with uninterrupted():
@@ -153,11 +153,11 @@ class Pool:
     def snapshots(
         self, streams: Iterable[PooledStream], still: AbstractContextManager[Any] | None = None
     ) -> dict[PooledStream, Snapshot]:
-        """The snapshots of many streams, for less than one by one; those of which a block waits are left out.
+        """Snapshots of many streams, at less cost than one by one; streams with a whole block queued are left out.
 
         Args:
             streams: of this pool; closed and finished ones are left out, too.
-            still: is entered while each is looked at; whoever feeds streams in other threads holds it meanwhile.
+            still: entered while each stream is read; threads that feed streams must hold it while feeding.
         """
         with self._lock:
             wanted = [stream for stream in streams if stream._is_open and not stream._finished]
@@ -174,10 +174,10 @@ class Pool:
         """Adds slots; open streams continue. Recompiles small programs, but not the model's.
 
         Args:
-            capacity: the new one; default: twice the present one.
+            capacity: the new capacity; default: twice the present one.
 
         Raises:
-            ValueError: it is not above the present one, or the devices cannot share it evenly.
+            ValueError: it does not exceed the present capacity, or the devices cannot share it evenly.
         """
         with self._lock, uninterrupted():
             before = self.capacity
@@ -192,7 +192,7 @@ class Pool:
                 rows.warm_up()
             free, warm_ups = self._free + list(range(before, capacity)), np.pad(self._warm_ups, (0, capacity - before))
             heapq.heapify(free)
-            # Last what can fail, and then what cannot.
+            # What can fail comes before what cannot.
             self._queues.grow(capacity)
             self._rows, self._free, self._warm_ups = rows, free, warm_ups
 
@@ -205,7 +205,7 @@ class Pool:
         return inlet, outlet
 
     def _advance(self) -> None:
-        """One tick; answers are kept as they are found."""
+        """One tick; answers are stored as they are found."""
         started, ages_s = time.perf_counter(), self._queues.ages_s()
         self._end_idle()
         longest = blocks = 0
@@ -227,7 +227,7 @@ class Pool:
             self._streams[slot]: outputs[row, first:last]
             for row, slot, first, last in zip(used, slots.tolist(), dropped, counts, strict=True)
         }
-        # From here on nothing fails.
+        # From here on nothing can fail.
         self._queues.drop(slots, counts, commit)
         self._warm_ups[slots] -= dropped
         given = given_together(heard)
@@ -235,7 +235,7 @@ class Pool:
             self._answers.append(stream._hear(own, given.get(stream)))
 
     def _end_idle(self) -> None:
-        """The last answers of streams that were finished and have nothing to process."""
+        """Answers finished streams that have no input left to process."""
         for stream in [stream for stream in self._ending if not stream.queued_s]:
             self._answers.append(stream._hear(np.zeros((0, self._step.out_features), np.float32)))
 

@@ -15,12 +15,12 @@ class PoolStatistics:
     """Measurements of a pool's last 1000 ticks that had work; nan before the first.
 
     Attributes:
-        streams: streams that are open.
-        capacity: streams that there can be.
-        real_time_factor: time of the ticks over the sound that they processed, that of all streams added up. One over
-            it is how many live streams this machine can serve, feeding them not counted.
+        streams: open streams.
+        capacity: the maximum number of open streams.
+        real_time_factor: duration of the ticks over the duration of the sound they processed, summed over all streams.
+            Its inverse is the number of live streams that this machine can serve, not counting the cost of feeding.
         tick_p50_ms, tick_p99_ms: how long ticks took.
-        queue_age_ms: how long the stream that waits longest has been waiting for a tick, now; 0 if none waits.
+        queue_age_ms: how long the longest-waiting stream has been waiting for a tick, now; 0 if none waits.
         queue_age_p99_ms: the same at the beginning of each tick.
         missed_deadlines: ticks so far that took longer than the longest piece of sound that they processed.
     """
@@ -43,7 +43,8 @@ class PoolLedger:
         self._missed = 0
 
     def add(self, elapsed_s: float, longest_s: float, sound_s: float, age_s: float) -> None:
-        """One tick: its time, the longest piece of sound it processed, all pieces added up, the oldest one's age."""
+        """One tick: its duration, the longest piece of sound it processed, the sum of all pieces, the oldest one's
+        age."""
         self._ticks.append((elapsed_s, sound_s, age_s))
         self._missed += elapsed_s > longest_s
 

@@ -26,13 +26,13 @@ class Answer(NamedTuple):
     """The result of one tick for one stream.
 
     Attributes:
-        stream: whose it is.
-        events: what was decided, in order; none ever by models that give sound or numbers.
+        stream: the stream it belongs to.
+        events: the events decided, in order; always empty for models that output sound or numbers.
         outputs: the model's outputs, aligned, float32[frames, out]; often none.
-        sound: of models that give sound, that of the stream, as an Enhancer would give it: float32[samples] at the
-            stream's own rate, sample n in place of sample n of what it was fed. None of other models.
+        sound: the output of models that output sound, as an Enhancer would return it: float32[samples] at the stream's
+            own rate, sample n for sample n of its input. None for other models.
         finished: the stream was finished and this is its last answer.
-        error: what its outlet found wrong with the outputs. Reset or close the stream; no other is concerned.
+        error: what the outlet raised on the outputs. Reset or close the stream; other streams are not affected.
     """
 
     stream: "PooledStream"
@@ -60,12 +60,11 @@ class _Queue:
 class PooledStream:
     """One of the streams of a Pool; made by Pool.open().
 
-    It is fed like a Listener, an Enhancer or a Stream, and what these would return comes out of Pool.tick(). Every way
-    of cutting the same sound into chunks gives the same events, and the same sound. Whatever raises has changed
-    nothing.
+    It is fed like a Listener, an Enhancer or a Stream, and what these would return comes out of Pool.tick(). Events and
+    sound do not depend on how the input is cut into chunks. A call that raises changes nothing.
 
     Attributes:
-        outlet: what becomes of its outputs.
+        outlet: turns its outputs into events or sound.
     """
 
     def __init__(
@@ -76,14 +75,14 @@ class PooledStream:
         self._become(*parts, pool._rows.fresh, parts[0].rest.held(), pool._delayed, False)
 
     def feed(self, chunk: Any) -> None:
-        """Takes a chunk (see Stream.process), for the next tick.
+        """Queues a chunk (see Stream.process) for the next tick.
 
         Raises:
             AudioError, TypeError, ValueError: the chunk is not what the model takes.
-            QueueFull: more than the pool's queue_s would wait.
+            QueueFull: more than the pool's queue_s would be queued.
             RuntimeError: the stream was finished or closed.
 
-        In all these cases the chunk is ignored as a whole.
+        In all these cases the whole chunk is ignored.
         """
         self._require_feedable()
         units = self._inlet.read(chunk)
@@ -94,8 +93,8 @@ class PooledStream:
         """Queues silence for a gap in the stream: see Stream.skip.
 
         Raises:
-            QueueFull: more than the pool's queue_s would wait; nothing of it was used. Skip less at a time.
-            ValueError, RuntimeError: as Stream.skip and `feed` do.
+            QueueFull: more than the pool's queue_s would be queued; nothing was. Skip less at a time.
+            ValueError, RuntimeError: as for Stream.skip and `feed`.
         """
         self._require_feedable()
         pieces = self._inlet.silence(frames)
@@ -105,8 +104,8 @@ class PooledStream:
             self._inlet.push(np.concatenate(silence), self.outlet.hear)
 
     def finish(self) -> None:
-        """Ends the stream: ticks give what is still under way, the last of it in an answer that is `finished`. No
-        event reaches past the end of the sound. A second call does nothing."""
+        """Ends the stream: ticks process what is still queued, and its last answer is marked `finished`. No event
+        reaches past the end of the sound. A second call does nothing."""
         with self._pool._lock, uninterrupted():
             self._require_open()
             if not self._finished:
@@ -115,9 +114,9 @@ class PooledStream:
                 self._pool._ending.add(self)
 
     def conclude(self) -> list[Event]:
-        """The end of what is open (speech, an utterance), where no more sound comes for now: the events, at once. The
-        stream goes on, and later sound, that which waits for a tick included, begins anew what was ended. Nothing of
-        models that give sound or single words.
+        """Ends what is open (speech, an utterance) when no more sound arrives for now; returns the events at once. The
+        stream continues, and later sound, including what is queued for a tick, starts anew what was ended. Returns
+        nothing for models of sound or of single words.
         """
         pool = self._pool
         with pool._lock:
@@ -126,15 +125,15 @@ class PooledStream:
             return [] if self._finished else self.outlet.conclude(self.duration_s - pool._seconds(waiting))
 
     def reset(self) -> None:
-        """Starts a new stream with the next chunk; what is queued is dropped."""
+        """Starts a new stream with the next chunk; queued input is discarded."""
         inlet, outlet = self._new_parts()
         with self._pool._lock, uninterrupted():
             self._require_open()
             self._become(inlet, outlet, self._pool._rows.fresh, inlet.rest.held(), self._pool._delayed, False)
 
     def close(self) -> None:
-        """Gives the slot back, at once and without last events: call finish() and wait for them before, if they are
-        wanted. A second call does nothing."""
+        """Frees the slot at once and without last events: if you need them, call finish() and wait for them first. A
+        second call does nothing."""
         with self._pool._lock, uninterrupted():
             if self._is_open:
                 self._pool._queues.clear(self._slot)
@@ -150,7 +149,7 @@ class PooledStream:
 
     @property
     def rate(self) -> float:
-        """Samples per second of its chunks, or frames of a Series."""
+        """Samples per second of its chunks, or frames per second for a Series."""
         return self._inlet.rate
 
     @property
@@ -159,7 +158,7 @@ class PooledStream:
         return self._pool._step.frame_s
 
     def read(self, chunk: Any) -> np.ndarray:
-        """A chunk as the model will hear it, float32[n], mono; of a Series, its frames. Nothing is fed.
+        """A chunk as the model receives it, float32[n], mono; for a Series, its frames. Nothing is fed.
 
         Raises:
             AudioError, TypeError, ValueError: the chunk is not what the model takes.
@@ -173,42 +172,40 @@ class PooledStream:
 
     @property
     def queued_s(self) -> float:
-        """Seconds that are queued, an incomplete block included."""
+        """Seconds of queued input, including an incomplete block."""
         held = self._pool._queues.count(self._slot) if self._is_open else 0
         return self._pool._seconds(held)
 
     @property
     def is_behind(self) -> bool:
-        """Whether a whole block is queued, which the next tick answers."""
+        """Whether a whole block is queued, which the next tick processes."""
         queues = self._pool._queues
         return self._is_open and queues.count(self._slot) >= queues.block
 
     def snapshot(self) -> Snapshot:
-        """All that the stream remembers, as a lone Listener (an Enhancer, of models that give sound; a Stream, of those
-        that give numbers) would give it: it can be restored there, here and in any other pool of the model.
+        """The stream's state, as a single Listener would return it (or an Enhancer, for models that output sound, or a
+        Stream, for those that output numbers): it can be restored there, here and in any other pool of the model.
 
         Raises:
-            RuntimeError: a block waits: snapshots lie between blocks. Or the stream was closed.
+            RuntimeError: a whole block is queued (snapshots lie between blocks), or the stream was closed.
         """
         pool = self._pool
         with pool._lock:
             self._require_open()
             if self.is_behind or self in pool._ending:
                 raise RuntimeError(
-                    f"{self.queued_s:.3f} s of the stream wait to be processed. Call Pool.tick() until it has no more "
-                    "answer for this stream, and take the snapshot then."
+                    f"{self.queued_s:.3f} s of the stream are queued. Call Pool.tick() until it returns no more "
+                    "answers for this stream, and take the snapshot then."
                 )
             state, warm_up = pool._rows.get(self._slot), int(pool._warm_ups[self._slot])
             return taken(pool._step, self._inlet, self.outlet, state, warm_up, self._finished)
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Goes on where the snapshot was taken, by a stream of the same model, sample rate and settings; what waits is
-        forgotten.
+        """Resumes from a snapshot of a stream of the same model, sample rate and settings; queued input is discarded.
 
         Raises:
-            TypeError: it is no snapshot.
-            ValueError: it is another model's, of another sample rate, other settings or another kind of stream, or
-                damaged.
+            TypeError: it is not a snapshot.
+            ValueError: it is damaged, or its model, sample rate, settings or kind of stream differ.
             RuntimeError: the stream was closed.
         """
         inlet, outlet = self._new_parts()
@@ -220,7 +217,7 @@ class PooledStream:
     def _become(
         self, inlet: Inlet, outlet: Outlet, state: Any, waiting: np.ndarray, warm_up: int, finished: bool
     ) -> None:
-        """Is another stream from now on; all of it or nothing."""
+        """Replaces the stream's parts; all of them or none."""
         pool, slot = self._pool, self._slot
         queue = _Queue(pool, slot)
         pool._queues.replace(slot, waiting, partial(pool._rows.put, slot, state))
@@ -229,8 +226,8 @@ class PooledStream:
         pool._ending.discard(self)
 
     def _hear(self, outputs: Float[np.ndarray, "frames out"], given: Given | None = None) -> Answer:
-        """Hands outputs to the outlet, unless it was given them together with others. Never raises: others are answered
-        in the same tick."""
+        """Hands outputs to the outlet, unless it already received them together with others. Never raises: other
+        streams are answered in the same tick."""
         ended = self in self._pool._ending and not self._pool._queues.count(self._slot)
         if ended:
             self._pool._ending.discard(self)
@@ -258,24 +255,24 @@ class PooledStream:
         if self._inlet.most(units) > self._pool._queues.room(self._slot):
             chunk_s, limit_s = units / self._inlet.rate, self._pool._seconds(self._pool._queues.limit)
             raise QueueFull(
-                f"{self.queued_s:.3f} s of the stream wait, and a chunk of {chunk_s:.3f} s came; {limit_s:.3f} s may "
-                "wait. Nothing of the chunk was used: call Pool.tick() and feed it again, or make the pool with a "
-                "longer queue_s."
+                f"{self.queued_s:.3f} s of the stream are queued, and a chunk of {chunk_s:.3f} s came; the limit is "
+                f"{limit_s:.3f} s. The whole chunk was ignored: call Pool.tick() and feed it again, or make the pool "
+                "with a longer queue_s."
             )
 
 
 def given_together(heard: Mapping[PooledStream, np.ndarray]) -> dict[PooledStream, Given]:
-    """What outlets give that can hear their outputs together, [frames, out] each, by their streams. Never raises."""
+    """Results of outlets that process equally many outputs, [frames, out] each, together; by stream. Never raises."""
     groups: dict[Any, list[PooledStream]] = {}
     for stream, outputs in heard.items():
         together = getattr(stream.outlet, "together", None)
-        # What has no end yet: ends are each stream's own.
+        # Only streams without an end yet: each stream ends on its own.
         if together is not None and not stream._finished and len(outputs):
             groups.setdefault((id(together), len(outputs)), []).append(stream)
     found: dict[PooledStream, Given] = {}
     for streams in groups.values():
         outlets: Any = [stream.outlet for stream in streams]
-        # Alone each is told what is wrong with its own, and no other loses its answer.
+        # On its own, each outlet raises its own error, and no other stream loses its answer.
         with suppress(Exception):
             found |= zip(streams, outlets[0].push_together(outlets, [heard[s] for s in streams]), strict=True)
     return found

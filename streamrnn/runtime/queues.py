@@ -1,4 +1,4 @@
-"""Numbers that were fed and not yet processed, for all streams of a pool in one array."""
+"""Queued input of all streams of a pool, in one array."""
 
 import threading
 import time
@@ -16,30 +16,30 @@ class QueueFull(RuntimeError):
 class BlockQueues:
     """A bounded queue of numbers per slot, from which whole blocks of many slots are taken at once.
 
-    Thread-safe: numbers may be pushed while blocks are taken. Whatever fails changes nothing.
+    Thread-safe: numbers may be pushed while blocks are taken. A call that fails changes nothing.
 
     Args:
-        slots: how many queues.
+        slots: number of queues.
         block: numbers per block.
-        blocks: whole blocks that each queue takes.
+        blocks: whole blocks that each queue can hold.
         reserve: blocks beyond these, for the end of a stream.
         dtype: of the numbers.
     """
 
     def __init__(self, slots: int, block: int, blocks: int, reserve: int, dtype: str = "float32"):
         self.block, self.limit = block, blocks * block
-        # Zeros take no memory before they are written to.
+        # Zeros take no memory until they are written to.
         self._blocks = np.zeros((slots, blocks + reserve, block), dtype)
         self._held = np.zeros(slots, np.int64)
         self._ready_since = np.zeros(slots)
         self._lock = threading.Lock()
 
     def count(self, slot: int) -> int:
-        """Queued values."""
+        """The number of queued values."""
         return int(self._held[slot])
 
     def room(self, slot: int) -> int:
-        """Values that still fit, without the reserve."""
+        """The number of values that still fit, without the reserve."""
         return self.limit - int(self._held[slot])
 
     def push(
@@ -60,17 +60,17 @@ class BlockQueues:
                 self._ready_since[slot] = time.perf_counter()
 
     def replace(self, slot: int, numbers: Shaped[np.ndarray, " numbers"], commit: Callable[[], None]) -> None:
-        """Puts less than a block in the place of what waits; `commit` is called when nothing else can fail."""
+        """Replaces the queue with less than a block; `commit` is called when nothing else can fail."""
         with self._lock:
             commit()
             self._blocks[slot].reshape(-1)[: len(numbers)] = numbers
             self._held[slot] = len(numbers)
 
     def ready(self, most: int) -> tuple[Int[np.ndarray, " slots"], Int[np.ndarray, " slots"]]:
-        """The slots that hold a whole block, and how many each holds, at most `most`; those with most come first."""
+        """Slots that hold a whole block, and how many each holds, at most `most`; those with the most come first."""
         blocks = np.minimum(self._held // self.block, most)
         slots = np.flatnonzero(blocks)
-        # Streams that go equally far share a batch, so that none is computed for nothing.
+        # Streams with equally many blocks share a batch, so that little is computed in vain.
         slots = slots[np.argsort(-blocks[slots], kind="stable")]
         return slots, blocks[slots]
 
@@ -82,7 +82,7 @@ class BlockQueues:
     ) -> None:
         """Copies the first blocks of each slot, as many as `counts` says, to the front of its row of `into`.
 
-        A slot below 0 has the count 0. What lies behind a row's blocks means nothing.
+        A slot below 0 has the count 0. What follows a row's blocks is meaningless.
         """
         longest = int(counts.max(initial=0))
         with self._lock:
@@ -91,14 +91,14 @@ class BlockQueues:
     def drop(
         self, slots: Int[np.ndarray, " taken"], counts: Int[np.ndarray, " taken"], commit: Callable[[], None]
     ) -> None:
-        """Forgets the first blocks of each slot, at least one; `commit` is called when nothing else can fail."""
+        """Drops the first blocks of each slot, at least one; `commit` is called when nothing else can fail."""
         with self._lock:
             left = self._held[slots] - counts * self.block
             some = left > 0
             held, moved, by = left[some], slots[some], counts[some]
             commit()
             self._held[slots] = left
-            # To the front: so blocks are always found there, and the memory in use stays small.
+            # To the front: blocks are always found there, and the memory in use stays small.
             last = self._blocks.shape[1] - 1
             for block in range(-(-int(held.max(initial=0)) // self.block)):
                 self._blocks[moved, block] = self._blocks[moved, np.minimum(by + block, last)]
@@ -112,7 +112,7 @@ class BlockQueues:
         self._held[slot] = 0
 
     def ages_s(self) -> Float[np.ndarray, " slots"]:
-        """How long each slot with a whole block has been waiting for an answer, in seconds."""
+        """How long each slot with a whole block has been waiting, in seconds."""
         with self._lock:
             waiting = self._held >= self.block
             return time.perf_counter() - self._ready_since[waiting]
@@ -122,7 +122,7 @@ class BlockQueues:
         with self._lock:
             more = slots - len(self._blocks)
             old, used = self._blocks, -(-int(self._held.max()) // self.block)
-            # Only what is in use is copied, so that the rest still takes no memory.
+            # Only the part in use is copied, so that the rest still takes no memory.
             blocks = np.zeros((slots, *old.shape[1:]), old.dtype)
             blocks[: len(old), :used] = old[:, :used]
             held, since = np.pad(self._held, (0, more)), np.pad(self._ready_since, (0, more))

@@ -1,4 +1,4 @@
-"""The states of many streams side by side, of which some are advanced at a time."""
+"""The states of many streams side by side, some of which are advanced at a time."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol, runtime_checkable
@@ -7,12 +7,12 @@ import numpy as np
 
 from streamrnn.runtime.steps import State, Step
 
-# The most blocks that one call advances a stream by.
+# The most blocks by which one call advances a stream.
 MOST_BLOCKS = 16
-# The most streams that a step from elsewhere advances at once: what they need fits the cache.
+# The most streams that a step outside JAX advances at once: their data fits the cache.
 MOST_ROWS = 256
 
-# Slots and how many blocks each is to go: int[rows], int[rows]; below 0 and 0 in rows without a stream.
+# Slots and their numbers of blocks: int[rows], int[rows]; rows without a stream have a slot below 0 and the count 0.
 Batch = tuple[np.ndarray, np.ndarray]
 
 
@@ -21,9 +21,9 @@ class Rows(Protocol):
     """A state per slot. Not thread-safe.
 
     Attributes:
-        capacity: slots.
-        devices: what they are spread over; capacity is a multiple of it.
-        fresh: the state of a fresh stream, as `get` gives it.
+        capacity: number of slots.
+        devices: number of devices that share them; capacity is a multiple of it.
+        fresh: the state of a fresh stream, as returned by `get`.
     """
 
     capacity: int
@@ -31,36 +31,37 @@ class Rows(Protocol):
     fresh: dict[str, np.ndarray]
 
     def batches(self, slots: np.ndarray, counts: np.ndarray) -> Iterator[Batch]:
-        """Slots that have so many whole blocks, those with most first, as batches for `advance`."""
+        """Splits slots with their numbers of whole blocks, those with the most first, into batches for `advance`."""
         ...
 
     def buffer(self, rows: int) -> np.ndarray:
-        """What `advance` takes its blocks from, [rows, MOST_BLOCKS, numbers]; the same one again, to be overwritten."""
+        """Input buffer for `advance`, [rows, MOST_BLOCKS, numbers]; reused, so overwrite it."""
         ...
 
     def advance(self, slots: np.ndarray, counts: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, Callable[[], None]]:
-        """Advances each slot by its own number of blocks, 0 to MOST_BLOCKS, once what is returned is called.
+        """Advances each slot by its own number of blocks, 0 to MOST_BLOCKS, once the returned function is called.
 
         Args:
             slots, counts: a batch.
-            x: the blocks; what lies behind a row's own counts for nothing.
+            x: the blocks; what follows a row's own blocks is ignored.
 
         Returns:
-            The outputs, [rows, MOST_BLOCKS, out], writable; what lies behind a row's own means nothing. And what puts
-            the states in their place: until then nothing has changed. All other slots stay bit for bit.
+            The outputs, [rows, MOST_BLOCKS, out], writable; what follows a row's own outputs is meaningless. And a
+            function that stores the new states: until it is called nothing has changed. All other slots stay the same
+            bit for bit.
         """
         ...
 
     def put(self, slot: int, row: State) -> None:
-        """Gives a slot its state: arrays [1, ...], as `get` gives them."""
+        """Sets a slot's state: arrays [1, ...], as returned by `get`."""
         ...
 
     def get(self, slot: int) -> dict[str, np.ndarray]:
-        """The state of a slot, as it stands in a snapshot."""
+        """The state of a slot, as stored in a snapshot."""
         ...
 
     def get_all(self, slots: list[int]) -> list[dict[str, np.ndarray]]:
-        """The states of many slots, for less than one by one."""
+        """The states of many slots, at less cost than one by one."""
         ...
 
     def grown(self, capacity: int) -> "Rows":
@@ -73,11 +74,11 @@ class Rows(Protocol):
 
 
 class HostRows:
-    """Rows of a step that takes NumPy arrays of any batch: see `Rows`.
+    """Rows of a step that takes NumPy arrays of any batch size: see `Rows`.
 
     Args:
-        step: what advances them.
-        capacity: slots.
+        step: advances them.
+        capacity: number of slots.
     """
 
     devices = 1
@@ -102,7 +103,7 @@ class HostRows:
         after = {name: leaf[slots] for name, leaf in self._states.items()}
         outputs = np.zeros((len(slots), MOST_BLOCKS, self.step.out_features), np.float32)
         for block in range(int(counts.max(initial=0))):
-            # Those with most blocks come first, so that who has none left is no part of the batch.
+            # Slots with the most blocks come first, so that those with none left drop out of the batch.
             rows = int(np.count_nonzero(counts > block))
             states, y = self.step(
                 {name: leaf[:rows] for name, leaf in after.items()}, x[:rows, block].reshape(rows, *self._shape)

@@ -1,4 +1,4 @@
-"""The state of one stream, to be stored, sent, and continued from elsewhere."""
+"""The state of one stream, to be stored, sent, and resumed elsewhere."""
 
 import dataclasses
 import hashlib
@@ -17,7 +17,7 @@ from streamrnn.runtime.inlets import Inlet
 from streamrnn.runtime.steps import Step
 
 FORMAT = 1
-# The entry of the file's metadata that holds all but the arrays: a digest of the whole, a space, JSON.
+# The metadata entry that holds everything but the arrays: a digest of the whole, a space, JSON.
 KEY = "streamrnn.snapshot"
 MOST_BYTES = 256 * 2**20
 
@@ -26,16 +26,16 @@ MOST_BYTES = 256 * 2**20
 class Snapshot:
     """The state of a `Stream`, `Listener`, `Enhancer` or stream of a `Pool`, between two blocks.
 
-    As bytes it is a safetensors file whose metadata hold the rest as JSON. Reading it runs no code, and whatever it
-    holds, a stream that cannot go on from it raises ValueError and is as before.
+    As bytes it is a safetensors file whose metadata hold the rest as JSON. Reading it runs no code, and a stream that
+    cannot resume from it raises ValueError and stays unchanged, whatever the file contains.
 
     Attributes:
         fingerprint: the model's.
-        gives: what the stream gives: numbers, events or sound.
-        settings: the settings by which it decides.
-        state: what the model remembers, arrays [1, ...] by name.
-        inlet, outlet: what waits to be run, and what waits to be given: plain values and arrays, nested in dicts.
-        warm_up: outputs that are still to be dropped.
+        gives: what the stream outputs: numbers, events or sound.
+        settings: its decision settings.
+        state: the model's state, arrays [1, ...] by name.
+        inlet, outlet: buffered input and pending output: plain values and arrays, nested in dicts.
+        warm_up: number of outputs still to be dropped.
         flushed: whether the stream has ended.
     """
 
@@ -49,40 +49,40 @@ class Snapshot:
     flushed: bool
 
     def to_bytes(self) -> bytes:
-        """The snapshot for a file, a store or another machine."""
+        """The snapshot as bytes, for a file, a store or another machine."""
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         arrays = dict(_arrays(fields, ""))
         text = json.dumps({"format": FORMAT, **_without_arrays(fields)})
-        # One entry, since the order of several is random: equal snapshots are equal bytes.
+        # A single entry, because safetensors writes several in random order: equal snapshots are equal bytes.
         return save(arrays, {KEY: f"{_digest(text, arrays)} {text}"})
 
     @classmethod
     def from_bytes(cls, data: bytes | bytearray | memoryview, most_bytes: int = MOST_BYTES) -> "Snapshot":
-        """The snapshot that `to_bytes` wrote.
+        """Reads what `to_bytes` wrote.
 
         Args:
-            data: whatever came.
-            most_bytes: more than so many are not read.
+            data: any bytes.
+            most_bytes: limit on their number.
 
         Raises:
-            ValueError: it is too long, no snapshot, cut off, changed, or of a later version.
+            ValueError: it is too long, not a snapshot, truncated, changed, or of a later version.
         """
         if len(data) > most_bytes:
-            raise ValueError(f"A snapshot of {len(data)} bytes came; at most {most_bytes} are read. Raise most_bytes.")
+            raise ValueError(f"A snapshot of {len(data)} bytes came; the limit is {most_bytes}. Raise most_bytes.")
         try:
             arrays, (digest, text) = load(bytes(data)), _metadata(bytes(data))
             fields = json.loads(text)
             version = fields.pop("format")
         except (SafetensorError, AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
             raise ValueError(
-                f"These {len(data)} bytes are no snapshot ({error!r}). Pass all that Snapshot.to_bytes() returned."
+                f"These {len(data)} bytes are not a snapshot ({error!r}). Pass all that Snapshot.to_bytes() returned."
             ) from None
         if type(version) is not int or version > FORMAT:
             raise ValueError(
                 f"The snapshot has format {version}; this version reads up to {FORMAT}. Upgrade streamrnn."
             )
         if digest != _digest(text, arrays):
-            raise ValueError("The snapshot was changed on its way. Pass what Snapshot.to_bytes() returned.")
+            raise ValueError("The snapshot was changed in transit. Pass what Snapshot.to_bytes() returned.")
         return cls(**_checked_fields(fields, arrays))
 
 
@@ -103,7 +103,7 @@ def _without_arrays(tree: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _metadata(data: bytes) -> tuple[str, str]:
-    # The file begins with the length of its header; safetensors checks it, and does not hand it out.
+    # The file starts with the length of its header, which safetensors checks but does not expose.
     header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
     digest, _, text = header["__metadata__"][KEY].partition(" ")
     return digest, text
@@ -118,43 +118,43 @@ def _digest(text: str, arrays: Mapping[str, np.ndarray]) -> str:
 
 
 def _checked_fields(fields: dict[str, Any], arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    """The fields of a snapshot, with its arrays in their places."""
+    """The fields of a snapshot, with its arrays in place."""
     kinds: dict[str, Any] = {"fingerprint": str, "gives": str, "settings": dict | None, "state": dict, "inlet": dict}
     kinds |= {"outlet": dict, "warm_up": int, "flushed": bool}
     if fields.keys() != kinds.keys() or not all(isinstance(fields[name], kind) for name, kind in kinds.items()):
         raise ValueError(f"The snapshot needs {', '.join(kinds)}. Pass what Snapshot.to_bytes() returned.")
     for path, array in arrays.items():
         part, _, rest = path.partition("/")
-        # The names of a state's arrays are the model's.
+        # The model names a state's arrays, and a slash may be part of a name.
         names = [rest] if part == "state" else rest.split("/")
         place = fields.get(part)
         for name in names[:-1]:
             place = place.get(name) if isinstance(place, dict) else None
         if not isinstance(place, dict) or names[-1] in place:
-            raise ValueError(f"The snapshot has an array {path!r}, which has no place there.")
+            raise ValueError(f"The snapshot has an array {path!r}, which does not belong there.")
         place[names[-1]] = array
     if fields["gives"] not in USES or not all(isinstance(leaf, np.ndarray) for leaf in fields["state"].values()):
-        raise ValueError("The snapshot gives nothing known, or its state has no arrays. It was changed or damaged.")
+        raise ValueError("The snapshot's `gives` is unknown, or its state has no arrays. It was changed or damaged.")
     return fields
 
 
 def taken(
     step: Step, inlet: Inlet, outlet: Outlet, state: dict[str, np.ndarray], warm_up: int, flushed: bool
 ) -> Snapshot:
-    """The snapshot of a stream of these parts."""
+    """The snapshot of a stream with these parts."""
     settings, inside, given = _settings(outlet), inlet.snapshot(), outlet.snapshot()
     return Snapshot(step.fingerprint, outlet.gives, settings, state, inside, given, warm_up, flushed)
 
 
 def put_back(snapshot: Any, step: Step, inlet: Inlet, outlet: Outlet) -> np.ndarray:
-    """Restores a fresh inlet and a fresh outlet from a snapshot; its other parts are checked.
+    """Restores a fresh inlet and a fresh outlet from a snapshot, and checks its other parts.
 
     Returns:
-        The numbers that wait for a block, for the inlet's rest.
+        The numbers of an incomplete block, for the inlet's buffer.
 
     Raises:
-        TypeError: it is no snapshot.
-        ValueError: it is another model's, of other settings, or changed. Give up both parts then.
+        TypeError: it is not a snapshot.
+        ValueError: it is of another model or other settings, or was changed. Discard both parts then.
     """
     if not isinstance(snapshot, Snapshot):
         raise TypeError(

@@ -1,4 +1,4 @@
-"""The interface of models to streams and pools, whether JAX, ONNX Runtime or something else computes the step."""
+"""The interface between models and streams or pools, whether JAX, ONNX Runtime or something else computes the step."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -15,22 +15,22 @@ if TYPE_CHECKING:
 
     AnyModel: TypeAlias = "Model | Step"
 else:
-    # At run time a Model would have to be imported, and JAX with it.
+    # At run time, importing Model would import JAX.
     AnyModel = Any
 
-# The arrays of a state by name, each [batch, ...]: all that streams remember.
+# The arrays of a state by name, each [batch, ...]: all that streams carry over.
 State = Mapping[str, Any]
 
 
 class Step(Timed, ABC):
-    """One block of any number of streams: frames and states in, outputs and states out. Subclasses are models, too.
+    """One block for any number of streams: frames and states in, outputs and states out. Subclasses serve as models.
 
     Attributes:
         signal, stride, lookahead: see `streamrnn.models.Model`.
-        out_features, labels: numbers per output frame, and their names where they have any.
-        decision: default settings of its outlet; None: it gives numbers alone.
-        fresh_state: that of one fresh stream. No call changes it.
-        name: what errors call it.
+        out_features, labels: numbers per output frame, and their names if they have any.
+        decision: default settings of its outlet; None: the model outputs numbers only.
+        fresh_state: the state of one fresh stream. No call changes it.
+        name: its name in error messages.
     """
 
     out_features: int
@@ -46,11 +46,12 @@ class Step(Timed, ABC):
 
     @abstractmethod
     def __call__(self, state: State, x: np.ndarray) -> tuple[State, Any]:
-        """(state, x[batch, stride, features]) -> (state, outputs[batch, 1, out]), float32; nothing is changed."""
+        """(state, x[batch, stride, features]) -> (state, outputs[batch, 1, out]), float32; the inputs stay
+        unchanged."""
 
     @abstractmethod
     def outlet(self, **settings: Any) -> Outlet:
-        """What becomes of one stream's outputs; settings override those of `decision`."""
+        """The outlet for one stream's outputs; settings override those of `decision`."""
 
     def scan(self, state: State, x: np.ndarray) -> tuple[State, Any]:
         """Many blocks of one stream: (state, x[1, time, features]) -> (state, outputs[1, time / stride, out])."""
@@ -68,12 +69,12 @@ class Step(Timed, ABC):
         """The states of many streams side by side.
 
         Raises:
-            ValueError: devices came, which this step has none of.
+            ValueError: devices were passed to a step that does not run on JAX devices.
         """
         from streamrnn.runtime.rows import HostRows
 
         if devices is not None:
-            raise ValueError(f"{self.name} runs on this machine's processor. Leave devices out.")
+            raise ValueError(f"{self.name} runs on this machine's CPU. Leave devices out.")
         return HostRows(self, capacity)
 
 
@@ -81,11 +82,11 @@ def step_of(model: AnyModel) -> Step:
     """The step of a Model, compiled for its current weights; a Step is returned as it is.
 
     Raises:
-        TypeError: it is neither.
+        TypeError: model is neither.
     """
     if isinstance(model, Step):
         return model
-    # Here, not above: a step from elsewhere needs no JAX.
+    # Here, not above: other steps do not need JAX.
     from streamrnn.runtime.compiled import CompiledModel
 
     return CompiledModel(model)

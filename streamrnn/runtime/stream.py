@@ -24,11 +24,11 @@ class Latency:
     """The parts of a stream's latency.
 
     Attributes:
-        block_ms: the block that has to be full before it is processed.
-        lookahead_ms: what comes later and the model waits for.
+        block_ms: a block has to be full before it is processed.
+        lookahead_ms: later input that the model waits for.
         resampler_ms: later audio that resamplers wait for; 0 at the model's own rate.
         compute_p50_ms, compute_p99_ms: measured time of one block's step over the last blocks (nan before the first).
-        deadline_misses: blocks so far that took longer to compute than to speak.
+        deadline_misses: blocks so far that took longer to compute than they last.
     """
 
     block_ms: float
@@ -47,20 +47,20 @@ class Latency:
 class Stream:
     """Runs a model live on one stream, fed in chunks of any size: sound of any sample rate, or frames of a Series.
 
-    Every way of cutting the same sound into chunks gives the same outputs, bit for bit. Not thread-safe; separate
-    streams are independent and may run in separate threads.
+    Outputs do not depend on how the sound is cut into chunks, bit for bit. Not thread-safe; separate streams are
+    independent and may run in separate threads.
 
     Args:
-        model: any Model, or an exported one that was loaded.
-        sample_rate: of the chunks, 8,000 to 96,000; default: the model's own. For sound alone.
-        channels: of the chunks, where they are more than two; they are mixed down. For sound alone.
-        encoding: of chunks that are bytes: s16le (default), f32le, or telephony's mulaw and alaw (G.711). For
-            sound alone.
-        warm_up: compile and run one block now, so that the first live one is not slow.
+        model: any Model, or a loaded export.
+        sample_rate: of the chunks in Hz, 8,000 to 96,000; default: the model's own. Only for sound.
+        channels: of the chunks, if there are more than two; they are mixed down. Only for sound.
+        encoding: of chunks passed as bytes: s16le (default), f32le, or telephony's mulaw and alaw (G.711). Only for
+            sound.
+        warm_up: compile and run one block now, so that the first live block is not slow.
 
     Raises:
         AudioError: the sample rate is out of range.
-        TypeError: it is no Model; or it takes no sound, and a sample rate came.
+        TypeError: model is not a Model, or a sample rate was passed for a model that does not take sound.
         ValueError: there is no such encoding.
     """
 
@@ -77,7 +77,7 @@ class Stream:
         self._new_inlet = partial(inlet_of, self.step.signal, self.step.stride, sample_rate, channels, encoding)
         self._shape, self._deadline_s = (1, self.step.stride, self.step.signal.features), self.step.frame_s
         self._delayed = self.step.lookahead // self.step.stride
-        # Made anew, so that an error in it is met before a model is compiled.
+        # First, so that bad arguments raise before a model is compiled.
         self.reset()
         if warm_up:
             padding = np.full(self._shape, self.step.signal.padding, self.step.signal.dtype)
@@ -85,16 +85,16 @@ class Stream:
                 np.asarray(self.step(self.step.fresh_state, padding)[1])
 
     def process(self, chunk: Any) -> Float[np.ndarray, "frames out"]:
-        """Takes a chunk; returns the outputs that are now complete, float32[frames, out] (often none).
+        """Processes a chunk; returns the outputs now complete, float32[frames, out] (often none).
 
         Args:
             chunk: sound: float in [-1, 1], int16, or bytes of the encoding; [n] or [n, channels], mixed down. Or frames
                 of a Series: float or int32[n, features]. n may be 0.
 
         Raises:
-            AudioError: NaN or infinite samples, half samples, wrong shapes. The chunk is ignored as a whole, and the
-                stream goes on with the next one.
-            TypeError, ValueError: the same, of frames.
+            AudioError: NaN or infinite samples, half samples, wrong shapes. The whole chunk is ignored, and the stream
+                continues with the next one.
+            TypeError, ValueError: the same, for frames.
             RuntimeError: the stream was flushed.
         """
         return self._take(self.inlet.read(chunk))
@@ -102,8 +102,8 @@ class Stream:
     def skip(self, frames: int) -> Float[np.ndarray, "frames out"]:
         """Feeds silence for a gap in the stream, such as lost packets.
 
-        So times stay true, and what was open, such as speech, ends as it does in silence. It costs what processing
-        silence costs.
+        Times stay correct, and what was open, such as speech, ends as it does in silence. Skipping costs as much as
+        processing silence.
 
         Args:
             frames: how many samples (at the stream's sample rate) or frames of a Series are missing.
@@ -116,8 +116,8 @@ class Stream:
         return np.concatenate([np.zeros((0, self.step.out_features), np.float32), *outputs])
 
     def flush(self) -> Float[np.ndarray, "frames out"]:
-        """Ends the stream and returns its last outputs, float32[frames, out]. With those of process() they are
-        ceil(N / block) for N samples at the model's rate, or N frames. A second call returns none.
+        """Ends the stream and returns its last outputs, float32[frames, out]. Together with those of process(), there
+        are ceil(N / block) outputs for N samples at the model's rate, or N frames. A second call returns none.
         """
         if self._flushed:
             return np.zeros((0, self.step.out_features), np.float32)
@@ -162,12 +162,11 @@ class Stream:
         return self.snapshot_with(Numbers())
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Continues from a snapshot.
+        """Resumes from a snapshot.
 
         Raises:
-            TypeError: it is no snapshot.
-            ValueError: it is another model's, of another sample rate or kind of stream, or damaged. The stream is then
-                as before.
+            TypeError: it is not a snapshot.
+            ValueError: it is damaged, or its model, sample rate or kind of stream differ. The stream is unchanged then.
         """
         self.restore_with(snapshot, Numbers())
 
@@ -177,7 +176,8 @@ class Stream:
         return taken(self.step, self.inlet, outlet, state, self._warm_up, self._flushed)
 
     def restore_with(self, snapshot: Snapshot, outlet: Outlet) -> None:
-        """Restores this stream and a fresh outlet from a snapshot. Errors as of `restore`; discard the outlet then."""
+        """Restores this stream and a fresh outlet from a snapshot. Raises as `restore` does; discard the outlet
+        then."""
         inlet = self._new_inlet()
         waiting = put_back(snapshot, self.step, inlet, outlet)
         rest = OwnRest(inlet.block, inlet.signal.dtype)
@@ -188,7 +188,7 @@ class Stream:
         self._warm_up, self._flushed = snapshot.warm_up, snapshot.flushed
 
     def _take(self, units: np.ndarray) -> Float[np.ndarray, "frames out"]:
-        """The outputs that become complete with what the inlet read."""
+        """The outputs completed by what the inlet read."""
         if self._flushed:
             raise RuntimeError("The stream was flushed: its end has been processed. Call reset() to start a new one.")
         return self._run(self.inlet.push(units))
@@ -207,7 +207,7 @@ class Stream:
     def _timed_step(self, block: np.ndarray) -> np.ndarray:
         started = time.perf_counter()
         self._state, y = self.step(self._state, block.reshape(self._shape))
-        # A copy: the program's own array cannot be written to, and outputs are the caller's.
+        # A copy: the program's own array is read-only, and outputs belong to the caller.
         y = np.array(y)[0]
         elapsed = time.perf_counter() - started
         self._compute_s.append(elapsed)

@@ -1,4 +1,4 @@
-"""Utterances of live streams: of a source, of a Listener, of a stream of a Pool, of a client of a server."""
+"""Utterances of live streams: of a source, a Listener, a stream of a Pool or a client of a server."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -17,32 +17,33 @@ from streamrnn.runtime.listener import Listener
 from streamrnn.runtime.pooled import Answer, PooledStream
 from streamrnn.runtime.steps import AnyModel
 
-# Chunks of one call need not be as long as each other: a name with an underscore binds no length.
+# The chunks of one call may differ in length: a name with an underscore binds no length.
 Samples = Float[np.ndarray, " _samples"]
 
 
 class Utterances:
-    """The utterances of a live stream, each as soon as it has ended: feed this in place of the stream.
+    """The utterances of a live stream, each as soon as it has ended: feed this instead of the stream.
 
-    An utterance that lasts longer than recognisers or memory allow is cut where speech is least probable, in the second
-    half of what may be one piece; the pieces join without a gap, and all but the last are marked `goes_on`. What is
-    held in memory is the present piece and the pre-roll; silence is dropped as it goes by. Not thread-safe.
+    An utterance longer than longest_s, for recognisers or memory with a limit, is cut where speech is least probable,
+    in the second half of the longest allowed piece. The pieces join without a gap, and all but the last are marked
+    `goes_on`. Only the current piece and the pre-roll are held in memory; silence is discarded as it passes. Not
+    thread-safe.
 
-    - Of a Listener, and of a client of a server (`connect(..., levels=True)`): `feed`, `skip` and `finish` give the
-      utterances, and `events` holds the events of the last call.
-    - Of a stream of a Pool, feeding gives nothing yet: hand each of its answers to `take`.
-    - Of an asynchronous client: `take(await client.feed(utterances.hear(chunk)))`.
+    - Listener, or client of a server (`connect(..., levels=True)`): `feed`, `skip` and `finish` return the utterances,
+      and `events` holds the events of the last call.
+    - Stream of a Pool: feeding returns nothing yet; pass each of its answers to `take`.
+    - Asynchronous client: `take(await client.feed(utterances.hear(chunk)))`.
 
     Args:
         stream: a fresh Listener, stream of a Pool, or client.
         pre_roll_ms: sound kept before each start, so that recognisers don't lose a first consonant, 0 to 60,000.
-        longest_s: of a piece, in seconds, 0.5 or more, the pre-roll not counted. math.inf cuts nothing.
+        longest_s: limit of a piece in seconds, 0.5 or more, without the pre-roll. math.inf never cuts.
 
     Attributes:
-        events: what was decided by the last call, speech that began included.
+        events: the events decided by the last call, including speech_start.
 
     Raises:
-        TypeError: it is no such stream, or does not say where speech starts and ends.
+        TypeError: stream is not one of these, or does not report where speech starts and ends.
         ValueError: pre_roll_ms or longest_s is out of range.
     """
 
@@ -50,7 +51,7 @@ class Utterances:
         about = _about(stream)
         if "speech_start" not in about.kinds:
             raise TypeError(
-                f"utterances need a model that says where speech starts and ends; this one gives "
+                f"utterances need a model that reports where speech starts and ends; this one gives "
                 f"{', '.join(about.kinds) or about.gives}. Pass streamrnn.load('vad')."
             )
         self.stream, self.events = stream, list[Event]()
@@ -61,7 +62,7 @@ class Utterances:
         )
 
     def feed(self, chunk: Any) -> list[Utterance]:
-        """Feeds the stream; what it takes and raises is as for the stream. Of a Pool's stream nothing comes yet."""
+        """Feeds the stream; arguments and errors as for the stream. With a stream of a Pool, returns nothing yet."""
         samples = self._read(chunk)
         return self.take(self._decided(self.stream.feed(samples), samples))
 
@@ -69,7 +70,7 @@ class Utterances:
         """Feeds silence for a gap in the stream: see Stream.skip.
 
         Raises:
-            ValueError: their number is negative or not whole.
+            ValueError: samples is negative or not whole.
         """
         cut, events = [], []
         for piece in skipped(samples, self._rate):
@@ -79,7 +80,8 @@ class Utterances:
         return cut
 
     def finish(self) -> list[Utterance]:
-        """Ends the stream: the utterances still under way. Of a Pool's stream they come with its last answers."""
+        """Ends the stream; returns the utterances in progress. With a stream of a Pool, they come with its last
+        answers."""
         return self.take(self._decided(self.stream.finish(), None))
 
     def reset(self) -> None:
@@ -89,28 +91,28 @@ class Utterances:
         self.events = []
 
     def hear(self, chunk: Any) -> Samples:
-        """Keeps a chunk that the caller then feeds to the stream: float32[n], mono, the very samples to feed.
+        """Buffers a chunk that the caller then feeds to the stream; returns the samples to feed, float32[n], mono.
 
         Raises:
-            AudioError, TypeError: it is no sound; nothing was kept.
+            AudioError, TypeError: it is not valid sound; nothing was buffered.
         """
         samples = self._read(chunk)
         self._cutter.hear(samples)
         return samples
 
     def take(self, decided: Answer | list[Event]) -> list[Utterance]:
-        """What was decided of what was heard -> the utterances that ended by it.
+        """Takes the decisions about the sound so far; returns the utterances that they complete.
 
         Args:
-            decided: an answer of the stream's Pool, or the events that feeding the stream gave.
+            decided: an answer of the stream's Pool, or the events that feeding the stream returned.
 
         Raises:
-            ValueError: the answer is another stream's.
+            ValueError: the answer is for another stream.
         """
         if isinstance(decided, Answer):
             if decided.stream is not self.stream:
                 raise ValueError(
-                    "take got the answer of another stream. Keep one Utterances for each stream of the pool."
+                    "take got an answer for another stream. Keep one Utterances for each stream of the pool."
                 )
             self.events, levels = decided.events, [(None, self.stream.outlet.activity(decided.outputs))]
         else:
@@ -118,7 +120,7 @@ class Utterances:
         return self._cutter.take(self.events, levels, self._is_complete())
 
     def _decided(self, given: list[Event] | None, samples: Samples | None) -> list[Event]:
-        # After the stream took it: what it refuses was not heard.
+        # Only now: sound that the stream refused must not be buffered.
         if samples is not None:
             self._cutter.hear(samples)
         return [] if given is None else given
@@ -135,26 +137,26 @@ def utterances(
     **decision: Any,
 ) -> Iterator[Utterance]:
     """The utterances of a source, each as soon as it has ended: see `Utterances`. They do not depend on how the sound
-    comes in chunks.
+    is cut into chunks.
 
     Args:
-        model: a voice activity model; or a fresh Listener, or client of a server (`connect(..., levels=True)`), of the
+        model: a voice activity model; or a fresh Listener, or client of a server (`connect(..., levels=True)`), at the
             source's sample rate.
         source, sample_rate, channel: see listen().
         pre_roll_ms, longest_s: see Utterances.
-        decision: settings of the decoder that override the model's.
+        decision: decoder settings that override the model's.
 
     Raises:
-        TypeError: the model does not say where speech starts and ends; or settings came with a Listener or a client,
-            which has its own.
+        TypeError: the model does not report where speech starts and ends; or settings were passed along with a Listener
+            or a client, which has its own.
         ValueError: pre_roll_ms, longest_s or a setting is out of range, or the sample rates differ.
-        And what listen() raises.
+        Also what listen() raises.
     """
     with ExitStack() as opened:
         source = opened.enter_context(open_source(source, sample_rate=sample_rate))
         stream = _stream(model, source.sample_rate, decision)
         found = Utterances(stream, pre_roll_ms=pre_roll_ms, longest_s=longest_s)
-        # Only what nobody will hear is closed here.
+        # After success the iteration closes the source.
         opened.pop_all()
 
     def each() -> Iterator[Utterance]:
@@ -166,7 +168,7 @@ def utterances(
 
 
 class _About(NamedTuple):
-    """What is to be known of a stream. `levels` gives those of the last call, each with its time if that is told;
+    """What has to be known of a stream. `levels` returns those of the last call, each with its time if known;
     `is_complete`: whether they reach as far as the events."""
 
     sample_rate: int
@@ -194,8 +196,8 @@ def _about(stream: Any) -> _About:
         )
     if not asked.levels or asked.channels != 1:
         raise TypeError(
-            "the client was made for other uses: utterances need its levels, and one channel. Pass "
-            "connect(..., levels=True), whose channels are mixed down here."
+            "the client's options do not suit utterances, which need its levels and one channel. Pass "
+            "connect(..., levels=True); channels are mixed down here."
         )
     return _About(
         ready.sample_rate,
@@ -213,11 +215,11 @@ def _stream(model: AnyModel | Any, sample_rate: int, decision: dict[str, Any]) -
     if not hasattr(model, "feed"):
         return Listener(model, sample_rate, **decision)
     if decision:
-        raise TypeError(f"{', '.join(decision)} came with a stream that is made already. Give it to the stream itself.")
+        raise TypeError(f"{', '.join(decision)} was passed with an existing stream. Pass it to that stream instead.")
     own = model.sample_rate if isinstance(model, Listener) else _about(model).sample_rate
     if own != sample_rate:
         raise ValueError(
-            f"the source has {sample_rate} Hz, and the stream takes {own} Hz. Make it with sample_rate={sample_rate}."
+            f"the source has {sample_rate} Hz, but the stream takes {own} Hz. Make it with sample_rate={sample_rate}."
         )
     return model
 

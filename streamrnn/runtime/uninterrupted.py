@@ -7,10 +7,10 @@ from typing import Any
 
 
 class uninterrupted:
-    """A context manager: a Ctrl-C that comes meanwhile is handled when the block is over.
+    """A context manager that delays a Ctrl-C until the block is over.
 
-    JAX takes a state that is changed in place and hands back the new one: an interrupt between the two would lose all
-    streams. Only the main thread is ever interrupted; elsewhere, and where Ctrl-C raises nothing, this does nothing.
+    JAX consumes a state that is updated in place and returns the new one: an interrupt between the two would lose all
+    streams. Only the main thread is ever interrupted; elsewhere, and where Ctrl-C does not raise, this does nothing.
     """
 
     def __enter__(self) -> None:

@@ -265,7 +265,7 @@ def test_a_model_of_music_is_trained_evaluated_run_and_plays_on(streamrnn, capsy
     out, err = capsys.readouterr()
     assert not out and "no format '.midi'" in err
     assert streamrnn("generate", music, " ", "--items", 3) == 2
-    assert "nothing to begin from" in capsys.readouterr().err
+    assert "nothing to start from" in capsys.readouterr().err
 
 
 def test_files_of_which_nothing_can_be_used_fail(streamrnn, capsys, tmp_path):

@@ -105,7 +105,7 @@ sys.exit(main(["run", "vad", "audio_samples/stereo_44k.flac"]))
     command = [sys.executable, "-c", code]
     run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120)
     assert run.returncode == 0 and "speech_start" in run.stdout
-    assert run.stderr.count("compiled programs are not kept") == 1
+    assert run.stderr.count("compiled programs are not cached") == 1
 
 
 def test_importing_everything_that_streams_changes_no_setting_of_jax():

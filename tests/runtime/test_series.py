@@ -134,7 +134,7 @@ def test_what_is_for_sound_is_refused_where_there_is_none(of_readings, frames):
     for wrong in ({"sample_rate": 16_000}, {"channels": 2}):
         with pytest.raises(TypeError, match="are for sound; this model takes Series"):
             Stream(of_readings, **wrong)
-    with pytest.raises(TypeError, match=r"no sound\. Pass an array of frames"):
+    with pytest.raises(TypeError, match=r"not sound\. Pass an array or iterable of frames"):
         run_file(of_readings, "recording.wav")
     with pytest.raises(TypeError, match=r"takes Series.*so it has no samples"):
         _ = of_readings.sample_rate

@@ -93,13 +93,13 @@ def test_bytes_that_were_cut_off_or_changed_are_refused(listeners, at, to):
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        (b"", "no snapshot"),
-        (b"\x80\x04K\x01.", "no snapshot"),
-        (save({"weights": np.zeros(3)}), "no snapshot"),
-        (save({}, {KEY: " " + "[" * 100_000}), "no snapshot"),
-        (save({}, {KEY: " {}"}), "no snapshot"),
+        (b"", "are not a snapshot"),
+        (b"\x80\x04K\x01.", "are not a snapshot"),
+        (save({"weights": np.zeros(3)}), "are not a snapshot"),
+        (save({}, {KEY: " " + "[" * 100_000}), "are not a snapshot"),
+        (save({}, {KEY: " {}"}), "are not a snapshot"),
         (save({}, {KEY: ' {"format": 2}'}), "format 2; this version reads up to 1. Upgrade streamrnn"),
-        (save({}, {KEY: ' {"format": 1}'}), "changed on its way"),
+        (save({}, {KEY: ' {"format": 1}'}), "changed in transit"),
         (save({}, {KEY: _digest('{"format": 1}', {}) + ' {"format": 1}'}), "The snapshot needs fingerprint"),
     ],
 )
@@ -110,7 +110,7 @@ def test_bytes_of_something_else_are_refused(wrong, message):
 
 def test_bytes_that_are_too_many_are_not_read(listeners):
     data = listeners["speech"].snapshot().to_bytes()
-    with pytest.raises(ValueError, match=f"at most {len(data) - 1} are read"):
+    with pytest.raises(ValueError, match=f"the limit is {len(data) - 1}"):
         Snapshot.from_bytes(data, most_bytes=len(data) - 1)
 
 
