@@ -10,7 +10,7 @@ from streamrnn.decisions.search import BLANK
 
 
 def forced_alignment(log_probabilities: NDArray[np.floating], ids: Sequence[int]) -> list[tuple[int, int]]:
-    """The frames of each symbol on the likeliest path that reads as `ids`: (first, one past the last).
+    """Aligns a recording with known symbols: the frames of each, (first, one past the last), on the likeliest path.
 
     CTC's symbols are shorter than the spoken words: a symbol's frames are within its word, often only one or two near
     the end. Symbols do not overlap; blank frames between them belong to none.
@@ -18,17 +18,17 @@ def forced_alignment(log_probabilities: NDArray[np.floating], ids: Sequence[int]
     Source: the Viterbi algorithm on the lattice of Graves et al., "Connectionist temporal classification", ICML 2006.
 
     Args:
-        log_probabilities: of the blank (0) and of the symbols, for each frame.
-        ids: the symbols said, from 1 on; may be empty.
+        log_probabilities: of the blank (0) and the symbols in each frame, [frames, 1 + symbols].
+        ids: the spoken symbols, from 1 on; may be empty.
 
     Raises:
         ValueError: an id is not a symbol, or there are fewer frames than `frames_needed`.
     """
     frames, symbols = log_probabilities.shape
     if wrong := [i for i in ids if not 1 <= i < symbols]:
-        raise ValueError(f"forced_alignment got id {wrong[0]}; ids are from 1 to {symbols - 1}.")
+        raise ValueError(f"forced_alignment got id {wrong[0]}; ids must be from 1 to {symbols - 1}.")
     if frames < (needed := frames_needed(ids)):
-        raise ValueError(f"{len(ids)} symbols need {needed} frames, and there are {frames}. Is the transcript right?")
+        raise ValueError(f"{len(ids)} symbols need {needed} frames, but there are {frames}. Check the transcript.")
     # States of the lattice: blank, first symbol, blank, second symbol, ..., blank.
     states = np.zeros(2 * len(ids) + 1, int)
     states[1::2] = ids
@@ -42,7 +42,8 @@ def frames_needed(ids: Sequence[int]) -> int:
 
 
 def _skips(states: np.ndarray) -> np.ndarray:
-    """States that a path may reach from two states before, past a blank: symbols that differ from the previous one."""
+    """Marks states that a path may enter from two states back, past a blank: symbols that differ from the previous
+    one."""
     skips = states != BLANK
     skips[:2] = False
     skips[2:] &= states[2:] != states[:-2]

@@ -8,10 +8,11 @@ from functools import cached_property
 
 @dataclass(frozen=True)
 class Alphabet:
-    """Text to symbol ids and back. Id 0 is CTC's blank (a transducer's "no symbol"); `symbols` have the ids from 1 on.
+    """Converts text to symbol ids and back. Id 0 is CTC's blank (a transducer's "no symbol"); ids of `symbols` start at
+    1.
 
     If any symbol is longer than one character, symbols are whole words ("zero", "one", ...). Otherwise they are
-    characters, and " " ends a word; texts of several words need it among the symbols.
+    characters, and " " separates words, so texts of several words need it among the symbols.
 
     Case and the Unicode form of a text don't matter. Decoded text is spelled like the symbols.
 
@@ -28,8 +29,8 @@ class Alphabet:
         unusable = [symbol for symbol in self.symbols if not symbol or (self.is_words and symbol.split() != [symbol])]
         if not self.symbols or unusable or len(self._ids) != len(self.symbols):
             raise ValueError(
-                f"Alphabet got the symbols {self.symbols}; it needs at least one, all different whatever their case, "
-                "all of them characters or words without spaces. Drop or change those that are not."
+                f"Alphabet got the symbols {self.symbols}; it needs at least one, all different regardless of case, "
+                "and all of them characters or words without spaces. Drop or change the others."
             )
 
     @cached_property
@@ -49,19 +50,19 @@ class Alphabet:
         if unknown:
             raise ValueError(
                 f"Alphabet.encode got {text!r} with {', '.join(map(repr, unknown))}, not among its "
-                f"{len(self.symbols)} symbols. Add them to the symbols, or leave such texts out."
+                f"{len(self.symbols)} symbols. Add them to the symbols, or omit such texts."
             )
         return [self._ids[piece] for piece in pieces]
 
     def decode(self, ids: Iterable[int]) -> str:
-        """The text of ids from 1 on, words separated by single spaces.
+        """The text for ids from 1 on, words separated by single spaces.
 
         Raises:
             ValueError: an id is out of range; blanks have no text.
         """
         ids = list(ids)
         if not all(1 <= i <= len(self.symbols) for i in ids):
-            raise ValueError(f"Alphabet.decode got the ids {ids}; they go from 1 to {len(self.symbols)}. Drop blanks.")
+            raise ValueError(f"Alphabet.decode got the ids {ids}; they must be 1 to {len(self.symbols)}. Drop blanks.")
         text = (" " if self.is_words else "").join(self.symbols[i - 1] for i in ids)
         return " ".join(text.split())
 

@@ -11,8 +11,8 @@ class SoundSettings:
     """How denoised sound is mixed with the original.
 
     Attributes:
-        max_attenuation_db: maximum attenuation of noise; some of the original is mixed in. 12 to 20 dB keep the natural
-            sound of a room; 100 is practically no limit.
+        max_attenuation_db: maximum attenuation of noise; some of the original is mixed in. 12 to 20 dB keep a room
+            sounding natural; 100 is practically unlimited.
 
     Raises:
         ValueError: max_attenuation_db is negative or not a number.

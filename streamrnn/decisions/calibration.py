@@ -1,6 +1,6 @@
-"""How far scores can be trusted: calibration, risk against coverage, and the score from which on answers are right.
+"""How far scores can be trusted: calibration, risk and coverage, and thresholds that guarantee accuracy.
 
-Confidences are scores in [0, 1] of answers; right says whether each answer is; both have shape [answers].
+Confidences are scores of answers, in [0, 1]; `right` tells whether each answer is correct. Both have shape [answers].
 """
 
 import math
@@ -13,13 +13,13 @@ Floats = NDArray[np.float64]
 
 BINS = 15
 SURE = 1e-6
-# That a threshold keeps its promise on new answers, in nine cases of ten.
+# The confidence with which a threshold's guarantee holds for new answers.
 PROMISED = 0.9
 
 
 def reliability(confidences: ArrayLike, right: ArrayLike, bins: int = BINS) -> list[dict[str, Any]]:
-    """The reliability diagram: in each bin of confidence that has answers, their mean confidence, the share right, and
-    how many they are.
+    """The reliability diagram: for each non-empty bin of confidence, the mean confidence, the share of right answers,
+    and the number of answers.
 
     Source: Guo et al., "On calibration of modern neural networks", ICML 2017.
 
@@ -40,8 +40,8 @@ def reliability(confidences: ArrayLike, right: ArrayLike, bins: int = BINS) -> l
 
 
 def calibration_error(confidences: ArrayLike, right: ArrayLike, bins: int = BINS) -> float:
-    """The expected calibration error (ECE): the mean distance of confidence and share right over bins of equal width,
-    each weighed by its answers. 0 is perfect. Source and errors as of `reliability`.
+    """The expected calibration error (ECE): the mean distance between confidence and share right over bins of equal
+    width, weighted by their numbers of answers. 0 is perfect. Source and errors as for `reliability`.
     """
     rows = reliability(confidences, right, bins)
     answers = sum(row["answers"] for row in rows)
@@ -49,17 +49,17 @@ def calibration_error(confidences: ArrayLike, right: ArrayLike, bins: int = BINS
 
 
 def fit_temperature(confidences: ArrayLike, right: ArrayLike) -> float:
-    """The temperature that makes confidences likeliest, see `tempered`: above 1 where they are too sure.
+    """The maximum-likelihood temperature of confidences, see `tempered`: above 1 for overconfident ones.
 
     Raises:
-        ValueError: as `reliability`; all answers are right, or all wrong, which no temperature explains.
+        ValueError: as for `reliability`; or all answers are right, or all wrong, so that no temperature fits.
     """
     from scipy.optimize import minimize_scalar
 
     confidences, right = _checked(confidences, right)
     if right.all() or not right.any():
         raise ValueError(
-            f"All {right.size} answers are {'right' if right.all() else 'wrong'}, so that no temperature can be "
+            f"All {right.size} answers are {'right' if right.all() else 'wrong'}, so no temperature can be "
             "fitted. Pass more or harder recordings."
         )
 
@@ -71,17 +71,17 @@ def fit_temperature(confidences: ArrayLike, right: ArrayLike) -> float:
 
 
 def tempered(confidences: ArrayLike, temperature: float) -> Floats:
-    """Confidences whose log-odds are divided by the temperature, of the same shape. Source: Guo et al. 2017, for one
-    answer against all others."""
+    """Confidences whose log-odds are divided by the temperature, same shape. Source: Guo et al. 2017, for one answer
+    against all others."""
     p = np.clip(np.asarray(confidences, np.float64), SURE, 1 - SURE)
     return 1 / (1 + np.exp(-np.log(p / (1 - p)) / temperature))
 
 
 def risk_coverage(confidences: ArrayLike, right: ArrayLike) -> tuple[Floats, Floats, Floats]:
-    """(coverage, risk, threshold), [distinct confidences] each, coverage rising: who answers only what is at least as
-    sure as the threshold answers this share of all, and of that this share is wrong.
+    """(coverage, risk, threshold), [distinct confidences] each, coverage rising: answering only at or above the
+    threshold covers this share of all answers, and of those the share `risk` is wrong.
 
-    Source: El-Yaniv and Wiener, "On the foundations of noise-free selective classification", JMLR 2010. Errors as of
+    Source: El-Yaniv and Wiener, "On the foundations of noise-free selective classification", JMLR 2010. Errors as for
     `reliability`.
     """
     confidences, right = _checked(confidences, right)
@@ -93,32 +93,32 @@ def risk_coverage(confidences: ArrayLike, right: ArrayLike) -> tuple[Floats, Flo
 
 
 def aurc(confidences: ArrayLike, right: ArrayLike) -> float:
-    """The area under the risk-coverage curve: the mean risk over all coverages; 0 is perfect, and confidences without
-    any meaning give the share of wrong answers.
+    """The area under the risk-coverage curve: the mean risk over all coverages. 0 is perfect; uninformative confidences
+    give the share of wrong answers.
 
     Source: Geifman, Uziel and El-Yaniv, "Bias-reduced uncertainty estimation for deep neural classifiers", ICLR 2019.
-    Errors as of `reliability`.
+    Errors as for `reliability`.
     """
     coverage, risk, _ = risk_coverage(confidences, right)
     return float(np.sum(risk * np.diff(coverage, prepend=0)))
 
 
 def sure_from(confidences: ArrayLike, right: ArrayLike, wanted: float) -> tuple[float, float]:
-    """The lowest confidence from which on answers are right so often, and the share of answers that are as sure.
+    """The lowest confidence at or above which the share `wanted` of answers is right, and the share of answers there.
 
-    It holds for new answers like these with a confidence of 90 %: the lower bound of Clopper and Pearson (1934) of the
-    share right is at least `wanted`, from that confidence upwards.
+    The guarantee holds for new answers like these with a confidence of 90 %: the lower bound of Clopper and Pearson
+    (1934) on the share right is at least `wanted` at or above the threshold.
 
     Args:
         wanted: share right, in (0, 1).
 
     Raises:
-        ValueError: wanted is out of range; or no confidence will do, and the message says how many answers would.
+        ValueError: wanted is out of range; or no threshold suffices, and the message says how many answers would.
     """
     from scipy.stats import beta
 
     if not 0 < wanted < 1:
-        raise ValueError(f"hand_over wants {wanted} of the answers right; it is a share above 0 and below 1.")
+        raise ValueError(f"hand_over got {wanted} as the share of right answers; it must be above 0 and below 1.")
     coverage, risk, thresholds = risk_coverage(confidences, right)
     answered = np.round(coverage * np.size(right))
     hits = np.round(answered * (1 - risk))
@@ -126,9 +126,9 @@ def sure_from(confidences: ArrayLike, right: ArrayLike, wanted: float) -> tuple[
     enough = np.flatnonzero(bounds >= wanted)
     if not enough.size:
         raise ValueError(
-            f"No score promises that {wanted:g} of the answers are right: of the {int(answered[-1])} answers "
+            f"No score guarantees that {wanted:g} of the answers are right: of the {int(answered[-1])} answers "
             f"{1 - risk[-1]:.3f} are. Without any error {math.ceil(math.log(1 - PROMISED) / math.log(wanted))} "
-            "answers would show it. Pass more recordings, a lower share, or train the model further."
+            "answers would show it. Pass more recordings or a lower share, or train the model further."
         )
     return float(thresholds[enough[-1]]), float(coverage[enough[-1]])
 
@@ -138,10 +138,10 @@ def _checked(confidences: ArrayLike, right: ArrayLike) -> tuple[Floats, NDArray[
     if confidences.ndim != 1 or confidences.shape != right.shape or not confidences.size:
         raise ValueError(
             f"Calibration got confidences of shape {confidences.shape} and right of shape {right.shape}; it needs "
-            "one of each per answer, and an answer."
+            "one of each per answer, and at least one answer."
         )
     if not ((confidences >= 0) & (confidences <= 1)).all():
-        raise ValueError("Calibration got a confidence outside of 0 to 1, or NaN. Pass scores of events.")
+        raise ValueError("Calibration got a confidence outside 0 to 1, or NaN. Pass scores of events.")
     return confidences, right
 
 

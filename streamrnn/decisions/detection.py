@@ -1,4 +1,4 @@
-"""Metrics of words: accuracies of classification, and misses against false alarms per hour of detection."""
+"""Metrics of word models: classification accuracy, and misses against false alarms per hour."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -16,9 +16,9 @@ class DetectionPoint:
 
     Attributes:
         threshold: lowest smoothed posterior at which a word is detected.
-        miss_rate: share of the words that were not detected, in [0, 1].
-        false_alarms: detections where no word was said.
-        hours: of sound in which no word was said.
+        miss_rate: share of words that were not detected, in [0, 1].
+        false_alarms: detections in sound without words.
+        hours: duration of sound without words.
     """
 
     threshold: float
@@ -28,12 +28,12 @@ class DetectionPoint:
 
     @property
     def false_alarms_per_hour(self) -> float:
-        """The observed rate; after a short time a rate of 0 says little, see the bound."""
+        """The observed rate; after a short time a rate of 0 means little, see `bound_per_hour`."""
         return self.false_alarms / self.hours
 
     @property
     def bound_per_hour(self) -> float | None:
-        """The upper bound of the rate at 95 % confidence, 3 / hours, if there was no false alarm; else None.
+        """The upper bound of the rate at 95 % confidence, 3 / hours, if there was no false alarm; otherwise None.
 
         Source: the rule of three; Hanley and Lippman-Hand, "If nothing goes wrong, is everything all right?", 1983.
         """
@@ -46,10 +46,10 @@ def detection_curve(
     """Misses against false alarms, one point per threshold.
 
     Args:
-        word_scores: the highest smoothed posterior of its own word in each clip with a word, [clips].
+        word_scores: for each clip with a word, the highest smoothed posterior of that word, [clips].
         alarm_scores: `peak_scores` of all sound without words, [peaks].
         hours: duration of that sound.
-        thresholds: smoothed posteriors; a score at the threshold is a detection.
+        thresholds: smoothed posteriors; a score at the threshold counts as a detection.
 
     Raises:
         ValueError: there is no word score, a score is NaN, or hours is not positive.
@@ -58,7 +58,7 @@ def detection_curve(
     if not words.size or np.isnan(words).any() or np.isnan(alarms).any() or not hours > 0:
         raise ValueError(
             f"detection_curve got {words.size} word scores, {np.isnan(words).sum() + np.isnan(alarms).sum()} NaN and "
-            f"hours={hours}; it needs at least one word score, no NaN, and a positive duration without words."
+            f"hours={hours}; it needs at least one word score, no NaN, and a positive duration of sound without words."
         )
     return [
         DetectionPoint(threshold, float(np.mean(words < threshold)), int(np.sum(alarms >= threshold)), hours)
@@ -69,8 +69,8 @@ def detection_curve(
 def peak_scores(scores: ArrayLike, refractory_frames: int) -> list[float]:
     """The scores of the false alarms of a recording without words, highest first.
 
-    The highest score counts and excludes all within `refractory_frames` before and after it; then the highest of the
-    remaining ones, and so on. So the scores at or above a threshold are about the detections of a decoder with that
+    The highest score counts and excludes all others within `refractory_frames` before and after it; then the highest
+    of the rest, and so on. The scores at or above a threshold thus approximate the detections of a decoder with that
     threshold and refractory time.
 
     Args:
@@ -91,17 +91,17 @@ def accuracy(predicted: Sequence[str], truth: Sequence[str]) -> float:
     """The share of correctly classified clips, in [0, 1].
 
     Raises:
-        ValueError: lengths differ, or there are none.
+        ValueError: lengths differ, or there are no clips.
     """
     _check_paired(predicted, truth)
     return sum(map(str.__eq__, predicted, truth)) / len(truth)
 
 
 def accuracy_per_class(predicted: Sequence[str], truth: Sequence[str]) -> dict[str, float]:
-    """For each true class, in alphabetical order, the share of its clips that are classified correctly.
+    """For each true class, in alphabetical order, the share of its clips that is classified correctly.
 
     Raises:
-        ValueError: lengths differ, or there are none.
+        ValueError: lengths differ, or there are no clips.
     """
     _check_paired(predicted, truth)
     clips = Counter(truth)
@@ -112,7 +112,7 @@ def accuracy_per_class(predicted: Sequence[str], truth: Sequence[str]) -> dict[s
 def _check_paired(predicted: Sequence[str], truth: Sequence[str]) -> None:
     if len(predicted) != len(truth) or not truth:
         raise ValueError(
-            f"Accuracy got {len(predicted)} predicted classes of {len(truth)} clips; it needs one for each, and a clip."
+            f"Accuracy got {len(predicted)} predicted classes for {len(truth)} clips; it needs one for each clip."
         )
 
 

@@ -1,4 +1,4 @@
-"""Errors of transcripts: word and character error rates, and their confidence intervals."""
+"""Transcription errors: word and character error rates, and their confidence intervals."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -10,13 +10,13 @@ from numpy.typing import ArrayLike
 
 @dataclass(frozen=True)
 class ErrorRate:
-    """The errors of a hypothesis against its reference; they can be summed over texts.
+    """The errors of a hypothesis against its reference; adding them up gives the errors over several texts.
 
     Attributes:
-        substitutions: reference tokens that were recognised as others.
+        substitutions: reference tokens recognised as other tokens.
         insertions: recognised tokens that are not in the reference.
         deletions: reference tokens that were not recognised.
-        reference_length: tokens of the reference.
+        reference_length: number of tokens in the reference.
     """
 
     substitutions: int = 0
@@ -64,22 +64,22 @@ def token_errors(reference: Sequence[str], hypothesis: Sequence[str]) -> ErrorRa
 
 
 def word_errors(reference: str, hypothesis: str) -> ErrorRate:
-    """`token_errors` of the words of two texts, separated by white space; case matters."""
+    """`token_errors` of the words of two texts, split at white space; case matters."""
     return token_errors(reference.split(), hypothesis.split())
 
 
 def character_errors(reference: str, hypothesis: str) -> ErrorRate:
-    """`token_errors` of the characters of two texts, single spaces between words included; case matters."""
+    """`token_errors` of the characters of two texts, including single spaces between words; case matters."""
     return token_errors(" ".join(reference.split()), " ".join(hypothesis.split()))
 
 
 def word_error_rate(pairs: Iterable[tuple[str, str]]) -> ErrorRate:
-    """The word errors of all pairs (reference, hypothesis) together."""
+    """The total word errors of all pairs (reference, hypothesis)."""
     return sum((word_errors(*pair) for pair in pairs), ErrorRate())
 
 
 def character_error_rate(pairs: Iterable[tuple[str, str]]) -> ErrorRate:
-    """The character errors of all pairs (reference, hypothesis) together."""
+    """The total character errors of all pairs (reference, hypothesis)."""
     return sum((character_errors(*pair) for pair in pairs), ErrorRate())
 
 
@@ -88,15 +88,15 @@ def bootstrap_interval(
 ) -> tuple[float, float]:
     """The confidence interval (low, high) of the error rate, sum(errors) / sum(lengths).
 
-    All clips are resampled with replacement `replicates` times; the interval contains the middle share of the
+    Clips are resampled with replacement `replicates` times; the interval contains the middle share `confidence` of the
     resulting rates. Source: Bisani and Ney, "Bootstrap estimates for confidence intervals in ASR performance
-    evaluation", ICASSP 2004. Clips should be independent: pass sums per speaker where speakers have several.
+    evaluation", ICASSP 2004. Clips should be independent: if speakers have several, pass sums per speaker.
 
     Args:
         errors: of each clip, [clips].
         lengths: reference tokens of each clip (for an accuracy: ones), [clips].
         confidence: in (0, 1).
-        replicates: how often to draw.
+        replicates: number of resamples.
         seed: the same seed gives the same interval.
 
     Raises:

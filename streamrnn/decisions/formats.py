@@ -9,14 +9,14 @@ from pathlib import Path
 
 from streamrnn.decisions.events import Event, segments
 
-# Subtitles that are shown for less can't be read.
+# Shorter subtitles are unreadable.
 CUE_S = 1.0
 
 
 def as_text(event: Event) -> str:
     """One readable line: `     1.230 s       2.500 s  speech_end    0.91  speech`.
 
-    The columns are start, end ("-" where unknown), kind, score and label; a command's slots follow: colour=red.
+    The columns are start, end ("-" if unknown), kind, score and label, followed by a command's slots: colour=red.
     """
     end = "-" if event.end_s is None else f"{event.end_s:.3f} s"
     slots = "".join(f"  {name}={_one_line(value)}" for name, value in event.slots.items())
@@ -27,7 +27,7 @@ def as_json_line(event: Event) -> str:
     """One JSON object on one line, with the fields of `Event` and no newline at the end.
 
     Raises:
-        ValueError: a number of the event is NaN or infinite, which JSON cannot hold.
+        ValueError: a number is NaN or infinite, which JSON cannot represent.
     """
     return json.dumps(event.to_dict(), ensure_ascii=False, allow_nan=False)
 
@@ -35,7 +35,7 @@ def as_json_line(event: Event) -> str:
 def audacity_labels(events: Iterable[Event], duration_s: float | None = None) -> str:
     """A label track for Audacity: one line per segment, `start<TAB>end<TAB>label`, times in seconds.
 
-    `events` and `duration_s` are as for `segments`, which also says what is raised.
+    `events`, `duration_s` and errors are as for `segments`.
     """
     found = segments(events, duration_s)
     return "".join(f"{s.start_s:.6f}\t{s.end_s:.6f}\t{_one_line(s.label)}\n" for s in found)
@@ -44,10 +44,10 @@ def audacity_labels(events: Iterable[Event], duration_s: float | None = None) ->
 def srt(events: Iterable[Event], duration_s: float | None = None) -> str:
     """SubRip subtitles: one numbered cue per segment, times as `hh:mm:ss,mmm`.
 
-    The words of an ended utterance are one cue together, since single words are shown too briefly. A cue stays for a
-    second at least, unless the next one or the end of the stream comes first.
+    The words of a completed utterance form one cue, since single words would be shown too briefly. A cue lasts for at
+    least a second, unless the next one or the end of the stream comes first.
 
-    `events` and `duration_s` are as for `segments`, which also says what is raised.
+    `events`, `duration_s` and errors are as for `segments`.
     """
     found = segments(_utterances(events), duration_s)
     nexts = [*(later.start_s for later in found[1:]), math.inf if duration_s is None else duration_s]
@@ -60,10 +60,10 @@ def srt(events: Iterable[Event], duration_s: float | None = None) -> str:
 
 
 def rttm(events: Iterable[Event], name: str, duration_s: float | None = None) -> str:
-    """Rich Transcription Time Marks, as NIST's evaluations read them: `SPEAKER name 1 start duration ... label ...`.
+    """Rich Transcription Time Marks, the format of NIST's evaluations: `SPEAKER name 1 start duration ... label ...`.
 
     Args:
-        events, duration_s: as for `segments`, which also says what is raised.
+        events, duration_s: as for `segments`, whose errors it raises.
         name: of the recording; white space, which separates the columns, becomes _.
     """
     found, named = segments(events, duration_s), "_".join(name.split())
@@ -77,16 +77,16 @@ def rttm(events: Iterable[Event], name: str, duration_s: float | None = None) ->
 def write_events(
     path: str | os.PathLike[str], events: Iterable[Event], duration_s: float | None = None, name: str | None = None
 ) -> None:
-    """Writes the events to a file in the format of its suffix, in UTF-8. An existing file is replaced.
+    """Writes the events to a file in the format given by its suffix, in UTF-8. Replaces an existing file.
 
     Args:
         path: *.txt (Audacity labels), *.srt (subtitles), *.rttm or *.jsonl (one JSON object per event).
-        events: the events of one stream, in the order in which they were sent.
-        duration_s: length of the stream; in all but *.jsonl, speech that is still open ends there.
-        name: of the recording, in *.rttm; default: the file's own, without its suffix.
+        events: the events of one stream, in the order in which they were emitted.
+        duration_s: length of the stream; except in *.jsonl, open speech ends there.
+        name: of the recording, for *.rttm; default: the name of the file, without its suffix.
 
     Raises:
-        ValueError: another suffix, or events that `segments` or `as_json_line` refuses; nothing is written then.
+        ValueError: the suffix is unknown, or `segments` or `as_json_line` rejects the events; nothing is written then.
         OSError: the file cannot be written.
     """
     path = Path(path)
@@ -115,7 +115,7 @@ def _render(path: Path, events: Iterable[Event], duration_s: float | None, name:
 
 
 def _utterances(events: Iterable[Event]) -> list[Event]:
-    """The events, with the words of each ended utterance replaced by one word event."""
+    """The events, with the words of each completed utterance merged into one word event."""
     found: list[Event] = []
     words: list[Event] = []
     for event in events:

@@ -1,4 +1,4 @@
-"""Abstaining: what a decoder is not sure of, a person should look at."""
+"""Abstention: answers of low confidence are handed over to a person."""
 
 from typing import Any
 
@@ -13,30 +13,30 @@ def check_hand_over(owner: str, value: float) -> None:
     """Raises ValueError unless `value` is a score, 0 to 1; `owner` begins the message."""
     if not 0 <= value <= 1:
         raise ValueError(
-            f"{owner} got hand_over={value}; it is a score from 0 (never) to 1, below which a person should look. "
-            "Find one by streamrnn evaluate --hand-over."
+            f"{owner} got hand_over={value}; it must be a score from 0 (never) to 1, below which a person should look. "
+            "Find one with streamrnn evaluate --hand-over."
         )
 
 
 def abstention(event: Event, hand_over: float) -> Event:
-    """The event that hands another one over to a person, decided at the same time."""
+    """The event that hands `event` over to a person, decided at the same time."""
     reason = f"score {event.score:.2f} below {hand_over:.2f}"
     return Event("abstain", event.label, event.start_s, event.end_s, event.score, event.decided_s, reason)
 
 
 def handing_over(decoder: Decoder, hand_over: float) -> Decoder:
-    """The decoder; or, for a hand_over above 0, one that follows each end of speech, end of a label and utterance whose
-    score is below it by an abstain event of the same stretch."""
+    """For a hand_over above 0, a decoder that adds an abstain event for the same segment after each end of speech, end
+    of a label or utterance whose score is below it; otherwise the decoder itself."""
     return HandOver(decoder, hand_over) if hand_over else decoder
 
 
 def kinds_of(kinds: tuple[EventKind, ...], hand_over: float) -> tuple[EventKind, ...]:
-    """The kinds of events of a decoder of these kinds, with those of handing over."""
+    """The kinds of events of a decoder, including those of handing over."""
     return (*kinds, "abstain") if hand_over else kinds
 
 
 class HandOver:
-    """A decoder whose uncertain answers are followed by abstain events: see handing_over. It has no state."""
+    """A decoder that follows uncertain answers with abstain events: see handing_over. It has no state of its own."""
 
     def __init__(self, decoder: Decoder, hand_over: float):
         self.decoder, self.hand_over = decoder, hand_over

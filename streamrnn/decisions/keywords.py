@@ -1,4 +1,5 @@
-"""Keyword posteriors to keyword events: a moving average, a threshold and a refractory time (Chen et al., 2014)."""
+"""From keyword posteriors to keyword events: a moving average, a threshold and a refractory time (Chen et al.,
+2014)."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -22,7 +23,7 @@ from streamrnn.decisions.smoothing import Floats, moving_mean
 
 SILENCE = "silence"
 UNKNOWN = "unknown"
-# Each frame averages over all of this; no word is longer.
+# The cost of each frame grows with the window; no word is longer.
 LONGEST_SMOOTHING_MS = 5000.0
 
 
@@ -54,7 +55,7 @@ class KeywordSettings:
         check_hand_over("KeywordSettings", self.hand_over)
         if not 0 < self.threshold <= 1:
             raise ValueError(
-                f"KeywordSettings got threshold={self.threshold}; it is a probability above 0 and at most 1. "
+                f"KeywordSettings got threshold={self.threshold}; it must be a probability above 0 and at most 1. "
                 "Lower it to miss fewer words, raise it for fewer false alarms."
             )
         check_setting_ms("KeywordSettings got smoothing_ms", self.smoothing_ms, LONGEST_SMOOTHING_MS)
@@ -86,12 +87,12 @@ def word_classes(labels: Sequence[str]) -> list[int]:
     """The classes that can be detected: all but "silence", which is class 0, and "unknown".
 
     Raises:
-        ValueError: the first label is not "silence", labels repeat, or none of them is a word.
+        ValueError: the first label is not "silence", labels repeat, or none is a word.
     """
     words = [index for index, label in enumerate(labels) if label not in (SILENCE, UNKNOWN)]
     if not words or len(set(labels)) != len(labels) or labels[0] != SILENCE:
         raise ValueError(
-            f"Keywords got the labels {tuple(labels)}; they need to differ, begin with {SILENCE!r} and name at least "
+            f"Keywords got the labels {tuple(labels)}; they must differ, begin with {SILENCE!r} and include at least "
             "one word. Pass one label per class, in the order of the model's outputs."
         )
     return words
@@ -100,10 +101,10 @@ def word_classes(labels: Sequence[str]) -> list[int]:
 def smooth_posteriors(posteriors: ArrayLike, smoothing_frames: int) -> Floats:
     """The causal moving average of posteriors[frames, classes], of the same shape.
 
-    Frames before the first count as zeros, so that a single frame at the start of a recording does not trigger.
+    Missing frames before the first count as zeros, so that a single frame at the start of a recording does not trigger.
 
     Raises:
-        ValueError: smoothing_frames is below 1, or posteriors has another shape.
+        ValueError: smoothing_frames is below 1, or posteriors has the wrong shape.
     """
     posteriors = np.asarray(posteriors, np.float64)
     if posteriors.ndim != 2 or smoothing_frames < 1:
@@ -118,14 +119,14 @@ def clip_class(posteriors: ArrayLike, smoothing_frames: int) -> tuple[int, float
     """The class of a clip of one word, and its score: the highest smoothed posterior of any class but silence.
 
     Args:
-        posteriors: those of the whole clip, [frames, classes], class 0 being silence. "unknown" competes like a word.
+        posteriors: for the whole clip, [frames, classes], class 0 being silence. "unknown" competes like a word.
         smoothing_frames: the decoder's, see `KeywordSettings.smoothing_frames`.
 
     Returns:
         The class, from 1 on (the first one of ties), and its score in [0, 1].
 
     Raises:
-        ValueError: another shape, no frame, or no class besides silence.
+        ValueError: the shape is wrong, or there is no frame, or no class besides silence.
     """
     smoothed = smooth_posteriors(posteriors, smoothing_frames)[:, 1:]
     if not smoothed.size:
@@ -144,15 +145,15 @@ class _State:
 
     frames: int = 0
     ready_frame: int = 0  # first frame in which a word may be detected again
-    held: list[int] = field(default_factory=list)  # detected words that have not been below the threshold since
-    unsure: int = -1  # the word that has reached the threshold and was not sent yet; -1: none
-    unsure_frames: int = 0  # for how long
+    held: list[int] = field(default_factory=list)  # detected words that have stayed above the threshold
+    unsure: int = -1  # the word that has reached the threshold but was not emitted yet; -1: none
+    unsure_frames: int = 0  # for how many frames
     best: float = 0.0  # its highest score so far
-    best_frame: int = 0  # the frame with that score; of words that settle
+    best_frame: int = 0  # the frame with that score, for words that settle
 
 
 class KeywordDecoder:
-    """Turns the class posteriors of one stream into keyword events, each at its deciding frame.
+    """Turns the class posteriors of one stream into keyword events, each at the frame that decides it.
 
     Posteriors are smoothed by a causal moving average over `smoothing_ms`; before the stream they count as zeros. The
     word with the highest average is detected in the frame in which it reaches `threshold`, if `refractory_ms` have
@@ -160,15 +161,15 @@ class KeywordDecoder:
     a long word is detected once. A word that rises within the refractory time and is still above the threshold at its
     end is detected then. "silence", which is class 0, and "unknown" are never detected.
 
-    With `settle_ms`, a word that was detected is sent when its average falls, or after that time. The event then has
-    the highest score and spans the frames averaged for it. If another word that may be detected scores higher
-    meanwhile, it is that one's.
+    With `settle_ms`, a detected word is emitted when its average falls, or after that time. The event then has the peak
+    score and spans the frames averaged for it. If another detectable word scores higher in the meantime, that word is
+    emitted instead.
 
-    With `hand_over`, a word that was detected is sent as soon as its average reaches that score. If it falls below the
-    threshold before, or has not reached it after the time of the moving average, an abstain event with its highest
-    score takes its place.
+    With `hand_over`, a detected word is emitted as soon as its average reaches that score. If it falls below the
+    threshold first, or has not reached that score within the length of the moving average, an abstain event with its
+    peak score is emitted instead.
 
-    Without them, an event's score is the smoothed posterior at that frame, and the event spans the averaged frames.
+    Otherwise, an event's score is the smoothed posterior at that frame, and the event spans the averaged frames.
     Frame t covers [t x frame_s, (t+1) x frame_s) seconds; its decisions have decided_s = (t+1) x frame_s + lookahead_s.
 
     The form is that of Chen et al., "Small-footprint keyword spotting using deep neural networks", ICASSP 2014, for
@@ -187,7 +188,7 @@ class KeywordDecoder:
             lookahead_s: seconds of sound after a frame before its posteriors are known.
 
         Raises:
-            ValueError: labels that `word_classes` refuses, frame_s is not positive, or lookahead_s is negative.
+            ValueError: `word_classes` rejects the labels, frame_s is not positive, or lookahead_s is negative.
         """
         check_frames("KeywordDecoder", frame_s, lookahead_s)
         self.settings = settings
@@ -207,7 +208,7 @@ class KeywordDecoder:
             outputs: posteriors in [0, 1], shape [frames, classes].
 
         Raises:
-            ValueError: another shape, or a NaN among the posteriors; the decoder is then as before the call.
+            ValueError: the shape is wrong, or a posterior is NaN; the decoder is then unchanged.
         """
         self._check(outputs)
         heard = np.concatenate([self._past, outputs[:, self._words]])
@@ -217,8 +218,8 @@ class KeywordDecoder:
         return [event for frame, top in zip(smoothed, tops, strict=True) if (event := self._hear(frame, top))]
 
     def finish(self, duration_s: float) -> list[Event]:
-        """The event of a word that has not settled, or the abstain event of one that is not sure yet; else none, since
-        words are detected at once. The decoder is fresh again afterwards.
+        """The event of a word that has not settled, or the abstain event of one still below hand_over; otherwise none,
+        since words are emitted at once. The decoder is fresh again afterwards.
 
         Args:
             duration_s: length of the stream, in seconds.
@@ -242,7 +243,7 @@ class KeywordDecoder:
         return asdict(self._state) | {"past": self._past.T.tolist()}
 
     def restore(self, snapshot: dict[str, Any]) -> None:
-        """Continues from `snapshot`, in this decoder or in another with the same labels and smoothing.
+        """Resumes from `snapshot`, in this decoder or in another with the same labels and smoothing.
 
         Raises:
             ValueError: the dict is not a snapshot of such a KeywordDecoder.
@@ -252,7 +253,7 @@ class KeywordDecoder:
         try:
             past = np.array(snapshot["past"], np.float64).T
             if not np.isfinite(past).all():
-                raise ValueError("past posteriors that are no numbers")
+                raise ValueError("past posteriors that are not numbers")
             held = [range(len(self._words)).index(word) for word in snapshot["held"]]
         except (TypeError, ValueError) as error:
             raise ValueError(
@@ -260,7 +261,7 @@ class KeywordDecoder:
             ) from None
         if past.shape != self._past.shape:
             raise ValueError(
-                f"KeywordDecoder.restore got {past.shape} past frames x words; it keeps {self._past.shape}. "
+                f"KeywordDecoder.restore got {past.shape} past frames x words; this decoder keeps {self._past.shape}. "
                 "Pass the snapshot of a decoder with the same labels and smoothing_ms."
             )
         self._past = past
@@ -268,9 +269,7 @@ class KeywordDecoder:
         told["held"] = held
         self._state = _State(**told)
         if not -1 <= self._state.unsure < len(self._words):
-            raise ValueError(
-                "KeywordDecoder.restore got a word that is none. Pass what KeywordDecoder.snapshot returned."
-            )
+            raise ValueError("KeywordDecoder.restore got an unknown word. Pass what KeywordDecoder.snapshot returned.")
 
     def _check(self, outputs: NDArray[np.floating]) -> None:
         if outputs.ndim != 2 or outputs.shape[1] != len(self.labels):
@@ -282,7 +281,7 @@ class KeywordDecoder:
             frame = self._state.frames + int(np.isnan(outputs).any(axis=1).argmax())
             raise ValueError(
                 f"KeywordDecoder.push got NaN in frame {frame} ({frame * self.frame_s:.3f} s); it needs posteriors in "
-                "[0, 1]. Look for NaN in the audio, then reset the stream: a model's state keeps a NaN that it met."
+                "[0, 1]. Look for NaN in the audio, then reset the stream: a NaN stays in the model's state."
             )
 
     def _hear(self, smoothed: Floats, top: float) -> Event | None:
@@ -307,7 +306,7 @@ class KeywordDecoder:
         return self._event(frame, word, top)
 
     def _hear_on(self, frame: int, scores: list[float]) -> Event | None:
-        """A frame while a word is not sure yet. Any word that is sure and not held takes its place."""
+        """Processes a frame while a word is pending. Any word that reaches hand_over and is not held replaces it."""
         state = self._state
         state.held = [word for word in state.held if scores[word] >= self.settings.threshold]
         if self._settle_frames:
@@ -323,25 +322,25 @@ class KeywordDecoder:
         return self._settled(frame)
 
     def _highest(self, scores: list[float]) -> int:
-        """The word that is waited for, or one that scores higher and may be detected: none that is held."""
+        """The pending word, or one that scores higher and may be detected, which excludes held words."""
         state = self._state
         free = (word for word in range(len(scores)) if word == state.unsure or word not in state.held)
         return max(free, key=scores.__getitem__)
 
     def _settle_on(self, frame: int, scores: list[float]) -> Event | None:
-        """A frame while a word's average may still rise."""
+        """Processes a frame while a word's average may still rise."""
         state = self._state
         state.unsure_frames += 1
         falls = scores[state.unsure] < state.best
         word = self._highest(scores)
         if scores[word] > state.best:
-            # The event is no longer the other word's, which may take it back.
+            # The other word loses the event but may win it back.
             state.held = sorted({*state.held, word} - ({state.unsure} - {word}))
             state.unsure, state.best, state.best_frame, falls = word, scores[word], frame, False
         return self._settled(frame) if falls or state.unsure_frames >= self._settle_frames else None
 
     def _settled(self, frame: int) -> Event:
-        """The event, in this frame, of the word that was waited for."""
+        """The event, in this frame, of the pending word."""
         state, word = self._state, self._state.unsure
         state.unsure = -1
         if not self._settle_frames:

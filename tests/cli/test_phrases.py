@@ -45,7 +45,7 @@ def test_commands_of_a_grammar_are_heard_with_their_slots(streamrnn, capsys, pho
     [
         ((), 'Say what to listen for: --phrase "hey computer", or --grammar FILE.'),
         (("--phrase", "hey zorblax"), "'zorblax' in 'hey zorblax' is not in the dictionary"),
-        (("--phrase", ""), "has no word that has to be said"),
+        (("--phrase", ""), "has no required word"),
         (("--grammar", "nothing.toml"), "nothing.toml"),
         (("--grammar", "empty.toml"), "is empty"),
         (("--grammar", "said.wav"), "is not UTF-8 text"),

@@ -196,7 +196,7 @@ def test_settings_of_events_are_refused_by_answers_to_lines(streamrnn, capsys, f
 @pytest.mark.parametrize("threshold", ["2", "nan", "0"])
 def test_thresholds_of_answers_are_probabilities(streamrnn, capsys, threshold):
     assert streamrnn("run", "intent", "-", "--threshold", threshold) == 2
-    assert "it is a probability above 0, at most 1" in " ".join(capsys.readouterr().err.split())
+    assert "it must be above 0 and at most 1" in " ".join(capsys.readouterr().err.split())
 
 
 def test_a_picture_that_cannot_be_written_is_refused_before_the_first_line(streamrnn, capsys, tmp_path):

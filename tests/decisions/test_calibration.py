@@ -67,14 +67,14 @@ def test_nine_thresholds_in_ten_keep_their_promise_on_new_answers():
 def test_a_share_that_nothing_promises_says_how_many_answers_would():
     with pytest.raises(ValueError, match="Without any error 45 answers would show it"):
         sure_from(np.full(20, 0.9), np.ones(20, bool), 0.95)
-    with pytest.raises(ValueError, match="a share above 0 and below 1"):
+    with pytest.raises(ValueError, match="must be above 0 and below 1"):
         sure_from([0.5], [True], 1.0)
 
 
 def test_wrong_input_is_refused():
     with pytest.raises(ValueError, match="one of each per answer"):
         calibration_error([], [])
-    with pytest.raises(ValueError, match="outside of 0 to 1, or NaN"):
+    with pytest.raises(ValueError, match="outside 0 to 1, or NaN"):
         aurc([np.nan], [True])
     with pytest.raises(ValueError, match="All 2 answers are right"):
         fit_temperature([0.5, 0.6], [True, True])

@@ -107,7 +107,7 @@ def test_a_snapshot_of_another_decoder_is_refused():
 
 @pytest.mark.parametrize("labels", [(), ("a", "a"), ("",)])
 def test_labels_that_say_nothing_are_refused(labels):
-    with pytest.raises(ValueError, match="need to differ"):
+    with pytest.raises(ValueError, match="must differ"):
         LabelDecoder(LabelSettings(), labels, FRAME_S)
 
 
