@@ -155,5 +155,5 @@ def test_a_pickled_model_is_the_model():
 def test_a_model_that_its_settings_do_not_build_is_not_pickled():
     model = VoiceActivity(SMALL, rngs=nnx.Rngs(0))
     model.network = VoiceActivity(VoiceActivitySettings(hidden=16, channels=8, mels=8), rngs=nnx.Rngs(0)).network
-    with pytest.raises(pickle.PicklingError, match="another network"):
+    with pytest.raises(pickle.PicklingError, match="a different network"):
         pickle.dumps(model)

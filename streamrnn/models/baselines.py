@@ -22,14 +22,14 @@ def transformer(
         x = x + attention(norm(x))
         x = x + W_2 gelu(W_1 norm(x))        four times as wide inside
 
-    for each layer, and a norm at the end (Vaswani et al. 2017, with the norms in front: Xiong et al. 2020, "On layer
+    in each layer, and a norm at the end (Vaswani et al. 2017, with pre-normalisation: Xiong et al. 2020, "On layer
     normalization in the transformer architecture").
 
     Args:
-        in_features, features: width of input frames; of output frames and of the layers.
+        in_features, features: width of input frames; width of output frames and of the layers.
         layers: number of layers.
-        heads: heads of attention; each is features / heads wide, rounded up to an even number.
-        capacity: frames that a frame sees in each layer: a sliding window, or more than any stream has.
+        heads: attention heads; each is features / heads wide, rounded up to an even number.
+        capacity: frames that a frame attends to in each layer: a sliding window, or more than any stream has.
         dtype: compute dtype; parameters, state and attention are float32.
         rngs: random streams that draw the parameters.
     """

@@ -1,4 +1,4 @@
-"""What a person chooses next, by what was chosen and what it gave: models of decisions under uncertainty."""
+"""Predicts a person's next choice from past choices and rewards: models of decisions under uncertainty."""
 
 import math
 from dataclasses import dataclass
@@ -20,8 +20,7 @@ class ChoicesSettings:
     """Settings of a choice model.
 
     Raises:
-        ValueError: there are fewer than two options, highest is not above 0 and finite, or hidden is not 1 or
-            more.
+        ValueError: there are fewer than two options, highest is not above 0 and finite, or hidden is below 1.
     """
 
     options: int = 4
@@ -39,15 +38,15 @@ class ChoicesSettings:
         require_counts(self, "hidden")
         if self.options < 2 or not 0 < self.highest < math.inf:
             raise ValueError(
-                f"ChoicesSettings got options={self.options}, highest={self.highest}; it needs two options or more, "
+                f"ChoicesSettings got options={self.options}, highest={self.highest}; it needs at least two options "
                 "and a highest reward above 0."
             )
 
 
 class Choices(Model):
-    """A choice and its reward -> a GRU -> the probability of each option to be chosen next.
+    """A choice and its reward -> a GRU -> the probability that each option is chosen next.
 
-    A frame is [choice, reward]: the choice from 1 to `options`, 0 where there was none, the reward from 0 to `highest`.
+    A frame is [choice, reward]: a choice from 1 to `options`, or 0 for none, and a reward from 0 to `highest`.
 
     Source: Dezfouli et al. 2019, "Models that learn how humans learn: the case of decision-making and its disorders".
     """
@@ -60,7 +59,7 @@ class Choices(Model):
         options = np.arange(1, s.options + 1, dtype=np.float32)
 
         def told(x: Frames) -> Frames:
-            # An option at a time, so that what is learned of a reward may depend on where it was.
+            # One input per option, so that what is learned from a reward may depend on the option that gave it.
             chosen = (jnp.abs(x[..., :1] - options) < 0.5).astype(jnp.float32)
             return jnp.concatenate([chosen, chosen * (4 * x[..., 1:] / s.highest - 2)], axis=-1)
 

@@ -1,4 +1,5 @@
-"""Labels of whole streams, such as queries, strokes and comments: an answer after every item, each better founded."""
+"""Labels for whole streams, such as queries, strokes and comments: an answer after every item, increasingly
+informed."""
 
 from dataclasses import dataclass
 
@@ -20,7 +21,7 @@ class ClassifierSettings:
     """Settings of a classifier of streams.
 
     Raises:
-        ValueError: a count is not 1 or more, or there is one id alone, which stands for none.
+        ValueError: a count is below 1, or ids is 1, as id 0 stands for none.
     """
 
     labels: tuple[str, ...] = ()
@@ -47,7 +48,7 @@ class ClassifierSettings:
     def __post_init__(self):
         require_counts(self, "features", "embedding", "window", "hidden", "layers")
         if self.ids < 0 or self.ids == 1:
-            raise ValueError(f"ids is {self.ids}; it is 0, where items are readings, or 2 and more.")
+            raise ValueError(f"ids is {self.ids}; it must be 0, if items are readings, or at least 2.")
 
 
 class Classifier(Model):
@@ -81,7 +82,7 @@ class Classifier(Model):
 
 
 class Pooled(Layer):
-    """Frames beside their running mean and maximum: [batch, time, features] -> [batch, time, 3 features].
+    """Frames together with their running mean and maximum: [batch, time, features] -> [batch, time, 3 features].
 
     Args:
         features: width of a frame.

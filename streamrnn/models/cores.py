@@ -17,7 +17,7 @@ from streamrnn.layers import Recurrent
 from streamrnn.models.baselines import feedforward, recomputed_transformer, temporal_convolutions, transformer
 from streamrnn.models.model import Model
 
-# Settings, width of the input frames, random streams -> layers in order, the last one with `hidden` features.
+# Settings, width of the input frames, random streams -> layers in order, the last with `hidden` features.
 Core = Callable[["CoreSettings", int, nnx.Rngs], list[Layer]]
 
 
@@ -76,7 +76,7 @@ else:
 
 @dataclass(frozen=True, kw_only=True)
 class CoreSettings:
-    """The shape of a core. Settings of a model inherit these.
+    """The shape of a core. Settings of models inherit these.
 
     Raises:
         ValueError: the core does not exist, or a number is below 1.
@@ -119,7 +119,7 @@ Settings = TypeVar("Settings", bound=CoreSettings)
 
 
 def recurrent_layer(core: str, in_features: int, hidden: int, dtype: str, rngs: nnx.Rngs) -> Recurrent:
-    """A recurrent layer with the cell of that name, for networks whose core is always recurrent.
+    """A recurrent layer with the named cell, for networks whose core is always recurrent.
 
     Raises:
         ValueError: the cell does not exist.
@@ -130,9 +130,9 @@ def recurrent_layer(core: str, in_features: int, hidden: int, dtype: str, rngs: 
 
 
 def matched(model: Callable[..., Model], settings: Settings, core: str) -> Settings:
-    """The settings with another core, of the width at which the model keeps its number of parameters, within 5 %.
+    """The settings with another core, and the width that keeps the model's number of parameters within 5 %.
 
-    Models are only built abstractly.
+    Models are built only abstractly.
 
     Args:
         model: the class for these settings, such as VoiceActivity.
@@ -155,7 +155,7 @@ def matched(model: Callable[..., Model], settings: Settings, core: str) -> Setti
     best = min(max(1, above - 1), above, key=lambda hidden: abs(excess(hidden)))
     if abs(excess(best)) > 0.05 * wanted:
         raise ValueError(
-            f"No width gives a model with the core {core!r} {wanted} parameters within 5 %: {best} is nearest, with "
+            f"No width gives a model with the core {core!r} {wanted} parameters within 5 %: {best} is closest, with "
             f"{wanted + excess(best)}. Change layers or context_frames."
         )
     return of_width(best)

@@ -47,9 +47,9 @@ class DenoisingSettings:
     memory_s: float = 2.0
     """Time constant of the running level, in seconds."""
     floor_fall_s: float = 0.08
-    """Time constant, in seconds, with which a bin's floor follows sound below it."""
+    """Time constant, in seconds, at which a bin's noise floor follows sound below it."""
     floor_rise_s: float = 2.0
-    """Time constant, in seconds, with which a bin's floor follows sound above it."""
+    """Time constant, in seconds, at which a bin's noise floor follows sound above it."""
     silence: float = 1e-10
     """Power of a sample (full scale 1) below which sound counts as silence."""
     dtype: Literal["float32", "bfloat16"] = "float32"
@@ -60,9 +60,9 @@ class Denoising(Model):
     """Noise suppression: frames of noisy samples -> the same frames without the noise, out = hop_samples.
 
     STFT -> decibels relative to a running level, and above each bin's floor -> bands -> two recurrent layers -> bands
-    -> mask per bin -> masked STFT -> inverse STFT. The running level makes the network independent of loudness: twice
-    as loud an input gives twice as loud an output. Outputs lag by window - hop samples (and the look-ahead); with the
-    hop, that is the algorithmic latency, 37.5 ms by default.
+    -> mask per bin -> masked STFT -> inverse STFT. The running level makes the network independent of loudness: an
+    input twice as loud gives an output twice as loud. Outputs lag by window - hop samples (plus the look-ahead);
+    together with the hop, that is the algorithmic latency, 37.5 ms by default.
 
     Sources: bands and recurrent layers, Valin, "A hybrid DSP/deep learning approach to real-time full-band speech
     enhancement", 2018; masks, Wang, Narayanan and Wang, "On training targets for supervised speech separation", 2014.
@@ -113,7 +113,7 @@ class NoiseFloorState(NamedTuple):
 
 
 class Prominence(Layer):
-    """The level of each bin relative to the whole and to its own floor: complex[batch, time, bins] -> [.., 2 bins].
+    """The level of each bin relative to the total and to its own floor: complex[batch, time, bins] -> [.., 2 bins].
 
         w     = 1 / min(t, memory_frames)                          frames t = 1, 2, ...
         level = level + w (mean_k |X_k|^2 - level)
@@ -169,7 +169,7 @@ class Masked(Layer):
         [a, b] = estimator([d, p])
         y      = x sigmoid(a + 2 (1 + b) (p - 1))
 
-    So for each bin the estimator gives an offset of the mask and its slope over the bin's height above the floor. If
+    So for each bin the estimator outputs an offset of the mask and its slope over the bin's height above the floor. If
     both are 0, the mask is a gate that opens 10 dB above the floor.
 
     State: the states of both layers, and the frames delayed by the estimator's look-ahead.

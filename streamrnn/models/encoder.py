@@ -1,4 +1,4 @@
-"""The encoder of models that tell what is said: sound to a frame of numbers per four hops."""
+"""The encoder of models that recognise speech: from sound to one frame of features per four hops."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 def speech_encoder(
     s: "PhonemesSettings | CTCSettings", rngs: nnx.Rngs, dtype: str = "float32", levels: Sequence[Layer] = ()
 ) -> Chain:
-    """Raw audio -> a frame of `hidden` numbers per four hops.
+    """Raw audio -> a frame of `hidden` features per four hops.
 
     Args:
-        levels: layers behind the log-mel spectrum, that keep its bands; default: levels and their height above each
-            band's noise floor, twice as many.
+        levels: layers after the log-mel spectrum, which keep its bands; default: levels and their height above each
+            band's noise floor, which doubles the number of bands.
     """
     bands = s.mels if levels else 2 * s.mels
     floor = levels_above_floor(s.mels, s.sample_rate / s.hop_samples, s.floor_fall_s, s.floor_rise_s, s.silence)
@@ -48,7 +48,7 @@ def speech_encoder(
         for _ in range(s.layers)
         for layer in (Dropout(s.dropout, rngs=rngs), recurrent_layer(s.core, s.hidden, s.hidden, dtype, rngs))
     ]
-    # The look-ahead is counted after the strides, in spectra of four hops, so it is always a whole number of frames.
+    # The look-ahead is counted after the strides, in frames of four hops, so it is always a whole number of frames.
     return Chain(front_end, convolutions, Lookahead(s.lookahead_frames), *recurrent)
 
 

@@ -21,8 +21,8 @@ class ForecastSettings:
     """Settings of a forecaster.
 
     Raises:
-        ValueError: a count is not 1 or more, frames_per_s is not above 0 and finite, there is no column, mean or scale
-            is not one for each, or a quantile is out of range.
+        ValueError: a count is below 1, frames_per_s is not above 0 and finite, there are no columns, mean or scale does
+            not have one value per column, or a quantile is out of range.
     """
 
     columns: tuple[str, ...] = ()
@@ -49,32 +49,34 @@ class ForecastSettings:
     def __post_init__(self):
         require_counts(self, "horizon", "hidden")
         if not 0 < self.frames_per_s < math.inf:
-            raise ValueError(f"frames_per_s is {self.frames_per_s}; it must be above 0, and finite.")
+            raise ValueError(f"frames_per_s is {self.frames_per_s}; it must be above 0 and finite.")
         if not len(self.columns) == len(self.mean) == len(self.scale) and self.mean:
             raise ValueError(
                 f"{len(self.columns)} columns have {len(self.mean)} means and {len(self.scale)} scales; each column "
-                "needs one of both."
+                "needs one of each."
             )
         if not 1 <= self.period <= self.level_rows:
-            raise ValueError(f"period is {self.period} and level_rows {self.level_rows}; 1 <= period <= level_rows.")
+            raise ValueError(
+                f"period is {self.period}, level_rows {self.level_rows}; 1 <= period <= level_rows is needed."
+            )
         rising = sorted({q for q in self.quantiles if 0 < q < 1})
         if not rising or list(self.quantiles) != rising:
-            raise ValueError(f"quantiles are {self.quantiles}; there is one or more, rising, above 0 and below 1.")
+            raise ValueError(f"quantiles are {self.quantiles}; they must be one or more, rising, above 0 and below 1.")
 
     @property
     def kinds(self) -> int:
-        """Numbers per column and row ahead: the mean and the quantiles."""
+        """Numbers per column and forecast row: the mean and the quantiles."""
         return 1 + len(self.quantiles)
 
 
 class Forecast(Model):
-    """Each column by itself, with the same weights: the rows of a season relative to their level -> a GRU that goes on
-    from its state of a season ago -> mean and quantiles of the next rows, relative to the level.
+    """Each column separately, with shared weights: the rows of a season relative to their level -> a GRU that continues
+    from its state one season ago -> mean and quantiles of the next rows, relative to the level.
 
-    Outputs are in the units of the columns, [columns, horizon, mean and quantiles] in one row.
+    Outputs are in the units of the columns, [columns, horizon, mean and quantiles] flattened.
 
-    Sources: Lin et al. 2023, "SegRNN" (a recurrence over segments of a series, each column by itself); Kim et al.
-    2022, "Reversible instance normalization" (what is subtracted before a network is added after it).
+    Sources: Lin et al. 2023, "SegRNN" (a recurrence over segments of a series, each column separately); Kim et al.
+    2022, "Reversible instance normalization" (what is subtracted before a network is added back after it).
     """
 
     Settings = ForecastSettings
@@ -97,7 +99,7 @@ class Forecast(Model):
 
 
 class Seasonal(Layer):
-    """x[batch, time, 1] -> [batch, time, horizon kinds]: forecasts of one column, scaled alike.
+    """x[batch, time, 1] -> [batch, time, horizon kinds]: forecasts of one column, on its own scale.
 
     Args:
         settings: horizon, kinds, period, level_rows, hidden and dropout.
@@ -130,7 +132,7 @@ class Seasonal(Layer):
         return (rows, states), level + ahead
 
 
-# Forecasts begin near the level.
+# Initial forecasts are near the level.
 _SMALL = nnx.initializers.variance_scaling(0.01, "fan_in", "normal")
 
 

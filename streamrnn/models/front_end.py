@@ -1,4 +1,4 @@
-"""What models of sound hear: levels of mel bands, and how far each stands above its noise floor."""
+"""The input of models of sound: levels of mel bands, and how far each is above its noise floor."""
 
 import math
 
@@ -10,13 +10,13 @@ from streamrnn.layers import Apply
 def levels_above_floor(
     mels: int, frames_per_s: float, fall_s: float, rise_s: float, silence: float
 ) -> tuple[Layer, ...]:
-    """Layers behind a log-mel spectrum, for a Chain: decibels[batch, time, mels] -> [batch, time, 2 mels], around 0.
+    """Layers after a log-mel spectrum, for a Chain: decibels[batch, time, mels] -> [batch, time, 2 mels], around 0.
 
     Args:
-        mels: bands.
+        mels: number of bands.
         frames_per_s: spectra per second.
         fall_s, rise_s: time constants of the floor in seconds, above 0; see AboveFloor.
-        silence: mel power, of full scale 1, below which there is no sound.
+        silence: mel power (full scale 1) below which sound counts as silence.
 
     Raises:
         ValueError: a time constant is not positive.

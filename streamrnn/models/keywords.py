@@ -22,8 +22,8 @@ class KeywordsSettings(CoreSettings):
     """Settings of a keyword model.
 
     Raises:
-        ValueError: a word is repeated, or is "silence" or "unknown", which are always classes; the look-ahead is of no
-            whole number of frames; with `encoder`, the core is not recurrent, or there is a running normalisation.
+        ValueError: a word is repeated, or is "silence" or "unknown", which are always classes; the look-ahead is not a
+            whole number of frames; or `encoder` is combined with a core that is not recurrent or with normalisation.
     """
 
     words: tuple[str, ...] = ()
@@ -47,14 +47,14 @@ class KeywordsSettings(CoreSettings):
     band's height above its noise floor. With a normalisation over seconds, a model is deaf after a loud noise and
     raises false alarms where one begins."""
     floor_fall_s: float = 0.1
-    """Time constant, in seconds, with which a band's noise floor follows sound below it."""
+    """Time constant, in seconds, at which a band's noise floor follows sound below it."""
     floor_rise_s: float = 3.0
-    """Time constant, in seconds, with which a band's noise floor follows sound above it."""
+    """Time constant, in seconds, at which a band's noise floor follows sound above it."""
     floor: float = 25.0
     """Variance, in squared decibels, below which the running normalisation no longer amplifies."""
     channels: tuple[int, int] = (96, 112)
-    """Channels of the two convolutions over five spectra, and then over five of every second of these. With `encoder`,
-    the second has as many as `hidden`."""
+    """Channels of the two convolutions, over five spectra and then, with stride 2, over five of their outputs. With
+    `encoder`, the second has as many as `hidden`."""
     lookahead_frames: int = 10
     """Look-ahead: future spectra that a probability depends on; even, and with `encoder` a multiple of 4."""
     dropout: float = 0.2
@@ -63,15 +63,15 @@ class KeywordsSettings(CoreSettings):
     def __post_init__(self):
         super().__post_init__()
         if wrong := [word for word in self.words if word in (SILENCE, UNKNOWN) or self.words.count(word) > 1]:
-            raise ValueError(f"words are {', '.join(self.words)}; {wrong[0]!r} is there twice or anyway. Leave it out.")
+            raise ValueError(f"words are {', '.join(self.words)}; {wrong[0]!r} is repeated or built in. Leave it out.")
         if self.encoder and self.core not in CELLS:
-            raise ValueError(f"core is {self.core}; the encoder is recurrent: {', '.join(CELLS)}.")
+            raise ValueError(f"core is {self.core}; with the encoder it must be one of {', '.join(CELLS)}.")
         if self.encoder and self.memory_s:
-            raise ValueError(f"memory_s is {self.memory_s}; the encoder hears levels above the noise floor. Pass 0.")
+            raise ValueError(f"memory_s is {self.memory_s}; the encoder uses levels above the noise floor. Pass 0.")
         if self.lookahead_frames % self.hops_per_frame:
             raise ValueError(
                 f"lookahead_frames is {self.lookahead_frames}; it must be a multiple of {self.hops_per_frame}, the "
-                "spectra of a frame of probabilities (of phonemes-en it is 20)."
+                "spectra per frame of probabilities (phonemes-en has 20)."
             )
 
     @property
@@ -87,7 +87,7 @@ class KeywordsSettings(CoreSettings):
 
 class Keywords(Model):
     """Log-mel and its height above the noise floor -> two convolutions, down to 20 ms -> core (two GRU layers) ->
-    probabilities of labels; or the encoder of a model of phonemes, at 40 ms, in place of all but the last.
+    probabilities of labels; or the encoder of a phoneme model, at 40 ms, in place of all but the last step.
 
     Outputs are in the order of settings.labels and sum to 1. After Arik et al. 2017, "Convolutional recurrent neural
     networks for small-footprint keyword spotting", but causal.

@@ -1,4 +1,4 @@
-"""What a model is: a signal in, the raw material of decisions out."""
+"""The base of all models: a signal in, the raw material for decisions out."""
 
 import dataclasses
 import textwrap
@@ -17,22 +17,22 @@ from streamrnn.signals import Signal, Sound, Timed
 class Model(Layer, Timed):
     """A network over a signal: x[batch, time, features] -> logits y[batch, time/stride, out].
 
-    A task subclasses it, builds the network (front end, core and head, most often in a Chain) from its frozen dataclass
-    of settings, and defines how logits become outputs (`readout`). Its decision settings define the outlet.
+    A task subclasses it, builds the network (front end, core and head, usually in a Chain) from its frozen dataclass of
+    settings, and defines how logits become outputs (`readout`). Its decision settings define the outlet.
 
     Args:
         settings: what the model is built from.
-        decision: default settings of its outlet, a dataclass with a method `outlet` such as those of
-            streamrnn.decisions; None: the model gives numbers alone.
-        network: the layer that does the work.
+        decision: default settings of its outlet, a dataclass with a method `outlet`, such as those of
+            streamrnn.decisions; None: the model outputs numbers only.
+        network: the layer that computes the logits.
         out_features: numbers per output frame.
-        signal: what the input frames are; default: Sound of the settings' sample_rate and hop_samples.
-        labels: names of the outputs in their order, or of the ids that a search gives, by id; "" is the blank.
+        signal: defines the input frames; default: Sound with the settings' sample_rate and hop_samples.
+        labels: names of the outputs in order, or of the ids that a search outputs, by id; "" is the blank.
 
     Attributes:
         settings, decision, network, out_features, signal, labels: see above; the first two are stored with the weights.
-        task: name of the task that it was trained for, as its file says; "" where none does.
-        frames_per_item: frames that one item of lines takes, such as a letter.
+        task: name of the task it was trained for, according to its file; "" if unknown.
+        frames_per_item: frames per item of lines, such as a letter.
     """
 
     Settings: ClassVar[type]
@@ -67,17 +67,17 @@ class Model(Layer, Timed):
         readout: str = "none",
         decision: Any = None,
     ) -> "Model":
-        """A model of any layer: it streams, trains and exports without a class of its own.
+        """Makes a model of any layer: it streams, trains and exports without a class of its own.
 
-        It is saved and loaded, too, if the layer was built by a function that is marked with `streamrnn.builder`.
+        It can also be saved and loaded if the layer was built by a function decorated with `streamrnn.builder`.
 
         Args:
             layer: takes frames of hop_samples samples, or of the signal's features.
-            sample_rate, hop_samples: of the sound that it hears; or
-            signal: what it takes instead.
-            labels: names of the outputs in their order.
+            sample_rate, hop_samples: of its input, if that is sound; or
+            signal: its input signal.
+            labels: names of the outputs in order.
             readout: from logits to outputs, "none", "sigmoid" or "softmax"; anything else can be the last layer.
-            decision: what becomes of outputs, such as SpeechSettings() of streamrnn.decisions; None: numbers.
+            decision: decision settings for its outputs, such as SpeechSettings() of streamrnn.decisions; None: numbers.
 
         Raises:
             TypeError: it is no layer; neither sample_rate and hop_samples nor a signal came, or both; labels are one
@@ -95,10 +95,10 @@ class Model(Layer, Timed):
         return model_of(layer, signal, tuple(labels), readout, decision)
 
     def description(self) -> dict[str, Any]:
-        """What builds it again, JSON-friendly, for its file.
+        """The description, JSON-friendly, from which the model's file can rebuild it.
 
         Raises:
-            ValueError: nothing does.
+            ValueError: it cannot be rebuilt.
         """
         decision = {} if self.decision is None else dataclasses.asdict(self.decision)
         settings = {} if self.settings is None else dataclasses.asdict(self.settings)
@@ -114,7 +114,7 @@ class Model(Layer, Timed):
         return self.network.scan(state, x)
 
     def readout(self, logits: jax.Array) -> jax.Array:
-        """Logits -> what users see (probabilities, sound); runs inside the compiled step."""
+        """Logits -> outputs for users (probabilities, sound); runs inside the compiled step."""
         return logits
 
     def outlet(self, **settings: Any) -> Outlet:
@@ -125,32 +125,33 @@ class Model(Layer, Timed):
 
         Raises:
             TypeError: there is no such setting.
-            ValueError: one is out of range; or it gives sound, and the model another number of samples than it takes.
+            ValueError: one is out of range; or the outlet gives sound, but the model does not output as many samples as
+                it takes.
         """
         outlet = outlet_by(self.decision, settings, self.labels, self.frame_s, self.lookahead_s)
         taken = self.stride * self.signal.features
         if outlet.gives == "sound" and self.out_features != taken:
             raise ValueError(
-                f"{type(self).__name__} takes {taken} samples at a time and gives {self.out_features} numbers; "
-                "sound in place of sound has as many samples. Give the network that many, or leave the decision out."
+                f"{type(self).__name__} takes {taken} samples at a time but outputs {self.out_features} numbers; "
+                "for sound, both must be equal. Change the network's output, or leave the decision out."
             )
         return outlet
 
     def decoder(self, **settings: Any) -> Decoder:
-        """The decoder of a fresh `outlet`; settings and errors as there.
+        """The decoder of a fresh `outlet`; settings and errors as for `outlet`.
 
         Raises:
-            TypeError: the model gives no events; the message says what to use instead.
+            TypeError: the model does not emit events; the message says what to use instead.
         """
         outlet = self.outlet(**settings)
         require_outlet(outlet, "events", type(self).__name__)
         return outlet.decoder  # pyright: ignore[reportAttributeAccessIssue]
 
     def initialise_from(self, other: "Model") -> list[str]:
-        """Takes the weights of another model where both have one of the same shape in the same place.
+        """Copies weights from another model wherever both have one of the same shape in the same place.
 
         Returns:
-            The names of the other weights, which are as they were, such as "network.layers.2.kernel".
+            The names of the weights left unchanged, such as "network.layers.2.kernel".
 
         Raises:
             ValueError: nothing fits.
@@ -168,7 +169,7 @@ class Model(Layer, Timed):
         return [".".join(map(str, path)) for path, _ in own if path not in taken]
 
     def __repr__(self) -> str:
-        # Flax's own is a tree of some hundred lines; nnx.display shows it.
+        # Flax's own repr is a tree of some hundred lines; nnx.display shows it.
         parameters = sum(leaf.size for leaf in jax.tree.leaves(nnx.state(self, nnx.Param)))
         gives = f", labels {textwrap.shorten(', '.join(self.labels), 40, placeholder=' ...')}" if self.labels else ""
         return f"{type(self).__name__}({parameters:,} parameters, {self.signal}{gives})"
@@ -176,12 +177,12 @@ class Model(Layer, Timed):
     __str__ = __repr__
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # What Flax would pickle holds functions that cannot be.
+        # Flax would pickle functions that cannot be pickled.
         return put_together, taken_apart(self)
 
 
 def require_counts(settings: Any, *names: str) -> None:
-    """Raises ValueError where one of these settings is not 1 or more."""
+    """Raises ValueError if one of these settings is below 1."""
     for name in names:
         if not getattr(settings, name) >= 1:
             raise ValueError(f"{name} is {getattr(settings, name)}; it must be at least 1.")

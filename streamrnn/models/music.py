@@ -1,4 +1,4 @@
-"""Music as frames of keys that sound together, and what comes next: all keys of the next frame, in their harmony."""
+"""Music as frames of simultaneous keys: models that predict all keys of the next frame jointly."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from streamrnn.layers import MADE, Chain, Dropout, Recurrent
 from streamrnn.models.model import Model, require_counts
 from streamrnn.signals import Series
 
-# Of so many draws, the likeliest is what the model expects.
+# The expected frame is the likeliest of this many draws.
 DRAWS = 64
 
 
@@ -20,7 +20,7 @@ class MusicSettings:
     """Settings of a music model.
 
     Raises:
-        ValueError: a count is not 1 or more.
+        ValueError: a count is below 1.
     """
 
     keys: int = 88
@@ -43,13 +43,13 @@ class MusicSettings:
 
 
 class Music(Model):
-    """Keys, 1 where one sounds -> GRUs -> what is known of the next frame, by which `head` tells its keys, from the
-    lowest on, each by those below it.
+    """Keys, 1 if sounding -> GRUs -> a state, from which `head` predicts the keys of the next frame from the lowest up,
+    each given those below it.
 
-    Outputs are the states of the last GRU; `log_probability` and `draw` read them.
+    Outputs are the states of the last GRU; `log_probability` and `draw` interpret them.
 
-    Source: Boulanger-Lewandowski et al. 2012, "Modeling temporal dependencies in high-dimensional sequences", whose
-    RNN-NADE this is, with GRUs and a MADE.
+    Source: Boulanger-Lewandowski et al. 2012, "Modeling temporal dependencies in high-dimensional sequences": its
+    RNN-NADE, with GRUs and a MADE.
     """
 
     Settings = MusicSettings
@@ -64,11 +64,12 @@ class Music(Model):
         self.head = MADE(s.hidden, s.keys, s.head, rngs=rngs)
 
     def log_probability(self, outputs: np.ndarray, frames: np.ndarray) -> np.ndarray:
-        """Of the frames that came after these outputs, in nats: [time, out], [time, keys] -> [time]."""
+        """The log-probability, in nats, of the frames that followed these outputs: [time, out], [time, keys] ->
+        [time]."""
         return np.asarray(_log_probability(self.head, jnp.asarray(outputs), jnp.asarray(frames)))
 
     def draw(self, output: np.ndarray, rng: np.random.Generator, temperature: float = 1.0) -> np.ndarray:
-        """The next frame by one output, float32[keys]. A temperature of 0 takes the likeliest of many draws."""
+        """Draws the next frame, float32[keys], given one output. Temperature 0 takes the likeliest of many draws."""
         rows = 1 if temperature else DRAWS
         uniforms = rng.random((rows, self.settings.keys), np.float32)
         told = jnp.broadcast_to(jnp.asarray(output), (rows, len(output)))
@@ -76,7 +77,7 @@ class Music(Model):
         return drawn[0] if rows == 1 else drawn[int(self.log_probability(np.asarray(told), drawn).argmax())]
 
 
-# At module level, because new wrappers each time would compile anew.
+# At module level, because new wrappers for each call would recompile.
 _log_probability = nnx.jit(lambda head, outputs, frames: head.log_probability(outputs, frames))
 _drawn = nnx.jit(lambda head, outputs, uniforms, temperature: head.draw(outputs, uniforms, temperature))
 

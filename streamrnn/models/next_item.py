@@ -1,4 +1,4 @@
-"""What comes next in a stream of symbols, such as characters of a text: models for completion and generation."""
+"""Predicts the next symbol of a stream, such as a character of a text: models for completion and generation."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ class NextItemSettings:
     """Settings of a next-item model.
 
     Raises:
-        ValueError: a count is not 1 or more.
+        ValueError: a count is below 1.
     """
 
     symbols: tuple[str, ...] = ()
@@ -37,9 +37,9 @@ class NextItemSettings:
 
 
 class NextItem(Model):
-    """A symbol's vector -> GRUs -> the probability of each symbol to be the next.
+    """A symbol's vector -> GRUs -> the probability of each symbol to come next.
 
-    Source: Mikolov et al. 2010, "Recurrent neural network based language model"; here of any symbols.
+    Source: Mikolov et al. 2010, "Recurrent neural network based language model"; here for any symbols.
     """
 
     Settings = NextItemSettings

@@ -1,4 +1,4 @@
-"""Models made of any layer, without a class of their own: see `Model.of`."""
+"""Models of any layer, without a class of their own: see `Model.of`."""
 
 import functools
 import inspect
@@ -22,41 +22,41 @@ READOUTS: dict[str, Callable[[jax.Array], jax.Array]] = {
     "softmax": jax.nn.softmax,
 }
 
-# Those that were marked, by the name that a model's file has for them. Only these are ever called by loading.
+# Decorated builders by their names in model files. Loading calls no other functions.
 _BUILDERS: dict[str, Callable[..., Layer]] = {}
 
 
 @dataclass(frozen=True)
 class Built:
-    """Where a layer comes from: the name of its builder, "module:function", and the arguments as JSON."""
+    """How a layer was built: the name of its builder, "module:function", and the arguments as JSON."""
 
     builder: str
     arguments: str
 
 
 def builder(function: Callable[..., Layer]) -> Callable[..., Layer]:
-    """Marks a function that builds a layer, so that models of it can be saved and loaded.
+    """Decorates a function that builds a layer, so that models of this layer can be saved and loaded.
 
         @streamrnn.builder
         def meter(width: int = 32, *, rngs: nnx.Rngs) -> Layer: ...
 
-    The file of a model then names the function and has its arguments, defaults included. They must be numbers, texts,
-    truth values, and lists and dicts of these; a tuple arrives as a list, in the first call as after loading. Loading
-    calls functions that were marked, in modules that your program has imported, and no others.
+    The model's file then contains the function's name and its arguments, including defaults. They must be numbers,
+    strings, booleans, and lists and dicts of these; tuples arrive as lists, in the first call as after loading. Loading
+    calls only decorated functions, in modules that your program has imported.
 
     Raises:
-        TypeError: it is no function, has no parameter `rngs`, or parameters that cannot be given by name. When it is
-            called: an argument is none of the above, or the result is no Layer.
+        TypeError: it is not a function, has no parameter `rngs`, or has parameters that cannot be passed by name. When
+            called: an argument is none of the above, or the result is not a Layer.
     """
     if not inspect.isfunction(function):
-        raise TypeError(f"streamrnn.builder got {function!r}; it marks functions that return a layer.")
+        raise TypeError(f"streamrnn.builder got {function!r}; it decorates functions that return a layer.")
     name = _name(function)
     signature = inspect.signature(function)
     unnamed = [p.name for p in signature.parameters.values() if p.kind not in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
     if "rngs" not in signature.parameters or unnamed:
         raise TypeError(
-            f"streamrnn.builder got {name}{signature}. It needs a parameter rngs, from which weights are drawn, and "
-            "parameters that can be given by name: no *args, no **kwargs, none before a slash."
+            f"streamrnn.builder got {name}{signature}. It needs a parameter rngs, for drawing weights, and only "
+            "parameters that can be passed by name: no *args, no **kwargs, none before a slash."
         )
 
     @functools.wraps(function)
@@ -68,10 +68,10 @@ def builder(function: Callable[..., Layer]) -> Callable[..., Layer]:
             text = json.dumps(bound.arguments)
         except (TypeError, ValueError) as error:
             raise TypeError(
-                f"{name} got arguments that no file can hold ({error}). Pass numbers, texts, truth values, and lists "
+                f"{name} got arguments that cannot be stored ({error}). Pass numbers, strings, booleans, and lists "
                 "and dicts of these."
             ) from None
-        # As they are read from a file, so that a loaded model is built in the same way.
+        # As read from a file, so that a loaded model is built in the same way.
         layer = function(**json.loads(text), rngs=rngs)
         if not isinstance(layer, Layer):
             raise TypeError(f"{name} returned a {type(layer).__name__}; a builder returns a streamrnn.Layer.")
@@ -83,7 +83,7 @@ def builder(function: Callable[..., Layer]) -> Callable[..., Layer]:
 
 
 def builder_name(function: Callable[..., Layer]) -> str:
-    """The name of a builder in files; marks the function if it is not yet marked. Raises TypeError as builder does."""
+    """The name of a builder in files; decorates the function if necessary. Raises TypeError as builder does."""
     if function not in _BUILDERS.values():
         builder(function)
     return _name(function)
@@ -94,18 +94,18 @@ def _name(function: Callable[..., Any]) -> str:
 
 
 class UnknownBuilder(ValueError):
-    """A model's layers are built by a function that this program does not have."""
+    """A model's layers are built by a function that this program does not know."""
 
     def __init__(self, builder: str):
         module, _, name = builder.partition(":")
-        where = f"the module {module!r}, which is not imported, or has no such function marked with @streamrnn.builder"
+        where = f"the module {module!r}, which is not imported or has no such function with @streamrnn.builder"
         advice = "Import it first, if you trust it, or pass the function"
         if module == "__main__":
-            where = "the program that saved it, which was run by itself and is no module to import"
+            where = "the script that saved it, which is not an importable module"
             advice = "Move the function into a module, import it there and here, and save again; or pass the function"
         super().__init__(
             f"the model's layers are built by {name!r} of {where}. {advice}: load(path, build={name}). The command "
-            "line runs its exported file, or a task of an installed package."
+            "line can run its exported file, or a task of an installed package."
         )
 
 
@@ -114,13 +114,13 @@ class LayerModelSettings:
     """What a model of layers is built from.
 
     Attributes:
-        builder: "module:function", a function marked with `streamrnn.builder`; "": the layers were put together by
+        builder: "module:function", a function decorated with `streamrnn.builder`; "": the layers were assembled by
             hand, and the model cannot be saved.
         arguments: the function's arguments, a JSON object.
-        signal: what the model takes, a JSON object.
+        signal: the model's input signal, a JSON object.
         labels: see Model.
         readout: a name in READOUTS.
-        decision_kind: the class of the decision settings, one of streamrnn.decisions; "": it gives numbers.
+        decision_kind: the class of the decision settings, one of streamrnn.decisions; "": it outputs numbers.
     """
 
     builder: str = ""
@@ -158,8 +158,8 @@ class LayerModel(Model):
     def description(self) -> dict[str, Any]:
         if not self.settings.builder:
             raise ValueError(
-                "this model is of layers that were put together by hand, and a file cannot say how. Build them in a "
-                "function that is marked with @streamrnn.builder, or make a subclass of streamrnn.Model."
+                "this model's layers were assembled by hand, which a file cannot describe. Build them in a "
+                "function decorated with @streamrnn.builder, or make a subclass of streamrnn.Model."
             )
         return super().description()
 
@@ -169,7 +169,7 @@ class LayerModel(Model):
             raise UnknownBuilder(settings.builder)
         arguments = json.loads(settings.arguments)
         if not isinstance(arguments, dict):
-            raise TypeError(f"arguments are {settings.arguments[:80]!r}, no JSON object")
+            raise TypeError(f"arguments are {settings.arguments[:80]!r}, not a JSON object")
         return build(**arguments, rngs=rngs)
 
 

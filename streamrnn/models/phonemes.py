@@ -1,4 +1,4 @@
-"""Phonemes: how likely each sound of English is, every 40 ms; and the encoder that other models listen through."""
+"""Phonemes: the probability of each sound of English, every 40 ms; also the encoder of other models."""
 
 from dataclasses import dataclass
 
@@ -31,9 +31,9 @@ class PhonemesSettings:
     silence: float = 1e-8
     """Mel power (full scale 1) below which sound counts as silence: about the noise of 16 bits."""
     floor_fall_s: float = 0.1
-    """Time constant, in seconds, with which a band's noise floor follows sound below it."""
+    """Time constant, in seconds, at which a band's noise floor follows sound below it."""
     floor_rise_s: float = 3.0
-    """Time constant, in seconds, with which a band's noise floor follows sound above it."""
+    """Time constant, in seconds, at which a band's noise floor follows sound above it."""
     channels: int = 96
     """Channels of the first convolution; the second has as many as `hidden`."""
     core: CellName = "gru"
@@ -54,8 +54,8 @@ class PhonemesSettings:
 class Phonemes(Model):
     """Log-mel and its height above the noise floor -> two convolutions of stride 2 -> recurrent layers -> phonemes.
 
-    Outputs are log probabilities of [blank, *symbols], as CTC has them (Graves et al. 2006, "Connectionist temporal
-    classification"): a sound has a peak of a frame or two, and between peaks the blank is likeliest.
+    Outputs are log probabilities of [blank, *symbols], as in CTC (Graves et al. 2006, "Connectionist temporal
+    classification"): a sound has a peak of a frame or two, and the blank is likeliest between peaks.
     """
 
     Settings = PhonemesSettings

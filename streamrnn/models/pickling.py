@@ -1,6 +1,6 @@
-"""Models as bytes of Python's own, for processes that one program starts: what builds them, and their arrays.
+"""Pickles models for the worker processes of one program: what builds them, and their arrays.
 
-A network holds functions of JAX that cannot be pickled. So what goes along is what a model's file holds as well.
+A network contains JAX functions that cannot be pickled, so a pickle contains what a model's file does.
 """
 
 import pickle
@@ -19,10 +19,10 @@ Arrays = dict[tuple[Any, ...], np.ndarray]
 
 
 def taken_apart(model: Any) -> tuple[type, Any, Any, Arrays, str]:
-    """The arguments of `put_together` that give the model again.
+    """The arguments with which `put_together` rebuilds the model.
 
     Raises:
-        pickle.PicklingError: its class and settings do not build it.
+        pickle.PicklingError: its class and settings do not rebuild it.
     """
     arrays = {path: np.asarray(leaf) for path, leaf in _leaves(model)}
     try:
@@ -35,7 +35,7 @@ def taken_apart(model: Any) -> tuple[type, Any, Any, Arrays, str]:
 
 
 def put_together(kind: Any, settings: Any, decision: Any, arrays: Arrays, task: str = "") -> Any:
-    """The model, in eval mode, as load() gives it; what it draws while it is trained begins anew."""
+    """The model, in eval mode, as load() returns it; its random streams for training start anew."""
     with running:
         model = _abstract(kind, settings, decision)
         state = nnx.state(model, STORED)
@@ -52,7 +52,7 @@ def _kind(model: Any) -> tuple[type, Any, Any]:
 
 
 def _abstract(kind: Any, settings: Any, decision: Any) -> Any:
-    """The model with shapes in the place of its arrays."""
+    """The model with shapes instead of arrays."""
     return nnx.eval_shape(lambda: kind(settings, decision, rngs=nnx.Rngs(0)))
 
 
@@ -68,8 +68,8 @@ def _fresh(leaf: Any) -> jax.Array:
 def _advice(model: Any) -> str:
     name = type(model).__name__
     return (
-        f"this {name} cannot be pickled, because {name}(settings, decision, rngs=...) makes another network than it "
-        "has. Build the network from the settings, or make the model in the process that needs it"
+        f"this {name} cannot be pickled, because {name}(settings, decision, rngs=...) builds a different network. "
+        "Build the network from the settings, or make the model in the process that needs it"
     )
 
 

@@ -1,4 +1,5 @@
-"""Who speaks: what a voice is like as a vector, over the last second of speech, and which enrolled voice that is."""
+"""Speaker identification: a vector that describes the voice of the last seconds, and the enrolled speaker it
+matches."""
 
 from dataclasses import dataclass
 
@@ -14,11 +15,11 @@ from streamrnn.layers import Chain, Dense, Lookahead, Recurrent
 from streamrnn.models.model import Model
 from streamrnn.shapes import Block, Frames, OutputFrame, State
 
-# Power of digital silence and of a quiet room, full scale 1; and of speech as the encoder was trained on it: -30 dB.
+# Power (full scale 1) of digital silence and of a quiet room; and of speech as in the encoder's training: -30 dB.
 SILENCE, SPEECH = 1e-6, 1e-3
-# What is quieter than speech by 20 dB is a pause; one that is shorter than 0.2 s is heard with the words around it.
+# Sound 20 dB below speech is a pause; pauses shorter than 0.2 s count as part of the speech around them.
 PAUSE, HANGOVER_FRAMES = 0.01, 20
-# The level is the mean of some five seconds of speech.
+# The level is averaged over about five seconds of speech.
 LEVEL_FRAMES = 500
 
 
@@ -27,7 +28,7 @@ class SpeakerSettings:
     """Settings of a speaker model; the default is the encoder of Resemblyzer.
 
     Raises:
-        ValueError: a name is empty or there twice, or the frames of a window do not divide by those that hear it.
+        ValueError: a name is empty or repeated, or heard_frames is not a multiple of listeners.
     """
 
     speakers: tuple[str, ...] = ()
@@ -47,33 +48,34 @@ class SpeakerSettings:
     vector: int = 256
     """Size of a speaker vector."""
     heard_frames: int = 160
-    """Frames of speech that a vector is made of at most; with `listeners` states, always almost as many."""
+    """Most frames of speech that a vector describes; with `listeners` states, it is always almost as many."""
     listeners: int = 4
-    """States that begin anew one after the other."""
+    """States that are reset in turn."""
     least_frames: int = 60
-    """Frames of speech before which nobody is told."""
+    """Frames of speech before the first answer."""
     lookahead_frames: int = 60
-    """Frames that vectors lag behind what they describe: some half of what they are made of."""
+    """Frames by which outputs lag behind what they describe: about half the frames of a vector."""
     similarity: float = 0.66
-    """Cosine of a vector and a voice at which it is as probably somebody else's."""
+    """Cosine similarity of a vector and a voice at which another speaker is equally probable."""
     sharpness: float = 30.0
     """How fast probabilities change with the cosine."""
 
     def __post_init__(self):
         if len(set(self.speakers)) < len(self.speakers) or not all(self.speakers):
-            raise ValueError(f"SpeakerSettings got the speakers {self.speakers}; names differ, and are not empty.")
+            raise ValueError(f"SpeakerSettings got the speakers {self.speakers}; names must differ and not be empty.")
         if self.listeners < 1 or self.heard_frames % self.listeners:
             raise ValueError(
-                f"SpeakerSettings got heard_frames={self.heard_frames} and listeners={self.listeners}; the first is a "
-                "multiple of the second. Pass 160 and 4."
+                f"SpeakerSettings got heard_frames={self.heard_frames} and listeners={self.listeners}; the first must "
+                "be a multiple of the second. Pass 160 and 4."
             )
 
 
 class Speaker(Model):
-    """Level -> mel spectrum -> LSTMs that begin anew every 1.6 s of speech, in turns -> a vector of length 1 -> names.
+    """Level -> mel spectrum -> LSTMs that are reset every 1.6 s of speech, in turn -> a unit vector -> names.
 
-    Without speakers, outputs are vectors, [.., vector], zeros where nobody has spoken for long enough. With speakers,
-    outputs are probabilities of nobody known and of each, in the order of `labels`, which begins with "".
+    Without speakers, outputs are vectors, [.., vector], zeros if nobody has spoken for long enough. With speakers,
+    outputs are probabilities of an unknown speaker and of each enrolled one, in the order of `labels`, which begins
+    with "".
 
     Source: Wan, Wang, Papir and Moreno, "Generalized end-to-end loss for speaker verification", 2018.
     """
@@ -100,7 +102,7 @@ class Speaker(Model):
 
     @property
     def voices(self) -> nnx.Param:
-        """Those of the speakers, float32[speakers, vector], of length 1."""
+        """The enrolled voices, float32[speakers, vector], of length 1."""
         found = self._parts[-1]
         assert isinstance(found, Voices), "nobody is enrolled"
         return found.voices
@@ -115,13 +117,14 @@ class Speaker(Model):
 
 
 class Voices(Stateless):
-    """Vectors -> logits of nobody known, which is 0, and of each voice: sharpness (cosine - similarity). No state.
+    """Vectors -> logits of an unknown speaker, which is 0, and of each voice: sharpness (cosine - similarity). No
+    state.
 
     Args:
-        vector: numbers of a voice.
-        voices: how many there are; `voices` holds them, float32[voices, vector], of length 1.
-        similarity, sharpness: of SpeakerSettings.
-        rngs: draws voices that nobody has.
+        vector: length of a voice's vector.
+        voices: number of voices; the attribute `voices` holds them, float32[voices, vector], of length 1.
+        similarity, sharpness: see SpeakerSettings.
+        rngs: draws random voices to start with.
     """
 
     def __init__(self, vector: int, voices: int, similarity: float, sharpness: float, rngs: nnx.Rngs):
@@ -135,13 +138,14 @@ class Voices(Stateless):
 
 
 class Voiceprint(Layer):
-    """Sound -> what the voice of the last seconds is like: [batch, time, hop] -> [batch, time, vector], of length 1.
+    """Sound -> a vector that describes the voice of the last seconds: [batch, time, hop] -> [batch, time, vector], of
+    length 1.
 
-    The encoder was trained on 1.6 s of speech at -30 dB. So quiet sound is amplified by its running level, pauses leave
-    all states as they are, and a state begins anew after `heard_frames` of speech: `listeners` states do so in turns,
-    and the oldest answers. Vectors are zeros in pauses and before `least_frames` of speech.
+    The encoder was trained on 1.6 s of speech at -30 dB. So quiet sound is amplified according to its running level,
+    pauses leave all states unchanged, and a state is reset after `heard_frames` of speech: `listeners` states take
+    turns, and the oldest one provides the output. Vectors are zeros in pauses and before `least_frames` of speech.
 
-    State: (float32[batch], the level, and int32[batch], the frames that it is a mean of), the spectrum's, int32[batch]
+    State: (float32[batch], the level, and int32[batch], the number of frames averaged), the spectrum's, int32[batch]
     frames since speech, int32[batch] frames of speech, and the LSTMs', [batch, listeners, hidden].
 
     Args:
@@ -181,7 +185,7 @@ class Voiceprint(Layer):
         return (level, mel, quiet, core), jnp.moveaxis(y, 0, 1)
 
     def _follow(self, state: State, power: jax.Array) -> tuple[State, tuple[jax.Array, jax.Array]]:
-        """The level of speech, what to multiply sound by, and whether this frame is no pause."""
+        """The speech level, the gain for the sound, and whether this frame is not a pause."""
         level, frames = state
         counts = (power > SILENCE) & (power > PAUSE * level)
         frames = jnp.minimum(frames + counts, LEVEL_FRAMES)
@@ -193,10 +197,10 @@ class Voiceprint(Layer):
         return quiet, quiet < HANGOVER_FRAMES
 
     def _advance(self, state: State, heard: tuple[jax.Array, jax.Array]) -> tuple[State, jax.Array]:
-        """One frame of bands[batch, mels] for all listeners; a pause changes nothing."""
+        """One frame of bands[batch, mels] for all states; a pause changes nothing."""
         (frames, before), (bands, speaks) = state, heard
         s, batch = self.settings, bands.shape[0]
-        # In frames that each listener has heard, if it began before the stream did.
+        # The age of each state in frames, as if the first ones had been reset before the stream began.
         turns = jnp.arange(s.listeners) * (s.heard_frames // s.listeners)
         age = (frames[:, None] + turns) % s.heard_frames
         begun = jax.tree.map(lambda leaf: leaf * (age > 0)[:, :, None], before)
@@ -211,7 +215,7 @@ class Voiceprint(Layer):
         vector = raw / jnp.maximum(jnp.linalg.norm(raw, axis=-1, keepdims=True), 1e-6)
         frames = frames + speaks
         told = speaks & (frames >= s.least_frames)
-        # Large numbers of frames are as good as smaller ones with the same remainder.
+        # Frame counts wrap, so that they never overflow; only their remainder matters.
         frames = jnp.where(frames >= 4 * s.heard_frames, frames - 2 * s.heard_frames, frames)
         return (frames, core), vector * told[:, None]
 

@@ -1,4 +1,4 @@
-"""Spelling to sounds: letters come one by one, and phonemes a few letters later."""
+"""From spelling to phonemes: letters come in one by one, and phonemes come out a few letters later."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ class SpellerSettings:
     """Settings of a pronunciation model.
 
     Raises:
-        ValueError: a count is not 1 or more, or lookahead_letters is negative.
+        ValueError: a count is below 1, or lookahead_letters is negative.
     """
 
     letters: tuple[str, ...] = ()
@@ -44,10 +44,10 @@ class SpellerSettings:
 
 
 class Speller(Model):
-    """A letter's vector, over FRAMES_PER_LETTER frames -> GRUs that look ahead -> posteriors of phonemes and blank.
+    """A letter's vector, over FRAMES_PER_LETTER frames -> GRUs with look-ahead -> posteriors of phonemes and blank.
 
-    Source: Graves et al. 2006, "Connectionist temporal classification", here from letters; for spelling as Rao et al.
-    2015, "Grapheme-to-phoneme conversion using long short-term memory recurrent neural networks", but one way.
+    Source: Graves et al. 2006, "Connectionist temporal classification", applied to letters as in Rao et al. 2015,
+    "Grapheme-to-phoneme conversion using long short-term memory recurrent neural networks", but unidirectional.
     """
 
     Settings = SpellerSettings

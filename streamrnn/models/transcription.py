@@ -1,4 +1,4 @@
-"""Transcription: a CTC model and a transducer over the same encoder, whose frames are 40 ms."""
+"""Transcription: a CTC model and a transducer over the same encoder, with frames of 40 ms."""
 
 import functools
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class CTCSettings:
     """Settings of a CTC model.
 
     Raises:
-        ValueError: the symbols are none for an Alphabet.
+        ValueError: the symbols do not make an Alphabet.
     """
 
     symbols: tuple[str, ...] = DIGITS
@@ -49,9 +49,9 @@ class CTCSettings:
     begins. With 0, `--start phonemes-en` provides the encoder's weights if the sizes are its own: --hidden 256 --layers
     3 --lookahead-frames 5."""
     floor_fall_s: float = 0.1
-    """Time constant, in seconds, with which a band's noise floor follows sound below it."""
+    """Time constant, in seconds, at which a band's noise floor follows sound below it."""
     floor_rise_s: float = 3.0
-    """Time constant, in seconds, with which a band's noise floor follows sound above it."""
+    """Time constant, in seconds, at which a band's noise floor follows sound above it."""
     channels: int = 96
     """Channels of the first convolution; the second has as many as `hidden`."""
     core: CellName = "gru"
@@ -75,7 +75,7 @@ class CTCSettings:
 
     @property
     def alphabet(self) -> Alphabet:
-        """Text to symbol ids and back."""
+        """Converts text to symbol ids and back."""
         return Alphabet(self.symbols)
 
 
@@ -84,7 +84,7 @@ class TransducerSettings(CTCSettings):
     """Settings of a transducer: those of the encoder, and of the prediction and joint networks.
 
     Raises:
-        ValueError: the symbols are none for an Alphabet; joint, context or symbols_per_frame is below 1.
+        ValueError: the symbols do not make an Alphabet, or joint, context or symbols_per_frame is below 1.
     """
 
     joint: int = 192
@@ -108,7 +108,7 @@ class CTC(Model):
     """Log-mel and its height above the floor -> two convolutions of stride 2 -> recurrent layers -> probabilities.
 
     Outputs are [blank, *symbols] and sum to 1. After Graves et al. 2006, "Connectionist temporal classification", in
-    the one-directional form with look-ahead of Amodei et al. 2016, "Deep Speech 2".
+    the unidirectional form with look-ahead of Amodei et al. 2016, "Deep Speech 2".
     """
 
     Settings = CTCSettings
@@ -134,7 +134,7 @@ class CTC(Model):
 class Transducer(Model):
     """The encoder of `CTC`, followed by a greedy search as the network's last layer (see `GreedySearch`).
 
-    Outputs are the search's: symbol ids and their probabilities. Training needs the joint network instead: see
+    Outputs are the search's: symbol ids and their probabilities. Training uses the joint network instead: see
     `joint_logits`. After Graves 2012, "Sequence transduction with recurrent neural networks".
     """
 
@@ -158,7 +158,8 @@ class Transducer(Model):
         super().__init__(settings, decision or EndpointSettings(), network, out, labels=labels)
 
     def initialise_from(self, other: Model) -> list[str]:
-        """As for any model; from a `CTC` model with equal symbols and width of the joint network, also the search."""
+        """As for any model; from a `CTC` model with the same symbols and width of the joint network, also the
+        search."""
         left = super().initialise_from(other)
         s = self.settings
         if isinstance(other, CTC) and (s.symbols, s.joint) == (other.settings.symbols, other.settings.hidden):
@@ -171,33 +172,33 @@ class Transducer(Model):
     ) -> Float[jax.Array, "batch frames nodes symbols"]:
         """Logits of [blank, *symbols] for whole recordings x[batch, time, hop], given the labels; for training.
 
-        Entry [b, t, u] is for frame t after the first u labels, as in losses.transducer_loss; frames
-        are output frames, nodes are labels + 1.
+        Entry [b, t, u] is for frame t after the first u labels, as in losses.transducer_loss; frames are output frames,
+        and there are labels + 1 nodes.
         """
         encoder, search = self.network.layers  # pyright: ignore[reportAttributeAccessIssue]
         return search.joint_logits(aligned(encoder, x), labels)
 
 
 class GreedySearch(Layer):
-    """The joint network of a transducer with its greedy search: in each frame, the likeliest symbols until blank.
+    """The joint network of a transducer with greedy search: in each frame, the likeliest symbols until a blank.
 
         said    = sum_k E_k[symbol said k-th last]
         p       = softmax(W_o tanh(W_h x + said))
         symbol  = argmax(log p - blank_penalty [blank])
 
     Frames x[batch, time, features] -> y[batch, time, 2 n], n = symbols_per_frame: the ids of up to n symbols in
-    order, then zeros; after them the probability of each, or 0. Ids count from 1 and are whole numbers, as floats.
+    order, then zeros; after them the probability of each, or 0. Ids start at 1 and are whole numbers, stored as floats.
 
-    The prediction depends on the last `context` symbols alone (Ghodsi et al. 2020, "RNN-transducer with stateless
+    The prediction depends only on the last `context` symbols (Ghodsi et al. 2020, "RNN-transducer with stateless
     prediction network"), so these are the state: int32[batch, context], the latest last, 0 before the first.
 
     Args:
         features: width of the encoder's frames.
-        symbols: number of symbols without the blank.
+        symbols: number of symbols, not counting the blank.
         joint: width of the joint network.
         context, symbols_per_frame: see above; at least 1.
-        blank_penalty: in nats. If a model is unsure of a symbol's time, blank may be likelier in every single frame,
-            and the symbol would be missed.
+        blank_penalty: in nats. If a model is unsure when a symbol occurs, the blank may be likelier in every single
+            frame, so that the symbol would be missed.
         rngs: random streams that draw the parameters.
     """
 
@@ -218,14 +219,14 @@ class GreedySearch(Layer):
         self.out = nnx.Linear(joint, symbols + 1, rngs=rngs)
 
     def initialise_from(self, head: Dense) -> None:
-        """Initialises the search from the head of a CTC model on the same encoder.
+        """Initialises the search from the head of a CTC model with the same encoder.
 
         It then works like CTC's greedy search, except for repeated symbols: the joint network computes the head's
         logits, and previous symbols change little.
         """
         given = nnx.to_pure_dict(nnx.state(head))
         width = len(given["kernel"])
-        # The hyperbolic tangent reduces a GRU's outputs by about this factor.
+        # tanh reduces a GRU's outputs by about this factor.
         out = given | {"kernel": 1.2 * given["kernel"]}
         nnx.update(
             self,
@@ -261,7 +262,7 @@ class GreedySearch(Layer):
             best = jnp.argmax(log_p.at[:, 0].add(-self.blank_penalty), axis=-1).astype(jnp.int32)
             goes_on &= best > 0
             ids.append(jnp.where(goes_on, best, 0))
-            # If there is a symbol, it is the likeliest of all but blank.
+            # If a symbol is chosen, it is the likeliest of all but the blank.
             scores.append(jnp.where(goes_on, jnp.exp(jnp.max(log_p[:, 1:], axis=-1)), 0.0))
             longer = jnp.concatenate([history[:, 1:], best[:, None]], axis=1)
             history = jnp.where(goes_on[:, None], longer, history)
@@ -273,7 +274,7 @@ class GreedySearch(Layer):
 
 
 def _encoder(s: CTCSettings, rngs: nnx.Rngs) -> Chain:
-    """Raw audio -> a frame of `hidden` numbers per four hops."""
+    """Raw audio -> a frame of `hidden` features per four hops."""
     memory = round(s.memory_s * s.sample_rate / s.hop_samples)
     return speech_encoder(s, rngs, s.dtype, [RunningNormalise(s.mels, memory)] if memory else [])
 

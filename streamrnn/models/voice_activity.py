@@ -1,4 +1,4 @@
-"""Voice activity detection: one probability of speech per 10 ms."""
+"""Voice activity detection: one speech probability per 10 ms."""
 
 from dataclasses import dataclass
 
@@ -33,7 +33,7 @@ class VoiceActivitySettings(CoreSettings):
     so that the input is the level in decibels. With a normalisation over seconds, the onset of a noise looks like
     speech."""
     floor_fall_s: float = 0.1
-    """Time constant, in seconds, with which a band's noise floor follows sound below it."""
+    """Time constant, in seconds, at which a band's noise floor follows sound below it."""
     floor_rise_s: float = 3.0
     """Time constant, in seconds, with which a band's noise floor follows sound above it; 0: no noise floor, the input
     is the level alone. Only without normalisation."""
@@ -46,7 +46,7 @@ class VoiceActivitySettings(CoreSettings):
 
 
 class VoiceActivity(Model):
-    """Log-mel (normalised or not) -> convolution -> core (two GRU layers) -> probability of speech, out = 1."""
+    """Log-mel, optionally normalised -> convolution -> core (two GRU layers) -> speech probability, out = 1."""
 
     Settings = VoiceActivitySettings
     Decision = SpeechSettings
@@ -84,7 +84,7 @@ class VoiceActivity(Model):
 
 
 def _scaled(decibels: jax.Array) -> jax.Array:
-    """Decibels of a mel band, from about -80 (silence) to 20, around 0 with a deviation of about 1."""
+    """Decibels of a mel band, from about -80 (silence) to 20, scaled to mean 0 and deviation 1, roughly."""
     return (decibels + 30) / 25
 
 

@@ -1,4 +1,4 @@
-"""Wake words: a search for a word's sounds and a small recurrent head, which both have to hear it."""
+"""Wake words: a search for a word's phonemes and a small recurrent head, which both have to detect it."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,9 +18,9 @@ from streamrnn.models.model import Model
 from streamrnn.models.phonemes import Phonemes, PhonemesSettings
 from streamrnn.shapes import Block, Frames, OutputFrame, State
 
-# A phrase whose sounds cost so many nats each is as likely as not.
+# The cost in nats per phoneme at which a phrase is as likely as not.
 USUAL_COST = 2.0
-# Between two ways to say a word.
+# Separates the pronunciations of a word.
 OR = " | "
 
 
@@ -29,8 +29,8 @@ class WakeSettings(PhonemesSettings):
     """Settings of a wake word model: those of its encoder, of the search and of the head.
 
     Raises:
-        ValueError: there is no word, or one is there twice or is "silence", which is the class of all else; sounds are
-            given of other words than these, or there are none of `symbols` among them; a number is out of its range.
+        ValueError: there is no word, or one is repeated or is "silence", the class of everything else; sounds does not
+            fit words, or contains other sounds than `symbols`; or a number is out of its range.
     """
 
     words: tuple[str, ...] = ("hey computer",)
@@ -49,29 +49,29 @@ class WakeSettings(PhonemesSettings):
 
     def __post_init__(self):
         if not self.words or len({*self.words, SILENCE}) != len(self.words) + 1:
-            raise ValueError(f"words are {self.words}; one or more are needed, all different and none {SILENCE!r}.")
+            raise ValueError(f"words are {self.words}; at least one is needed, all different and none {SILENCE!r}.")
         if self.sounds and len(self.sounds) != len(self.words):
             raise ValueError(
-                f"sounds are of {len(self.sounds)} words; there are {len(self.words)}. Give those of each."
+                f"sounds has {len(self.sounds)} entries for {len(self.words)} words. Give the sounds of each word."
             )
         if not self.search_weight > 0 or self.recent_frames < 1:
             raise ValueError(
-                f"search_weight is {self.search_weight} and recent_frames {self.recent_frames}; the first is above 0, "
-                "the second at least 1."
+                f"search_weight is {self.search_weight} and recent_frames {self.recent_frames}; the first must be "
+                "above 0, the second at least 1."
             )
         self.ways()
 
     def ways(self) -> list[list[list[int]]]:
-        """The ways to say each word, as numbers of symbols, the blank being 0."""
+        """The pronunciations of each word, as symbol ids, the blank being 0."""
         numbers = {symbol: number for number, symbol in enumerate(self.symbols, start=1)}
         try:
             return [[[numbers[one] for one in way.split()] for way in of.split(OR)] for of in self.sounds]
         except KeyError as error:
-            raise ValueError(f"sounds has {error}, which is none. There are: {' '.join(self.symbols)}.") from None
+            raise ValueError(f"sounds has {error}, which is unknown. There are: {' '.join(self.symbols)}.") from None
 
 
 class Wake(Model):
-    """The encoder of a model of phonemes -> search and head -> probabilities of [silence, *words], which sum to 1.
+    """The encoder of a phoneme model -> search and head -> probabilities of [silence, *words], which sum to 1.
 
     "silence" is everything else. After Lin et al. 2020, "Training keyword spotters with limited and synthesized
     speech data": an encoder that knows speech, and a small head for the words; see `Confirmed` for how it decides.
@@ -92,7 +92,7 @@ class Wake(Model):
         return jax.nn.softmax(logits)
 
     def assemble(self, listener: Phonemes, head: Chain) -> None:
-        """Takes the weights of a model of phonemes, and of a head for its frames."""
+        """Copies the weights of a phoneme model, and of a head for its frames."""
         encoder, decide = self.network.layers  # pyright: ignore[reportAttributeAccessIssue]
         heard, phonemes = listener.network.layers  # pyright: ignore[reportAttributeAccessIssue]
         nnx.update(encoder, nnx.state(heard, nnx.Param))
@@ -104,12 +104,13 @@ class Wake(Model):
 
 
 class Confirmed(Layer):
-    """Frames of the encoder -> logits of silence, 0, and of the words: what a search proposes, a head confirms.
+    """Encoder frames -> logits of silence, 0, and of the words: the search proposes, and the head confirms.
 
         logit = max of the head's logits + search_weight x (max of the search's scores + USUAL_COST)
 
-    of the word, over the last `recent_frames` frames. Both have to hear it, and neither waits for the other: the
-    search knows the order of its sounds, the head how it is said. The state are those of search, head and `Together`.
+    of the word, over the last `recent_frames` frames. Both have to detect it, and neither waits for the other: the
+    search knows the order of its sounds, the head how they are spoken. The state is those of search, head and
+    `Together`.
     """
 
     def __init__(self, s: WakeSettings, rngs: nnx.Rngs):
@@ -138,7 +139,8 @@ class Confirmed(Layer):
 
 
 class Together(Layer):
-    """What head and search say of each word, side by side, to the logits of silence and of the words: see `Confirmed`.
+    """The results of head and search for each word, side by side, to logits of silence and of the words: see
+    `Confirmed`.
 
     It has no weights; the state is that of the maximum.
     """
@@ -160,17 +162,17 @@ class Together(Layer):
 
 
 def side_by_side(logits: Frames, found: Frames) -> Frames:
-    """The head's logits of silence and of the words, and the search's scores of the words, for `Together`."""
+    """The head's logits of silence and words, and the search's scores of the words, combined for `Together`."""
     return jnp.concatenate([logits[..., 1:] - logits[..., :1], found], axis=-1)
 
 
 def word_search(s: WakeSettings) -> PhraseScores:
-    """Log probabilities of the blank and the symbols -> how well they fit each word."""
+    """Log probabilities of the blank and the symbols -> how well they match each word."""
     return PhraseScores(s.ways(), len(s.symbols) + 1)
 
 
 def wake_head(s: WakeSettings, rngs: nnx.Rngs) -> Chain:
-    """Frames of the encoder -> logits of silence and of the words."""
+    """Encoder frames -> logits of silence and of the words."""
     return Chain(
         Dropout(s.head_dropout, rngs=rngs),
         Recurrent(GRU(s.hidden, s.head, rngs=rngs)),
@@ -179,10 +181,11 @@ def wake_head(s: WakeSettings, rngs: nnx.Rngs) -> Chain:
 
 
 def joined(heads: Sequence[Chain], s: WakeSettings, rngs: nnx.Rngs) -> Chain:
-    """One head of `s.head` units whose logits are the mean of those of several: its GRU holds theirs side by side.
+    """Merges heads into one of `s.head` units whose logits are the mean of theirs: its GRU has their units side by
+    side.
 
     Raises:
-        ValueError: they do not have as many units together.
+        ValueError: their units do not add up to `s.head`.
     """
     cells, lasts = zip(*map(_parts_of, heads), strict=True)
     sizes = [cell.out_features for cell in cells]
@@ -211,14 +214,14 @@ def _parts_of(head: Chain) -> tuple[Any, Any]:
 
 
 def _gate_by_gate(parts: Sequence[jax.Array]) -> jax.Array:
-    """Arrays [..., three gates of some units] of several cells -> that of all their units."""
+    """Concatenates arrays [..., three gates of some units] of several cells, gate by gate."""
     apart = [part.reshape(*part.shape[:-1], 3, -1) for part in parts]
     together = jnp.concatenate(apart, axis=-1)
     return together.reshape(*together.shape[:-2], -1)
 
 
 def sounds_of_ways(ways: Sequence[Sequence[str]]) -> str:
-    """The ways to say a word, as WakeSettings has them."""
+    """The pronunciations of a word, in the format of WakeSettings."""
     return OR.join(" ".join(way) for way in ways)
 
 
