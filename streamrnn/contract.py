@@ -1,6 +1,6 @@
-"""The contract that every layer, core and model keeps.
+"""The contract that every layer, core and model fulfils.
 
-A layer maps frames to frames. It runs in two ways that give the same numbers: `step` takes one block and the state,
+A layer maps frames to frames. It runs in two ways that give the same outputs: `step` takes one block and the state,
 `scan` takes many blocks at once. A layer's memory is its state, which it receives and returns; the layer itself never
 changes. laws.py has the laws; tests/test_contract.py applies them to every layer and model.
 """
@@ -17,10 +17,10 @@ class Constant(nnx.Variable):
 
 
 def constant(design, shape: tuple[int, ...], dtype=jnp.float32) -> Constant:
-    """A `Constant` of `shape`, computed with NumPy by `design()` when a layer is actually built.
+    """A `Constant` of `shape`, computed with NumPy by `design()` only when a layer is actually built.
 
     Building a model abstractly (`nnx.eval_shape`, as for loading weights) never calls `design`. So running a model
-    does not need the packages for its design (scipy for deltas) and starts sooner.
+    starts sooner and does not need the packages used in its design (scipy for deltas).
     """
     return Constant(jax.pure_callback(design, jax.ShapeDtypeStruct(shape, dtype)))
 
@@ -31,9 +31,9 @@ class Layer(nnx.Module):
     Attributes:
         stride: input frames consumed per output frame.
         lookahead: lag of outputs behind inputs, in input frames; the first `lookahead / stride` outputs are warm-up.
-        padding: the value of the input frames that are added after the end of a recording.
+        padding: value of the input frames that are appended to the end of a recording.
 
-    Subclasses write `init_state` and `step`. They inherit `scan` and override it only for speed.
+    Subclasses define `init_state` and `step`. They inherit `scan` and override it only for speed.
     """
 
     stride: int = 1
@@ -60,7 +60,7 @@ class Layer(nnx.Module):
 
 
 class Stateless(Layer):
-    """A layer that maps each frame independently: write `__call__`, inherit `step` and `scan`."""
+    """A layer that maps each frame independently: define `__call__`, inherit `step` and `scan`."""
 
     def __call__(self, x: Frames) -> Frames:
         raise NotImplementedError(f"{type(self).__name__} defines no __call__")
@@ -88,10 +88,11 @@ def split_blocks(layer: Layer, x: Frames) -> jax.Array:
 
 
 def remembered(past: State, x: Frames) -> State:
-    """The last frames of past[batch, frames, features] and x[batch, time, features], as many as past has, in its dtype.
+    """The latest frames of past[batch, frames, features] and x[batch, time, features], as many as past has, in its
+    dtype.
 
-    It equals a slice of both put together, of which XLA makes a loop on processors that looks at each number whence it
-    comes.
+    Equals a slice of their concatenation, for which XLA on CPUs would emit a loop that checks for every number where it
+    comes from.
     """
     frames, time = past.shape[1], x.shape[1]
     newest = x[:, max(0, time - frames) :].astype(past.dtype)
@@ -101,8 +102,8 @@ def remembered(past: State, x: Frames) -> State:
 def aligned(layer: Layer, x: Frames) -> Frames:
     """The layer's outputs for whole recordings, each output frame aligned with its input frames.
 
-    The one offline call: training, whole files and tests use it. It pads `lookahead` input frames of the layer's
-    `padding`, scans, and drops the warm-up: x[batch, time, in] -> y[batch, time/stride, out].
+    This is the one offline call: training, whole files and tests use it. It appends `lookahead` input frames of the
+    layer's `padding`, scans, and drops the warm-up: x[batch, time, in] -> y[batch, time/stride, out].
 
     Raises:
         ValueError: time is not a multiple of the layer's stride.

@@ -1,4 +1,4 @@
-"""The laws of the contract as a function: what a layer keeps, so that it trains at once and streams block by block.
+"""The laws of the contract as a function: what makes a layer train on whole recordings and stream block by block.
 
 tests/test_contract.py applies them to every layer and model of the package.
 """
@@ -23,15 +23,15 @@ BATCH, BLOCKS = 3, 7
 
 
 class ContractBroken(AssertionError):
-    """A layer breaks a law. The message names the law, and what the layer did."""
+    """A layer breaks a law. The message names the law and what the layer did."""
 
 
-# Half of the time of compiling; laws hold for quick programs and slow ones alike.
+# Halves the compile time; laws hold for fast and slow programs alike.
 QUICKLY_COMPILED = {"xla_backend_optimization_level": 0}
 
 
 class Held:
-    """A layer that is held to the laws: its inputs, and its step and scan, compiled.
+    """A layer under test: its inputs, and its compiled step and scan.
 
     Everything else is NumPy, because JAX would compile each slice of each shape.
 
@@ -39,10 +39,10 @@ class Held:
         layer: in eval mode.
         features: width of its input frames.
         draw: (key, shape) -> inputs.
-        tolerance: by which equal numbers may differ, relative to the largest, or to 1 where that is less.
+        tolerance: allowed difference between equal numbers, relative to the largest, or to 1 if that is less.
 
     Attributes:
-        programs: the different forms of state, input and layer for which `step` was traced, by the shape of its input.
+        programs: the different forms of state, input and layer for which `step` was traced, by the input's shape.
     """
 
     def __init__(self, layer: Layer, features: int, draw: Draw, tolerance: float):
@@ -59,20 +59,20 @@ class Held:
             return method(layer, *args), nnx.state(layer)
 
         def call(*args: Any) -> Any:
-            # A layer that changes itself is found only if its changes are kept.
+            # A layer that changes itself is detected only if its changes are kept.
             result, self._values = run(self._values, *args)
             return result
 
         return call
 
     def _traced(self, layer: Layer, state: State, x: jax.Array) -> Any:
-        # Not the number of traces: JAX may have forgotten the program meanwhile, and traces it again.
+        # Not the number of traces: JAX may have evicted the program, and then traces it again.
         leaves, form = jax.tree.flatten((nnx.state(layer), state, x))
         self.programs[x.shape].add((form, *(jax.typeof(leaf) for leaf in leaves)))
         return layer.step(state, x)
 
     def inputs(self, blocks: int = BLOCKS, seed: int = 0) -> np.ndarray:
-        """Frames x[BATCH, blocks * stride, features]; of fewer than BLOCKS, the first."""
+        """Frames x[BATCH, blocks * stride, features]; fewer blocks are a prefix of BLOCKS."""
         if seed not in self._drawn:
             shape = (BATCH, BLOCKS * self.layer.stride, self.features)
             self._drawn[seed] = np.asarray(self.draw(jax.random.key(seed), shape))
@@ -87,7 +87,7 @@ class Held:
     @cached_property
     def aligned(self) -> Callable[[Any], jax.Array]:
         """The layer's outputs for whole recordings, compiled."""
-        # What looks ahead nowhere is padded with nothing, and its scan is compiled already.
+        # Without look-ahead nothing is padded, and the scan is already compiled.
         return self._compiled(aligned) if self.layer.lookahead else lambda x: self.scan(self.fresh, x)[1]
 
     def steps(self, state: State, x: Any) -> tuple[State, np.ndarray]:
@@ -99,7 +99,7 @@ class Held:
         return state, np.concatenate(outputs, axis=1)
 
     def blocks(self, x: Any) -> Iterator[Any]:
-        """x[batch, time, in] in blocks of stride frames."""
+        """Splits x[batch, time, in] into blocks of stride frames."""
         for start in range(0, x.shape[1], self.layer.stride):
             yield x[:, start : start + self.layer.stride]
 
@@ -109,7 +109,7 @@ class Held:
         return self.layer.init_state(BATCH)
 
     def require_close(self, found: Any, expected: Any, what: str) -> None:
-        """Raises ContractBroken where two pytrees differ by more than the tolerance; `what` names the difference."""
+        """Raises ContractBroken if two pytrees differ by more than the tolerance; `what` names the difference."""
         left, right = jax.tree.flatten(found), jax.tree.flatten(expected)
         if left[1] != right[1]:
             raise ContractBroken(f"{what}: {left[1]} is not {right[1]}")
@@ -127,7 +127,7 @@ class Held:
     def gradients(self) -> Callable[[Any, bool], Any]:
         """(x, by steps) -> gradients of the outputs' energy, and (state, outputs).
 
-        The gradients are by weights and, where they are no ids, by inputs.
+        The gradients are with respect to weights and, unless they are ids, inputs.
         """
         graph, weights, rest = nnx.split(self.layer, nnx.Param, ...)
 
@@ -157,7 +157,7 @@ def wide(leaf: Any) -> Any:
 
 
 def finite(tree: Any) -> bool:
-    """Whether all numbers of a pytree are."""
+    """Whether all numbers of a pytree are finite."""
     return all(np.isfinite(wide(np.asarray(leaf))).all() for leaf in jax.tree.leaves(tree))
 
 
@@ -174,20 +174,20 @@ def _row(tree: Any, row: int) -> Any:
 
 
 def state_keeps_its_form(held: Held) -> None:
-    """The state keeps its structure, shapes and dtypes, has the stream as axis 0, and is float32 or whole numbers."""
+    """The state keeps its structure, shapes and dtypes, has the stream as axis 0, and is float32 or integers."""
     fresh = _kind(held.fresh)
     for way, x in ((held.steps, held.inputs(1)), (held.scan, held.inputs())):
         if (after := _kind(way(held.fresh, x)[0])) != fresh:
-            raise ContractBroken(f"{way.__name__} made a state {after} of {fresh}")
+            raise ContractBroken(f"{way.__name__} turned the state {fresh} into {after}")
     for leaf in jax.tree.leaves(held.fresh):
         if leaf.shape[:1] != (BATCH,):
             raise ContractBroken(f"init_state({BATCH}) has a leaf {leaf.shape}; its axis 0 must be the stream")
         if leaf.dtype == jnp.bfloat16:
-            raise ContractBroken("init_state has a leaf of bfloat16; what is summed for hours must be float32")
+            raise ContractBroken("init_state has a bfloat16 leaf; what is summed for hours must be float32")
 
 
 def steps_equal_scan(held: Held) -> None:
-    """Steps, block by block, give the outputs and the state of a scan over all blocks."""
+    """Steps, block by block, give the same outputs and state as a scan over all blocks."""
     x = held.inputs()
     (by_steps, y), (by_scan, z) = held.steps(held.fresh, x), held.scan(held.fresh, x)
     held.require_close(y, z, "outputs of steps and of scan")
@@ -195,7 +195,7 @@ def steps_equal_scan(held: Held) -> None:
 
 
 def chunks_equal_whole(held: Held) -> None:
-    """Scans over parts, with the state carried on, give what one scan over the whole gives."""
+    """Scans over parts, with the state carried over, give the same outputs as one scan over the whole."""
     x, stride = held.inputs(), held.layer.stride
     for cut in (1, 4):
         state, before = held.scan(held.fresh, x[:, : cut * stride])
@@ -205,7 +205,7 @@ def chunks_equal_whole(held: Held) -> None:
 
 
 def the_future_cannot_change_the_past(held: Held) -> None:
-    """Outputs depend on what came up to their frame alone; looking ahead means coming later."""
+    """Outputs depend only on input up to their frame; look-ahead means later outputs."""
     stride, x, other = held.layer.stride, held.inputs(), held.inputs(seed=1)
     for start in (1, 4):
         changed = np.concatenate([x[:, : start * stride], other[:, start * stride :]], axis=1)
@@ -214,7 +214,7 @@ def the_future_cannot_change_the_past(held: Held) -> None:
 
 
 def outputs_are_aligned(held: Held) -> None:
-    """As many outputs as blocks, each at the place of its input frames, once `lookahead` frames have followed."""
+    """There are as many outputs as blocks, aligned with their input frames, once `lookahead` frames have followed."""
     layer, x = held.layer, held.inputs()
     padded = np.pad(x, ((0, 0), (0, layer.lookahead), (0, 0)), constant_values=layer.padding)
     _, late = held.steps(held.fresh, padded)
@@ -225,7 +225,7 @@ def outputs_are_aligned(held: Held) -> None:
 
 
 def streams_are_independent(held: Held) -> None:
-    """A stream gives beside others what it gives alone."""
+    """A stream's outputs are the same alone and beside other streams."""
     x, together = held.inputs(), held.steps(held.fresh, held.inputs())
     for i in range(BATCH):
         alone = held.steps(held.layer.init_state(1), x[i : i + 1])
@@ -234,7 +234,7 @@ def streams_are_independent(held: Held) -> None:
 
 
 def a_nan_stays_in_its_stream(held: Held) -> None:
-    """A NaN in one stream of a batch changes no other."""
+    """A NaN in one stream of a batch does not change any other stream."""
     x = held.inputs()
     if not jnp.issubdtype(x.dtype, jnp.inexact):
         return
@@ -246,7 +246,7 @@ def a_nan_stays_in_its_stream(held: Held) -> None:
 
 
 def a_reset_row_is_fresh(held: Held) -> None:
-    """A row of the state that is replaced by a fresh one begins anew, and its neighbours go on."""
+    """A row of the state replaced by a fresh one starts anew, and its neighbours continue."""
     x, fresh = held.inputs(), held.fresh
     used = held.scan(fresh, held.inputs(seed=1))[0]
     mixed = jax.tree.map(lambda f, u: np.concatenate([u[:1], f[1:2], u[2:]]), *(_arrays(s) for s in (fresh, used)))
@@ -255,17 +255,17 @@ def a_reset_row_is_fresh(held: Held) -> None:
 
 
 def a_state_goes_on_elsewhere(held: Held) -> None:
-    """All that a layer remembers is in its state: a copy of it goes on with the same outputs, bit for bit."""
+    """All memory of a layer is in its state: a copy of the state continues with the same outputs, bit for bit."""
     x, cut = held.inputs(), 3 * held.layer.stride
     state, _ = held.steps(held.fresh, x[:, :cut])
     copy = jax.tree.map(np.array, state)
     straight, resumed = (jax.tree.leaves(held.steps(begun, x[:, cut:])) for begun in (state, copy))
     if not all(np.array_equal(a, b, equal_nan=True) for a, b in zip(straight, resumed, strict=True)):
-        raise ContractBroken("a copy of the state went on with other outputs: something is remembered beside it")
+        raise ContractBroken("a copy of the state gave different outputs: something is remembered outside the state")
 
 
 def gradients_are_finite_and_the_same(held: Held) -> None:
-    """Gradients through steps are those through a scan, and finite."""
+    """Gradients through steps equal those through a scan, and are finite."""
     x = held.inputs(2)
     by_scan, _ = held.gradients(x, False)
     if not finite(by_scan):
@@ -274,7 +274,7 @@ def gradients_are_finite_and_the_same(held: Held) -> None:
 
 
 def step_compiles_once(held: Held) -> None:
-    """A compiled step serves every block: its program depends on no value."""
+    """A compiled step serves every block: its program does not depend on any value."""
     x = held.inputs()
     held.steps(held.fresh, x)
     programs = len(held.programs[(BATCH, held.layer.stride, held.features)])
@@ -307,25 +307,25 @@ LAWS: dict[str, Callable[[Held], None]] = {
 def check_contract(
     layer: Layer, features: int | None = None, *, draw: Draw | None = None, tolerance: float = 1e-5
 ) -> None:
-    """Holds a layer, or a whole model, to the laws of the contract, on drawn inputs. One that passes can go live.
+    """Tests a layer, or a whole model, against the laws of the contract, on drawn inputs. If it passes, it can go live.
 
-    The layer is put into eval mode meanwhile. It takes some seconds: each law compiles what it runs.
+    A copy of the layer is tested in eval mode. This takes some seconds, because each law compiles what it runs.
 
     Args:
         layer: any Layer.
         features: width of its input frames; a Model knows its own.
-        draw: (key, shape) -> inputs, where normal ones make no sense; default: normal, and ids for a Model of them.
-        tolerance: by which equal numbers may differ, relative to the largest of their array, or to 1 if that is less.
-            Layers that compute in bfloat16 need 2**-6.
+        draw: (key, shape) -> inputs, if normal ones make no sense; default: normal, and ids for a Model of ids.
+        tolerance: allowed difference between equal numbers, relative to the largest of their array, or to 1 if that is
+            less. Layers that compute in bfloat16 need 2**-6.
 
     Raises:
         ContractBroken: a law is broken. The message names the law and the difference.
-        TypeError: it is no Layer; or the width of its frames is not known.
-        ValueError: the width or the tolerance is not positive; or `draw` gives another shape.
+        TypeError: layer is not a Layer, or the width of its frames is unknown.
+        ValueError: the width or the tolerance is not positive, or `draw` returns a wrong shape.
     """
     if not isinstance(layer, Layer):
         came = f"the class {layer.__name__}" if isinstance(layer, type) else f"a {type(layer).__name__}"
-        raise TypeError(f"check_contract got {came}; it needs a streamrnn.Layer (an object).")
+        raise TypeError(f"check_contract got {came}; it needs a streamrnn.Layer (an instance).")
     signal = layer.signal if isinstance(layer, Timed) else None
     if features is None and signal is None:
         raise TypeError("check_contract needs the width of input frames: check_contract(layer, features=40).")
@@ -333,12 +333,12 @@ def check_contract(
     width = signal.features if features is None and signal is not None else features
     if type(width) is not int or width < 1 or not tolerance > 0:
         raise ValueError(
-            f"check_contract got features={width!r}, tolerance={tolerance!r}; it needs a whole number from 1 on and a "
-            "positive number."
+            f"check_contract got features={width!r}, tolerance={tolerance!r}; it needs a whole number of 1 or more "
+            "and a positive number."
         )
     wanted = (BATCH, BLOCKS * layer.stride, width)
     if (found := np.shape(draw(jax.random.key(0), wanted))) != wanted:
-        raise ValueError(f"draw(key, {wanted}) gave the shape {found}; it must give what was asked for.")
+        raise ValueError(f"draw(key, {wanted}) returned the shape {found}; it must return the requested shape.")
     copy = nnx.merge(*nnx.split(layer))
     copy.eval()
     held = Held(copy, width, draw, tolerance)
@@ -347,14 +347,14 @@ def check_contract(
 
 
 def require(held: Held, name: str, law: Callable[[Held], None]) -> None:
-    """Raises ContractBroken, which names the layer and the law, unless the law holds."""
+    """Raises ContractBroken, naming the layer and the law, unless the law holds."""
     layer = type(held.layer).__name__
     try:
         law(held)
     except ContractBroken as error:
         raise ContractBroken(f"{layer} breaks the law “{name}”: {error}. {_told(law)}") from error
     except jax.errors.JAXTypeError as error:
-        # Python looked at a number that is not known while JAX traces. Whichever law comes first meets it.
+        # Python used a value that is unknown while JAX traces. Whichever law comes first runs into it.
         what, broken = _in_a_line(error), step_compiles_once
         raise ContractBroken(f"{layer} breaks the law “{_named(broken)}”: {what}. {_told(broken)}") from error
     except Exception as error:

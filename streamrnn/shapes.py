@@ -6,7 +6,7 @@ stride    input frames that one output frame consumes; the time axis of one step
 hop       samples of one frame of raw audio
 features  the numbers of one frame, whatever they mean
 
-The aliases cost nothing at run time. Tests switch on jaxtyping's import hook, and every annotated call is checked.
+The aliases cost nothing at run time. Tests enable jaxtyping's import hook, which checks every annotated call.
 """
 
 from typing import Any
@@ -14,11 +14,11 @@ from typing import Any
 from jax import Array
 from jaxtyping import Complex, Float, Num
 
-# A pytree whose leaves all have the stream as axis 0. Layers differ, so the type says no more.
+# A pytree whose leaves all have the stream as axis 0. Layers differ, so the type is no more specific.
 State = Any
 
-# Underscores: a layer may change the number of frames and their width, so the two need not be equal in and out.
-# Numbers of any kind: a series of ids is int32.
+# Underscores: a layer may change the number and width of frames, so inputs and outputs may differ.
+# Num rather than Float: a series of ids is int32.
 Frames = Num[Array, "batch _time _features"]
 Block = Num[Array, "batch stride features"]
 OutputFrame = Num[Array, "batch 1 out"]

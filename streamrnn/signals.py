@@ -1,4 +1,4 @@
-"""The kinds of frames that a stream can have: hops of sound, or a series of anything else. Needs no JAX."""
+"""The kinds of frames in a stream: hops of sound, or a series of anything else. Needs no JAX."""
 
 import math
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from numpy import generic
 
 Dtype = Literal["float32", "int32"]
 
-# A number of a frame, at most: models square and add them up, in float32, and what is infinite stays in their states.
+# The largest number in a frame: models add up squares in float32, and an infinity would stay in their states.
 LARGEST = 1e18
 _LARGEST: dict[Dtype, float] = {"float32": (2 - 2**-23) * 2.0**127, "int32": 2**31 - 1}
 
@@ -37,7 +37,7 @@ class Sound:
 
     Attributes:
         sample_rate: samples per second.
-        hop_samples: samples of one frame.
+        hop_samples: samples per frame.
 
     Raises:
         TypeError: one of them is no number.
@@ -59,7 +59,7 @@ class Sound:
 
     @property
     def features(self) -> int:
-        """Numbers of one frame."""
+        """Numbers per frame."""
         return self.hop_samples
 
     def duration_s(self, frames: int) -> float:
@@ -69,13 +69,13 @@ class Sound:
 
 @dataclass(frozen=True)
 class Series:
-    """Frames of anything that comes at equal intervals: sensor readings, features, ids of tokens.
+    """Frames of anything that arrives at equal intervals: sensor readings, features, token ids.
 
     Attributes:
-        features: numbers of one frame.
+        features: numbers per frame.
         frames_per_s: frames per second.
         dtype: "float32", or "int32" for ids.
-        padding: the value of missing frames: after the last one, and where time passes without frames.
+        padding: the value of missing frames: after the last one, and in gaps.
         ids: for frames of ids, the number of ids: 0 to ids - 1. None: no bound is checked.
 
     Raises:
@@ -99,8 +99,8 @@ class Series:
             _normalise(self, "ids", 256, is_whole=True)
         if self.features < 1 or not 0 < self.frames_per_s < math.inf:
             raise ValueError(
-                f"Series got features={self.features}, frames_per_s={self.frames_per_s}; a frame has at least 1 "
-                "number, and frames_per_s is positive."
+                f"Series got features={self.features}, frames_per_s={self.frames_per_s}; a frame needs at least 1 "
+                "number, and frames_per_s must be positive."
             )
         if self.dtype not in ("float32", "int32"):
             raise ValueError(f"Series got dtype={self.dtype!r}; it must be 'float32', or 'int32' for ids.")
@@ -109,8 +109,8 @@ class Series:
             raise ValueError(f"Series got padding={self.padding}; it must be a finite {self.dtype}.")
         if self.ids is not None and (self.dtype != "int32" or not 0 <= self.padding < self.ids):
             raise ValueError(
-                f"Series got ids={self.ids} with dtype={self.dtype!r} and padding={self.padding}; ids are int32, and "
-                "the padding is one of them."
+                f"Series got ids={self.ids} with dtype={self.dtype!r} and padding={self.padding}; ids must be int32, "
+                "and the padding one of them."
             )
 
     def duration_s(self, frames: int) -> float:
@@ -127,10 +127,10 @@ def described(signal: Signal) -> dict[str, Any]:
 
 
 def signal_from(description: Mapping[str, Any]) -> Signal:
-    """The signal that was `described`.
+    """Restores a signal from its description by `described`.
 
     Raises:
-        ValueError: it is no such description.
+        ValueError: it is not such a description.
     """
     fields = dict(description)
     made = {signal.kind: signal for signal in (Sound, Series)}.get(fields.pop("kind", None))
@@ -139,11 +139,11 @@ def signal_from(description: Mapping[str, Any]) -> Signal:
             raise TypeError("its kind is neither 'sound' nor 'series'")
         return made(**fields)
     except TypeError as error:
-        raise ValueError(f"{description!r} describes no signal: {error}.") from None
+        raise ValueError(f"{description!r} does not describe a signal: {error}.") from None
 
 
 class Timed:
-    """The timing of anything that takes blocks of `stride` frames of a signal and lags `lookahead` frames behind."""
+    """The timing of anything that takes blocks of `stride` frames of a signal and lags behind by `lookahead` frames."""
 
     signal: Signal
     stride: int
@@ -183,7 +183,7 @@ class Timed:
     def _sound(self) -> Sound:
         if not isinstance(self.signal, Sound):
             raise TypeError(
-                f"This model takes {self.signal}, no sound, so it has no samples. Use its signal, frame_s and stride."
+                f"This model takes {self.signal}, not sound, so it has no samples. Use its signal, frame_s and stride."
             )
         return self.signal
 

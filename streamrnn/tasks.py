@@ -1,11 +1,11 @@
 """The table of tasks and their parts, which are imported on demand. Importing this module imports nothing else.
 
-Your own package adds a task by an entry point of the group `streamrnn.tasks`, in its pyproject.toml:
+Other packages add tasks through entry points of the group `streamrnn.tasks`, in their pyproject.toml:
 
     [project.entry-points."streamrnn.tasks"]
     language = "my_package.tasks:LANGUAGE"
 
-where LANGUAGE is a Task with the name language. CONTRIBUTING.md says what its parts are.
+where LANGUAGE is a Task with the name language. CONTRIBUTING.md explains its parts.
 """
 
 import warnings
@@ -29,17 +29,17 @@ class Task:
 
     Attributes:
         name: its name on the command line: `streamrnn train NAME`, `streamrnn evaluate NAME`.
-        model: the class of its models, or the function that builds their layers, marked with `streamrnn.builder`.
-        decision: the dataclass of its decoder's settings, which become flags of `streamrnn run`; None: it has none.
-        recipe: the class that trains it (a Recipe); None: it is not trained by `streamrnn train`.
+        model: the class of its models, or the function that builds their layers, decorated with `streamrnn.builder`.
+        decision: the dataclass of its decision settings, which become flags of `streamrnn run`; None: it has none.
+        recipe: the class that trains it (a Recipe); None: `streamrnn train` does not train it.
         evaluate: the function that measures a model on recordings, (model, folders, clips, progress) -> figures; for
             a task of lines, on the parts of its data, (model, places, split, progress) -> figures.
-        lines: of a task whose streams are no sound, the class that reads them from text and says what comes of them,
-            made of a model and the settings that were given: see streamrnn.lines.Lines.
+        lines: for a task whose streams are not sound, the class that reads them from text and formats their results,
+            constructed from a model and settings: see streamrnn.lines.Lines.
         test_set: the function that composes recordings with known truth, (data, out, *, clips, seed, ...).
         situations: the function that judges a model in situations, (model) -> streamrnn.evaluation.situations.Judge.
-        teller: what tells audits of each clip, (model, folders) -> streamrnn.audit.telling.Teller.
-        default: the model that the task's name stands for: a shipped one's name, or "package:file.safetensors".
+        teller: reports each clip to audits, (model, folders) -> streamrnn.audit.telling.Teller.
+        default: the model that the task's name stands for: the name of a shipped one, or "package:file.safetensors".
         gives: the output of its models.
     """
 
@@ -56,16 +56,16 @@ class Task:
     gives: Literal["events", "sound", "numbers"] = "events"
 
     def resolve(self, part: Part) -> Any:
-        """The class or function of that part.
+        """Imports the class or function of a part.
 
         Raises:
             ValueError: the task has no such part.
-            ImportError: it is named, but can't be imported.
+            ImportError: the part cannot be imported.
         """
         path = getattr(self, part)
         if path is None:
             has = ", ".join(task.name for task in tasks() if getattr(task, part) is not None)
-            raise ValueError(f"The task {self.name!r} has no {part}. Those that have one: {has}.")
+            raise ValueError(f"The task {self.name!r} has no {part}. Tasks that have one: {has}.")
         module, _, name = path.partition(":")
         try:
             return getattr(import_module(module), name)
@@ -222,10 +222,10 @@ OWN = (
 
 
 def find_task(name: str) -> Task | None:
-    """The task of that name, or None. Of entry points, only one of that name is loaded.
+    """The task of that name, or None. Loads at most the entry point of that name.
 
     Raises:
-        ImportError: the entry point of that name does not give a Task.
+        ImportError: the entry point does not provide a Task.
     """
     for task in OWN:
         if task.name == name:
@@ -238,7 +238,7 @@ def task_of(name: str) -> Task:
     """The task of that name.
 
     Raises:
-        ValueError: there is none; the message has the known ones.
+        ValueError: there is none; the message lists the known ones.
         ImportError: see find_task.
     """
     task = find_task(name)
@@ -251,7 +251,7 @@ def task_of(name: str) -> Task:
 def tasks() -> tuple[Task, ...]:
     """All tasks: streamrnn's own, then those of other packages, by name.
 
-    An entry point that does not give a task is left out, with a UserWarning that names its package.
+    An entry point that does not provide a task is skipped, with a UserWarning that names its package.
     """
     return (*OWN, *_others())
 
@@ -261,7 +261,7 @@ def _others() -> Iterator[Task]:
     for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
         try:
             if point.name in known:
-                raise ImportError(f"{_said(point)} has a name that is taken. Give it another one.")
+                raise ImportError(f"{_said(point)} has a name that is already taken. Rename it.")
             known.add(point.name)
             yield _loaded(point)
         except ImportError as error:
@@ -273,10 +273,10 @@ def _loaded(point: EntryPoint) -> Task:
     try:
         task = point.load()
     except Exception as error:
-        raise ImportError(f"{_said(point)} can't be loaded: {error!r}. Mend the package, or uninstall it.") from error
+        raise ImportError(f"{_said(point)} can't be loaded: {error!r}. Fix the package, or uninstall it.") from error
     if not isinstance(task, Task) or task.name != point.name:
-        found = f"a Task of the name {task.name!r}" if isinstance(task, Task) else f"a {type(task).__name__}"
-        raise ImportError(f"{_said(point)} is {found}; it must be a streamrnn.tasks.Task of the name {point.name!r}.")
+        found = f"a Task named {task.name!r}" if isinstance(task, Task) else f"a {type(task).__name__}"
+        raise ImportError(f"{_said(point)} is {found}; it must be a streamrnn.tasks.Task named {point.name!r}.")
     return task
 
 

@@ -187,5 +187,5 @@ def test_what_cannot_be_checked_is_refused():
     for wrong in ({"features": 0}, {"features": 2.0}, {"features": 3, "tolerance": 0.0}):
         with pytest.raises(ValueError, match="check_contract got features="):
             check_contract(Sum(), **wrong)
-    with pytest.raises(ValueError, match=r"draw\(key, \(3, 7, 3\)\) gave the shape \(3,\)"):
+    with pytest.raises(ValueError, match=r"draw\(key, \(3, 7, 3\)\) returned the shape \(3,\)"):
         check_contract(Sum(), 3, draw=lambda key, shape: jnp.zeros(3))

@@ -16,7 +16,7 @@ Heads = Float[Array, "batch _time heads head_features"]
 Row = Float[Array, "_time heads head_features"]
 Frame = Float[Array, "batch heads head_features"]
 
-# QUERIES at a time bound the memory of a scan. A scan is cut into PARTS, whose queries see no frame after the part's
+# QUERIES at a time bound the memory of a scan. A scan is split into PARTS whose queries see no frame after the part's
 # end, so three eighths of the square of scores need not be computed.
 QUERIES, PARTS = 64, 4
 ROTARY_BASE = 10_000.0
@@ -35,19 +35,20 @@ class Cache(NamedTuple):
 
 
 class CausalAttention(Layer):
-    """Each frame attends to itself and to the `capacity - 1` frames before it (Vaswani et al. 2017).
+    """Each frame attends to itself and the `capacity - 1` frames before it (Vaswani et al. 2017).
 
         q, k, v = W x                                       for each head h; q and k rotated by their position
         a[t, j] = softmax_j(q[t] . k[j] / sqrt(head_features)),   t - capacity < j <= t
         y[t]    = W_o [sum_j a[t, j] v[j]]_h
 
-    The state is a `Cache`, a ring in which the newest frame replaces the oldest. Its size is read from the state, so
-    the same layer streams in two ways: with a sliding window or, if the capacity is never reached or `grow` enlarges it
-    in time, with a cache of all frames.
+    The state is a `Cache`, a ring buffer in which the newest frame replaces the oldest. Its size is read from the
+    state,
+    so the same layer streams in two ways: with a sliding window or, if the capacity is never reached or `grow` enlarges
+    it in time, with a cache of all frames.
 
-    Positions are rotary (Su et al. 2021, "RoFormer"): scores depend on the distance of two frames. Angles are integers
-    in units of 2**-32 turns, whose products are exact modulo one turn: scores after hours equal those of the first
-    second, up to float32's rounding. So keys are rotated once, when they are stored.
+    Positions are rotary (Su et al. 2021, "RoFormer"): scores depend on the distance between two frames. Angles are
+    integers in units of 2**-32 turns, whose products are exact modulo one turn: scores after hours equal those of the
+    first second, up to float32 rounding. So keys are rotated once, when they are stored.
 
     Args:
         features: width of input and output frames.
@@ -58,7 +59,7 @@ class CausalAttention(Layer):
         rngs: random streams that draw the parameters.
 
     Raises:
-        ValueError: capacity is below 1, or the heads' width is odd or no whole number.
+        ValueError: capacity is below 1, or the heads' width is odd or not a whole number.
     """
 
     def __init__(
@@ -72,7 +73,9 @@ class CausalAttention(Layer):
         rngs: nnx.Rngs,
     ):
         if capacity < 1:
-            raise ValueError(f"CausalAttention got capacity={capacity}; a frame sees at least itself: pass 1 or more.")
+            raise ValueError(
+                f"CausalAttention got capacity={capacity}; a frame attends at least to itself: pass 1 or more."
+            )
         if head_features is None and features % heads:
             raise ValueError(f"{features} features can't be shared among {heads} heads. Pass head_features.")
         self.heads, self.capacity = heads, capacity
@@ -95,7 +98,7 @@ class CausalAttention(Layer):
         q, k, v = self._project(state.position, x)
         y = _attend_to_cache(state, q[:, 0], k[:, 0], v[:, 0])
         # A dependency on the output makes XLA write after it has read, in place, if the state is donated. A copy of the
-        # cache would take longer than everything else. An optimization_barrier does not have this effect.
+        # cache would take longer than everything else. An optimization_barrier does not achieve this.
         place = state.position + jnp.where(jnp.isnan(y[:, 0, 0]), 0, 0).astype(jnp.int32)
         return _remember(state._replace(position=place), k, v), self._joined(y[:, None])
 
@@ -104,7 +107,7 @@ class CausalAttention(Layer):
         if not x.shape[1]:
             return state, self._joined(v)
         each_stream = partial(_attend_in_parts, capacity=state.keys.shape[-1])
-        # Fresh streams, as in most trainings: an empty cache costs nothing.
+        # With fresh streams, as in most training, the empty cache costs nothing.
         y = jax.lax.cond(
             jnp.any(state.position > 0),
             lambda: jax.lax.map(each_stream, (q, k, v, state)),
@@ -148,7 +151,7 @@ def _attend(q: Heads, keys: Heads, values: Heads, visible: Bool[Array, "batch qu
 
 
 def _attend_to_cache(cache: Cache, q: Frame, k: Frame, v: Frame) -> Frame:
-    """The same for one query per stream, which sees the cache and the new frame; the new frame then takes its slot."""
+    """The same for one query per stream, over the cache and the new frame, which then takes its slot."""
     slots = jnp.arange(cache.keys.shape[-1])
     visible, own = (slots <= cache.position[:, None])[:, None], (slots == _slot(cache))[:, None]
     scores = jnp.where(own, jnp.sum(q * k, axis=-1)[..., None], jnp.einsum("bhd,bhdk->bhk", q, cache.keys))
@@ -162,9 +165,9 @@ def _slot(cache: Cache) -> Int[Array, "batch 1"]:
 
 
 def _attend_in_parts(stream: tuple[Row, Row, Row, Any], capacity: int) -> Row:
-    """The new frames (q, k, v) of one stream, which see each other and, if there is one, the cache before them.
+    """The new frames (q, k, v) of one stream, which attend to each other and, if there is one, to the cache.
 
-    One stream at a time, so that its scores stay in the processor's cache: twice as fast as all streams at once.
+    One stream at a time, so that its scores stay in the CPU's cache: twice as fast as all streams at once.
     """
     *projected, cache = stream
     time = len(projected[0])
@@ -179,10 +182,10 @@ def _attend_in_parts(stream: tuple[Row, Row, Row, Any], capacity: int) -> Row:
 
 
 def _part(start: int, q: Row, k: Row, v: Row, cache: Any, size: int, capacity: int) -> Row:
-    """Queries from frame `start` on, `size` at a time, and the keys and values of all frames up to their last."""
+    """Queries from frame `start` on, `size` at a time, with the keys and values of all frames up to their last."""
     if start >= capacity - 1:
         cache = None
-    # Recomputed for the gradients: stored, the weights of all queries would be the square that this avoids.
+    # Recomputed for gradients: stored, the weights of all queries would be the very square that this avoids.
     block = jax.checkpoint(lambda first, queries: _block(first, queries, k, v, cache, capacity))
     firsts = jnp.arange(start, start + len(q), size)
     return jax.lax.map(lambda each: block(*each), (firsts, q.reshape(-1, size, *q.shape[1:]))).reshape(q.shape)
@@ -211,7 +214,7 @@ def _visible_in_cache(cache: Any, frame: Int[Array, "queries 1"]) -> Bool[Array,
 
 
 def _remember(cache: Cache, k: Heads, v: Heads) -> Cache:
-    """The cache after the newest frames have replaced the oldest."""
+    """The cache after the newest frames have replaced the oldest ones."""
     time, capacity = k.shape[1], cache.keys.shape[-1]
     kept = min(time, capacity)
     slots = (cache.position[:, None] + jnp.arange(time - kept, time)) % capacity
@@ -229,17 +232,17 @@ class Past(NamedTuple):
 
 
 class Recomputed(Layer):
-    """Any layer without its state: each step runs it over all frames so far and keeps the last output.
+    """Runs any layer without its state: each step runs it over all frames so far and keeps the last output.
 
-    This is how to stream a network that cannot stream. The state is a `Past`, whose size is read from it, so `grow`
-    can enlarge it. Until it is full, the outputs are those of the inner layer. Then the older half is dropped and the
-    inner layer starts again with the rest. For fresh streams that fit, `scan` is a single scan of the inner layer; else
-    it costs about four.
+    This is how to stream a network that cannot stream. The state is a `Past`, whose size is read from the state, so
+    `grow` can enlarge it. Until it is full, the outputs are those of the inner layer. Then the older half is dropped
+    and the inner layer starts again with the rest. For fresh streams that fit, `scan` is a single scan of the inner
+    layer; otherwise it costs about four.
 
     Args:
-        inner: a layer of stride 1. In training it may contain no Dropout: put that after it.
+        inner: a layer of stride 1. In training it must not contain Dropout: put that after it.
         features: width of its input frames.
-        capacity: frames that are kept, at least 2.
+        capacity: number of frames kept, at least 2.
 
     Raises:
         ValueError: the inner layer's stride is not 1, or capacity is below 2.
@@ -249,7 +252,7 @@ class Recomputed(Layer):
         if inner.stride != 1 or capacity < 2:
             raise ValueError(
                 f"Recomputed got a layer of stride {inner.stride} and capacity={capacity}; it needs a stride of 1, so "
-                "that each frame has an output, and room for 2 frames or more. Put subsampling in front of it."
+                "that each frame has an output, and room for at least 2 frames. Put subsampling before it."
             )
         self.inner, self.features, self.capacity = inner, features, capacity
         self.lookahead = inner.lookahead
@@ -277,12 +280,12 @@ class Recomputed(Layer):
         return self.inner.scan(self.inner.init_state(len(line)), line)[1]
 
     def _at_once(self, state: Past, x: Frames) -> tuple[Past, Frames]:
-        """Fresh streams."""
+        """For fresh streams."""
         time, capacity = x.shape[1], state.frames.shape[1]
         return Past(state.heard + time, jnp.pad(x, ((0, 0), (0, capacity - time), (0, 0)))), self._anew(x)
 
     def _piece_by_piece(self, state: Past, x: Frames) -> tuple[Past, Frames]:
-        """Pieces short enough that the past is halved at most once in each."""
+        """In pieces so short that each halves the past at most once."""
         batch, time, features = x.shape
         _, length = _sizes(state)
         whole = time // length * length
@@ -308,7 +311,7 @@ class Recomputed(Layer):
 
 
 def _sizes(state: Past) -> tuple[int, int]:
-    """(frames kept, how many of them are forgotten when it is full)."""
+    """(frames kept, how many of them are dropped when it is full)."""
     capacity = state.frames.shape[1]
     return capacity, capacity - capacity // 2
 
@@ -320,8 +323,8 @@ def _taken(y: Frames, places: Int[Array, "batch _places"]) -> Frames:
 def grow(state: State, capacity: int) -> State:
     """A copy of the state in which every `Cache` and `Past` has room for `capacity` frames.
 
-    This changes the state's shapes, which nothing else does: programs compile anew, and a step takes longer. Its
-    purpose is to measure the cost of a transformer that never forgets. Do not call it inside jit.
+    This changes the state's shapes, which nothing else does: programs are recompiled, and a step takes longer. It
+    serves to measure the cost of a transformer that never forgets. Do not call it inside jit.
 
     Raises:
         ValueError: a part already has more room, or a Cache has dropped frames, so that its order is lost.
@@ -339,8 +342,8 @@ def _grown(memory: Any, capacity: int) -> Any:
     room, most = frames[0].shape[axis], int(jnp.max(count))
     if room > capacity or most > room:
         raise ValueError(
-            f"grow got capacity={capacity} for a state with room for {room} frames that has heard {most}. "
-            f"Grow it to {room} or more, and before more are heard than there is room for."
+            f"grow got capacity={capacity} for a state with room for {room} frames that has received {most}. "
+            f"Grow it to {room} or more, before more frames arrive than there is room for."
         )
     return type(memory)(count, *(_padded(leaf, capacity - room, axis) for leaf in frames))
 

@@ -1,4 +1,4 @@
-"""The backends that run a recurrence over many frames, by name. With the same weights all give the same numbers."""
+"""The backends that run a recurrence over many frames, by name. With the same weights, all give the same outputs."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -58,16 +58,16 @@ BACKENDS = {
 
 
 def choose(cell: Cell, platform: str) -> tuple[str, str]:
-    """The backend that "auto" chooses for a cell on a platform: its name, and the reason."""
+    """The backend that "auto" chooses for a cell on a platform: its name and the reason."""
     name = type(cell).__name__
     kernels = [each for each in ("cudnn", "pallas") if BACKENDS[each].serves(cell, platform)]
     if kernels:
-        return "scan", f"it runs everywhere; this {name} can also be given to {' or '.join(kernels)}, by name"
+        return "scan", f"it runs everywhere; this {name} can also use {' or '.join(kernels)}, by name"
     if not isinstance(cell, LinearCell):
         return "scan", f"a {name} needs each frame's state for the next, and scan runs everywhere"
     if platform == "cpu":
-        return "scan", "a few processor cores are faster frame by frame"
-    return "associative", f"a {name} is linear in its state, and a {platform} has room for many frames at once"
+        return "scan", "a few CPU cores are faster frame by frame"
+    return "associative", f"a {name} is linear in its state, and a {platform} computes many frames at once"
 
 
 __all__ = ["BACKENDS", "Backend", "choose"]

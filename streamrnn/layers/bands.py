@@ -1,4 +1,4 @@
-"""Frequency bins averaged into bands as wide as the ear's, and bands expanded to bins.
+"""Frequency bins averaged into bands spaced like the ear's, and bands expanded to bins.
 
 Frames with several numbers per bin are flat like all frames, [batch, time, parts * bins]: all bins of the first part,
 then all bins of the second.
@@ -24,7 +24,7 @@ def band_weights(bins: int, bands: int, sample_rate: int) -> Float[np.ndarray, "
         ValueError: not 2 <= bands <= bins.
     """
     if not 2 <= bands <= bins:
-        raise ValueError(f"{bins} bins can't be gathered into {bands} bands; there must be 2 to {bins} of them.")
+        raise ValueError(f"{bins} bins can't be grouped into {bands} bands; there must be 2 to {bins}.")
     hz = np.linspace(0, sample_rate / 2, bins)
     steps = np.diff(21.4 * np.log10(1 + 0.00437 * hz))
     place = np.concatenate([[0.0], np.cumsum(np.minimum(_scale(steps, bands - 1) * steps, 1.0))])
@@ -32,7 +32,7 @@ def band_weights(bins: int, bands: int, sample_rate: int) -> Float[np.ndarray, "
 
 
 def _scale(steps: np.ndarray, total: int) -> float:
-    """The factor for positive steps, capped at 1, to add up to `total`; by bisection, since the sum only grows."""
+    """The factor for positive steps, capped at 1, to add up to `total`; by bisection, since the sum is monotonic."""
     low, high = 0.0, 1 / float(steps.min())
     for _ in range(60):
         middle = (low + high) / 2

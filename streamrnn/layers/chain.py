@@ -12,18 +12,18 @@ from streamrnn.shapes import Block, Frames, OutputFrame, State
 
 
 def require_layer(owner: str, layer: object) -> None:
-    """Raises TypeError, with advice, where it is no layer; `owner` is whoever got it."""
+    """Raises TypeError, with advice, if `layer` is not a Layer; `owner` is who received it."""
     if isinstance(layer, Layer):
         return
     if isinstance(layer, Cell):
         name = type(layer).__name__
-        advice = f"a cell, which knows no time axis. Let a layer run it: Recurrent({name}(...))."
+        advice = f"a cell, which has no time axis. Run it in a layer: Recurrent({name}(...))."
     elif isinstance(layer, list | tuple):
-        advice = "no Layer. Pass layers one by one: Chain(*layers)."
+        advice = "not a Layer. Pass layers one by one: Chain(*layers)."
     elif isinstance(layer, type):
-        advice = "a class. Make a layer of it, with its arguments."
+        advice = "a class. Pass an instance, with its arguments."
     else:
-        advice = "no Layer. Functions of frames become layers by Apply(function)."
+        advice = "not a Layer. Apply(function) makes a layer of a function of frames."
     got = layer.__name__ if isinstance(layer, type) else f"a {type(layer).__name__}"
     raise TypeError(f"{owner} got {got}, {advice}")
 
@@ -31,10 +31,10 @@ def require_layer(owner: str, layer: object) -> None:
 class Chain(Layer):
     """Layers in series. Strides multiply; look-aheads add up, each times the stride before it.
 
-    The state is the tuple of the layers' states. `scan` goes layer by layer, so each layer uses its own fast scan.
+    The state is the tuple of the layers' states. `scan` runs layer by layer, so each layer uses its own fast scan.
 
     Raises:
-        TypeError: something is no layer, such as a cell.
+        TypeError: an argument is not a Layer, such as a cell.
         ValueError: the look-ahead is not a multiple of the stride, so outputs could not be aligned with inputs.
     """
 
@@ -49,7 +49,7 @@ class Chain(Layer):
         if lookahead % stride:
             raise ValueError(
                 f"Chain has a look-ahead of {lookahead} input frames and a stride of {stride}; outputs can be "
-                f"aligned with inputs only where it is a multiple of the stride. "
+                f"aligned with inputs only if it is a multiple of the stride. "
                 f"Put Lookahead({-lookahead % stride}) in front."
             )
         self.stride, self.lookahead = stride, lookahead
@@ -58,7 +58,7 @@ class Chain(Layer):
         return tuple(layer.init_state(batch_size) for layer in self.layers)
 
     def step(self, state: State, x: Block) -> tuple[State, OutputFrame]:
-        """One block of `stride` frames. A layer after a subsampling one gets correspondingly fewer frames."""
+        """One block of `stride` frames. A layer after a subsampling one gets fewer frames accordingly."""
         states = []
         for layer, layer_state in zip(self.layers, state, strict=True):
             run = layer.step if x.shape[1] == layer.stride else layer.scan
@@ -79,11 +79,11 @@ class Residual(Layer):
 
     Args:
         inner: a layer of stride 1 whose outputs are as wide as its inputs.
-        features: that width; needed for the delay line if the inner layer looks ahead.
+        features: that width; needed for the delay line if the inner layer has look-ahead.
         dtype: dtype of the frames, such as complex64 for spectra.
 
     Raises:
-        TypeError: inner is no layer.
+        TypeError: inner is not a Layer.
         ValueError: the inner layer's stride is not 1.
     """
 

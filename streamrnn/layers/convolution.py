@@ -10,16 +10,16 @@ from streamrnn.shapes import Block, Frames, OutputFrame, State
 
 
 class CausalConv(Layer):
-    """A convolution over the last frames: y[t] = b + sum_k W_k x[t - (kernel_size - 1 - k) * dilation].
+    """A convolution over the latest frames: y[t] = b + sum_k W_k x[t - (kernel_size - 1 - k) * dilation].
 
     The state is the past frames that later outputs need, [batch, (kernel_size - 1) * dilation + 1 - stride, in]
     (van den Oord et al. 2016, "WaveNet").
 
     Args:
         in_features, out_features: width of input and output frames.
-        kernel_size: frames that one output sees.
+        kernel_size: number of frames per output.
         stride: input frames per output frame; an output's last frame is the block's last.
-        dilation: distance of these frames.
+        dilation: distance between these frames.
         groups: number of separate groups of channels; in_features makes the convolution depthwise.
         use_bias: whether to add b.
         dtype: compute dtype; parameters and state stay float32.
@@ -46,7 +46,7 @@ class CausalConv(Layer):
         if reach < stride:
             raise ValueError(
                 f"CausalConv got kernel_size={kernel_size} and dilation={dilation}, which span {reach} frames, with "
-                f"stride={stride}; frames between would never be heard. Use a longer kernel or a smaller stride."
+                f"stride={stride}; the frames between would be skipped. Use a longer kernel or a smaller stride."
             )
         self.in_features, self.stride, self.context = in_features, stride, reach - stride
         self.dilation, self.groups = dilation, groups
@@ -70,7 +70,7 @@ class CausalConv(Layer):
         if self.groups > 1:
             return self.scan(state, x)
         heard = jnp.concatenate([state, x.astype(state.dtype)], axis=1)
-        # One matmul over all taps: half the time of a convolution with a single output frame.
+        # One matmul over all taps takes half the time of a convolution with a single output frame.
         taps = heard[:, :: self.dilation]
         taps = taps.reshape(taps.shape[0], 1, taps.shape[1] * taps.shape[2])
         return remembered(state, x), self._weighted(taps)
@@ -103,7 +103,7 @@ def depthwise_separable_conv(
 ) -> Chain:
     """A depthwise CausalConv, then a Dense across channels: kernel_size * in + in * out weights (Howard et al. 2017).
 
-    Arguments as CausalConv's; raises as it does.
+    Arguments and errors are those of CausalConv.
     """
     depthwise = CausalConv(
         in_features,

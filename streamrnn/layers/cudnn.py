@@ -12,7 +12,7 @@ from streamrnn.cells import LSTM, Cell
 def cudnn_scan(
     cell: LSTM, state: Any, x: Float[jax.Array, "time batch in"]
 ) -> tuple[Any, Float[jax.Array, "time batch out"]]:
-    """All frames with cuDNN (jax.experimental.rnn, which packs weights in PyTorch's order)."""
+    """Runs all frames with cuDNN (jax.experimental.rnn, which packs weights in PyTorch's order)."""
     from jax.experimental import rnn
 
     time, batch, in_features = x.shape
@@ -34,7 +34,7 @@ def cudnn_scan(
 
 
 def packed_weights(cell: LSTM) -> Float[jax.Array, " weights"]:
-    """The weights in cuDNN's layout: those of input and state, gates in order, then the biases of both."""
+    """The weights in cuDNN's layout: of input and state, gates in order, then both biases."""
     input_bias: Any = cell.input.bias
     kernel, bias = cell.recurrent_weights
     return jnp.concatenate([cell.input.kernel[...].T.ravel(), kernel.T.ravel(), input_bias[...], bias])
@@ -44,9 +44,9 @@ def cudnn_refusal(cell: Cell) -> str | None:
     """Why cuDNN can't run a cell; None if it can."""
     # A subclass may have equations of its own.
     if type(cell) is not LSTM or not cell.is_pointwise:
-        return "cuDNN is bound for an LSTM without a projection alone"
+        return "cuDNN's binding supports only an LSTM without a projection"
     if jnp.dtype(cell.dtype) != jnp.float32:
-        return f"cuDNN is bound for float32 alone, and the cell computes in {jnp.dtype(cell.dtype).name}"
+        return f"cuDNN's binding supports only float32, and the cell computes in {jnp.dtype(cell.dtype).name}"
     return None
 
 

@@ -1,4 +1,4 @@
-"""Delays of frames, and look-ahead by delayed targets."""
+"""Delays of frames, and look-ahead through delayed targets."""
 
 import jax.numpy as jnp
 
@@ -7,7 +7,7 @@ from streamrnn.shapes import Block, Frames, OutputFrame, State
 
 
 class Delay(Layer):
-    """Delays each frame by `frames` steps; zeros come first. The look-ahead is that delay: aligned() undoes it.
+    """Delays each frame by `frames` steps, starting with zeros. The look-ahead is that delay: aligned() undoes it.
 
     Args:
         frames: the delay, 0 or more.
@@ -22,7 +22,7 @@ class Delay(Layer):
 
     def __init__(self, frames: int, features: int, *, dtype=jnp.float32):
         if frames < 0:
-            raise ValueError(f"Delay got frames={frames}; it needs 0 or more: the future cannot be had.")
+            raise ValueError(f"Delay got frames={frames}; it must be 0 or more: the future is not available.")
         self.lookahead, self.features, self.dtype = frames, features, dtype
 
     def init_state(self, batch_size: int) -> State:
@@ -42,9 +42,9 @@ class Delay(Layer):
 
 
 class Lookahead(Stateless):
-    """Lets the following layers see `frames` further frames before their output: training with delayed targets.
+    """Lets the following layers see `frames` more frames before their output: training with delayed targets.
 
-    Frames pass unchanged; only the declaration changes, and with it which output belongs to which input
+    Frames pass unchanged; only the declared look-ahead changes, and with it which output belongs to which input
     (Graves and Schmidhuber 2005, "Framewise phoneme classification").
 
     Raises:
@@ -53,7 +53,7 @@ class Lookahead(Stateless):
 
     def __init__(self, frames: int):
         if frames < 0:
-            raise ValueError(f"Lookahead got frames={frames}; it needs 0 or more.")
+            raise ValueError(f"Lookahead got frames={frames}; it must be 0 or more.")
         self.lookahead = frames
 
     def __call__(self, x: Frames) -> Frames:

@@ -1,4 +1,4 @@
-"""A cell that looks back over several frames: many states in turn, at the cost of one."""
+"""A cell that looks back over several frames: several states in turn, at the cost of one."""
 
 from typing import Any
 
@@ -12,15 +12,15 @@ from streamrnn.shapes import Block, Frames, OutputFrame, State
 
 
 class Dilated(Layer):
-    """A cell whose previous state is the one of `dilation` frames ago: h[t] = cell(h[t - dilation], x[t]).
+    """A cell whose previous state is that of `dilation` frames ago: h[t] = cell(h[t - dilation], x[t]).
 
-    Frames of the same phase share a state, such as the same hour of every day, so that a step costs one cell whatever
-    the dilation, and the past is that many times shorter. The state is a line of the cell's states, whose leaves are
-    [batch, dilation, ...]: the next frame's first.
+    Frames of the same phase share a state, such as the same hour of every day, so a step costs one cell for any
+    dilation, and the recurrence over the past is that many times shorter. The state is a line of the cell's states,
+    with leaves [batch, dilation, ...]: the next frame's first.
 
     Args:
         cell: the recurrence.
-        dilation: frames back, 1 or more; 1 is `Recurrent`.
+        dilation: frames to look back, 1 or more; 1 is `Recurrent`.
         backend: see `Recurrent`.
 
     Raises:
@@ -31,7 +31,7 @@ class Dilated(Layer):
 
     def __init__(self, cell: Cell, dilation: int, backend: str = "auto"):
         if dilation < 1:
-            raise ValueError(f"Dilated got dilation={dilation}; it needs 1 or more.")
+            raise ValueError(f"Dilated got dilation={dilation}; it must be 1 or more.")
         self.recurrent, self.dilation = Recurrent(cell, backend), dilation
 
     def init_state(self, batch_size: int) -> State:
@@ -46,14 +46,14 @@ class Dilated(Layer):
         state, y = self._rounds(state, x[:, :whole], self.dilation)
         if whole == x.shape[1]:
             return state, y
-        # Of an unfinished round only the first phases go on, and those that come next move to the front.
+        # In an unfinished round only the first phases advance, and the phases that come next move to the front.
         begun = x.shape[1] - whole
         after, rest = self._rounds(jax.tree.map(lambda line: line[:, :begun], state), x[:, whole:], begun)
         state = jax.tree.map(lambda line, new: jnp.concatenate([line[:, begun:], new], axis=1), state, after)
         return state, jnp.concatenate([y, rest], axis=1)
 
     def _rounds(self, state: State, x: Frames, phases: int) -> tuple[State, Frames]:
-        """Whole rounds of that many phases, which run side by side as rows of a batch."""
+        """Whole rounds of `phases` phases, which run side by side as rows of a batch."""
         batch, time, features = x.shape
         rows = jnp.swapaxes(x.reshape(batch, time // phases, phases, features), 1, 2)
         folded = jax.tree.map(lambda line: line.reshape(batch * phases, *line.shape[2:]), state)

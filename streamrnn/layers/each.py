@@ -1,4 +1,4 @@
-"""One layer for every feature alike."""
+"""One layer shared by all features."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from streamrnn.shapes import Block, Frames, OutputFrame, State
 
 
 class PerFeature(Layer):
-    """Runs a layer of one input on each feature by itself, with the same weights: [batch, time, features] ->
+    """Runs a layer of one input on each feature separately, with shared weights: [batch, time, features] ->
     [batch, time/stride, features out], the outputs of the first feature first.
 
     The state's leaves are the layer's, [batch, features, ...].
@@ -44,7 +44,7 @@ class PerFeature(Layer):
         return self._apart(joined, batch), y.reshape(batch, y.shape[1], features * y.shape[3])
 
     def _apart(self, state: State, batch: Any) -> State:
-        # No int where an export traces it for any batch.
+        # `batch` is not an int when an export traces it for any batch.
         return jax.tree.map(lambda leaf: leaf.reshape(batch, self.features, *leaf.shape[1:]), state)
 
 

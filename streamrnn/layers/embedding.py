@@ -1,4 +1,4 @@
-"""Ids to vectors: the first layer for a series of tokens."""
+"""From ids to vectors: the first layer for a series of tokens."""
 
 import jax.numpy as jnp
 from flax import nnx
@@ -10,8 +10,8 @@ from streamrnn.shapes import Frames
 class Embedding(Stateless):
     """A learned vector for each id: int32[batch, time, n] -> [batch, time, n features], side by side.
 
-    Ids below 0 count as 0, and too high ids count as the highest. A live stream refuses both beforehand if its Series
-    gives the number of `ids`.
+    Ids below 0 count as 0, and ids that are too high count as the highest. A live stream rejects both beforehand if its
+    Series has the number of `ids`.
 
     Args:
         ids: number of ids, 0 to ids - 1.
@@ -30,8 +30,8 @@ class Embedding(Stateless):
 class EmbeddingBag(Stateless):
     """The mean of the vectors of a frame's ids: int32[batch, time, n] -> [batch, time, features].
 
-    For items that have several ids, such as the character n-grams of a word. Id 0 stands for no id and does not count,
-    so a frame can have fewer than n; without any it is zeros. Ids out of range count as in `Embedding`.
+    For items with several ids, such as the character n-grams of a word. Id 0 stands for no id and does not count, so a
+    frame can have fewer than n; a frame without ids gives zeros. Ids out of range count as in `Embedding`.
 
     Args:
         ids, features, rngs: see `Embedding`.

@@ -1,8 +1,8 @@
-"""Gated recurrences as one GPU kernel per direction: the recurrent weights stay on the chip for a whole recording.
+"""Gated recurrences as one GPU kernel per direction: the recurrent weights stay on chip for a whole recording.
 
-A plain scan launches several kernels per frame, and each reads the weights anew. Here each multiprocessor runs some
-rows of the batch through all frames (Diamos et al. 2016, "Persistent RNNs"). The kernels are written in Pallas from
-the cell's own equations, so they serve every gated cell.
+A plain scan launches several kernels per frame, each of which rereads the weights. Here each multiprocessor runs some
+rows of the batch through all frames (Diamos et al. 2016, "Persistent RNNs"). The kernels are built in Pallas from the
+cell's own equations, so they serve every gated cell.
 """
 
 from functools import partial
@@ -17,7 +17,7 @@ from streamrnn.layers.gated_scans import Equations, has_weights_inside, previous
 from streamrnn.layers.row_kernels import over_rows
 from streamrnn.shapes import State
 
-# A block of threads has 227 KB on Hopper; some of it is for the tile.
+# A thread block has 227 KB on Hopper; some of it is for the tile.
 WEIGHT_BYTES = 208 * 1024
 HIDDEN_SIZES = (16, 32, 64, 128)
 
@@ -28,10 +28,10 @@ Projected = Inexact[jax.Array, "time batch gates"]
 def fused_scan(
     cell: GatedCell, state: State, x: Inexact[jax.Array, "time batch in"], interpret: bool = False
 ) -> tuple[State, Inexact[jax.Array, "time batch out"]]:
-    """All frames in one kernel.
+    """Runs all frames in one kernel.
 
     Args:
-        interpret: run the kernel's operations one by one on any platform: slow, to test it.
+        interpret: run the kernel's operations one by one on any platform: slow, for testing.
     """
     ran: Any = _run(Equations.of(cell), interpret, *cell.recurrent_weights, state, cell.project(x))
     state, y = ran
@@ -46,11 +46,11 @@ def fused_refusal(cell: Cell) -> str | None:
         return f"the kernels have no gradient for weights that {type(cell).__name__}.combine uses, such as peepholes"
     hidden = cell.out_features
     if hidden not in HIDDEN_SIZES:
-        return f"the kernels need a state of {', '.join(map(str, HIDDEN_SIZES))} numbers, and the cell's has {hidden}"
+        return f"the kernels need a state of {', '.join(map(str, HIDDEN_SIZES))} numbers, but the cell's has {hidden}"
     needed = cell.gates * hidden * hidden * jnp.dtype(cell.dtype).itemsize
     if needed > WEIGHT_BYTES:
         return (
-            f"its recurrent weights take {needed // 1024} KB in {jnp.dtype(cell.dtype).name}, and a chip's shared "
+            f"its recurrent weights take {needed // 1024} KB in {jnp.dtype(cell.dtype).name}, but a chip's shared "
             f"memory holds {WEIGHT_BYTES // 1024} KB of them (bfloat16 takes half)"
         )
     return None

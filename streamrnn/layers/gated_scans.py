@@ -1,4 +1,4 @@
-"""Scans frame by frame: of any cell, and of gated cells with a gradient that keeps their weights out of the loop."""
+"""Frame-by-frame scans: of any cell, and of gated cells with a gradient that keeps their weights out of the loop."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -39,9 +39,9 @@ class Equations:
         return gate_sums(z, tuple(recurrent_part(h, *weights, self.dtype) for weights in parts), self.modulated)
 
     def back(self, backwards: Any, state: State, sums: Any, d_state: State, d_y: jax.Array) -> tuple[State, Any]:
-        """The gradients of the state before a frame and of its sums, from those of the next state and the output.
+        """Gradients of the state before a frame and of its sums, from those of the next state and the output.
 
-        `backwards` holds each gate's recurrent weights, transposed.
+        `backwards` holds the transposed recurrent weights of each gate.
         """
 
         def advanced(state: State, sums: Any) -> tuple[State, jax.Array]:
@@ -54,7 +54,7 @@ class Equations:
         return jax.tree.map(jnp.add, d_state, jax.vjp(self.output_of, state)[1](d_h)[0]), d_sums
 
     def recurrent(self, d_sums: Any) -> tuple[Any, ...]:
-        """Selects from the values for each sum those for each gate's recurrent part."""
+        """Selects, from the values of all sums, those of each gate's recurrent part."""
         places = (self.gates + self.modulated.index(g) if g in self.modulated else g for g in range(self.gates))
         return tuple(d_sums[place] for place in places)
 
@@ -65,9 +65,9 @@ def plain_scan(cell: Cell, state: State, x: Inputs) -> tuple[State, Outputs]:
 
 
 def has_weights_inside(cell: GatedCell) -> bool:
-    """Whether `combine` uses weights, as for peepholes: `gated_scan` and the kernels give these no gradient."""
+    """Whether `combine` uses weights, as for peepholes: `gated_scan` and the kernels compute no gradient for these."""
     graph, weights, rest = nnx.split(cell, nnx.Param, ...)
-    # The shape alone: models that are built abstractly have no values.
+    # Only the shape: models built abstractly have no values.
     size = cell.recurrent.kernel.shape[1] // cell.gates
     sums = tuple(jnp.zeros((1, size), jnp.float32) for _ in range(cell.gates + len(cell.modulated)))
 
@@ -84,9 +84,9 @@ def has_weights_inside(cell: GatedCell) -> bool:
 def gated_scan(cell: GatedCell, state: State, x: Inputs) -> tuple[State, Outputs]:
     """Frame by frame, for cells that are pointwise after their matmuls.
 
-    Each gate is a separate array, because XLA's loops on processors do not vectorise operations that read several
-    slices of one array. The backward loop computes the gradients of the gates alone; the gradient of the weights is one
-    matmul over all frames. For it, the sums that enter the gates and the states are kept.
+    Each gate is a separate array, because XLA's loops on CPUs do not vectorise operations that read several slices of
+    one array. The backward loop computes only the gradients of the gates; the gradient of the weights is one matmul
+    over all frames. It needs the sums that enter the gates and the states, which are kept.
     """
     kernels, biases = (tuple(jnp.split(each, cell.gates, axis=-1)) for each in cell.recurrent_weights)
     ran: Any = _run(Equations.of(cell), kernels, biases, state, projected_gates(cell, x))
@@ -153,7 +153,7 @@ def weight_gradients(
 
 
 def _merged(x: Inexact[jax.Array, "time batch features"]) -> Inexact[jax.Array, "*rows features"]:
-    """Time and rows as one axis, which saves copies in the gradients of matmuls: a fifth of an update on a processor.
+    """Time and rows as one axis, which saves copies in the gradients of matmuls: a fifth of an update on a CPU.
 
     On several devices the axes stay separate: to merge them, XLA would gather the rows of all devices.
     """

@@ -13,7 +13,7 @@ Inputs = Inexact[jax.Array, "time batch in"]
 Outputs = Inexact[jax.Array, "time batch out"]
 Sequence = Float[jax.Array, "time batch hidden"]
 
-# Frames that are combined in parallel: longer pieces would take memory and save little time.
+# Frames combined in parallel: longer pieces would take more memory and save little time.
 PIECE_FRAMES = 256
 
 
@@ -23,8 +23,8 @@ def linear_scan(cell: LinearCell, state: jax.Array, x: Inputs) -> tuple[jax.Arra
 
 
 def associative_scan(cell: LinearCell, state: jax.Array, x: Inputs) -> tuple[jax.Array, Outputs]:
-    """All frames of a piece at once, for cells that are linear in their state (Blelloch 1990, section 1.4.1): on a
-    machine with enough parallel units the time is logarithmic in the piece's length. Pieces of 256 frames bound memory.
+    """All frames of a piece at once, for cells that are linear in their state (Blelloch 1990, section 1.4.1): with
+    enough parallel units the time is logarithmic in the piece's length. Pieces of 256 frames bound the memory.
     """
     return _linear(_in_pieces, cell, state, x)
 

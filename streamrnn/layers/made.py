@@ -1,4 +1,4 @@
-"""An autoregressive head: many numbers of 0 or 1, each of which depends on those before it."""
+"""An autoregressive head for several binary values, each of which depends on those before it."""
 
 import jax
 import jax.numpy as jnp
@@ -11,16 +11,15 @@ from streamrnn.shapes import Frames
 
 
 class MADE(Stateless):
-    """[context, values] -> the logit of each value, by the context and the values before it: context + items numbers
+    """[context, values] -> the logit of each value, given the context and the values before it: context + items numbers
     in, `items` out.
 
-    So the probability of all values together is the product of these, and one pass gives it. To draw takes a pass for
-    each value.
+    The joint probability of all values is the product of these and takes one pass. Drawing takes one pass per value.
 
     Args:
-        context: numbers that all values depend on.
-        items: values, each 0 or 1.
-        hidden: hidden units.
+        context: number of inputs that all values depend on.
+        items: number of values, each 0 or 1.
+        hidden: number of hidden units.
         rngs: random streams that draw the weights.
 
     Raises:
@@ -32,7 +31,7 @@ class MADE(Stateless):
 
     def __init__(self, context: int, items: int, hidden: int, *, rngs: nnx.Rngs):
         if items < 2:
-            raise ValueError(f"MADE got items={items}; it needs two or more, which can depend on each other.")
+            raise ValueError(f"MADE got items={items}; it needs at least two, which can depend on each other.")
         self.context, self.items, self.hidden = context, items, hidden
         self.of_context = nnx.Linear(context, hidden + items, rngs=rngs)
         normal = nnx.initializers.lecun_normal()
@@ -44,7 +43,7 @@ class MADE(Stateless):
         return self.logits(x)
 
     def logits(self, x: Float[jax.Array, "*rows in"]) -> Float[jax.Array, "*rows items"]:
-        """The same, of any rows."""
+        """The same, for rows of any shape."""
         values = x[..., self.context :]
         to_hidden, to_items = jnp.split(self.of_context(x[..., : self.context]), [self.hidden], axis=-1)
         inward, outward, direct = _masks(self.items, self.hidden)
@@ -54,7 +53,7 @@ class MADE(Stateless):
     def log_probability(
         self, context: Float[jax.Array, "*rows context"], values: Float[jax.Array, "*rows items"]
     ) -> Float[jax.Array, "*rows"]:
-        """Of all values together, in nats."""
+        """The joint log-probability of all values, in nats."""
         logits = self.logits(jnp.concatenate([context, values], axis=-1))
         return jnp.sum(values * jax.nn.log_sigmoid(logits) + (1 - values) * jax.nn.log_sigmoid(-logits), axis=-1)
 
@@ -64,7 +63,7 @@ class MADE(Stateless):
         uniforms: Float[jax.Array, "*rows items"],
         temperature: float | Float[jax.Array, ""],
     ) -> Float[jax.Array, "*rows items"]:
-        """Values by their probabilities, whose logits are divided by the temperature; uniforms are from [0, 1)."""
+        """Draws values by their probabilities, with logits divided by the temperature; uniforms are from [0, 1)."""
 
         def next_one(number: jax.Array, values: jax.Array) -> jax.Array:
             logit = self.logits(jnp.concatenate([context, values], axis=-1))[..., number]
@@ -75,8 +74,8 @@ class MADE(Stateless):
 
 
 def _masks(items: int, hidden: int) -> tuple[Bool[np.ndarray, "..."], ...]:
-    """Who may see whom: values and hidden units, hidden units and logits, values and logits."""
-    # A hidden unit of degree d sees the first d values, and is seen by the logits of those after them.
+    """The connections allowed: values to hidden units, hidden units to logits, values to logits."""
+    # A hidden unit of degree d receives the first d values, and feeds the logits of those after them.
     degrees, places = 1 + np.arange(hidden) % (items - 1), np.arange(items)
     return places[:, None] < degrees, degrees[:, None] <= places, places[:, None] < places
 

@@ -1,4 +1,4 @@
-"""Masks in features, so that a model learns not to depend on any one of them."""
+"""Masks features in training, so that a model does not depend on any one of them."""
 
 import jax
 import jax.numpy as jnp
@@ -10,11 +10,11 @@ from streamrnn.shapes import Frames
 
 
 class SpecAugment(Stateless):
-    """Masks stretches of bands and of frames with zeros while training; changes nothing in eval mode.
+    """Masks stretches of bands and of frames with zeros in training; changes nothing in eval mode.
 
     Each row of a batch has its own masks. Widths are drawn uniformly from 0 to the maximum, positions uniformly where
     they fit; masks may overlap. Put it after the features' normalisation, where zero is the value of an average frame.
-    `model.eval()` switches it off and `model.train()` on again, as with Dropout.
+    `model.eval()` switches it off and `model.train()` back on, as with Dropout.
 
     Args:
         bands: width of a frame, such as the number of mel bands.
@@ -36,7 +36,7 @@ class SpecAugment(Stateless):
         if min(bands, band_masks, band_width, time_masks, time_width_frames) < 0 or band_width > bands:
             raise ValueError(
                 f"SpecAugment got {band_masks} masks of {band_width} of {bands} bands and {time_masks} of "
-                f"{time_width_frames} frames; nothing may be negative, and band_width at most {bands}."
+                f"{time_width_frames} frames; no number may be negative, and band_width must be at most {bands}."
             )
         self.bands, self.band_masks, self.band_width = bands, band_masks, band_width
         self.time_masks, self.time_width_frames = time_masks, time_width_frames

@@ -1,4 +1,4 @@
-"""Typed phrases as a recurrent layer: how well the sounds so far fit a few fixed phrases."""
+"""Phrase detection as a recurrent layer: how well the sounds so far match a few fixed phrases."""
 
 from collections.abc import Sequence
 from functools import reduce
@@ -15,35 +15,35 @@ NEVER = -1e9
 
 
 class PhraseScores(Layer):
-    """Log probabilities of sounds -> for each phrase, how likely it is that it ends in this frame.
+    """Log probabilities of sounds -> for each phrase, the likelihood that it ends in this frame.
 
-        best   = the likeliest symbol's log probability; a symbol's cost is its own less that, at least -dearest
-        said   = max(said, entered) + cost of the sound       paths that are in a sound
-        waited = max(said, waited) before + cost of the blank - waiting      those between sounds
+        best   = the likeliest symbol's log probability; a symbol's cost is its own minus that, at least -dearest
+        said   = max(said, entered) + cost of the sound       paths within a sound
+        waited = max(said, waited) before + cost of the blank - waiting      paths between sounds
         score  = (the best path to the last sound) / sounds - reward
 
-    where `entered` comes from the sound before, with `reward` nats for each sound, and a phrase may begin in any frame.
-    The score is the mean log-likelihood ratio per sound, 0 where each sound was the likeliest symbol: that of the
-    decoder of typed phrases, for phrases that are fixed and whose sounds all count.
+    where `entered` comes from the previous sound, with `reward` nats for each sound, and a phrase may begin in any
+    frame. The score is the mean log-likelihood ratio per sound, 0 if each sound was the likeliest symbol: that of the
+    decoder of typed phrases, for fixed phrases whose sounds all count.
 
-    x[batch, time, symbols] -> y[batch, time, phrases], symbol 0 being the blank of CTC. The state are the scores of
-    the best paths, (said, waited), each float32[batch, nodes], a node for each sound of each way to say a phrase.
+    x[batch, time, symbols] -> y[batch, time, phrases], symbol 0 being CTC's blank. The state is the scores of the best
+    paths, (said, waited), each float32[batch, nodes], with a node for each sound of each pronunciation of a phrase.
 
     Source: Wilpon et al. 1990, "Automatic recognition of keywords in unconstrained speech using hidden Markov models",
     with the topology of CTC (Graves et al. 2006).
 
-    Maxima are of two numbers at a time: the gradient of a maximum of many looks for the number that equals it, and
-    finds none where a compiler computes it anew and rounds in another way.
+    Maxima are taken of two numbers at a time: the gradient of a maximum of many looks for the number that equals it,
+    and finds none if a compiler recomputes it with different rounding.
 
     Args:
-        ways: of each phrase, the ways to say it, each of one symbol or more.
+        ways: the pronunciations of each phrase, each of one symbol or more.
         symbols: width of a frame.
-        lowest: scores are no lower than this.
-        reward, dearest, waiting: nats, see above. They decide between paths alone.
-        run_together: nats for two equal symbols without a blank between.
+        lowest: lower bound of scores.
+        reward, dearest, waiting: in nats, see above. They only decide between paths.
+        run_together: nats for two equal symbols without a blank between them.
 
     Raises:
-        ValueError: there is no phrase, one without a way, a way without symbols, or a symbol that is none.
+        ValueError: there is no phrase, a phrase has no pronunciation, a pronunciation is empty, or a symbol is unknown.
     """
 
     def __init__(
@@ -58,16 +58,18 @@ class PhraseScores(Layer):
         run_together: float = 0.5,
     ):
         if not ways or not all(of and all(len(way) for way in of) for of in ways):
-            raise ValueError(f"PhraseScores got the ways {ways}; each phrase needs one or more, of one symbol or more.")
+            raise ValueError(
+                f"PhraseScores got the ways {ways}; each phrase needs at least one, of one symbol or more."
+            )
         said = np.array([symbol for of in ways for way in of for symbol in way])
         if said.min() < 1 or said.max() >= symbols:
             raise ValueError(
-                f"PhraseScores got symbols from {said.min()} to {said.max()}; there are 1 to {symbols - 1}."
+                f"PhraseScores got symbols from {said.min()} to {said.max()}; they must be 1 to {symbols - 1}."
             )
         self.nodes, self.phrases, self.lowest = len(said), len(ways), lowest
         self.reward, self.dearest, self.waiting, self.run_together = reward, dearest, waiting, run_together
         sizes = [(phrase, len(way)) for phrase, of in enumerate(ways) for way in of]
-        # As products and sums of fixed arrays: a gather is slow in many runtimes.
+        # As products and sums of fixed arrays, because a gather is slow in many runtimes.
         self.chosen = constant(lambda: np.eye(symbols, dtype=np.float32)[:, said], (symbols, len(said)))
         self.rules = constant(lambda: _rules(said, sizes), (3, len(said)))
         most = max(map(len, ways))
@@ -86,7 +88,7 @@ class PhraseScores(Layer):
         return state, jnp.swapaxes(y, 0, 1).astype(x.dtype)
 
     def _costs(self, x: Frames) -> tuple[jax.Array, jax.Array]:
-        """Of each node's sound, and of the blank."""
+        """The costs of each node's sound and of the blank."""
         x = x.astype(jnp.float32)
         best = jnp.where(jax.nn.one_hot(jnp.argmax(x, axis=-1), x.shape[-1], dtype=bool), x, 0)
         cost = jnp.maximum(x - jnp.sum(best, axis=-1, keepdims=True), -self.dearest)
@@ -95,7 +97,7 @@ class PhraseScores(Layer):
     def _advance(self, state: State, cost: jax.Array, blank: jax.Array) -> tuple[State, jax.Array]:
         said, waited = state
         is_first, is_same, sounds = self.rules[...]
-        # From the sound before. After an equal one only a blank separates them, or they run together.
+        # From the previous sound. Equal sounds are separated by a blank, or run together.
         runs_on = jnp.where(is_same > 0, said - self.run_together, said + self.reward)
         before = jnp.maximum(runs_on, waited + self.reward)
         entered = jnp.where(is_first > 0, self.reward, jnp.pad(before[:, :-1], ((0, 0), (1, 0))))
@@ -108,7 +110,7 @@ class PhraseScores(Layer):
 
 
 def _rules(said: np.ndarray, sizes: list[tuple[int, int]]) -> np.ndarray:
-    """Of each node: whether its sound is a way's first; whether the next one is the same; and the way's sounds."""
+    """For each node: whether its sound is the first, whether the next is the same, and its pronunciation's length."""
     is_first = np.concatenate([np.arange(count) == 0 for _, count in sizes])
     is_same = np.append(said[1:] == said[:-1], False)
     sounds = np.concatenate([np.full(count, count) for _, count in sizes])
@@ -116,7 +118,7 @@ def _rules(said: np.ndarray, sizes: list[tuple[int, int]]) -> np.ndarray:
 
 
 def _ends(sizes: list[tuple[int, int]], phrases: int, most: int) -> np.ndarray:
-    """[ways, nodes, phrases]: 1 at the last node of each phrase's first way, second way and so on, the first again."""
+    """[ways, nodes, phrases]: 1 at the last node of each phrase's first pronunciation, second and so on, cyclically."""
     last = np.cumsum([count for _, count in sizes]) - 1
     ends = np.zeros((most, last[-1] + 1, phrases), np.float32)
     for phrase in range(phrases):
@@ -127,7 +129,7 @@ def _ends(sizes: list[tuple[int, int]], phrases: int, most: int) -> np.ndarray:
 
 
 def _exactly(x: jax.Array, chosen: jax.Array) -> jax.Array:
-    """Numbers chosen by a matrix of zeros and ones, which processors with fast matrix products would round."""
+    """Numbers selected by a matrix of zeros and ones; hardware with fast matrix products would round them."""
     return jnp.matmul(x, chosen, precision=jax.lax.Precision.HIGHEST)
 
 

@@ -1,4 +1,4 @@
-"""Layers that treat each frame independently: Flax's layers under the contract."""
+"""Layers that process each frame independently: Flax's layers under the contract."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,27 +10,27 @@ from streamrnn.contract import Stateless
 
 
 class Dense(nnx.Linear, Stateless):
-    """y = W x + b for each frame; arguments as flax.nnx.Linear."""
+    """y = W x + b for each frame; arguments as for flax.nnx.Linear."""
 
 
 class LayerNorm(nnx.LayerNorm, Stateless):
-    """Ba et al. 2016, "Layer normalization", over each frame's features; arguments as flax.nnx.LayerNorm."""
+    """Ba et al. 2016, "Layer normalization", over each frame's features; arguments as for flax.nnx.LayerNorm."""
 
 
 class RMSNorm(nnx.RMSNorm, Stateless):
-    """Zhang and Sennrich 2019, "Root mean square layer normalization"; arguments as flax.nnx.RMSNorm."""
+    """Zhang and Sennrich 2019, "Root mean square layer normalization"; arguments as for flax.nnx.RMSNorm."""
 
 
 class Dropout(nnx.Dropout, Stateless):
-    """Srivastava et al. 2014, "Dropout"; arguments as flax.nnx.Dropout. `model.eval()` switches it off.
+    """Srivastava et al. 2014, "Dropout"; arguments as for flax.nnx.Dropout. `model.eval()` switches it off.
 
     Raises:
-        ValueError: the rate is not in [0, 1): at 1 nothing is left to learn from.
+        ValueError: the rate is not in [0, 1): at 1 there is nothing left to learn from.
     """
 
     def __init__(self, rate: float, **options: Any):
         if not 0 <= rate < 1:
-            raise ValueError(f"dropout is {rate}; it is the share of inputs left out, from 0 to below 1.")
+            raise ValueError(f"dropout is {rate}; it must be the share of inputs to drop, from 0 to below 1.")
         super().__init__(rate, **options)
 
 

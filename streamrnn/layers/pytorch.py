@@ -1,4 +1,4 @@
-"""Conversion of weights from and to PyTorch's nn.RNN, nn.GRU and nn.LSTM. PyTorch itself is not needed."""
+"""Converts weights from and to PyTorch's nn.RNN, nn.GRU and nn.LSTM, without needing PyTorch."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -22,13 +22,13 @@ def from_torch(
 ) -> Chain:
     """The layers of a PyTorch state dict, one Recurrent each, with the same outputs.
 
-    The number of gates tells the module: 1 is nn.RNN, 3 nn.GRU, 4 nn.LSTM, with or without `proj_size`. A module with
-    bias=False gets biases of zero. A state dict does not contain the dropout between layers, so there is none. The
+    The number of gates identifies the module: 1 is nn.RNN, 3 nn.GRU, 4 nn.LSTM, with or without `proj_size`. A module
+    with bias=False gets biases of zero. State dicts do not contain the dropout between layers, so there is none. The
     state is the tuple of the cells' states; an LSTM's is (c, h), where PyTorch has (h, c) with the layers as axis 0.
 
     Args:
-        state_dict: name -> tensor or array, as `module.state_dict()` or a .safetensors file gives it.
-        prefix: select only names that begin with it, for a part of a larger model: "encoder.gru.".
+        state_dict: name -> tensor or array, from `module.state_dict()` or a .safetensors file.
+        prefix: use only names that begin with it, for a part of a larger model: "encoder.gru.".
         activation: nn.RNN's nonlinearity, which is not in the state dict: jnp.tanh (default) or jax.nn.relu.
         dtype: compute dtype (float32 or bfloat16); parameters and state are float32.
 
@@ -44,11 +44,11 @@ def from_torch(
 def to_torch(layer: Recurrent | Chain) -> dict[str, np.ndarray]:
     """The state dict of the nn.RNN, nn.GRU or nn.LSTM that computes the same: PyTorch's names -> float32 arrays.
 
-    `module.load_state_dict({name: torch.from_numpy(array) for name, array in to_torch(layer).items()})` reads it. The
-    module needs biases (bias=True, its default), and as nn.RNN the `nonlinearity` that is the cells' activation.
+    Load it with `module.load_state_dict({name: torch.from_numpy(array) for name, array in to_torch(layer).items()})`.
+    The module needs biases (bias=True, its default), and for nn.RNN the `nonlinearity` that is the cells' activation.
 
     Args:
-        layer: a Recurrent, or a Chain of Recurrents whose cells are all Elman, all GRU or all LSTM, of one size.
+        layer: a Recurrent, or a Chain of Recurrents whose cells are all Elman, all GRU or all LSTM, of the same size.
 
     Raises:
         ValueError: no single PyTorch module computes the same.
@@ -61,16 +61,16 @@ def to_torch(layer: Recurrent | Chain) -> dict[str, np.ndarray]:
 
 
 def _select(state_dict: Mapping[str, Any], prefix: str) -> dict[str, Any]:
-    """The entries below the prefix, without it, if a recurrent module can have such names."""
+    """The entries with the prefix, without it, if a recurrent module can have such names."""
     selected = {name.removeprefix(prefix): value for name, value in state_dict.items() if name.startswith(prefix)}
     if reverse := [name for name in selected if name.endswith("_reverse")]:
         raise ValueError(
-            f"from_torch got a bidirectional module ({_join(reverse)}); its backward half waits for the end of the "
+            f"from_torch got a bidirectional module ({_join(reverse)}); its backward half needs the end of the "
             "recording, so it cannot stream. Train one with bidirectional=False."
         )
     unknown = [name for name in selected if not _NAME.fullmatch(name)]
     if unknown or not selected:
-        came = f"{_join(unknown)}, unknown to nn.RNN, nn.GRU and nn.LSTM" if unknown else f"no name below {prefix!r}"
+        came = f"{_join(unknown)}, unknown to nn.RNN, nn.GRU and nn.LSTM" if unknown else f"no name with {prefix!r}"
         raise ValueError(f"from_torch got {came}. {_advice(state_dict)}")
     return selected
 
@@ -79,7 +79,7 @@ def _advice(state_dict: Mapping[str, Any]) -> str:
     prefixes = [repr(name.removesuffix("weight_ih_l0")) for name in state_dict if name.endswith("weight_ih_l0")]
     if not prefixes:
         return "Pass the state dict of one of these, or of a model that has one."
-    return f"Pass the state dict of the recurrent module alone, or as prefix: {_join(prefixes)}."
+    return f"Pass the state dict of just the recurrent module, or as prefix: {_join(prefixes)}."
 
 
 def _layers(selected: Mapping[str, Any]) -> list[dict[str, np.ndarray]]:
@@ -108,7 +108,7 @@ def _cell(number: int, arrays: Mapping[str, np.ndarray], activation: Callable, d
         array = arrays[name] if name in arrays else np.zeros(needed, np.float32)
         if array.shape != needed:
             raise ValueError(
-                f"{name}_l{number} has shape {array.shape}; beside the other weights it needs {needed}. "
+                f"{name}_l{number} has shape {array.shape}; with the other weights it must have {needed}. "
                 "Pass the state dict of one module, unchanged."
             )
         parameter.set_value(jnp.array(array.T))
@@ -116,10 +116,11 @@ def _cell(number: int, arrays: Mapping[str, np.ndarray], activation: Callable, d
 
 
 def _empty_cell(number: int, arrays: Mapping[str, np.ndarray], activation: Callable, dtype) -> Elman | GRU | LSTM:
-    """The cell for the weights' shapes, built abstractly, so that no random numbers are drawn to be overwritten."""
+    """The cell for the weights' shapes, built abstractly, so that no random numbers are drawn just to be
+    overwritten."""
     shapes = {name: array.shape for name, array in arrays.items() if name.startswith("weight")}
     if any(len(shape) != 2 or 0 in shape for shape in shapes.values()):
-        raise ValueError(f"Layer {number} has weights of the shapes {shapes}; all need to be matrices.")
+        raise ValueError(f"Layer {number} has weights of the shapes {shapes}; all must be matrices.")
     (rows, in_features), out_features = shapes["weight_ih"], shapes["weight_hh"][1]
     projection, hidden = shapes.get("weight_hr", (None, out_features))
     sizes = in_features, hidden
@@ -137,7 +138,7 @@ def _empty_cell(number: int, arrays: Mapping[str, np.ndarray], activation: Calla
 
 
 def _parameters(cell: Elman | GRU | LSTM) -> dict[str, nnx.Param]:
-    """PyTorch's name without the layer -> our parameter, the transpose. The gates have the same order in both."""
+    """PyTorch's name without the layer -> our parameter, its transpose. Both have the same order of gates."""
     named = {
         "weight_ih": cell.input.kernel,
         "weight_hh": cell.recurrent.kernel,
@@ -150,14 +151,14 @@ def _parameters(cell: Elman | GRU | LSTM) -> dict[str, nnx.Param]:
 
 
 def _cells(layer: Recurrent | Chain) -> list[Elman | GRU | LSTM]:
-    """The cells in the order of the data, if one PyTorch module can hold them."""
+    """The cells in the order of the data, if a single PyTorch module can hold them."""
     layers = layer.layers if isinstance(layer, Chain) else [layer]
     cells = [each.cell for each in layers if isinstance(each, Recurrent) and isinstance(each.cell, Elman | GRU | LSTM)]
     if len(cells) != len(layers):
         came = ", ".join(type(getattr(each, "cell", each)).__name__ for each in layers)
         raise ValueError(
             f"to_torch got {came}; it converts Recurrent layers of Elman, GRU or LSTM, alone or in a Chain. "
-            "Pass those layers alone."
+            "Pass only those layers."
         )
     _check_one_module(cells)
     return cells
@@ -169,8 +170,8 @@ def _check_one_module(cells: list[Elman | GRU | LSTM]) -> None:
     if len(forms) != 1 or not fits:
         came = ", ".join(f"{type(cell).__name__} {cell.in_features} -> {cell.out_features}" for cell in cells)
         raise ValueError(
-            f"The layers ({came}) are no single PyTorch module: all of its layers have one kind, one hidden size and "
-            "one activation, and each takes what the one below gives. Convert them one by one."
+            f"The layers ({came}) are not a single PyTorch module, whose layers share one kind, one hidden size and "
+            "one activation, and each take the output of the one before. Convert them one by one."
         )
 
 

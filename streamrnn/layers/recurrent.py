@@ -21,23 +21,23 @@ class Recurrent(Layer):
 
     Args:
         cell: the recurrence.
-        backend: how `scan` runs. With the same weights all backends give the same numbers. "scan": frame by frame.
+        backend: how `scan` runs. With the same weights, all backends give the same outputs. "scan": frame by frame.
             "associative": many frames at once, for cells that are linear in their state (MinGRU, MinLSTM, RGLRU).
-            "cudnn": an LSTM in float32, by NVIDIA's library. "pallas": Elman, GRU and LSTM with their weights kept on a
-            GPU's chip. "auto": chosen for cell and platform; `why` has the reason.
-        remat_frames: length of pieces at whose borders states are kept; the values in between are recomputed for
+            "cudnn": an LSTM in float32, with NVIDIA's library. "pallas": Elman, GRU and LSTM with their weights kept on
+            a GPU's chip. "auto": chosen for cell and platform; `why` has the reason.
+        remat_frames: length of pieces at whose boundaries states are kept; the values in between are recomputed for
             gradients (Chen et al. 2016): less memory, for the time of another forward pass. None: keep everything.
 
     Raises:
-        TypeError: it is no cell.
+        TypeError: cell is not a Cell.
         ValueError: the backend does not exist or can't run this cell on JAX's platform, or remat_frames is below 1.
     """
 
     def __init__(self, cell: Cell, backend: str = "auto", remat_frames: int | None = None):
         if not isinstance(cell, Cell):
             raise TypeError(
-                f"Recurrent got {cell if isinstance(cell, type) else type(cell).__name__}, no cell. Pass one, such as "
-                "GRU(40, 64, rngs=rngs); layers follow each other in a Chain."
+                f"Recurrent got {cell if isinstance(cell, type) else type(cell).__name__}, not a cell. Pass one, such "
+                "as GRU(40, 64, rngs=rngs); to stack layers, use a Chain."
             )
         self.cell = cell
         self.run_by(backend, remat_frames)
@@ -78,16 +78,16 @@ class Recurrent(Layer):
     def _choice(self) -> tuple[str, str]:
         if self.backend == "auto":
             return choose(self.cell, jax.default_backend())
-        return self.backend, "it was asked for"
+        return self.backend, "it was requested"
 
     def _check(self, name: str) -> None:
         platform = jax.default_backend()
         able = ["auto", *(known for known, each in BACKENDS.items() if each.serves(self.cell, platform))]
         if name in able:
             return
-        reason, backend = "there is none of that name", BACKENDS.get(name)
+        reason, backend = "there is no such backend", BACKENDS.get(name)
         if backend is not None:
-            reason = backend.refusal(self.cell) or f"it runs on {', '.join(backend.platforms)}, and JAX on {platform}"
+            reason = backend.refusal(self.cell) or f"it runs on {', '.join(backend.platforms)}, but JAX on {platform}"
         raise ValueError(
             f"Recurrent got backend={name!r}: {reason}. A {type(self.cell).__name__} runs here with "
             f"{', '.join(able)}. Pass one of these."
@@ -97,7 +97,7 @@ class Recurrent(Layer):
 def _forgetting(run: Callable[[Any, Any], tuple[Any, Any]], length: int, state: Any, x: Any) -> tuple[Any, Any]:
     """Runs pieces of x in order; nothing inside a piece is kept for the gradient."""
     run = jax.checkpoint(run)
-    # A piece longer than all of x is x, however many frames were asked for.
+    # A piece longer than x is all of x, however many frames were requested.
     length = min(length, max(len(x), 1))
     whole = len(x) - len(x) % length
     state, y = jax.lax.scan(run, state, x[:whole].reshape(-1, length, *x.shape[1:]))
@@ -109,17 +109,17 @@ def _forgetting(run: Callable[[Any, Any], tuple[Any, Any]], length: int, state: 
 
 
 def run_recurrences(model: nnx.Module, backend: str = "auto", remat_frames: int | None = None) -> None:
-    """Chooses the backend of all recurrent layers of a model.
+    """Sets the backend of all recurrent layers of a model.
 
     Args:
         backend, remat_frames: see Recurrent.
 
     Raises:
-        ValueError: a layer can't use the backend, or there is no recurrent layer and a choice was asked for.
+        ValueError: a layer can't use the backend, or a choice was made and there is no recurrent layer.
     """
     layers = [node for _, node in nnx.iter_graph(model) if isinstance(node, Recurrent)]
     if not layers and (backend, remat_frames) != ("auto", None):
-        raise ValueError(f"backend={backend!r} and remat_frames={remat_frames} are of no use: no layer is recurrent.")
+        raise ValueError(f"backend={backend!r} and remat_frames={remat_frames} have no effect: no layer is recurrent.")
     for layer in layers:
         layer.run_by(backend, remat_frames)
 

@@ -21,12 +21,12 @@ def over_rows(
     """Runs a Pallas kernel on tiles of 16 rows.
 
     Arrays with rows are [time, rows, features] or [rows, features]. If their rows are split over devices, each device
-    runs the kernel on its own rows; without a rule for that, XLA would gather all rows on each device.
+    runs the kernel on its own rows; without a rule for this, XLA would gather all rows on each device.
 
     Args:
         body: the kernel; its arguments are references to a tile of rows of each input, then of each output.
         outputs: their shapes and dtypes.
-        inputs: arrays; the first `whole` of them have no rows, and each tile gets all of them.
+        inputs: arrays; the first `whole` of them have no rows, and each tile receives them whole.
         interpret: run the kernel's operations one by one, on any platform.
     """
     from jax.experimental.custom_partitioning import custom_partitioning
@@ -48,7 +48,7 @@ def over_rows(
 def _on_one_device(
     body: Callable[..., None], outputs: Sequence[Any], inputs: Sequence[Any], whole: int, interpret: bool
 ) -> tuple[jax.Array, ...]:
-    # Importing Pallas takes a while, and only this needs it.
+    # Importing Pallas takes a while, and only this function needs it.
     from jax.experimental import pallas as pl
     from jax.experimental.pallas import triton
 

@@ -1,4 +1,4 @@
-"""Statistics of all frames so far: for answers about a whole stream that improve with every frame."""
+"""Statistics of all frames so far, for answers about a whole stream that improve with every frame."""
 
 from functools import reduce
 
@@ -26,7 +26,7 @@ class RunningMean(Layer):
 
     def step(self, state: State, x: Block) -> tuple[State, OutputFrame]:
         mean, frames = state
-        # Not by a sum, which would lose the digits of new frames in a long stream.
+        # Not from a sum, in which new frames would lose precision over a long stream.
         mean = mean + (x[:, 0] - mean) / (frames + 1)[:, None]
         return (mean, frames + 1), mean[:, None].astype(x.dtype)
 
@@ -41,7 +41,7 @@ class RunningMean(Layer):
 
 
 class RunningMax(Layer):
-    """The maximum of all frames so far, of each feature. The state is that of the frames before, [batch, features].
+    """The maximum of each feature over all frames so far. The state is that of the previous frames, [batch, features].
 
     Args:
         features: width of a frame.
@@ -51,11 +51,11 @@ class RunningMax(Layer):
         self.features = features
 
     def init_state(self, batch_size: int) -> State:
-        # Not minus infinity, which descriptions of exported models cannot hold.
+        # Not minus infinity, which the metadata of exported models cannot represent.
         return jnp.full((batch_size, self.features), jnp.finfo(jnp.float32).min, jnp.float32)
 
     def step(self, state: State, x: Block) -> tuple[State, OutputFrame]:
-        # Not by scan, whose maximum over time no ONNX operator has.
+        # Not by scan, whose maximum over time has no ONNX operator.
         y = jnp.maximum(state, x[:, 0].astype(jnp.float32))
         return y, y[:, None].astype(x.dtype)
 
@@ -67,14 +67,14 @@ class RunningMax(Layer):
 
 
 class _LastFrames(Layer):
-    """What is made of the last frames. The state is the frames before, [batch, frames - 1, features]."""
+    """A function of the latest frames. The state is the frames before, [batch, frames - 1, features]."""
 
-    # What stands for frames before the stream.
+    # Stands for frames before the stream.
     before: float
 
     def __init__(self, frames: int, features: int):
         if frames < 1:
-            raise ValueError(f"{type(self).__name__} got frames={frames}; it needs 1 or more.")
+            raise ValueError(f"{type(self).__name__} got frames={frames}; it must be 1 or more.")
         self.frames, self.features = frames, features
 
     def init_state(self, batch_size: int) -> State:
@@ -84,18 +84,18 @@ class _LastFrames(Layer):
         return self.scan(state, x)
 
     def _last(self, state: State, x: Frames) -> list[jax.Array]:
-        """Of each frame the last ones, the oldest first: `frames` arrays [batch, time, features]."""
+        """The latest frames at each frame, the oldest first: `frames` arrays [batch, time, features]."""
         line, time = jnp.concatenate([state, x.astype(jnp.float32)], axis=1), x.shape[1]
         return [line[:, start : start + time] for start in range(self.frames)]
 
 
 class Window(_LastFrames):
-    """The last `frames` frames side by side, the oldest first: x[batch, time, n] -> [batch, time, frames n].
+    """The latest `frames` frames side by side, the oldest first: x[batch, time, n] -> [batch, time, frames n].
 
-    Zeros stand for what was before the stream. The state is the frames before, [batch, frames - 1, features].
+    Zeros stand for frames before the stream. The state is the frames before, [batch, frames - 1, features].
 
     Args:
-        frames: how many, 1 or more.
+        frames: number of frames, 1 or more.
         features: width of a frame.
 
     Raises:
@@ -109,11 +109,11 @@ class Window(_LastFrames):
 
 
 class RecentMax(_LastFrames):
-    """The maximum of the last `frames` frames, of each feature. The state is the frames before, [batch, frames - 1,
+    """The maximum of each feature over the latest `frames` frames. The state is the frames before, [batch, frames - 1,
     features].
 
     Args:
-        frames: how many, 1 or more.
+        frames: number of frames, 1 or more.
         features: width of a frame.
 
     Raises:
@@ -124,7 +124,7 @@ class RecentMax(_LastFrames):
     before = float(jnp.finfo(jnp.float32).min)
 
     def scan(self, state: State, x: Frames) -> tuple[State, Frames]:
-        # Of two at a time: see PhraseScores.
+        # Two at a time: see PhraseScores.
         return remembered(state, x), reduce(jnp.maximum, self._last(state, x)).astype(x.dtype)
 
 

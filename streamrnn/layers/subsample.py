@@ -16,7 +16,7 @@ class StackFrames(Layer):
 
     def __init__(self, stride: int):
         if stride < 1:
-            raise ValueError(f"StackFrames got stride={stride}; it needs 1 or more.")
+            raise ValueError(f"StackFrames got stride={stride}; it must be 1 or more.")
         self.stride = stride
 
     def step(self, state: State, x: Block) -> tuple[State, OutputFrame]:

@@ -159,7 +159,7 @@ def test_scores_are_measured_and_the_model_is_stored_with_what_it_hands_over(str
     assert load(out).decision.hand_over > 0
     assert streamrnn(*asked, "--hand-over", 0.95) == 2
     said = capsys.readouterr()
-    assert "No score promises that 0.95 of the answers are right" in said.err
+    assert "No score guarantees that 0.95 of the answers are right" in said.err
     assert "accuracy" in said.out, "the figures are lost"
     assert streamrnn(*asked, "--out", out) == 2
     assert "Pass --hand-over too" in capsys.readouterr().err

@@ -95,11 +95,11 @@ def test_it_stands_in_the_table_behind_streamrnn_s_own(three_files):
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
-        ("pitch", "three_files_gone:PITCH", r"can't be loaded: ModuleNotFoundError.*Mend the package, or uninstall it"),
+        ("pitch", "three_files_gone:PITCH", r"can't be loaded: ModuleNotFoundError.*Fix the package, or uninstall it"),
         ("pitch", "three_files:NOTHING", "can't be loaded: AttributeError"),
-        ("pitch", "json:dumps", "is a function; it must be a streamrnn.tasks.Task of the name 'pitch'"),
-        ("tone", "three_files:PITCH", "is a Task of the name 'pitch'; it must be"),
-        ("vad", "three_files:PITCH", "has a name that is taken"),
+        ("pitch", "json:dumps", "is a function; it must be a streamrnn.tasks.Task named 'pitch'"),
+        ("tone", "three_files:PITCH", "is a Task named 'pitch'; it must be"),
+        ("vad", "three_files:PITCH", "has a name that is already taken"),
     ],
 )
 def test_an_entry_point_that_fails_names_its_package_and_harms_no_other_task(install, name, value, said):

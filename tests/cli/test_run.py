@@ -118,7 +118,7 @@ def test_a_bad_recording_is_one_clear_line(name, streamrnn, capsys, model_path, 
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        (("--threshold", "7"), "threshold=7.0; it is a probability"),
+        (("--threshold", "7"), "threshold=7.0; it must be a probability"),
         (("--off-threshold", "0.9"), "off_threshold=0.9"),
         (("--min-speech-ms", "-1"), "min_speech_ms=-1.0"),
         (("--device", "3"), "--device is for the source mic; this is a file"),

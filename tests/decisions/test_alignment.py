@@ -52,9 +52,9 @@ def test_nothing_said_has_no_frames():
 
 
 def test_too_few_frames_and_unknown_symbols_are_refused():
-    with pytest.raises(ValueError, match="2 symbols need 3 frames, and there are 2"):
+    with pytest.raises(ValueError, match="2 symbols need 3 frames, but there are 2"):
         forced_alignment(np.zeros((2, 2)), [1, 1])
-    with pytest.raises(ValueError, match="got id 2; ids are from 1 to 1"):
+    with pytest.raises(ValueError, match="got id 2; ids must be from 1 to 1"):
         forced_alignment(np.zeros((9, 2)), [1, 2])
 
 

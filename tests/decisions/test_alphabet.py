@@ -53,7 +53,7 @@ def test_several_words_of_characters_need_a_space_among_the_symbols():
 
 @pytest.mark.parametrize("ids", [[0], [1, 4], [-1]])
 def test_ids_out_of_range_have_no_text(ids):
-    with pytest.raises(ValueError, match="from 1 to 3"):
+    with pytest.raises(ValueError, match="must be 1 to 3"):
         DIGITS.decode(ids)
 
 

@@ -106,5 +106,5 @@ def test_a_reason_is_sent_where_there_is_one_alone():
 
 @pytest.mark.parametrize("settings", [SpeechSettings, KeywordSettings, LabelSettings, TranscriptSettings])
 def test_a_hand_over_that_is_no_score_is_refused(settings):
-    with pytest.raises(ValueError, match=r"hand_over=1\.5; it is a score from 0"):
+    with pytest.raises(ValueError, match=r"hand_over=1\.5; it must be a score from 0"):
         settings(hand_over=1.5)

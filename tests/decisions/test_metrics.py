@@ -120,7 +120,7 @@ def test_curves_refuse_a_single_class(metric, truth):
 
 
 def test_f1_refuses_truth_without_a_positive():
-    with pytest.raises(ValueError, match="2 cells without a positive"):
+    with pytest.raises(ValueError, match="2 cells, none positive"):
         best_f1([0.1, 0.2], [False, False])
 
 

@@ -276,7 +276,7 @@ def test_a_snapshot_that_was_changed_is_refused(name):
 
 @pytest.mark.parametrize("path", ["lights.toml", "/home/me/my lights.toml\n"])
 def test_a_path_in_place_of_a_grammar_is_told_how_to_pass_its_text(path):
-    with pytest.raises(ValueError, match=rf"the text in that file is needed. Pass Path\('{path.strip()}'\).read_text"):
+    with pytest.raises(ValueError, match=rf"the text of that file is needed. Pass Path\('{path.strip()}'\).read_text"):
         decoder(grammar=path)
 
 

@@ -150,7 +150,7 @@ def test_a_cache_that_grows_in_time_equals_one_that_was_large_from_the_start():
 def test_a_cache_that_has_forgotten_cannot_grow_and_none_can_shrink():
     layer = attention(4)
     state, _ = scan(layer, layer.init_state(2), frames(time=5))
-    with pytest.raises(ValueError, match="room for 4 frames that has heard 5"):
+    with pytest.raises(ValueError, match="room for 4 frames that has received 5"):
         grow(state, 8)
     with pytest.raises(ValueError, match="grow got capacity=3"):
         grow(layer.init_state(2), 3)

@@ -249,7 +249,7 @@ def test_rows_on_four_devices_give_what_one_device_gives():
         (LSTM, {"dtype": jnp.bfloat16}, "cudnn", "float32 alone, and the cell computes in bfloat16"),
         (LSTM, {"projection": 4}, "pallas", "without a projection"),
         (LSTM, {}, "cudnn", "it runs on gpu, and JAX on cpu. A LSTM runs here with auto, scan."),
-        (LSTM, {}, "fast", "there is none of that name"),
+        (LSTM, {}, "fast", "there is no such backend"),
     ],
 )
 def test_a_backend_that_cannot_serve_says_why_and_names_those_that_can(make, options, backend, told):
@@ -263,7 +263,7 @@ def test_a_backend_that_cannot_serve_says_why_and_names_those_that_can(make, opt
         (GRU, 128, "float32", None),
         (LSTM, 128, "bfloat16", None),
         (LSTM, 128, "float32", "256 KB in float32, and a chip's shared memory holds 208 KB"),
-        (GRU, 100, "float32", "16, 32, 64, 128 numbers, and the cell's has 100"),
+        (GRU, 100, "float32", "16, 32, 64, 128 numbers, but the cell's has 100"),
         (MinGRU, 128, "float32", "for Elman networks, GRUs and LSTMs"),
     ],
 )
@@ -297,7 +297,7 @@ def test_the_kernels_are_lowered_for_cuda_forward_and_backward(make):
 @pytest.mark.parametrize(
     ("make", "platform", "chosen", "why"),
     [
-        (MinGRU, "cpu", "scan", "a few processor cores"),
+        (MinGRU, "cpu", "scan", "a few CPU cores"),
         (MinGRU, "gpu", "associative", "linear in its state, and a gpu has room"),
         (GRU, "tpu", "scan", "needs each frame's state"),
         (LSTM, "gpu", "scan", "can also be given to cudnn or pallas"),

@@ -25,7 +25,7 @@ def test_low_bands_are_single_bins_and_high_ones_are_wide():
 
 @pytest.mark.parametrize("bands", [1, 10])
 def test_bands_that_a_spectrum_cannot_have_are_refused(bands):
-    with pytest.raises(ValueError, match=f"9 bins can't be gathered into {bands} bands"):
+    with pytest.raises(ValueError, match=f"9 bins can't be grouped into {bands} bands"):
         band_weights(9, bands, 16_000)
 
 

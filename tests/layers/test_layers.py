@@ -91,7 +91,7 @@ def test_stacked_frames_lie_side_by_side_in_the_order_heard():
 
 @pytest.mark.parametrize("stride", [0, -2])
 def test_stacking_no_frames_is_refused(stride):
-    with pytest.raises(ValueError, match=f"stride={stride}; it needs 1 or more"):
+    with pytest.raises(ValueError, match=f"stride={stride}; it must be 1 or more"):
         StackFrames(stride)
 
 
@@ -172,7 +172,9 @@ def test_dropout_drops_in_training_and_keeps_the_mean():
 
 @pytest.mark.parametrize("rate", [-0.1, 1.0, float("nan")])
 def test_a_dropout_that_leaves_nothing_or_is_no_share_is_refused(rate):
-    with pytest.raises(ValueError, match=f"dropout is {rate}; it is the share of inputs left out, from 0 to below 1"):
+    with pytest.raises(
+        ValueError, match=f"dropout is {rate}; it must be the share of inputs to drop, from 0 to"
+    ):
         Dropout(rate, rngs=nnx.Rngs(0))
 
 

@@ -81,7 +81,7 @@ def test_what_is_hidden_has_no_gradient():
 
 @pytest.mark.parametrize("settings", [(1, 13, 0, 0), (-1, 2, 0, 0), (0, 0, 1, -2)])
 def test_masks_that_cannot_be_are_refused(settings):
-    with pytest.raises(ValueError, match=r"nothing may be negative, and band_width at most 12\."):
+    with pytest.raises(ValueError, match=r"no number may be negative, and band_width must be at most 12\."):
         SpecAugment(12, *settings, rngs=nnx.Rngs(0))
 
 

@@ -76,13 +76,13 @@ def test_the_last_frames_have_a_maximum_of_their_own():
 
 def test_phrases_and_sounds_that_are_none_are_refused():
     for ways in ([], [[]], [[[]]]):
-        with pytest.raises(ValueError, match="each phrase needs one or more"):
+        with pytest.raises(ValueError, match="each phrase needs at least one"):
             PhraseScores(ways, 3)
-    with pytest.raises(ValueError, match=r"symbols from 1 to 3; there are 1 to 2"):
+    with pytest.raises(ValueError, match=r"symbols from 1 to 3; they must be 1 to 2"):
         PhraseScores([[[1, 3]]], 3)
-    with pytest.raises(ValueError, match=r"sounds are of 2 words; there are 1"):
+    with pytest.raises(ValueError, match=r"sounds has 2 entries for 1 words"):
         WakeSettings(words=("a",), sounds=("AH", "B IY"))
-    with pytest.raises(ValueError, match=r"sounds has 'QQ', which is none. There are: AA"):
+    with pytest.raises(ValueError, match=r"sounds has 'QQ', which is unknown. There are: AA"):
         WakeSettings(words=("a",), sounds=("AH QQ",))
     with pytest.raises(ValueError, match=r"search_weight is 0"):
         WakeSettings(words=("a",), sounds=("AH",), search_weight=0)

@@ -163,7 +163,7 @@ REFUSED = {
     "an unknown name": (state_dict() | {"head.weight": np.ones((2, 6))}, "head.weight, unknown to"),
     "weight normalisation": (state_dict() | {"weight_hh_l0_g": np.ones((18, 1))}, "weight_hh_l0_g, unknown to"),
     "a prefix left out": ({f"rnn.{k}": v for k, v in state_dict().items()}, "as prefix: 'rnn.'"),
-    "nothing": ({}, "no name below ''"),
+    "nothing": ({}, "no name with ''"),
     "a missing weight": (without("weight_hh_l1"), r"; weight_hh_l1 is missing"),
     "a missing input weight": (without("weight_ih_l0", "weight_ih_l1"), r"; weight_ih_l0, weight_ih_l1 is missing"),
     "half of the biases": (without("bias_hh_l0", "bias_hh_l1"), r"; bias_hh_l0, bias_hh_l1 is missing"),
@@ -208,7 +208,7 @@ def test_a_refusal_names_the_first_few_of_many_names():
 
 def test_a_prefix_that_no_name_has_is_refused_with_those_that_there_are():
     arrays = {f"encoder.gru.{name}": array for name, array in state_dict().items()}
-    with pytest.raises(ValueError, match=r"no name below 'decoder\.'.*'encoder\.gru\.'"):
+    with pytest.raises(ValueError, match=r"no name with 'decoder\.'.*'encoder\.gru\.'"):
         from_torch(arrays, prefix="decoder.")
 
 

@@ -22,7 +22,7 @@ def test_an_encoder_takes_the_weights_of_a_model_of_phonemes():
     ("change", "message"),
     [
         ({"core": "tcn"}, "core is tcn; the encoder is recurrent: elman, gru"),
-        ({"memory_s": 3.0}, "memory_s is 3.0; the encoder hears levels above the noise floor"),
+        ({"memory_s": 3.0}, "memory_s is 3.0; the encoder uses levels above the noise floor"),
         ({"lookahead_frames": 10}, "lookahead_frames is 10; it must be a multiple of 4"),
     ],
 )

@@ -93,7 +93,7 @@ def test_a_function_that_was_moved_is_passed(sound, tmp_path):
         ("arguments", '{"depth": 5}', "unexpected keyword argument 'depth'"),
         ("arguments", "[1]", "no JSON object"),
         ("arguments", "{", "does not fit"),
-        ("signal", '{"kind": "smell"}', "describes no signal"),
+        ("signal", '{"kind": "smell"}', "does not describe a signal"),
         ("readout", "eval", "readout is 'eval'"),
         ("decision_kind", "Event", "decision_kind is 'Event'"),
     ],

@@ -271,11 +271,11 @@ def test_sizes_that_do_not_fit_the_items_are_refused_by_name(recipe, training, m
 
 
 def test_ids_and_lookaheads_that_mean_nothing_are_refused():
-    with pytest.raises(ValueError, match="ids is 1; it is 0, where items are readings, or 2 and more"):
+    with pytest.raises(ValueError, match="ids is 1; it must be 0, if items are readings, or at least 2"):
         ClassifierSettings(ids=1)
     with pytest.raises(ValueError, match="lookahead_letters is -1"):
         SpellerSettings(lookahead_letters=-1)
-    with pytest.raises(ValueError, match=r"quantiles are \(\); there is one or more"):
+    with pytest.raises(ValueError, match=r"quantiles are \(\); they must be one or more"):
         ForecastSettings(quantiles=())
     with pytest.raises(ValueError, match="frames_per_s is 0"):
         ForecastSettings(frames_per_s=0)

@@ -144,7 +144,7 @@ def test_a_model_that_gives_fewer_samples_than_it_takes_is_refused(sound):
     network = Chain(StackFrames(2), Dense(320, 160, rngs=nnx.Rngs(0)))
     model = Model.of(network, sample_rate=16_000, hop_samples=160, decision=SoundSettings())
     for run in (Enhancer, lambda model: enhance_file(model, sound, 16_000), lambda model: Pool(model, 1).open()):
-        with pytest.raises(ValueError, match="takes 320 samples at a time and gives 160 numbers"):
+        with pytest.raises(ValueError, match="takes 320 samples at a time but outputs 160 numbers"):
             run(model)
 
 

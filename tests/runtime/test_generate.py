@@ -91,7 +91,7 @@ def test_what_is_impossible_is_drawn_at_no_temperature():
 def test_nothing_to_begin_from_is_refused_before_anything_is_drawn(model):
     with pytest.raises(ValueError, match="empty prompt: there is nothing to start from"):
         generate(model, [])
-    with pytest.raises(ValueError, match="ids reach from 6 to 6; this model knows 0 to 5"):
+    with pytest.raises(ValueError, match="ids range from 6 to 6; this model knows 0 to 5"):
         generate(model, [6])
     with pytest.raises(TypeError, match="frames are float64; this model's are whole numbers"):
         generate(model, [1.5])

@@ -246,7 +246,7 @@ def test_a_full_queue_refuses_a_chunk_as_a_whole(empty_pool, model, bursts, rate
     stream = empty_pool.open(rate)
     stream.feed(first)
     queued_s = stream.queued_s
-    with pytest.raises(QueueFull, match=r"chunk of 0\.400 s came; 1\.000 s may wait\. .* Pool\.tick\(\)"):
+    with pytest.raises(QueueFull, match=r"chunk of 0\.400 s came; the limit is 1\.000 s\. .* Pool\.tick\(\)"):
         stream.feed(last)
     assert (stream.queued_s, stream.duration_s) == (queued_s, 0.9)
     answers = empty_pool.tick()
