@@ -79,8 +79,8 @@ class Series:
         ids: for frames of ids, the number of ids: 0 to ids - 1. None: no bound is checked.
 
     Raises:
-        TypeError: features, frames_per_s, padding or ids is no number.
-        ValueError: one of them is out of range or must be whole, dtype is another one, padding or ids does not fit it.
+        TypeError: features, frames_per_s, padding or ids is not a number.
+        ValueError: one of them is out of range or not whole, dtype is unknown, or padding or ids does not fit it.
     """
 
     features: int

@@ -80,8 +80,8 @@ class Model(Layer, Timed):
             decision: decision settings for its outputs, such as SpeechSettings() of streamrnn.decisions; None: numbers.
 
         Raises:
-            TypeError: it is no layer; neither sample_rate and hop_samples nor a signal came, or both; labels are one
-                text; or the decision is none.
+            TypeError: layer is not a Layer; neither sample_rate and hop_samples nor a signal was passed, or both;
+                labels is one string; or decision has no method `outlet`.
             ValueError: the layer does not take such frames, or there is no such readout.
         """
         from streamrnn.models.of_layers import model_of
@@ -89,7 +89,7 @@ class Model(Layer, Timed):
         if signal is None and sample_rate is not None and hop_samples is not None:
             signal = Sound(sample_rate, hop_samples)
         elif signal is None or (sample_rate, hop_samples) != (None, None):
-            raise TypeError("Model.of needs sample_rate and hop_samples of sound, or another signal, and not both.")
+            raise TypeError("Model.of needs either sample_rate and hop_samples, for sound, or another signal.")
         if isinstance(labels, str):
             raise TypeError(f"Model.of got the labels {labels!r}, one text. Pass ({labels!r},).")
         return model_of(layer, signal, tuple(labels), readout, decision)

@@ -319,8 +319,8 @@ class SeriesInlet(Inlet):
 
     def _check(self, frames: np.ndarray) -> None:
         series = self._series
-        # Placeholders for missing readings, the largest float32 or double, are bad too. In float16 the bound itself would
-        # be infinite.
+        # Placeholders for missing readings, the largest float32 or double, are bad too. In float16 the bound itself
+        # would be infinite.
         wide = frames.astype(np.float32) if frames.dtype == np.float16 else frames
         bad = ~(np.abs(wide) <= LARGEST) if series.dtype == "float32" else np.zeros(0, bool)
         if bad.any():

@@ -172,9 +172,7 @@ def test_dropout_drops_in_training_and_keeps_the_mean():
 
 @pytest.mark.parametrize("rate", [-0.1, 1.0, float("nan")])
 def test_a_dropout_that_leaves_nothing_or_is_no_share_is_refused(rate):
-    with pytest.raises(
-        ValueError, match=f"dropout is {rate}; it must be the share of inputs to drop, from 0 to"
-    ):
+    with pytest.raises(ValueError, match=f"dropout is {rate}; it must be the share of inputs to drop, from 0 to"):
         Dropout(rate, rngs=nnx.Rngs(0))
 
 
