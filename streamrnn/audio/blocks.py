@@ -1,4 +1,4 @@
-"""Cutting of chunks of any length into blocks of one length."""
+"""Cuts chunks of any length into blocks of one length."""
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -28,13 +28,13 @@ class BlockBuffer:
 
     @property
     def pending(self) -> int:
-        """Number of samples in the buffer, which do not fill a block yet."""
+        """Number of samples in the buffer that do not fill a block yet."""
         return self._pending
 
     def push(self, samples: np.ndarray) -> np.ndarray:
-        """Samples, [n], -> the blocks that are now complete, [k, block_samples]; k may be 0.
+        """Samples, [n], -> the blocks now complete, [k, block_samples]; k may be 0.
 
-        The blocks may share memory with `samples`: read them, do not write to them.
+        The blocks may share memory with `samples`: do not write to them.
         """
         count = (self._pending + len(samples)) // self.block_samples
         if self._pending == 0 and count * self.block_samples == len(samples):
@@ -50,24 +50,24 @@ class BlockBuffer:
         return blocks.reshape(count, self.block_samples)
 
     def flush(self) -> np.ndarray:
-        """The rest, zero-padded to one block: [1, block_samples], or [0, block_samples] when nothing is held."""
+        """The rest, zero-padded to one block: [1, block_samples], or [0, block_samples] if the buffer is empty."""
         if self._pending == 0:
             return np.empty((0, self.block_samples), self._held.dtype)
         return self.push(np.zeros(self.block_samples - self._pending, self._held.dtype))
 
     def reset(self) -> None:
-        """Drops the buffered samples."""
+        """Discards the buffered samples."""
         self._pending = 0
 
     def snapshot(self) -> np.ndarray:
-        """A copy of what is held, [pending], for `restore`."""
+        """A copy of the buffered samples, [pending], for `restore`."""
         return self._held[: self._pending].copy()
 
     def restore(self, snapshot: np.ndarray) -> None:
-        """Continues from a `snapshot`.
+        """Resumes from a `snapshot`.
 
         Raises:
-            AudioError: the snapshot holds a whole block or more, so it is that of another block length; or it is no
+            AudioError: the snapshot has a whole block or more, so it comes from another block length; or it is not an
                 array of finite numbers.
         """
         good = isinstance(snapshot, np.ndarray) and snapshot.ndim == 1 and snapshot.dtype == self._held.dtype

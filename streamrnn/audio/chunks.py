@@ -1,4 +1,4 @@
-"""Conversion of chunks from any source to float32 mono samples."""
+"""Converts chunks from any source to float32 mono samples."""
 
 from numbers import Real
 from os import PathLike
@@ -21,7 +21,7 @@ class AudioError(ValueError):
 
 
 def about(path: str | PathLike[str], error: Exception) -> Exception:
-    """An error about a recording, with its path in front where the message lacks it."""
+    """An error about a recording, prefixed with its path if the message lacks it."""
     return error if str(path) in str(error) else AudioError(f"{path}: {error}")
 
 
@@ -38,19 +38,19 @@ def as_samples(chunk: Chunk, encoding: Encoding = "s16le") -> np.ndarray:
         encoding: of bytes: s16le, f32le, or mulaw and alaw, which also read uint8 arrays.
 
     Returns:
-        float32[n]. It may share memory with `chunk`: read it, do not write to it.
+        float32[n]. It may share memory with `chunk`: do not write to it.
 
     Raises:
-        AudioError: no whole number of samples; no axis or more than two; no channel or more than 64; NaN, infinity or
-            an amplitude above 64.
-        TypeError: any other type of number.
+        AudioError: not a whole number of samples; zero or more than two axes; no channel or more than 64; NaN, infinity
+            or an amplitude above 64.
+        TypeError: another type of numbers.
         ValueError: there is no such encoding.
     """
     return as_mono(as_channels(chunk, encoding))
 
 
 def as_channels(chunk: Chunk, encoding: Encoding = "s16le") -> np.ndarray:
-    """A chunk as float32[n] or [n, channels], in [-1, 1]; arguments and what is raised are as for `as_samples`."""
+    """A chunk as float32[n] or [n, channels], in [-1, 1]; arguments and errors are as for `as_samples`."""
     return _as_float32(_as_array(chunk, encoding))
 
 
@@ -60,14 +60,15 @@ def as_mono(samples: np.ndarray) -> np.ndarray:
         return samples
     if samples.shape[1] == 1:
         return samples[:, 0]
-    # One memory order means one order of summation, so that results do not depend on chunking.
+    # A fixed memory order fixes the order of summation, so that results do not depend on chunking.
     return np.ascontiguousarray(samples).mean(axis=1)
 
 
 def check_recording(shape: tuple[int, ...]) -> None:
-    """Raises AudioError unless `shape` is a whole recording's: as `check_layout`, with no more channels than samples.
+    """Raises AudioError unless `shape` is that of a whole recording: as `check_layout`, with no more channels than
+    samples.
 
-    A chunk of a stream may hold one sample of each channel. No recording is that short: [1, n] is mono, transposed.
+    A chunk of a stream may have one sample per channel, but no recording is that short: [1, n] is transposed mono.
     """
     check_layout(shape)
     if len(shape) == 2 and shape[1] > shape[0] > 0:
@@ -75,7 +76,7 @@ def check_recording(shape: tuple[int, ...]) -> None:
 
 
 def require_rate(rate: object) -> None:
-    """Raises AudioError unless it is a number."""
+    """Raises AudioError unless `rate` is a number."""
     if not isinstance(rate, Real):
         raise AudioError(f"sample rate is {rate!r}; it must be a number of samples per second, such as 16000.")
 
@@ -109,7 +110,7 @@ def _as_array(chunk: Chunk, encoding: Encoding) -> np.ndarray:
             "path goes to streamrnn.listen, or to run_file."
         )
     array = np.asarray(chunk)
-    # Where a sample is a byte, an array of bytes can mean nothing else.
+    # If a sample is one byte, an array of bytes can only be encoded samples.
     if array.dtype.type is np.uint8 and sample_bytes(encoding) == 1:
         return from_bytes(array.tobytes(), encoding).reshape(array.shape)
     return array
@@ -142,7 +143,7 @@ def _as_float32(array: np.ndarray) -> np.ndarray:
             "Scale other integers first: int32 by x / 2**31, uint8 by (x - 128.0) / 128; telephone's bytes need "
             "encoding='mulaw' or 'alaw'."
         )
-    # The energy bounds the peak and costs a third of it; a NaN makes either comparison false.
+    # The energy bounds the peak and takes a third of the time; a NaN makes either comparison false.
     if not np.vdot(array, array) <= MAX_AMPLITUDE**2 and not np.abs(array).max(initial=0) <= MAX_AMPLITUDE:
         _refuse(array)
     return array.astype(np.float32, copy=False)

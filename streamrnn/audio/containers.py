@@ -1,4 +1,4 @@
-"""Recognition of file formats by their first bytes."""
+"""Recognises file formats by their first bytes."""
 
 from collections.abc import Callable
 from functools import lru_cache
@@ -7,9 +7,9 @@ from typing import NamedTuple
 # The maximum size of three frames of MP3 or AAC, headers included.
 HEAD_BYTES = 8192
 TAG_BYTES = 10
-# Containers that libsndfile decodes; files of strangers may have only these.
+# Containers that libsndfile decodes; untrusted files may have only these.
 DECODED = ("WAVE", "RIFX", "RF64", "W64", "AIFF", "AU", "CAF", "FLAC", "Ogg", "MP3")
-# Other containers, with ffmpeg's names of their demuxers.
+# Other containers, with ffmpeg's names for their demuxers.
 FOREIGN = {
     "WebM or Matroska": "matroska",
     "MP4 or M4A": "mov",

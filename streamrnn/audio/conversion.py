@@ -1,4 +1,4 @@
-"""Conversion of a recording to the sample rate and channels of an earlier one in the same file."""
+"""Converts a recording to the sample rate and channels of an earlier one in the same file."""
 
 from typing import Protocol
 

@@ -1,4 +1,4 @@
-"""Decoding of one recording by libsndfile: all of its samples, whatever its header says."""
+"""Decodes one recording with libsndfile: all of its samples, whatever its header says."""
 
 from typing import Any
 
@@ -10,8 +10,8 @@ from streamrnn.audio.chunks import AudioError
 # libsndfile reports far larger numbers for unknown lengths, and for lengths that a stream's header leaves open.
 UNKNOWN_FRAMES = 2**38
 SKIP_SAMPLES = 65_536
-# Ogg counts samples by the granule positions of its pages. Those of Opus files by ffmpeg are off by some milliseconds,
-# and libsndfile then leaves out the packet at hand.
+# Ogg counts samples by the granule positions of its pages. In Opus files written by ffmpeg these are off by some
+# milliseconds, and libsndfile then drops the current packet.
 OPUS_SPARE_S = 0.1
 
 
@@ -25,8 +25,8 @@ class Decoder:
     Attributes:
         sample_rate: Hz.
         channels: number of channels.
-        frames: samples per channel according to the header; None if it does not tell.
-        spare: samples of these that may be missing in a file without damage.
+        frames: samples per channel according to the header; None if it does not say.
+        spare: how many of these may be missing in an undamaged file.
         is_damaged: whether a `read` ended at bytes that cannot be decoded.
 
     Raises:
@@ -56,7 +56,7 @@ class Decoder:
         try:
             samples = self._file.read(out=out)
         except soundfile.LibsndfileError:
-            # soundfile does not tell how much was decoded before the damage, so count the samples that were written.
+            # soundfile does not report how much was decoded before the damage, so count the samples written.
             self.is_damaged = True
             samples = out[: int((~np.isnan(out.reshape(count, -1)[:, 0])).sum())]
         if error := getattr(self._source, "error", None):
@@ -67,7 +67,7 @@ class Decoder:
         """Skips the next samples.
 
         Raises:
-            AudioError: it is damaged within them.
+            AudioError: the file is damaged within them.
         """
         try:
             self._file.seek(count, soundfile.SEEK_CUR)

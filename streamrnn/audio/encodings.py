@@ -16,25 +16,25 @@ _DTYPES: dict[Encoding, np.dtype] = {
 
 
 def sample_bytes(encoding: Encoding) -> int:
-    """Bytes of one sample. Raises ValueError for an encoding that there is not."""
+    """Bytes per sample. Raises ValueError for an unknown encoding."""
     require_encoding(encoding)
     return _DTYPES[encoding].itemsize
 
 
 def require_encoding(encoding: str) -> None:
-    """Raises ValueError for an encoding that there is not."""
+    """Raises ValueError for an unknown encoding."""
     if encoding not in ENCODINGS:
         raise ValueError(f"encoding is {encoding!r}; it must be {', '.join(ENCODINGS[:-1])} or {ENCODINGS[-1]}.")
 
 
 def from_bytes(data: bytes | bytearray | memoryview, encoding: Encoding) -> np.ndarray:
-    """Whole samples of bytes as int16[n]; as float32[n] of f32le, whose values are not looked at."""
+    """Whole samples as int16[n]; for f32le as float32[n], whose values are not checked."""
     codes = np.frombuffer(data, _DTYPES[encoding])
     return codes if encoding not in _LINEAR else _LINEAR[encoding][codes]
 
 
 def to_bytes(samples: np.ndarray, encoding: Encoding) -> bytes:
-    """float32[n] in [-1, 1] as bytes, each sample as the nearest that there is; all but f32le clip what lies beyond."""
+    """float32[n] in [-1, 1] as bytes, each sample rounded to the nearest value; all but f32le clip larger values."""
     if encoding == "f32le":
         return samples.astype(_DTYPES[encoding], copy=False).tobytes()
     whole = np.clip(np.rint(samples * 32768), -32768, 32767).astype(_DTYPES["s16le"])

@@ -23,13 +23,13 @@ from streamrnn.audio.windows import Window
 PathLike = str | os.PathLike[str]
 
 READ_SAMPLES = 65536
-# Limits of strangers' files: the channels of a live stream, and rates with few resampling filters.
+# Limits of untrusted files: the channels of a live stream, and rates with few resampling filters.
 STRANGERS_CHANNELS, STRANGERS_RATE_STEP = 8, 25
 FORMATS = "AIFF, AU, CAF, FLAC, MP3, OGG, RF64, W64, WAV"
 
 
 class AudioFile:
-    """An audio file, open for reading. A context manager. Not thread-safe, but for `close`.
+    """An audio file, open for reading. A context manager. Not thread-safe, except for `close`.
 
     The content decides the format, not the extension. Supported are WAV, RF64, W64, AIFF, AU, CAF, FLAC, Ogg (Vorbis,
     Opus) and MP3, in every encoding that libsndfile knows, and libsndfile's other formats. Other containers (MP4, M4A,
@@ -40,13 +40,13 @@ class AudioFile:
     converted to those of the first. If a part is missing or damaged, an AudioWarning follows after the last samples.
 
     Args:
-        path: of the file; or a binary file object that can seek, which stays open.
-        trusted: False for a file of a stranger. Then only the formats named above are read, recognised by their first
-            bytes; no other program is started, and nothing is written to standard output. The file may have at most 8
-            channels and 8,000 to 96,000 samples per second in steps of 25, equal in all its recordings. Memory does
-            not grow with the file: the reader holds one chunk at a time, libsndfile a few blocks. The length of the
-            sound is not limited: a few kilobytes can hold hours of silence. Check `duration_s` first, if it is known,
-            and count the samples.
+        path: of the file; or a seekable binary file object, which stays open.
+        trusted: False for a file from an untrusted source. Then only the formats named above are read, recognised by
+            their first bytes; no other program is started, and nothing is written to standard output. The file may have
+            at most 8 channels and 8,000 to 96,000 samples per second in steps of 25, the same in all its recordings.
+            Memory does not grow with the file: the reader holds one chunk at a time, libsndfile a few blocks. The
+            duration is not limited: a few kilobytes can hold hours of silence. Check `duration_s` first, if it is
+            known, and count the samples.
 
     Attributes:
         path: its path; the name of a file object, if it has one.
@@ -61,7 +61,7 @@ class AudioFile:
     def __init__(self, path: PathLike | BinaryIO, trusted: bool = True):
         self._trusted, self._closed, self._fresh = trusted, False, None
         self._readings: set[_Reading] = set()
-        # Decoders that are closed while they decode crash the process.
+        # Closing a decoder while it decodes would crash the process.
         self._lock = threading.RLock()
         if isinstance(path, str | os.PathLike):
             self.path, self._is_own = Path(path), True
@@ -83,7 +83,7 @@ class AudioFile:
         if self._kind == REFUSED or (not self._trusted and self._kind not in DECODED):
             kind = self._kind or "in no format that is known by its first bytes"
             raise AudioError(f"{self.path} is {kind}, which is not read; {FORMATS} are. {self._advice}")
-        # The end of the first recording is searched later, unless the header must be mended.
+        # The end of the first recording is searched for later, unless the header must be repaired.
         first = self._parts[0] if self._kind in ("WAVE", "RIFX", "RF64", "MP3") else self._whole
         self._fresh = self._decoder(first)
         self.sample_rate: int = self._fresh.sample_rate
@@ -93,10 +93,10 @@ class AudioFile:
 
     @cached_property
     def frames(self) -> int | None:
-        """Samples per channel of all recordings in it, according to the headers in the file.
+        """Samples per channel of all recordings in the file, according to their headers.
 
-        None if only decoding tells: for streams whose header leaves it open, and for files decoded by ffmpeg. The first
-        access reads the file once, without decoding it.
+        None if only decoding can tell: for streams whose header leaves it open, and for files decoded by ffmpeg. The
+        first access reads the file once, without decoding it.
         """
         if len(self._parts) == 1:
             return self._first_frames
@@ -115,7 +115,7 @@ class AudioFile:
 
     @property
     def duration_s(self) -> float | None:
-        """Seconds of all recordings in it; None if `frames` is."""
+        """Seconds of all recordings in the file; None if `frames` is None."""
         return None if self.frames is None else self.frames / self.sample_rate
 
     def chunks(self, chunk_samples: int, start: int = 0, stop: int | None = None) -> Iterator[np.ndarray]:
@@ -151,8 +151,8 @@ class AudioFile:
                 reading.close()
 
     def close(self) -> None:
-        """Closes the file, from any thread, once a read that is under way has ended. Closing twice is harmless."""
-        # Before the lock, which a thread that reads on would take again and again.
+        """Closes the file, from any thread, once a read in progress has ended. Closing twice is harmless."""
+        # Before acquiring the lock, which a reading thread would take again and again.
         self._closed = True
         with self._lock:
             for reading in self._readings:
@@ -175,14 +175,14 @@ class AudioFile:
 
     @property
     def _whole(self) -> Part:
-        # libsndfile does not count tags before the sound as a part of the file, and loses as much of its end.
+        # libsndfile does not count tags before the sound as part of the file, and loses as much of its end.
         return Part(self._tag_bytes, self._size_bytes)
 
     @cached_property
     def _parts(self) -> list[Part]:
         if not (self._is_own and self._trusted):
             return parts_of(self._file, self._kind, self._size_bytes, self._tag_bytes)
-        # Trainings read many clips from one long file.
+        # Training reads many clips from one long file.
         found = os.stat(self.path)
         return _parts_at(self.path, found.st_size, found.st_mtime_ns, self._kind, self._tag_bytes)
 
@@ -340,7 +340,7 @@ def read_audio(
         channel: index of the channel, from 0; default: the mean of all.
 
     Raises:
-        FileNotFoundError, AudioError: as `AudioFile` and `as_samples`; there is no such channel.
+        FileNotFoundError, AudioError: as for `AudioFile` and `as_samples`; or there is no such channel.
     """
     with AudioFile(path) as file:
         chunks = list(mono(file.chunks(READ_SAMPLES, start, stop), file.sample_rate, channel))

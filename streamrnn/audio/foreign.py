@@ -1,4 +1,4 @@
-"""Decoding of containers unknown to libsndfile, by the program ffmpeg if it is installed."""
+"""Decodes containers unknown to libsndfile with the program ffmpeg, if it is installed."""
 
 import os
 import shutil
@@ -18,7 +18,7 @@ from streamrnn.audio.pcm import PcmFormat, pcm_format, read_wave_header
 
 PROGRAM = "ffmpeg"
 BLOCK_BYTES = 65_536
-# Only ffmpeg decodes some encodings in these.
+# Containers in which only ffmpeg decodes some encodings.
 DEMUXERS = FOREIGN | {"WAVE": "wav", "AIFF": "aiff", "AU": "au", "CAF": "caf", "MP3": "mp3", "FLAC": "flac"}
 
 
@@ -35,7 +35,7 @@ class ForeignDecoder:
     Attributes:
         sample_rate: Hz.
         channels: number of channels.
-        frames: None, since only decoding tells; so nothing to `spare`.
+        frames: None, because only decoding can tell; so there is nothing to `spare`.
         is_damaged: whether ffmpeg could not decode all of it.
 
     Raises:
@@ -88,7 +88,7 @@ class ForeignDecoder:
         return self._format.decode(data[: len(data) - len(data) % self._format.frame_bytes])
 
     def read_some(self, count: int) -> np.ndarray:
-        """As `read`, but returns what has been decoded so far; empty only at the end."""
+        """Like `read`, but returns what has been decoded so far; empty only at the end."""
         frame_bytes = self._format.frame_bytes
         while (data := self._output.read1(count * frame_bytes)) and len(self._held) + len(data) < frame_bytes:
             self._held += data
@@ -105,12 +105,12 @@ class ForeignDecoder:
             count -= len(samples)
 
     def stop(self) -> None:
-        """Ends ffmpeg, from any thread: what reads comes to its end."""
+        """Stops ffmpeg, from any thread; readers then reach the end."""
         self._process.kill()
         self._process.wait()
 
     def close(self) -> None:
-        """Ends ffmpeg and closes its files. Closing twice is harmless."""
+        """Stops ffmpeg and closes its files. Closing twice is harmless."""
         self.stop()
         self._output.close()
         self._errors.close()
@@ -131,7 +131,7 @@ class ForeignDecoder:
 
     def _send(self, read: Callable[[int], bytes]) -> None:
         target: Any = self._process.stdin
-        # ffmpeg may have ended early, and a source that fails is at its end.
+        # ffmpeg may have ended early; a source that fails counts as ended.
         with suppress(OSError, ValueError), target:
             while data := read(BLOCK_BYTES):
                 target.write(data)
@@ -139,7 +139,7 @@ class ForeignDecoder:
 
 
 def can_decode(kind: str) -> bool:
-    """Whether this container can be decoded here: ffmpeg reads it, and is installed."""
+    """Whether this container can be decoded here: ffmpeg reads it and is installed."""
     return kind in DEMUXERS and shutil.which(PROGRAM) is not None
 
 

@@ -7,19 +7,19 @@ import numpy as np
 
 from streamrnn.audio.chunks import AudioError, AudioWarning, Chunk, as_channels, as_mono
 
-# Windows of this length are judged one by one, at fixed places in the stream, so that chunking does not matter.
+# Windows of this length are judged separately, at fixed places in the stream, so that chunking does not matter.
 WINDOW_MS = 100
 LOUD_POWER = 1e-5
-# Independent channels of equal power keep 1/channels of it in their mean. If it has this much less, they cancel.
+# The mean of independent channels of equal power keeps 1/channels of it. If it keeps this much less, they cancel.
 CANCELLED_SHARE = 0.06
 CANCELLED_WINDOWS = 5
 
 
 def mono(chunks: Iterable[Chunk], sample_rate: int, channel: int | None = None) -> Iterator[np.ndarray]:
-    """A stream's chunks, as `as_samples` takes them, in mono: the channel asked for, or the mean of all.
+    """A stream's chunks, as for `as_samples`, in mono: the chosen channel, or the mean of all.
 
-    If one channel is the other one inverted, as by crossed wires, the mean is silence. After half a second of such
-    sound, one AudioWarning says so; the output does not change.
+    If one channel is the inverse of the other, as with crossed wires, the mean is silence. After half a second of such
+    sound, one AudioWarning is issued; the output does not change.
 
     Args:
         chunks: a source, or any iterable.
@@ -30,7 +30,7 @@ def mono(chunks: Iterable[Chunk], sample_rate: int, channel: int | None = None) 
         float32[n] for every chunk; it may share memory with the chunk.
 
     Raises:
-        AudioError, TypeError: as `as_samples`; there is no such channel.
+        AudioError, TypeError: as for `as_samples`; or there is no such channel.
     """
     watch = Cancellation(sample_rate, "Choose one: channel=0 (on the command line --channel 0).")
     for chunk in chunks:
@@ -44,10 +44,10 @@ def mono(chunks: Iterable[Chunk], sample_rate: int, channel: int | None = None) 
 
 
 def one_channel(samples: np.ndarray, channel: int) -> np.ndarray:
-    """float32[n] or [n, channels] -> float32[n], the channel of this number; 0 is the first.
+    """float32[n] or [n, channels] -> float32[n], one channel, counted from 0.
 
     Raises:
-        AudioError: there is none.
+        AudioError: there is no such channel.
     """
     channels = 1 if samples.ndim == 1 else samples.shape[1]
     if not 0 <= channel < channels:
@@ -57,7 +57,7 @@ def one_channel(samples: np.ndarray, channel: int) -> np.ndarray:
 
 
 class Cancellation:
-    """Listens for channels whose mean is far below each of them, and warns once.
+    """Detects channels whose mean is far below each of them, and warns once.
 
     Args:
         sample_rate: Hz.
@@ -66,14 +66,14 @@ class Cancellation:
 
     def __init__(self, sample_rate: int, advice: str):
         self._advice = advice
-        # Rates come as floats, too, and as NumPy's short integers, which a product would leave.
+        # Rates may also be floats, or NumPy's short integers, which the product would overflow.
         self._window_samples = max(1, int(sample_rate) * WINDOW_MS // 1000)
         self._held: list[np.ndarray] = []
         self._held_samples = self._loud = self._cancelled = 0
         self._warned = False
 
     def hear(self, samples: np.ndarray) -> None:
-        """Takes float32[n, channels]. After half a second of sound that its mean cancels, it gives an AudioWarning."""
+        """Takes float32[n, channels]. Issues an AudioWarning after half a second of sound that cancels in the mean."""
         if self._warned:
             return
         if self._held and self._held[0].shape[1] != samples.shape[1]:

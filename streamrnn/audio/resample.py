@@ -19,7 +19,7 @@ STOPBAND_DB = 80
 PIECE_SAMPLES = 2048
 # More phases than this are processed by rows instead, few enough at a time that their windows stay in the cache.
 FEW_PHASES, FEW_ROWS = 32, 64
-# Memory for filters that are kept for later streams of the same rates; all pairs of usual rates need a tenth of it.
+# Memory for filters kept for later streams with the same rates; all pairs of usual rates need a tenth of it.
 MOST_KEPT_BYTES = 128 * 2**20
 
 
@@ -32,17 +32,17 @@ class StreamingResampler:
     right half of the window is the whole delay. Equal rates pass through unchanged, without delay.
 
     Any chunking of the same input gives the same output bit for bit. The position is an integer, so days of audio do
-    not drift. N input samples give ceil(N * target_rate / source_rate) output samples, the flush included.
+    not drift. N input samples give ceil(N * target_rate / source_rate) output samples, including those of the flush.
 
-    Filters are shared by all resamplers of a pair of rates, and kept for later ones. They cost 4 * up * taps bytes:
-    180 kB for 44100 -> 16000, 18 MB for 44101 -> 16000 with its 16000 filters, 40 MB and two seconds of design at
-    worst. Not thread-safe.
+    Filters are shared by all resamplers for a pair of rates, and cached. They take 4 * up * taps bytes: 180 kB for
+    44100 -> 16000, 18 MB for 44101 -> 16000 with its 16000 filters, and at worst 40 MB and two seconds of design. Not
+    thread-safe.
 
     Args:
         source_rate, target_rate: whole numbers of Hz from 8000 to 96000.
 
     Raises:
-        AudioError: another rate.
+        AudioError: a rate is out of range or not whole.
 
     Source: Crochiere and Rabiner, Multirate Digital Signal Processing, 1983, section 2.3; Kaiser, Nonrecursive digital
     filter design using the I0-sinh window function, 1974.
@@ -67,13 +67,13 @@ class StreamingResampler:
         return np.concatenate([np.empty(0, np.float32), *pieces])
 
     def flush(self) -> np.ndarray:
-        """The remaining outputs, with zeros for the missing samples, float32[m]. Then a new stream begins."""
+        """The remaining outputs, with zeros for the missing samples, float32[m]. A new stream starts afterwards."""
         rest = self.process(np.zeros(self._lookahead_samples, np.float32))
         self.reset()
         return rest
 
     def reset(self) -> None:
-        """Begins a new stream."""
+        """Starts a new stream."""
         history_samples = self._filters.shape[1] - 1 - self._lookahead_samples
         self._tail = np.zeros(history_samples, np.float32)
         self._phase = 0
@@ -88,10 +88,10 @@ class StreamingResampler:
         }
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:
-        """Continues from a `snapshot`.
+        """Resumes from a `snapshot`.
 
         Raises:
-            AudioError: it was taken from a resampler of other rates, or changed. Nothing has changed then.
+            AudioError: it was taken from a resampler with other rates, or was changed. Nothing has changed then.
         """
         if not isinstance(snapshot, Mapping) or set(snapshot) != {"source_rate", "target_rate", "tail", "phase"}:
             raise AudioError("snapshot is none of a resampler. Pass what its snapshot() returned.")
@@ -103,17 +103,17 @@ class StreamingResampler:
             )
         tail, phase = snapshot["tail"], snapshot["phase"]
         good = isinstance(tail, np.ndarray) and tail.dtype == np.float32 and tail.ndim == 1 and type(phase) is int
-        # Of what is held, no window is complete: its output would have been given.
+        # The buffered samples never contain a complete window, whose output would already have been returned.
         if not good or not 0 <= phase < self._up or len(tail) >= self._filters.shape[1] or not np.isfinite(tail).all():
             raise AudioError("snapshot of a resampler was changed or damaged. Pass what its snapshot() returned.")
         self._tail, self._phase = tail.copy(), phase
 
     def mark(self) -> tuple[np.ndarray, int]:
-        """The state as it is, for `rewind`: cheaper than a snapshot, and good for this object alone."""
+        """The current state, for `rewind`: cheaper than a snapshot, but only for this object."""
         return self._tail, self._phase
 
     def rewind(self, mark: tuple[np.ndarray, int]) -> None:
-        """Goes back to a `mark`."""
+        """Returns to a `mark`."""
         self._tail, self._phase = mark
 
     def _advance(self, samples: np.ndarray) -> np.ndarray:
@@ -152,7 +152,7 @@ def resample(samples: np.ndarray, source_rate: int, target_rate: int) -> np.ndar
     Linear phase, so output n is the input at time n / target_rate. Uses soxr at its very high quality.
 
     Raises:
-        AudioError: a rate that is not a positive whole number.
+        AudioError: a rate is not a positive whole number.
     """
     for rate in (source_rate, target_rate):
         if not rate >= 1 or rate % 1:
@@ -176,7 +176,7 @@ def resample_to_length(
 
 
 def live_rate(rate: int) -> int:
-    """The rate, where sound of it can be resampled live. Raises AudioError where it cannot."""
+    """The rate, if sound with it can be resampled live. Raises AudioError otherwise."""
     require_rate(rate)
     if not LOWEST_RATE <= rate <= HIGHEST_RATE or rate != int(rate):
         raise AudioError(
@@ -187,7 +187,7 @@ def live_rate(rate: int) -> int:
 
 
 class _Designs:
-    """The filters of the last used pairs of rates, as many as fit; each is designed once, by one thread."""
+    """The filters of the most recent pairs of rates, as many as fit; each is designed once, by one thread."""
 
     def __init__(self, most_bytes: int):
         self._most_bytes = most_bytes

@@ -25,7 +25,7 @@ class Sink(ABC):
 
     @abstractmethod
     def write(self, samples: np.ndarray) -> None:
-        """Takes float32[n] in [-1, 1]; n may be 0. Values beyond are clipped."""
+        """Takes float32[n] in [-1, 1]; n may be 0. Values outside are clipped."""
 
     @abstractmethod
     def close(self) -> None:
@@ -55,7 +55,7 @@ class FileSink(Sink):
         self._file = written(path, sample_rate, channels=1)
 
     def write(self, samples: np.ndarray) -> None:
-        """Takes float32[n] in [-1, 1]; n may be 0. Values beyond are clipped.
+        """Takes float32[n] in [-1, 1]; n may be 0. Values outside are clipped.
 
         Raises:
             AudioError: the disk is full, or the file was closed.
@@ -81,7 +81,7 @@ class Speaker(Sink):
 
     Raises:
         ImportError: the package sounddevice or the PortAudio library is missing; the message says how to install it.
-        AudioError: there is no such device, or it does not take the rate.
+        AudioError: there is no such device, or it does not support the rate.
     """
 
     def __init__(self, sample_rate: int, device: int | str | None = None):
@@ -97,7 +97,7 @@ class Speaker(Sink):
         self._stream = open_device("speaker", device, sample_rate, open_, "Choose another device or rate.")
 
     def write(self, samples: np.ndarray) -> None:
-        """Plays float32[n] in [-1, 1]; n may be 0. Values beyond are clipped.
+        """Plays float32[n] in [-1, 1]; n may be 0. Values outside are clipped.
 
         Raises:
             AudioError: the speaker is closed, or its device is gone.
@@ -131,7 +131,7 @@ class PipeSink(Sink):
         self._stream = _standard_output() if stream is None else stream
 
     def write(self, samples: np.ndarray) -> None:
-        """Takes float32[n] in [-1, 1]; n may be 0. Values beyond are clipped.
+        """Takes float32[n] in [-1, 1]; n may be 0. Values outside are clipped.
 
         Raises:
             BrokenPipeError: the reader has ended.
@@ -140,7 +140,7 @@ class PipeSink(Sink):
         self._stream.flush()
 
     def close(self) -> None:
-        """Leaves the stream open, which the sink does not own."""
+        """Leaves the stream open, because the sink does not own it."""
 
 
 def open_sink(what: str | PathLike[str], sample_rate: int) -> Sink:

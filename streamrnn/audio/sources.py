@@ -30,12 +30,12 @@ class FileSource(Source):
     """The chunks of an audio file. Every iteration starts at the beginning.
 
     Args:
-        path: an audio file, or a binary file object that can seek, which stays open.
+        path: an audio file, or a seekable binary file object, which stays open.
         chunk_ms: duration of a chunk; the last one is shorter.
         realtime: deliver each chunk when a microphone would have recorded it, instead of at once.
 
     Raises:
-        FileNotFoundError, AudioError: as `AudioFile`; chunk_ms is not positive.
+        FileNotFoundError, AudioError: as for `AudioFile`; or chunk_ms is not positive.
     """
 
     def __init__(self, path: str | PathLike[str] | BinaryIO, chunk_ms: float = 100, realtime: bool = False):
@@ -56,12 +56,12 @@ class ArraySource(Source):
     """The chunks of a recording in memory. Every iteration starts at the beginning.
 
     Args:
-        samples: any input of `as_samples`, as a whole; [1, n], which is mono transposed, is refused.
+        samples: any input of `as_samples`, as a whole; [1, n], which is transposed mono, is rejected.
         sample_rate: Hz.
         chunk_ms, realtime: as for `FileSource`.
 
     Raises:
-        AudioError, TypeError: as `as_samples`; more channels than samples; sample_rate or chunk_ms is not positive.
+        AudioError, TypeError: as for `as_samples`; more channels than samples; sample_rate or chunk_ms is not positive.
     """
 
     def __init__(self, samples: Chunk, sample_rate: int, chunk_ms: float = 100, realtime: bool = False):
@@ -106,7 +106,7 @@ class Microphone(Source):
     """A microphone, through PortAudio. Recording begins with the iteration and ends with `close`, from any thread.
 
     If no chunk is taken for 10 s, new ones are dropped; `dropped_chunks` counts them, together with those lost by the
-    operating system, and the first one gives an AudioWarning.
+    operating system, and the first one causes an AudioWarning.
 
     Args:
         sample_rate: Hz; default: the device's own.
@@ -115,7 +115,7 @@ class Microphone(Source):
 
     Raises:
         ImportError: the package sounddevice or the PortAudio library is missing; the message says how to install it.
-        AudioError: there is no such device, it does not take the rate, or chunk_ms is not positive.
+        AudioError: there is no such device, it does not support the rate, or chunk_ms is not positive.
     """
 
     def __init__(self, sample_rate: int | None = None, chunk_ms: float = 20, device: int | str | None = None):
@@ -194,9 +194,9 @@ def open_source(
         realtime: pace files and arrays like a live source.
 
     Raises:
-        AudioError: an array or an iterable without a sample rate, or one that is no number; and the errors of
+        AudioError: an array or an iterable came without a sample rate, or the rate is not a number; and the errors of
             the sources.
-        TypeError: `what` is none of these, such as a file that was opened as text.
+        TypeError: `what` is none of these, such as a file opened as text.
     """
     chunking: dict[str, Any] = {} if chunk_ms is None else {"chunk_ms": chunk_ms}
     if sample_rate is not None:

@@ -1,4 +1,4 @@
-"""Decoding of sound from a stream of bytes as it arrives, for PipeSource."""
+"""Decodes sound from a stream of bytes as it arrives, for PipeSource."""
 
 import queue
 import sys
@@ -19,13 +19,13 @@ from streamrnn.audio.pacing import chunk_length
 from streamrnn.audio.pcm import PcmFormat, is_behind_sound
 from streamrnn.audio.windows import PassingWindow
 
-# Up to this many decoded chunks wait to be taken; then the pipe is not read.
+# Up to this many decoded chunks are queued; then reading from the pipe pauses.
 WAITING_CHUNKS = 4
 BLOCK_BYTES = 65_536
 # Peeked bytes are delivered later, so any number may be read ahead.
 PEEK_BYTES = 4096
 JOINTS: dict[str, type[Joints]] = {"Ogg": OggJoints, "FLAC": FlacJoints, "MP3": Mp3Joints}
-# The bytes that decoders find in place of the last tag of an MP3 file.
+# The bytes that decoders find instead of the last tag of an MP3 file.
 NO_TAG = bytes(128)
 # Formats whose headers have the right length or none; in others, programs that write to a pipe leave any number.
 TELLING_KINDS = ("FLAC", "MP3")
@@ -65,7 +65,7 @@ class Bytes:
         return data
 
     def up_to(self, count: int) -> Callable[[int], bytes]:
-        """`read_some` of the next bytes, so many at most."""
+        """`read_some`, limited to the next `count` bytes."""
         left = count
 
         def read_some(count: int) -> bytes:
@@ -77,7 +77,7 @@ class Bytes:
         return read_some
 
     def skip_tags(self) -> None:
-        """Skips the ID3 tags that come next."""
+        """Skips any ID3 tags at the current position."""
         while left := tag_bytes(self.peek(TAG_BYTES)):
             while left > 0 and (data := self.read_some(min(left, BLOCK_BYTES))):
                 left -= len(data)
@@ -172,7 +172,7 @@ class ForeignSound:
 
     def close(self) -> None:
         self._closed = True
-        # Who reads meanwhile comes to the end by that, and closes the rest: a thread, or what a signal interrupted.
+        # A concurrent reader thereby reaches the end and closes the rest: a thread, or what a signal interrupted.
         self._decoder.stop()
         if self._reading.acquire(blocking=False):
             try:
@@ -192,7 +192,7 @@ class DecodedSound:
         data: the stream, from the first byte of the file.
         kind: a name of DECODED.
         chunk_ms: duration of a chunk; the last one is shorter.
-        samples_in: samples per channel in so many bytes, where decoders go on behind the last one.
+        samples_in: samples per channel in a number of bytes, for decoders that continue beyond the last byte.
 
     Raises:
         AudioError: libsndfile cannot read it.
@@ -235,7 +235,7 @@ class DecodedSound:
     def _decode(self) -> None:
         try:
             form: tuple[int, int] | None = None
-            # Once closed, the stream is its owner's again: no more of it is read.
+            # Once closed, the stream belongs to its owner again, so read no more of it.
             while not self._closed.is_set() and (window := self._recordings.next()) is not None:
                 form = self._decode_one(window, form)
             nothing = AudioError(
@@ -256,7 +256,7 @@ class DecodedSound:
         decoded = 0
         while not self._closed.is_set() and len(samples := decoder.read(chunk_samples)):
             if window.ended and self._samples_in is not None:
-                # What lacks at the end, decoders of blocks make up, some of them without end.
+                # Block decoders make up what is missing at the end, some of them endlessly.
                 samples = samples[: max(0, self._samples_in(window.passed) - decoded)]
                 if len(samples) == 0:
                     break

@@ -1,4 +1,4 @@
-"""Iteration of blocking sources in asyncio: a separate thread waits for the sound."""
+"""Iterates over blocking sources in asyncio: a separate thread waits for the sound."""
 
 import asyncio
 import queue
@@ -13,11 +13,11 @@ from streamrnn.audio.source import Source
 
 
 async def samples_of(source: Source, channel: int | None = None) -> AsyncGenerator[np.ndarray, None]:
-    """The chunks of a source in `mono`. A thread waits for them, so that other tasks go on, and closes the source.
+    """The chunks of a source in `mono`. A thread waits for them, so that other tasks can run, and closes the source.
 
-    A task that is cancelled while no sound comes ends at once, and so does `asyncio.run` around it: the waiting thread
-    is left behind. It closes the source as soon as its wait ends; the process can exit before that. (asyncio would wait
-    for a thread of its own pool, forever if a pipe stays silent.)
+    A task that is cancelled while no sound arrives ends at once, and so does `asyncio.run` around it: the waiting
+    thread is left behind. It closes the source as soon as its wait ends; the process can exit before that. (asyncio
+    would wait for a thread of its own pool, forever if a pipe stays silent.)
     """
     waiter = _Waiter(source, channel)
     try:
@@ -74,7 +74,7 @@ class _Waiter:
             else:
                 future.set_exception(error)
 
-        # Nothing waits in a loop that was closed meanwhile.
+        # If the loop was closed in the meantime, nothing waits in it.
         with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(settle)
 

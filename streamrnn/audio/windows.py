@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable
 from typing import BinaryIO
 
-# Bytes that a decoder may read again: headers that it read before it knew the format.
+# Bytes that a decoder may reread: headers that it read before it knew the format.
 REWIND_BYTES = 65_536
 # The length reported for a stream, and the range before it in which decoders find the end that they look for.
 ENDLESS_BYTES, END_BYTES = 2**40, 65_536

@@ -20,10 +20,11 @@ def write_audio(path: PathLike, samples: np.ndarray, sample_rate: int) -> None:
 
     Raises:
         FileNotFoundError: the folder does not exist.
-        AudioError: an unknown extension, a shape that is not audio, NaN, or a place or a rate that cannot be written.
-        TypeError: any other type of number.
+        AudioError: the extension is unknown, the shape is not audio, samples are NaN, or the place or the rate cannot
+            be written.
+        TypeError: another type of numbers.
     """
-    # Before the file is opened: what cannot be written replaces nothing.
+    # Before the file is opened, so that invalid samples never replace a file.
     samples = _writable(np.asarray(samples))
     with written(path, sample_rate, 1 if samples.ndim == 1 else samples.shape[1]) as file:
         try:
@@ -37,7 +38,7 @@ def written(path: PathLike, sample_rate: int, channels: int) -> soundfile.SoundF
 
     Raises:
         FileNotFoundError: the folder does not exist.
-        AudioError: an unknown extension, or a place or a rate that cannot be written.
+        AudioError: the extension is unknown, or the place or the rate cannot be written.
     """
     path = Path(path)
     require_rate(sample_rate)
@@ -47,7 +48,7 @@ def written(path: PathLike, sample_rate: int, channels: int) -> soundfile.SoundF
         raise FileNotFoundError(f"cannot write {path}: the folder {path.parent} does not exist. Create it first.")
     require_format(path)
     try:
-        # By its descriptor, because soundfile takes only names in UTF-8.
+        # By descriptor, because soundfile accepts only UTF-8 names.
         number = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o666)
         return soundfile.SoundFile(number, "w", int(sample_rate), channels, format=path.suffix[1:])
     except (soundfile.LibsndfileError, OSError, ValueError) as error:
@@ -59,13 +60,13 @@ def written(path: PathLike, sample_rate: int, channels: int) -> soundfile.SoundF
 
 
 def require_format(path: Path) -> None:
-    """Raises AudioError where the extension names no format."""
+    """Raises AudioError if the extension does not name a format."""
     if path.suffix[1:].upper() not in soundfile.available_formats():
         raise AudioError(f"cannot write {path}: no format {path.suffix!r}. Use .wav, .flac, .ogg or .mp3.")
 
 
 def _writable(samples: np.ndarray) -> np.ndarray:
-    """The samples in a type and byte order that soundfile writes as they are."""
+    """The samples in a type and byte order that soundfile writes unchanged."""
     check_recording(samples.shape)
     kind = samples.dtype.type
     if kind not in _WRITTEN_AS:
