@@ -60,9 +60,11 @@ class PhraseSettings:
 
     def __post_init__(self) -> None:
         if isinstance(self.phrases, str):
-            raise ValueError(f"phrases is the text {self.phrases!r}; it is a list of texts. Pass [{self.phrases!r}].")
+            raise ValueError(
+                f"phrases is the text {self.phrases!r}; it must be a list of texts. Pass [{self.phrases!r}]."
+            )
         if not isinstance(self.phrases, Iterable):
-            raise ValueError(f"phrases is {self.phrases!r}; it is a list of texts, such as ['hey computer'].")
+            raise ValueError(f"phrases is {self.phrases!r}; it must be a list of texts, such as ['hey computer'].")
         # As lists they come from JSON; as tuples they are keys.
         object.__setattr__(self, "phrases", tuple(self.phrases))
         object.__setattr__(self, "calibration", tuple(map(tuple, self.calibration)))

@@ -88,7 +88,7 @@ def test_it_is_trained_evaluated_loaded_and_run(streamrnn, capsys, three_files, 
 def test_it_stands_in_the_table_behind_streamrnn_s_own(three_files):
     assert [task.name for task in tasks.tasks()][-1] == "pitch"
     assert tasks.task_of("pitch").resolve("model").__name__ == "Pitch"
-    with pytest.raises(ValueError, match=r"'pitch' has no test_set. Those that have one: vad, digits, denoise"):
+    with pytest.raises(ValueError, match=r"'pitch' has no test_set. Tasks that have one: vad, digits, denoise"):
         tasks.task_of("pitch").resolve("test_set")
 
 

@@ -188,10 +188,10 @@ def test_conclude_tells_what_waits_and_goes_on():
         ({"grammar": "[intents"}, "not TOML"),
         ({"grammar": f"a = {'[' * 5000}{']' * 5000}"}, "too many nested brackets"),
         ({"grammar": f"a = {'1' * 5000}"}, "an overlong number or too many nested brackets"),
-        ({"grammar": f"[slots]\n{'.'.join('a' * 4000)} = 1"}, "it must be a list"),
+        ({"grammar": f"[slots]\n{'.'.join('a' * 4000)} = 1"}, "must be a list"),
         ({"grammar": '[intents]\na = ["go {where}"]'}, "unknown slot {where}"),
         ({"grammar": '[intents]\na = ["go {digit} {digit}"]'}, "{digit} twice"),
-        ({"grammar": '[intents]\na = ["go {x}"]\n[slots]\nx = []'}, "it must be a list"),
+        ({"grammar": '[intents]\na = ["go {x}"]\n[slots]\nx = []'}, "must be a list"),
         ({"grammar": '[intent]\na = ["go"]'}, "[intent]; only"),
         ({"grammar": '[intents]\n" " = ["go home now"]'}, "an intent without a name"),
     ],
@@ -204,7 +204,7 @@ def test_phrases_that_cannot_be_listened_for_are_refused(settings, told):
 @pytest.mark.parametrize(
     "settings, told",
     [
-        ({"phrases": "hey"}, "it must be a list"),
+        ({"phrases": "hey"}, "must be a list"),
         ({"phrases": ("hey", 3)}, "they must be texts"),
         ({"max_alarms_per_hour": 0}, "above 0"),
         ({"threshold": 1.5}, "at most 1"),

@@ -245,6 +245,6 @@ def test_models_of_other_tasks_are_refused(keywords):
 
 def test_a_task_without_situations_names_those_that_have_them(folder):
     with pytest.raises(
-        ValueError, match=r"'denoise' has no situations\. Those that have one: vad, vad-compact, keywords"
+        ValueError, match=r"'denoise' has no situations\. Tasks that have one: vad, vad-compact, keywords"
     ):
         evaluate_situations("denoise", folder, "denoise")

@@ -81,7 +81,7 @@ def test_metadata_that_is_no_json_object_is_refused(text):
     ("entries", "named"), [({"states": []}, "state"), ({"block_samples": 80}, "pcm"), ({"out_features": 2}, "outputs")]
 )
 def test_metadata_of_another_graph_are_refused(entries, named, exported):
-    with pytest.raises(ValueError, match=f"The graph does not fit its metadata: .*{named}"):
+    with pytest.raises(ValueError, match=f"The graph does not match its metadata: .*{named}"):
         OnnxModel(changed(exported("vad"), **entries))
 
 

@@ -245,10 +245,10 @@ def test_rows_on_four_devices_give_what_one_device_gives():
     ("make", "options", "backend", "told"),
     [
         (GRU, {}, "associative", "a GRU is not linear in its state. A GRU runs here with auto, scan."),
-        (MinGRU, {}, "cudnn", "cuDNN is bound for an LSTM .* runs here with auto, scan, associative."),
-        (LSTM, {"dtype": jnp.bfloat16}, "cudnn", "float32 alone, and the cell computes in bfloat16"),
+        (MinGRU, {}, "cudnn", "binding supports only an LSTM .* runs here with auto, scan, associative."),
+        (LSTM, {"dtype": jnp.bfloat16}, "cudnn", "only float32, and the cell computes in bfloat16"),
         (LSTM, {"projection": 4}, "pallas", "without a projection"),
-        (LSTM, {}, "cudnn", "it runs on gpu, and JAX on cpu. A LSTM runs here with auto, scan."),
+        (LSTM, {}, "cudnn", "it runs on gpu, but JAX on cpu. A LSTM runs here with auto, scan."),
         (LSTM, {}, "fast", "there is no such backend"),
     ],
 )
@@ -262,7 +262,7 @@ def test_a_backend_that_cannot_serve_says_why_and_names_those_that_can(make, opt
     [
         (GRU, 128, "float32", None),
         (LSTM, 128, "bfloat16", None),
-        (LSTM, 128, "float32", "256 KB in float32, and a chip's shared memory holds 208 KB"),
+        (LSTM, 128, "float32", "256 KB in float32, but a chip's shared memory holds 208 KB"),
         (GRU, 100, "float32", "16, 32, 64, 128 numbers, but the cell's has 100"),
         (MinGRU, 128, "float32", "for Elman networks, GRUs and LSTMs"),
     ],
@@ -298,9 +298,9 @@ def test_the_kernels_are_lowered_for_cuda_forward_and_backward(make):
     ("make", "platform", "chosen", "why"),
     [
         (MinGRU, "cpu", "scan", "a few CPU cores"),
-        (MinGRU, "gpu", "associative", "linear in its state, and a gpu has room"),
+        (MinGRU, "gpu", "associative", "linear in its state, and a gpu computes many"),
         (GRU, "tpu", "scan", "needs each frame's state"),
-        (LSTM, "gpu", "scan", "can also be given to cudnn or pallas"),
+        (LSTM, "gpu", "scan", "can also use cudnn or pallas"),
     ],
 )
 def test_auto_says_why(make, platform, chosen, why):

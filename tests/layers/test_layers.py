@@ -105,7 +105,7 @@ def test_a_delay_hands_out_zeros_and_then_what_came(delay):
 
 @pytest.mark.parametrize("make", [lambda frames: Delay(frames, 2), Lookahead], ids=["Delay", "Lookahead"])
 def test_the_future_cannot_be_had(make):
-    with pytest.raises(ValueError, match=r"frames=-1; it needs 0 or more"):
+    with pytest.raises(ValueError, match=r"frames=-1; it must be 0 or more"):
         make(-1)
 
 

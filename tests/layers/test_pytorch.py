@@ -227,7 +227,7 @@ def test_a_prefix_that_no_name_has_is_refused_with_those_that_there_are():
             "one hidden size",
         ),
         (lambda rngs: Chain(Recurrent(GRU(3, 6, rngs=rngs)), Dropout(0.1, rngs=rngs)), "GRU, Dropout; it converts"),
-        (lambda rngs: Chain(), "no single PyTorch module"),
+        (lambda rngs: Chain(), "not a single PyTorch module"),
     ],
     ids=["two kinds", "two sizes", "no fit", "two activations", "two memories", "a dropout", "nothing"],
 )

@@ -37,7 +37,7 @@ def test_a_dilated_cell_runs_each_phase_by_itself(time):
 def test_a_dilation_of_one_is_recurrent_and_none_is_refused():
     cell, x = GRU(3, 4, rngs=nnx.Rngs(0)), frames(2, 5, 3)
     np.testing.assert_allclose(aligned(Dilated(cell, 1), x), aligned(Recurrent(cell), x), atol=1e-6)
-    with pytest.raises(ValueError, match="dilation=0; it needs 1 or more"):
+    with pytest.raises(ValueError, match="dilation=0; it must be 1 or more"):
         Dilated(cell, 0)
 
 
@@ -65,7 +65,7 @@ def test_a_window_has_the_last_frames_and_zeros_before_the_stream():
     y = aligned(Window(3, 2), jnp.arange(1.0, 9).reshape(1, 4, 2))
     np.testing.assert_array_equal(y[0, 0], [0, 0, 0, 0, 1, 2])
     np.testing.assert_array_equal(y[0, 3], [3, 4, 5, 6, 7, 8])
-    with pytest.raises(ValueError, match="frames=0; it needs 1 or more"):
+    with pytest.raises(ValueError, match="frames=0; it must be 1 or more"):
         Window(0, 2)
 
 

@@ -21,7 +21,7 @@ def test_an_encoder_takes_the_weights_of_a_model_of_phonemes():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"core": "tcn"}, "core is tcn; the encoder is recurrent: elman, gru"),
+        ({"core": "tcn"}, "core is tcn; with the encoder it must be one of elman, gru"),
         ({"memory_s": 3.0}, "memory_s is 3.0; the encoder uses levels above the noise floor"),
         ({"lookahead_frames": 10}, "lookahead_frames is 10; it must be a multiple of 4"),
     ],

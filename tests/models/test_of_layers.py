@@ -91,7 +91,7 @@ def test_a_function_that_was_moved_is_passed(sound, tmp_path):
     [
         ("arguments", '{"hidden": 5}', "its .json asks for"),
         ("arguments", '{"depth": 5}', "unexpected keyword argument 'depth'"),
-        ("arguments", "[1]", "no JSON object"),
+        ("arguments", "[1]", "not a JSON object"),
         ("arguments", "{", "does not fit"),
         ("signal", '{"kind": "smell"}', "does not describe a signal"),
         ("readout", "eval", "readout is 'eval'"),
@@ -207,7 +207,7 @@ def test_a_model_of_a_program_that_was_run_by_itself_says_how_to_load_it(tmp_pat
         f"streamrnn.save(model, {str(tmp_path / 'mine.safetensors')!r})\n"
     )
     subprocess.run([sys.executable, program], check=True)
-    with pytest.raises(ValueError, match=r"'mine' of the program that saved it.* load\(path, build=mine\)") as failed:
+    with pytest.raises(ValueError, match=r"'mine' of the script that saved it.* load\(path, build=mine\)") as failed:
         streamrnn.load(tmp_path / "mine.safetensors")
     assert "Upgrade" not in str(failed.value)
 

@@ -93,7 +93,7 @@ def test_nothing_to_begin_from_is_refused_before_anything_is_drawn(model):
         generate(model, [])
     with pytest.raises(ValueError, match="ids range from 6 to 6; this model knows 0 to 5"):
         generate(model, [6])
-    with pytest.raises(TypeError, match="frames are float64; this model's are whole numbers"):
+    with pytest.raises(TypeError, match="frames are float64; this model takes whole numbers"):
         generate(model, [1.5])
 
 

@@ -92,12 +92,12 @@ def test_the_caller_may_overwrite_frames_at_once(series_model, frames, run):
 @pytest.mark.parametrize(
     ("name", "chunk", "error", "message"),
     [
-        ("of_ids", np.zeros((3, 1), np.float32), TypeError, r"float32; this model's are whole numbers.*astype"),
+        ("of_ids", np.zeros((3, 1), np.float32), TypeError, r"float32; this model takes whole numbers.*astype"),
         ("of_ids", np.array([[9]]), ValueError, "range from 9 to 9; this model knows 0 to 8"),
         ("of_ids", np.array([[-1]]), ValueError, "knows 0 to 8"),
         ("of_ids", b"\x00\x01", TypeError, "whole numbers"),
-        ("of_readings", np.zeros((3, 4), np.int32), TypeError, r"int32; this model's are floats"),
-        ("of_readings", np.zeros((3, 4), bool), TypeError, r"bool; this model's are floats"),
+        ("of_readings", np.zeros((3, 4), np.int32), TypeError, r"int32; this model takes floats"),
+        ("of_readings", np.zeros((3, 4), bool), TypeError, r"bool; this model takes floats"),
         ("of_readings", np.zeros((3, 5)), ValueError, r"shape \[3, 5\]; this model takes \[frames, 4\]"),
         ("of_readings", np.zeros(4), ValueError, r"this model takes \[frames, 4\]"),
         ("of_readings", np.array([[0, 0, 0, 0], [0, np.nan, 0, 0.0]]), ValueError, "NaN,.* the first in frame 1"),

@@ -245,7 +245,7 @@ def test_a_listener_that_is_made_already_can_hear_a_source(loudness, tone_betwee
     listener = Listener(loudness, 16_000)
     with pytest.raises(ValueError, match="takes 16000 Hz"):
         utterances(listener, sound, 8000)
-    with pytest.raises(TypeError, match="threshold came with a stream that is made already"):
+    with pytest.raises(TypeError, match="threshold was passed with an existing stream"):
         utterances(listener, sound, 16_000, threshold=0.5)
     assert told(utterances(listener, sound, 16_000)) == told(utterances(loudness, sound, 16_000))
 
