@@ -22,6 +22,9 @@ READOUTS: dict[str, Callable[[jax.Array], jax.Array]] = {
     "softmax": jax.nn.softmax,
 }
 
+# Of how many a layer is asked for its shapes: as many as show which axis is theirs.
+STREAMS = 2
+
 # Decorated builders by their names in model files. Loading calls no other functions.
 _BUILDERS: dict[str, Callable[..., Layer]] = {}
 
@@ -190,15 +193,30 @@ def model_of(layer: Layer, signal: Signal, labels: tuple[str, ...], readout: str
 
 def _width(network: Layer, signal: Signal) -> int:
     """Numbers per output frame."""
-    block = jax.ShapeDtypeStruct((1, network.stride, signal.features), jnp.dtype(signal.dtype))
+    block = jax.ShapeDtypeStruct((STREAMS, network.stride, signal.features), jnp.dtype(signal.dtype))
     try:
-        _, y = nnx.eval_shape(lambda network, x: network.step(network.init_state(1), x), network, block)
+        before = nnx.eval_shape(lambda network: network.init_state(STREAMS), network)
+        after, y = nnx.eval_shape(lambda network, x: network.step(network.init_state(STREAMS), x), network, block)
     except (TypeError, ValueError) as error:
         raise ValueError(
             f"the layer does not take blocks of {network.stride} frames of {signal} ({error}). Its first layer must be "
             "as wide as a frame: hop_samples for sound, features for a series."
         ) from error
+    if y.ndim != 3 or y.shape[:2] != (STREAMS, 1):
+        raise ValueError(
+            f"the layer's step gives {list(y.shape)} for {STREAMS} streams; it needs one frame for a block, "
+            f"[{STREAMS}, 1, out]. Try check_contract(layer, ...)."
+        )
+    if _kinds(before) != _kinds(after) or any(leaf.shape[:1] != (STREAMS,) for leaf in jax.tree.leaves(before)):
+        raise ValueError(
+            f"the layer's state of {STREAMS} streams is {_kinds(before)} at first and {_kinds(after)} after a "
+            "step; it must stay what it is, with the stream as axis 0 of every array. Try check_contract(layer, ...)."
+        )
     return y.shape[-1]
+
+
+def _kinds(state: Any) -> list[str]:
+    return [f"{leaf.dtype}{list(leaf.shape)}" for leaf in jax.tree.leaves(state)]
 
 
 __all__ = ["READOUTS", "LayerModel", "LayerModelSettings", "builder", "builder_name", "model_of"]

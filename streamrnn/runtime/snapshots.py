@@ -52,7 +52,10 @@ class Snapshot:
         """The snapshot as bytes, for a file, a store or another machine."""
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         arrays = dict(_arrays(fields, ""))
-        text = json.dumps({"format": FORMAT, **_without_arrays(fields)})
+        # safetensors for NumPy does not read types that are not NumPy's own, such as bfloat16.
+        others = {path: array.dtype.name for path, array in arrays.items() if array.dtype.kind == "V"}
+        arrays |= {path: arrays[path].view(f"u{arrays[path].itemsize}") for path in others}
+        text = json.dumps({"format": FORMAT, **({"dtypes": others} if others else {}), **_without_arrays(fields)})
         # A single entry, because safetensors writes several in random order: equal snapshots are equal bytes.
         return save(arrays, {KEY: f"{_digest(text, arrays)} {text}"})
 
@@ -83,7 +86,7 @@ class Snapshot:
             )
         if digest != _digest(text, arrays):
             raise ValueError("The snapshot was changed in transit. Pass what Snapshot.to_bytes() returned.")
-        return cls(**_checked_fields(fields, arrays))
+        return cls(**_checked_fields(fields, _with_dtypes(arrays, fields.pop("dtypes", {}))))
 
 
 def _arrays(tree: Mapping[str, Any], path: str) -> Iterator[tuple[str, np.ndarray]]:
@@ -100,6 +103,18 @@ def _without_arrays(tree: Mapping[str, Any]) -> dict[str, Any]:
         for name, value in tree.items()
         if not isinstance(value, np.ndarray)
     }
+
+
+def _with_dtypes(arrays: Mapping[str, np.ndarray], dtypes: Any) -> dict[str, np.ndarray]:
+    """The arrays, those of the types that JAX adds to NumPy's made from their bits."""
+    if not dtypes:
+        return dict(arrays)
+    import ml_dtypes
+
+    try:
+        return {**arrays, **{path: arrays[path].view(getattr(ml_dtypes, name)) for path, name in dtypes.items()}}
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"The snapshot's types {str(dtypes)[:80]} are not known here. It was damaged.") from error
 
 
 def _metadata(data: bytes) -> tuple[str, str]:

@@ -56,7 +56,7 @@ def test_each_core_makes_a_model_of_as_many_parameters_as_that_of_a_gru(name, co
 def test_where_no_width_fits_the_error_says_how_near_it_comes():
     # A stack of so many frames takes more weights at a width of 1 than the whole GRU has.
     settings = VoiceActivitySettings(mels=8, channels=6, hidden=2, context_frames=1000)
-    with pytest.raises(ValueError, match=r"No width gives a model with the core 'feedforward' .* 1 is nearest"):
+    with pytest.raises(ValueError, match=r"No width gives a model with the core 'feedforward' .* 1 is closest"):
         matched(VoiceActivity, settings, "feedforward")
 
 

@@ -212,6 +212,46 @@ def test_a_model_of_a_program_that_was_run_by_itself_says_how_to_load_it(tmp_pat
     assert "Upgrade" not in str(failed.value)
 
 
+class Odd(streamrnn.Layer):
+    """A layer that breaks the contract, or does not, by what its state and its output are."""
+
+    def __init__(self, state=lambda batch: jnp.zeros((batch, 1)), after=lambda state: state, out=lambda x: x):
+        self.state, self.after, self.out = state, after, out
+
+    def init_state(self, batch_size):
+        return self.state(batch_size)
+
+    def step(self, state, x):
+        return self.after(state), self.out(x)
+
+
+@pytest.mark.parametrize(
+    ("layer", "message"),
+    [
+        (Odd(out=lambda x: x[:, 0]), r"step gives \[2, 3\] for 2 streams; it needs one frame"),
+        (Odd(out=lambda x: jnp.repeat(x, 2, axis=1)), r"step gives \[2, 2, 3\] for 2 streams"),
+        (Odd(after=lambda state: state.astype(jnp.float16)), r"float32\[2, 1\].* at first and .*float16\[2, 1\]"),
+        (Odd(state=lambda batch: jnp.zeros((1, batch))), "the stream as axis 0"),
+    ],
+)
+def test_a_layer_that_cannot_be_stepped_is_refused_at_once(layer, message):
+    Model.of(Odd(), signal=Series(3, 10.0))
+    with pytest.raises(ValueError, match=message):
+        Model.of(layer, signal=Series(3, 10.0))
+
+
+def test_a_state_of_bfloat16_goes_on_from_bytes():
+    layer = Odd(
+        state=lambda batch: jnp.zeros((batch, 1), jnp.bfloat16),
+        after=lambda state: state + 1,
+    )
+    first, second = (streamrnn.Stream(Model.of(layer, signal=Series(3, 10.0))) for _ in range(2))
+    first.process(np.zeros((5, 3), np.float32))
+    second.restore(streamrnn.Snapshot.from_bytes(first.snapshot().to_bytes()))
+    assert second.snapshot().state == first.snapshot().state
+    assert {leaf.dtype.name for leaf in second.snapshot().state.values()} == {"bfloat16"}
+
+
 def test_a_class_is_no_decision():
     for wrong in (SpeechSettings, "speech"):
         with pytest.raises(TypeError, match="as its decision"):

@@ -23,6 +23,7 @@ from streamrnn.runtime import Enhancer, Listener, Pool, Snapshot, Stream
 from streamrnn.runtime.snapshots import KEY, _digest, _metadata
 
 SMALL = {"mels": 8, "hidden": 5}
+ODD_TYPES = '{"format": 1, "dtypes": {"state/0": "finfo"}}'
 
 
 def keywords(words=("yes", "no"), **changed):
@@ -101,6 +102,7 @@ def test_bytes_that_were_cut_off_or_changed_are_refused(listeners, at, to):
         (save({}, {KEY: ' {"format": 2}'}), "format 2; this version reads up to 1. Upgrade streamrnn"),
         (save({}, {KEY: ' {"format": 1}'}), "changed in transit"),
         (save({}, {KEY: _digest('{"format": 1}', {}) + ' {"format": 1}'}), "The snapshot needs fingerprint"),
+        (save({}, {KEY: _digest(ODD_TYPES, {}) + f" {ODD_TYPES}"}), "types .* are not known here"),
     ],
 )
 def test_bytes_of_something_else_are_refused(wrong, message):
