@@ -16,6 +16,11 @@ class Constant(nnx.Variable):
     """A fixed array (filterbank, window): stored with the weights, never trained."""
 
 
+class Frozen(Constant):
+    """A weight that another training found: stored with the weights, never trained here, and taken over by a model that
+    starts from this one."""
+
+
 def constant(design, shape: tuple[int, ...], dtype=jnp.float32) -> Constant:
     """A `Constant` of `shape`, computed with NumPy by `design()` only when a layer is actually built.
 
@@ -115,4 +120,4 @@ def aligned(layer: Layer, x: Frames) -> Frames:
     return y[:, layer.lookahead // layer.stride :]
 
 
-__all__ = ["Constant", "Layer", "Stateless", "aligned", "constant", "remembered", "split_blocks"]
+__all__ = ["Constant", "Frozen", "Layer", "Stateless", "aligned", "constant", "remembered", "split_blocks"]

@@ -42,6 +42,7 @@ from streamrnn.layers import (
     Dropout,
     Embedding,
     EmbeddingBag,
+    Guarded,
     LayerNorm,
     Lookahead,
     PerFeature,
@@ -229,6 +230,18 @@ LAYERS: dict[str, Case] = {
         # Of a loud input, small gradients are differences of large ones.
         tolerance=2e-5,
     ),
+    "Guarded": Case(
+        lambda r: Guarded(
+            StackFrames(2),
+            Lookahead(2),
+            Dense(6, 4, rngs=r),
+            guard=Chain(Lookahead(1), Recurrent(GRU(3, 4, rngs=r)), Dense(4, 1, rngs=r)),
+            threshold=0.0,
+            weight=5.0,
+            frames=3,
+        ),
+        3,
+    ),
     "STFT": Case(lambda r: STFT(12, 4), 4),
     "STFT, hop does not divide the window": Case(lambda r: STFT(10, 4, 16), 4),
     "InverseSTFT": Case(lambda r: InverseSTFT(16, 4), 9, spectrum),
@@ -251,6 +264,7 @@ LAYERS: dict[str, Case] = {
     "VoiceActivity": Case(lambda r: VoiceActivity(SMALL, rngs=r), 160),
     **{f"the core {core}": core_alone(core) for core in DIFFERENT_CORES},
     "CTC": Case(lambda r: CTC(CTCSettings(**SMALL_ENCODER), rngs=r), 160),
+    "CTC, guarded": Case(lambda r: CTC(CTCSettings(**SMALL_ENCODER, guard=0.5), rngs=r), 160),
     "Transducer": Case(lambda r: Transducer(TransducerSettings(joint=5, **SMALL_ENCODER), rngs=r), 160),
     "Denoising": Case(lambda r: Denoising(SMALL_DENOISING, rngs=r), 20, quiet_noise),
     "Denoising that looks ahead": Case(

@@ -28,6 +28,7 @@ COMMANDS = {
     "record": "record clips of a word to train with, and check each as it is made",
     "train": "train a model on folders of recordings",
     "convert": "convert another package's weights to a model: Resemblyzer's speaker encoder",
+    "guard": "suppress the words that a model detects where there is no speech",
     "enrol": "enrol voices by name in a speaker model",
     "push": "push a model to the Hugging Face Hub",
     "export": "export a model to a file that runs without streamrnn: ONNX or StableHLO",

@@ -13,7 +13,7 @@ from flax import nnx
 from jax.extend.core import ClosedJaxpr, InconclusiveDimensionOperation
 
 from streamrnn.contract import Layer
-from streamrnn.layers import Chain, Recurrent
+from streamrnn.layers import Chain, Guarded, Recurrent
 from streamrnn.models import Model
 from streamrnn.runtime.compiled import as_outputs, require_model
 from streamrnn.signals import Sound
@@ -159,6 +159,14 @@ def _names(layer: Layer, state: Any, place: str) -> Iterator[str]:
 def _(layer: Chain, state: Any, place: str) -> Iterator[str]:
     for number, (child, child_state) in enumerate(zip(layer.layers, state, strict=True)):
         yield from _names(child, child_state, f"{place}.{number}" if place else str(number))
+
+
+@_names.register
+def _(layer: Guarded, state: Any, place: str) -> Iterator[str]:
+    of_layers, of_guard, last = state
+    yield from _names.dispatch(Chain)(layer, of_layers, place)  # pyright: ignore[reportArgumentType]
+    yield from _names(layer.guard, of_guard, f"{place}.guard" if place else "guard")
+    yield from _names(layer.recent, last, f"{place}.guard" if place else "guard")
 
 
 @_names.register

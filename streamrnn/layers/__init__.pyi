@@ -5,6 +5,7 @@ from .delay import Delay, Lookahead
 from .dilated import Dilated
 from .each import PerFeature
 from .embedding import Embedding, EmbeddingBag
+from .guarded import Guarded
 from .made import MADE
 from .masking import SpecAugment
 from .phrase_scores import PhraseScores
@@ -26,6 +27,7 @@ __all__ = [
     "Dropout",
     "Embedding",
     "EmbeddingBag",
+    "Guarded",
     "LayerNorm",
     "Lookahead",
     "PerFeature",

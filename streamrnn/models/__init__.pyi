@@ -3,6 +3,7 @@ from .classifier import Classifier, ClassifierSettings
 from .cores import CORES, CoreSettings, matched
 from .denoising import Denoising, DenoisingSettings
 from .forecast import Forecast, ForecastSettings
+from .guard import guarded
 from .keywords import Keywords, KeywordsSettings
 from .model import Model
 from .music import Music, MusicSettings
@@ -49,5 +50,6 @@ __all__ = [
     "Wake",
     "WakeSettings",
     "builder",
+    "guarded",
     "matched",
 ]

@@ -13,6 +13,7 @@ from streamrnn.layers import Apply, CausalConv, Chain, Dense, Dropout, Lookahead
 from streamrnn.models.cores import CELLS, CoreSettings, core_layers
 from streamrnn.models.encoder import speech_encoder
 from streamrnn.models.front_end import levels_above_floor
+from streamrnn.models.guard import chain_of, check_guard
 from streamrnn.models.model import Model
 from streamrnn.models.phonemes import PhonemesSettings
 
@@ -23,7 +24,8 @@ class KeywordsSettings(CoreSettings):
 
     Raises:
         ValueError: a word is repeated, or is "silence" or "unknown", which are always classes; the look-ahead is not a
-            whole number of frames; or `encoder` is combined with a core that is not recurrent or with normalisation.
+            whole number of frames; `encoder` is combined with a core that is not recurrent or with normalisation; or
+            the guard is out of range or does not fit the sound.
     """
 
     words: tuple[str, ...] = ()
@@ -59,9 +61,13 @@ class KeywordsSettings(CoreSettings):
     """Look-ahead: future spectra that a probability depends on; even, and with `encoder` a multiple of 4."""
     dropout: float = 0.2
     """Dropout on the outputs of each core layer in training; with `encoder`, on its inputs."""
+    guard: float = 0.0
+    """Probability of speech by the layers of `vad`, run alongside, below which words are suppressed; 0: no guard.
+    `streamrnn guard` adds one to a trained model, and --start keeps it."""
 
     def __post_init__(self):
         super().__post_init__()
+        check_guard(self)
         if wrong := [word for word in self.words if word in (SILENCE, UNKNOWN) or self.words.count(word) > 1]:
             raise ValueError(f"words are {', '.join(self.words)}; {wrong[0]!r} is repeated or built in. Leave it out.")
         if self.encoder and self.core not in CELLS:
@@ -109,7 +115,7 @@ class Keywords(Model):
         out = len(settings.labels)
         head = Dense(settings.hidden, out, dtype=jnp.float32, rngs=rngs)
         heard = [_encoder(settings, rngs)] if settings.encoder else [_front_end(settings, rngs), _core(settings, rngs)]
-        network = Chain(*heard, head)
+        network = chain_of(settings, *heard, head, rngs=rngs)
         super().__init__(settings, decision or KeywordSettings(), network, out, labels=settings.labels)
 
     def readout(self, logits: jax.Array) -> jax.Array:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import jax
 from flax import nnx
 
-from streamrnn.contract import Layer
+from streamrnn.contract import Frozen, Layer
 from streamrnn.decisions.outlets import Decoder, Outlet, outlet_by, require_outlet
 from streamrnn.models.pickling import put_together, taken_apart
 from streamrnn.shapes import Block, Frames, OutputFrame, State
@@ -156,8 +156,9 @@ class Model(Layer, Timed):
         Raises:
             ValueError: nothing fits.
         """
-        given = dict(nnx.to_flat_state(nnx.state(other, nnx.Param)))
-        own = nnx.to_flat_state(nnx.state(self, nnx.Param))
+        taken_over = nnx.Any(nnx.Param, Frozen)
+        given = dict(nnx.to_flat_state(nnx.state(other, taken_over)))
+        own = nnx.to_flat_state(nnx.state(self, taken_over))
         fitting = [(path, given[path]) for path, weight in own if path in given and given[path].shape == weight.shape]
         if not fitting:
             raise ValueError(

@@ -15,6 +15,7 @@ from streamrnn.features import RunningNormalise
 from streamrnn.layers import Chain, Dense
 from streamrnn.models.cores import CellName
 from streamrnn.models.encoder import speech_encoder
+from streamrnn.models.guard import chain_of, check_guard
 from streamrnn.models.model import Model
 from streamrnn.shapes import Block, Frames, OutputFrame, Samples, State
 
@@ -28,7 +29,7 @@ class CTCSettings:
     """Settings of a CTC model.
 
     Raises:
-        ValueError: the symbols do not make an Alphabet.
+        ValueError: the symbols do not make an Alphabet, or the guard is out of range or does not fit the sound.
     """
 
     symbols: tuple[str, ...] = DIGITS
@@ -69,9 +70,13 @@ class CTCSettings:
     """Longest time mask in training, two per row (SpecAugment)."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Compute dtype of the encoder; weights, state and logits are float32 either way."""
+    guard: float = 0.0
+    """Probability of speech by the layers of `vad`, run alongside, below which words are suppressed; 0: no guard.
+    `streamrnn guard` adds one to a trained model, and --start keeps it."""
 
     def __post_init__(self):
         Alphabet(self.symbols)
+        check_guard(self)
 
     @property
     def alphabet(self) -> Alphabet:
@@ -99,6 +104,8 @@ class TransducerSettings(CTCSettings):
 
     def __post_init__(self):
         super().__post_init__()
+        if self.guard:
+            raise ValueError(f"guard is {self.guard}; a transducer cannot be guarded. Pass 0, or train a CTC model.")
         for name in ("joint", "context", "symbols_per_frame"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1.")
@@ -123,7 +130,8 @@ class CTC(Model):
         rngs: nnx.Rngs,
     ):
         out = len(settings.symbols) + 1
-        network = Chain(_encoder(settings, rngs), Dense(settings.hidden, out, dtype=jnp.float32, rngs=rngs))
+        head = Dense(settings.hidden, out, dtype=jnp.float32, rngs=rngs)
+        network = chain_of(settings, _encoder(settings, rngs), head, rngs=rngs)
         labels = ("", *settings.symbols)
         super().__init__(settings, decision or TranscriptSettings(), network, out, labels=labels)
 

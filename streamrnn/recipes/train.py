@@ -10,6 +10,7 @@ from typing import Any
 import jax
 from flax import nnx
 
+from streamrnn.contract import Frozen
 from streamrnn.data.clips import Clip, named
 from streamrnn.data.series import Files
 from streamrnn.layers import run_recurrences
@@ -55,8 +56,10 @@ def train(
     Raises the errors of fit, and a ValueError if no weights of `start` fit.
     """
     model = _model(recipe)
-    if start is not None:
-        _warn_beyond_head(model, model.initialise_from(start))
+    left = None if start is None else model.initialise_from(start)
+    _require_guard(model, left)
+    if left:
+        _warn_beyond_head(model, left)
 
     if isinstance(recipe, Beginning):
         recipe.begin_with(start)
@@ -130,6 +133,16 @@ def foresee(recipe: Recipe) -> DryRun:
     """Memory and computation of training with this recipe: see dry_run."""
     model = _model(recipe)
     return dry_run(model, recipe.loss, recipe.batches, recipe.training, initial_carry=_initial_carry(recipe))
+
+
+def _require_guard(model: Model, left: list[str] | None) -> None:
+    """Raises ValueError where the weights of a guard would stay random, since training does not change them."""
+    frozen = [".".join(map(str, path)) for path, _ in nnx.to_flat_state(nnx.state(model, Frozen))]
+    if frozen and (left is None or not set(left).isdisjoint(frozen)):
+        raise ValueError(
+            "the model has a guard, whose weights this training cannot find. Leave --guard out and add a guard to the "
+            "trained model with `streamrnn guard`, or --start from a model that has one."
+        )
 
 
 def _warn_beyond_head(model: Model, left: list[str]) -> None:
