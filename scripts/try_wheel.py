@@ -46,6 +46,7 @@ TRIALS = [
     Trial("export vad vad.stablehlo", DONE),
     Trial("export vad vad8.onnx --int8", FAILED, "--recordings"),
     Trial("export vad vad8.onnx --int8 --recordings {folder}", FAILED, "streamrnn[onnx]"),
+    Trial("guard digits guarded", DONE, "wrote guarded.safetensors"),
     Trial("bench step --help", DONE),
     Trial("bench pool --streams 4 --json", DONE),
     Trial("bench serve --streams 1", FAILED, "pip install"),
@@ -57,7 +58,7 @@ TRIALS = [
     Trial("evaluate denoise --help", DONE),
     Trial("train vad --help", DONE),
 ]
-WRITTEN = {"clean.wav", "heard", "vad.stablehlo", "vad.stablehlo.json"}
+WRITTEN = {"clean.wav", "guarded.json", "guarded.safetensors", "heard", "vad.stablehlo", "vad.stablehlo.json"}
 
 
 def main() -> None:
