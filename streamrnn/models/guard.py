@@ -69,7 +69,7 @@ def guarded(model: M, by: Model, threshold: float = 0.5) -> M:
             "these."
         )
     settings = dataclasses.replace(model.settings, guard=threshold)
-    made = type(model)(settings, model.decision, rngs=nnx.Rngs(0))
+    made = type(model)(settings, model.decision, rngs=nnx.Rngs(0))  # pyright: ignore[reportCallIssue]
     made.initialise_from(model)
     _copy(by.network, made.network.guard)  # pyright: ignore[reportAttributeAccessIssue]
     made.task = model.task
