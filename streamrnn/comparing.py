@@ -17,7 +17,7 @@ def _plain(number: Any) -> Any:
     """A number of NumPy, such as one of np.arange, as Python's. Raises TypeError where it is none."""
     if getattr(number, "ndim", None) == 0 and hasattr(number, "item"):
         return number.item()
-    raise TypeError(f"a {type(number).__name__} came, which JSON cannot hold. Pass numbers, texts, lists and dicts.")
+    raise TypeError(f"{type(number).__name__} cannot be stored as JSON. Pass numbers, strings, lists and dicts.")
 
 
 __all__ = ["as_kept"]

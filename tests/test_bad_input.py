@@ -70,7 +70,7 @@ def mistakes():
         ("Chain([Chain()])", r"TypeError: Chain got a list, not a Layer. Pass layers one by one"),
         ("Chain(Chain)", r"TypeError: Chain got Chain, a class. Pass an instance"),
         ("Residual(cell, 4)", r"TypeError: Residual got a GRU, a cell"),
-        ("Recurrent(Chain())", r"TypeError: Recurrent got Chain, no cell"),
+        ("Recurrent(Chain())", r"TypeError: Recurrent got Chain, not a cell"),
         ("Model.of(cell, sample_rate=16000, hop_samples=160)", r"TypeError: Model.of got a GRU, a cell"),
         ("Model.of(Chain(), sample_rate='16000', hop_samples=160)", r"TypeError: Sound got sample_rate='16000'"),
         ("load(None)", r"TypeError: None came where a model's name or path is needed"),

@@ -59,7 +59,7 @@ def test_a_stablehlo_file_comes_with_what_it_says_of_itself(streamrnn, model_pat
         (["out.onnx", "--scan", "--int8"], "--scan and --int8 exclude each other"),
         (["out.onnx", "--int8", "--silero"], "--int8 and --silero exclude each other"),
         (["out.stablehlo", "--silero"], "--silero is for .onnx files. Leave it out"),
-        (["out.onnx", "--silero"], "takes 160 samples at a time, and a block of 512 is no multiple"),
+        (["out.onnx", "--silero"], "takes 160 samples at a time, and 512 is not a multiple of that"),
         (["nowhere/out.onnx"], "nowhere/out.onnx: cannot write (No such file or directory). Pass a file"),
         (["out.onnx", "--int8", "--recordings", "nowhere"], "nowhere has none (.flac, .mp3"),
     ],

@@ -179,13 +179,13 @@ REFUSED = {
     ),
     "a transposed weight": (
         state_dict() | {"weight_hh_l1": np.ones((6, 18))},
-        r"weight_hh_l1 .*\(6, 18\).*needs \(18, 18\)",
+        r"weight_hh_l1 .*\(6, 18\).*must have \(18, 18\)",
     ),
     "a wide recurrent weight": (
         state_dict() | {"weight_hh_l0": np.ones((9, 6))},
         r"weight_hh_l0 .*\(9, 6\).*\(18, 6\)",
     ),
-    "a short bias": (state_dict() | {"bias_ih_l1": np.ones(6)}, r"bias_ih_l1 has shape \(6,\).* needs \(18,\)"),
+    "a short bias": (state_dict() | {"bias_ih_l1": np.ones(6)}, r"bias_ih_l1 has shape \(6,\).* must have \(18,\)"),
     "layers that do not fit": (state_dict() | {"weight_ih_l1": np.ones((18, 5))}, r"GRU 3 -> 6, GRU 5 -> 6"),
     "two kinds": (
         state_dict() | {k: v for k, v in state_dict(LSTM).items() if k.endswith("l1")},

@@ -110,7 +110,7 @@ def test_the_description_holds_the_settings_and_what_was_added(path):
 
 
 def test_a_description_that_is_no_json_leaves_no_half_written_model(model, tmp_path):
-    with pytest.raises(TypeError, match="not JSON serializable"):
+    with pytest.raises(TypeError, match="cannot be stored as JSON"):
         save(model, tmp_path / "model", figures=object())
     assert list(tmp_path.iterdir()) == []
 

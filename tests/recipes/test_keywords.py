@@ -322,7 +322,7 @@ def test_settings_out_of_range_are_refused(change, message):
 
 @pytest.mark.parametrize("words", [("on", "on"), ("silence",), ("unknown", "on")])
 def test_words_that_repeat_or_are_there_anyway_are_refused(words):
-    with pytest.raises(ValueError, match="is there"):
+    with pytest.raises(ValueError, match="is repeated or built in"):
         KeywordsSettings(words=words)
 
 

@@ -112,12 +112,12 @@ def test_clients_of_a_server_choose_phrases(model):
 @pytest.mark.parametrize(
     "settings, message",
     [
-        ({"phrases": "good morning"}, "it must be up to 200 texts"),
-        ({"phrases": ["good"] * 201}, "it must be up to 200 texts"),
+        ({"phrases": "good morning"}, "it must be up to 200 strings"),
+        ({"phrases": ["good"] * 201}, "it must be up to 200 strings"),
         ({"phrases": ["hey zorblax"]}, "'zorblax' in"),
-        ({"grammar": 3}, "it must be a text"),
+        ({"grammar": 3}, "it must be a string"),
         ({"grammar": "[intents]\na = ['" + "[a]" * 5000 + " b']"}, "Write fewer [optional] ones"),
-        ({"calibration": [[1, 2]]}, "texts"),
+        ({"calibration": [[1, 2]]}, "strings"),
     ],
 )
 def test_what_clients_may_not_choose_is_refused(model, settings, message):
