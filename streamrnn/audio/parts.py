@@ -124,11 +124,11 @@ def _wave_part(file: BinaryIO, start: int, size_bytes: int) -> tuple[Part, int |
     odd = None
     if told % 2 and struct.unpack_from(order + "H", fields)[0] == GSM:
         odd = Part(sound, sound + told, _header(fields, told, order))
-    end = sound + told
-    behind = _behind(file, end, size_bytes, order, NOTHING_S * byte_rate) if told < there else "nothing"
-    if told < there and (told or isinstance(behind, int) or not _is_all_chunks(file, sound, size_bytes, order)):
-        # Where no length is told, another recording follows on none, or what follows is sound.
-        behind = behind if told or isinstance(behind, int) else "sound"
+    if told < there:
+        behind = _behind(file, sound + told, size_bytes, order, NOTHING_S * byte_rate)
+        if not told and not isinstance(behind, int):
+            # Where no length is told, all is sound but chunks behind none.
+            behind = "nothing" if _is_all_chunks(file, sound, size_bytes, order) else "sound"
         if isinstance(behind, int):
             return odd or Part(start, behind), behind
         if behind == "sound":
