@@ -1,6 +1,5 @@
 """Several frames of a GRU as one operator of ONNX, where unrolled steps would take twenty nodes each."""
 
-from collections.abc import Iterable
 from typing import Any
 
 import jax
@@ -12,7 +11,7 @@ from jax.extend.core import Primitive
 from streamrnn.cells import GRU
 from streamrnn.contract import Layer
 from streamrnn.export.onnx_graph import Equation, Graph, Tensor, Value
-from streamrnn.layers import Chain, Guarded, Recurrent, to_torch
+from streamrnn.layers import Chain, Recurrent, to_torch
 from streamrnn.shapes import Frames, State
 
 # (x[time, batch, in], h[batch, hidden], W, R, B) -> (y[time, batch, hidden], h); weights as ONNX's GRU takes them.
@@ -40,26 +39,17 @@ def gru_rule(graph: Graph, eqn: Equation, x: Value, h: Value, *weights: Value) -
 
 def scanned(layer: Layer, state: State, x: Frames) -> tuple[State, Frames]:
     """layer.scan, with the primitive in place of each GRU in a Chain; to be traced, not run."""
-    if isinstance(layer, Guarded):
-        of_layers, of_guard, last = state
-        of_layers, y = _in_series(layer.layers, of_layers, x)
-        of_guard, logits = scanned(layer.guard, of_guard, x)
-        last, y = layer.combined(last, logits, y)
-        return (of_layers, of_guard, last), y
-    if isinstance(layer, Chain):
-        return _in_series(layer.layers, state, x)
+    # No other kind of Chain: those have states of their own.
+    if type(layer) is Chain:
+        states = []
+        for child, child_state in zip(layer.layers, state, strict=True):
+            child_state, x = scanned(child, child_state, x)
+            states.append(child_state)
+        return tuple(states), x
     if isinstance(layer, Recurrent) and type(layer.cell) is GRU:
         y, state = gru.bind(jnp.moveaxis(x, 1, 0), state, *_weights(layer))
         return state, jnp.moveaxis(y, 0, 1)
     return layer.scan(state, x)
-
-
-def _in_series(layers: Iterable[Layer], state: State, x: Frames) -> tuple[State, Frames]:
-    states = []
-    for child, child_state in zip(layers, state, strict=True):
-        child_state, x = scanned(child, child_state, x)
-        states.append(child_state)
-    return tuple(states), x
 
 
 def _weights(layer: Recurrent) -> list[jax.Array]:

@@ -68,16 +68,11 @@ class Guarded(Chain):
         of_layers, of_guard, last = state
         run = self.guard.step if x.shape[1] == 1 else self.guard.scan
         of_guard, logits = run(of_guard, x)
-        last, y = self.combined(last, logits, y)
-        return (of_layers, of_guard, last), y
-
-    def combined(self, last: State, logits: Frames, y: Frames) -> tuple[State, Frames]:
-        """The last logits of the guard before, those of these frames and what the layers give -> the last ones, y."""
         last, recent = self.recent.scan(last, logits)
         # Of each block the last frame, which knows most.
         missing = jax.nn.relu(self.threshold - recent[:, self.stride - 1 :: self.stride])
         nothing = y[..., :1] + self.weight * missing.astype(y.dtype)
-        return last, jnp.concatenate([nothing, y[..., 1:]], axis=-1)
+        return (of_layers, of_guard, last), jnp.concatenate([nothing, y[..., 1:]], axis=-1)
 
 
 def _frozen(layer: Layer) -> Layer:
